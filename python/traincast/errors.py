@@ -1,0 +1,113 @@
+"""Exceptions of traincast.
+
+Each one is a `TraincastError` and also the builtin that a caller would catch::
+
+    TraincastError
+    ├── ChannelNotFoundError      (FileNotFoundError)
+    ├── ChannelBusyError          (BlockingIOError)
+    ├── ChannelExistsError        (FileExistsError)
+    ├── CorruptChannelError
+    ├── IncompatibleChannelError
+    ├── ChannelClosedError        (ValueError)
+    ├── PayloadTooLargeError      (ValueError)
+    ├── UnsupportedTypeError      (TypeError)
+    ├── InvalidSnapshotError      (ValueError)
+    ├── MissingKeyError           (KeyError)
+    ├── InvalidNameError          (ValueError)
+    ├── StorageFullError          (OSError, errno ENOSPC)
+    ├── ForkedWriterError         (RuntimeError)
+    └── InsecureDirectoryError    (PermissionError)
+"""
+
+from __future__ import annotations
+
+import errno
+
+__all__ = [
+    "ChannelBusyError",
+    "ChannelClosedError",
+    "ChannelExistsError",
+    "ChannelNotFoundError",
+    "CorruptChannelError",
+    "ForkedWriterError",
+    "IncompatibleChannelError",
+    "InsecureDirectoryError",
+    "InvalidNameError",
+    "InvalidSnapshotError",
+    "MissingKeyError",
+    "PayloadTooLargeError",
+    "StorageFullError",
+    "TraincastError",
+    "UnsupportedTypeError",
+]
+
+
+class TraincastError(Exception):
+    """Base of every exception that traincast raises."""
+
+    def __str__(self) -> str:
+        # KeyError shows repr(message) and OSError "[Errno n] ...": the sentence alone reads better.
+        return str(self.args[-1]) if self.args else ""
+
+
+class ChannelNotFoundError(TraincastError, FileNotFoundError):
+    """No channel of that name and policy: its learner has not published yet, or has closed it."""
+
+
+class ChannelBusyError(TraincastError, BlockingIOError):
+    """Another live writer owns the channel."""
+
+
+class ChannelExistsError(TraincastError, FileExistsError):
+    """A dead writer left the channel behind, and `leftover="refuse"` was asked for."""
+
+
+class CorruptChannelError(TraincastError):
+    """The file under the channel's name is damaged, or is no regular file."""
+
+
+class IncompatibleChannelError(TraincastError):
+    """The file is another program's, or was written with another layout version."""
+
+
+class ChannelClosedError(TraincastError, ValueError):
+    """This writer or reader object was closed."""
+
+
+class PayloadTooLargeError(TraincastError, ValueError):
+    """The encoded snapshot is larger than `max_capacity`."""
+
+
+class UnsupportedTypeError(TraincastError, TypeError):
+    """A value or key of a type that a snapshot cannot hold; the message gives its path."""
+
+
+class InvalidSnapshotError(TraincastError, ValueError):
+    """A cycle, too deep a nesting, or a string that is not valid Unicode; the message gives its path."""
+
+
+class MissingKeyError(TraincastError, KeyError):
+    """A snapshot lacks a key that the channel guarantees to its readers."""
+
+
+class InvalidNameError(TraincastError, ValueError):
+    """A channel name or policy_id outside of what is allowed."""
+
+
+class StorageFullError(TraincastError, OSError):
+    """The file system of the channel directory has no room left (`errno` is `ENOSPC`)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.ENOSPC, message)
+
+
+class ForkedWriterError(TraincastError, RuntimeError):
+    """A writer object was used in a forked child: only the process that made it may publish."""
+
+
+class InsecureDirectoryError(TraincastError, PermissionError):
+    """Someone else owns the channel directory, others may enter it, or it is not local."""
+
+
+for _name in __all__:
+    globals()[_name].__module__ = "traincast"  # users import them from the package
