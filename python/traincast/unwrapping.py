@@ -1,0 +1,141 @@
+"""Finding the object that implements an interface, somewhere inside an env."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import partialmethod
+from inspect import getattr_static
+from typing import Any, TypeVar, cast
+
+from traincast.interfaces import RewardShapingInterface, TrainingInfoInterface
+
+__all__ = [
+    "find_reward_shaping_interface",
+    "find_training_info_interface",
+    "find_wrapper_interface",
+    "set_training_info",
+]
+
+T = TypeVar("T")
+
+# Where wrappers keep what they wrap: Gymnasium and most others, PettingZoo's aec_to_parallel_wrapper, SuperSuit (the next
+# two), Stable-Baselines3's VecEnvWrapper, skrl and TorchRL, dm_env and Acme.
+_INNER = ("env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment")
+# Where vector envs keep their envs: Gymnasium's SyncVectorEnv and most others, SuperSuit's ConcatVecEnv.
+_INNERS = ("envs", "vec_envs")
+_ABSENT = object()
+
+
+def find_wrapper_interface(env: object, interface: type[T]) -> T | None:
+    """Return the first object in `env`, from outside in, that implements `interface`; None if there is none.
+
+    The search follows the attributes in which wrappers keep the wrapped env (`env`, `aec_env`, `par_env`, `venv`, `_env`,
+    `_environment`, ...) and goes into the `envs` of vector envs, one env after the other. Every object is looked at once.
+
+    An object implements a class if it inherits from it, or (when that class has no base) if it has all its public methods. What
+    counts is the object's type and its own attributes: not what it forwards from another one, nor what its `==` says.
+    """
+    return next(_implementers(env, interface), None)
+
+
+def find_training_info_interface(env: object) -> TrainingInfoInterface | None:
+    """Return the first object in `env`, from outside in, that has `set_training_info`; None if there is none."""
+    return find_wrapper_interface(env, TrainingInfoInterface)
+
+
+def find_reward_shaping_interface(env: object) -> RewardShapingInterface | None:
+    """Return the first object in `env`, from outside in, that takes a reward shaping; None if there is none."""
+    return find_wrapper_interface(env, RewardShapingInterface)
+
+
+def set_training_info(env: object, training_info: Mapping[str, Any]) -> int:
+    """Hand `training_info` to the interface in `env`; in a vector env, to that of every sub-env.
+
+    Each one receives a copy of its own (arrays that are read-only are shared). Returns how many received it: 0 if nothing in `env`
+    implements the interface, or if its sub-envs live in other processes (`AsyncVectorEnv`: put `TrainingInfoWrapper` around
+    each env there). `env` may be None, or the interface itself.
+    """
+    interfaces = find_all(env, TrainingInfoInterface)
+    for found in interfaces:
+        found.set_training_info(own_copy(training_info))
+    return len(interfaces)
+
+
+def find_all(env: object, interface: type[T]) -> list[T]:
+    """Return the outermost implementer of `interface` of each branch of `env`: one per sub-env of a vector env."""
+    return list(_implementers(env, interface))
+
+
+def own_copy(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a training information so deep that nobody can change it through another copy."""
+    return {key: _copied(value) for key, value in info.items()}
+
+
+def _copied(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    if kind is list:
+        return [_copied(item) for item in value]
+    if kind is tuple:
+        return tuple([_copied(item) for item in value])
+    flags = getattr(value, "flags", None)
+    if flags is not None and getattr(flags, "writeable", True) is False:
+        return value  # a read-only array: nobody can change it
+    return deepcopy(value)
+
+
+def _implementers(env: object, interface: type[T]) -> Iterator[T]:
+    """Walk depth-first, and not into an object that implements the interface: what is inside is that object's business."""
+    methods = _public_methods(interface)
+    seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
+    stack = [env]
+    while stack:
+        current = stack.pop()
+        # A class is not an env, but has the methods: `self.env = MyEnv` (a factory) must not be taken for one.
+        if current is None or issubclass(type(current), type) or id(current) in seen:
+            continue
+        seen[id(current)] = current
+        if _implements(current, interface, methods):
+            yield cast(T, current)
+        else:
+            stack.extend(reversed(list(_inner(current))))
+
+
+def _public_methods(interface: type) -> tuple[str, ...]:
+    """Return what an object must have to implement `interface` without inheriting from it; nothing: it must inherit."""
+    if interface.__bases__ != (object,) and not getattr(interface, "_is_protocol", False):
+        return ()
+    return tuple(
+        name for name, value in vars(interface).items() if not name.startswith("_") and _is_method(value)
+    )
+
+
+def _implements(candidate: object, interface: type, methods: tuple[str, ...]) -> bool:
+    # Not isinstance: it believes `__class__`, which a proxy forwards.
+    if not getattr(interface, "_is_protocol", False) and issubclass(type(candidate), interface):
+        return True
+    return bool(methods) and all(_is_method(getattr_static(candidate, name, None)) for name in methods)
+
+
+def _is_method(value: object) -> bool:
+    return callable(value) or isinstance(value, classmethod | partialmethod)
+
+
+def _inner(wrapper: object) -> Iterator[object]:
+    for name in _INNER:
+        yield _own_attribute(wrapper, name)
+    for name in _INNERS:
+        inners = _own_attribute(wrapper, name)
+        if isinstance(inners, Mapping):
+            yield from inners.values()
+        elif isinstance(inners, Sequence) and not isinstance(inners, str | bytes):
+            yield from inners
+
+
+def _own_attribute(owner: object, name: str) -> object:
+    """Return an attribute that the instance or its type defines (a property or a slot, too); None if there is none."""
+    if getattr_static(owner, name, _ABSENT) is _ABSENT:
+        return None  # asking with getattr would reach through `__getattr__` into inner objects
+    return getattr(owner, name, None)

@@ -1,0 +1,37 @@
+"""Every test has a channel directory of its own, and cannot hang for ever."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HANG_SECONDS = 300  # a watchdog, not a measurement
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(HANG_SECONDS, method="thread"))
+
+
+@pytest.fixture(autouse=True)
+def traincast_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh channel directory (0700), known to child processes through the environment."""
+    shm = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    path = Path(tempfile.mkdtemp(prefix="traincast-test-", dir=shm))
+    monkeypatch.setenv("TRAINCAST_DIR", str(path))
+    monkeypatch.delenv("TRAINCAST_NAME", raising=False)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def channel_name(request: pytest.FixtureRequest) -> str:
+    """A channel name that tells which test it belongs to."""
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in request.node.name)
+    return plain.lstrip("-")[:100] or "channel"
