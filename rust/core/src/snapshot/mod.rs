@@ -1,0 +1,32 @@
+//! The codec: a snapshot is a *shape* (types, keys, lengths) and its *values* (the leaves).
+//!
+//! Training information keeps its structure while its numbers change. So the two are stored apart: the shape as a byte
+//! string that both sides cache under an id, the values as 64-bit words, and whatever has no fixed size (strings, big
+//! integers, arrays) as *blobs* behind them:
+//!
+//! ```text
+//! info = {"steps": 7, "lr": 0.5, "tag": "ab", "w": array([1.0, 2.0])}
+//!
+//! shape    dict 4 │ "steps" int │ "lr" float │ "tag" str │ "w" array "<f8" 1-d
+//! values   7      │ 0.5 (bits)  │ 2 (bytes)  │ 2 (length of axis 0)
+//! blobs    "ab" at word 0, the array's 16 bytes at word 8 (64-byte aligned)
+//! ```
+//!
+//! A blob's place follows from the lengths in the values, so nothing that is read from a file is used as an offset.
+//! The module knows nothing of Python: [`encode::Encoder`] is driven by events, [`decode::decode`] drives a visitor.
+
+pub mod decode;
+pub mod encode;
+pub mod shape;
+
+/// Deepest nesting of containers; the root dictionary is at depth 1.
+pub const MAX_DEPTH: usize = 64;
+
+/// Words between two array blobs' possible starts: 64 bytes, a cache line, enough for any dtype and for SIMD.
+pub const ARRAY_ALIGN_WORDS: usize = 8;
+
+/// Words that `bytes` bytes take.
+#[inline]
+pub const fn words_for(bytes: usize) -> usize {
+    bytes.div_ceil(8)
+}
