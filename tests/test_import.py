@@ -1,0 +1,64 @@
+"""`import traincast` is light, and every public name is there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import traincast
+
+HEAVY = ("numpy", "torch", "gymnasium", "pettingzoo", "sample_factory", "rich", "typer", "matplotlib")
+
+
+def loaded_after(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after running `code`."""
+    script = (
+        f"{code}\nimport json, sys\nprint(json.dumps(sorted({{m.partition('.')[0] for m in sys.modules}})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import traincast",
+        "import traincast.unwrapping, traincast.interfaces",
+        "import traincast\n"
+        "with traincast.TrainingInfoWriter('light') as writer:\n"
+        "    writer.publish({'approx_total_training_steps': 1, 'nested': {'a': [1.5, (None, b'x')]}})\n"
+        "    assert traincast.TrainingInfoReader('light').read()['approx_total_training_steps'] == 1\n",
+    ],
+    ids=["import", "interfaces", "publish and read"],
+)
+def test_loads_nothing_heavy(code: str) -> None:
+    assert loaded_after(code).isdisjoint(HEAVY)
+
+
+def test_gymnasium_is_loaded_with_the_wrapper() -> None:
+    loaded = loaded_after("import traincast\ntraincast.TrainingInfoWrapper")
+    assert "gymnasium" in loaded
+    assert "torch" not in loaded
+
+
+@pytest.mark.parametrize("name", sorted(traincast.__all__))
+def test_public_name(name: str) -> None:
+    value = getattr(traincast, name)
+    assert name in dir(traincast)
+    if isinstance(value, type):
+        assert value.__doc__, f"{name} has no docstring"
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="module 'traincast' has no attribute 'TrainingInfoWriterr'"):
+        traincast.TrainingInfoWriterr  # type: ignore[attr-defined]  # noqa: B018
