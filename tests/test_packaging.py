@@ -1,4 +1,4 @@
-"""The wheel: what is in it, that the sdist builds the same, that it works alone on every CPython of the machine."""
+"""The wheel: what is in it, that the sdist builds the same one, that every CPython of the machine runs it."""
 
 from __future__ import annotations
 
