@@ -102,7 +102,7 @@ ENVIRONMENTS := .venv .venv-demo .venv-sf
 
 .venv/.ready: requirements/test.txt
 .venv-demo/.ready: requirements/demo.txt
-.venv-sf/.ready: requirements/test-sf.txt
+.venv-sf/.ready: requirements/test-sf.txt | .venv/.ready  # one after the other: torch is downloaded once
 
 # numpy 1 has wheels for these two only.
 .venv-sf/.ready: MINORS := 3.11|3.12
