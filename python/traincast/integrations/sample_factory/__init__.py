@@ -1,0 +1,45 @@
+"""Sample Factory 2.1, fed from shared memory in place of its queue.
+
+Two lines of a training script change::
+
+    from traincast.integrations.sample_factory import run_rl, wrap_env_func
+
+    register_env("my_env", wrap_env_func(make_my_env))   # was: register_env("my_env", make_my_env)
+    run_rl(cfg)                                          # was: sample_factory.train.run_rl(cfg)
+
+Envs keep implementing Sample Factory's own `TrainingInfoInterface` and `RewardShapingInterface`. Those who
+build the runner themselves register a `TrainingInfoObserver` on it. Sample Factory is imported when one of
+the names here is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from traincast._optional import missing
+
+if TYPE_CHECKING:
+    from traincast.integrations.sample_factory.env import wrap_env_func
+    from traincast.integrations.sample_factory.observer import TrainingInfoObserver
+    from traincast.integrations.sample_factory.run import run_rl
+    from traincast.integrations.sample_factory.saved import load_training_info
+
+__all__ = ["TrainingInfoObserver", "load_training_info", "run_rl", "wrap_env_func"]
+
+_HOMES = {
+    "TrainingInfoObserver": "observer",
+    "load_training_info": "saved",
+    "run_rl": "run",
+    "wrap_env_func": "env",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        import_module("sample_factory")
+    except ModuleNotFoundError as error:
+        raise missing(error, "sample_factory", "sample-factory", f"{__name__}.{name}") from None
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,153 @@
+"""How a worker's env gets at the snapshots of a policy, and how it knows the channel's name."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+from traincast import ChannelNotFoundError, TrainingInfoReader
+from traincast.integrations.sample_factory.saved import info_file, load_training_info
+from traincast.unwrapping import own_copy
+
+__all__ = [
+    "ChannelSource",
+    "OnMissing",
+    "SavedSource",
+    "Source",
+    "channel_of",
+    "hide_channel",
+    "show_channel",
+]
+
+OnMissing = Literal["ignore", "warn", "raise"]
+
+# An attribute of the configuration, which Sample Factory pickles to its workers. It is there only while a run
+# lasts, and never in the saved config.json: an evaluation must not look for the channel of a run that is
+# over.
+_KEY = "traincast_channel"
+
+
+def show_channel(cfg: Any, name: str) -> None:
+    """Let the envs that are made with `cfg` know the name of the run's channels."""
+    setattr(cfg, _KEY, name)
+
+
+def hide_channel(cfg: Any) -> None:
+    """Forget the name: the run is over."""
+    # A resumed run has an AttrDict, whose attributes are items; a new one has a Namespace.
+    (cfg if isinstance(cfg, dict) else vars(cfg)).pop(_KEY, None)
+
+
+def channel_of(cfg: Any) -> str | None:
+    """Return the name of the channels of the run that `cfg` belongs to; None if no learner is publishing."""
+    return getattr(cfg, _KEY, None)
+
+
+class Source(Protocol):
+    """Where the envs' information on one policy comes from.
+
+    `info` is the newest dictionary, None before the first; nobody but the source may change it.
+    """
+
+    info: dict[str, Any] | None
+
+    def poll(self) -> bool:
+        """Take the newest dictionary; return whether it is another one than before."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the channel."""
+        ...
+
+
+class ChannelSource:
+    """The channel of one policy of a running training; opened at the first poll.
+
+    The learner's first report publishes the first snapshot, and in practice comes before the first env is
+    made. `timeout` (seconds) covers the case that it does not: the first poll of the process waits.
+    """
+
+    def __init__(self, name: str, policy_id: int, *, timeout: float, on_missing: OnMissing) -> None:
+        self.info: dict[str, Any] | None = None
+        self._name = name
+        self._policy_id = policy_id
+        self._timeout = timeout
+        self._on_missing = on_missing
+        self._reader: TrainingInfoReader | None = None
+        self._read: Callable[[], dict[Any, Any] | None] = self._attach
+
+    def poll(self) -> bool:
+        """Take the newest snapshot; return whether it is new."""
+        info = self._read()
+        if info is None:
+            return False
+        self.info = info
+        return True
+
+    def close(self) -> None:
+        """Let go of the channel; another poll would open it again."""
+        reader, self._reader, self._read = self._reader, None, self._attach
+        if reader is not None:
+            reader.close()
+
+    def _attach(self) -> dict[Any, Any] | None:
+        try:
+            self._reader = TrainingInfoReader(self._name, self._policy_id, attach_timeout=self._timeout)
+        except ChannelNotFoundError as error:
+            self._timeout = 0.0  # one wait is enough to be sure; the next resets look again without one
+            _report(error, self._on_missing)
+            self._on_missing = "ignore" if self._on_missing == "warn" else self._on_missing
+            return None
+        self._read = self._reader.read_if_changed
+        return self._read()
+
+
+class SavedSource:
+    """What an evaluation tells its env: a given dictionary, or the one saved beside the checkpoints."""
+
+    def __init__(
+        self, cfg: Any, policy_id: int, given: Mapping[str, Any] | None, *, on_missing: OnMissing
+    ) -> None:
+        self.info: dict[str, Any] | None = None
+        self._cfg = cfg
+        self._policy_id = policy_id
+        self._given = given
+        self._on_missing = on_missing
+        self._polled = False
+
+    def poll(self) -> bool:
+        """Load at the first poll; there is nothing newer later."""
+        if self._polled:
+            return False
+        info = self._load()
+        if info is None:
+            error = ChannelNotFoundError(f"No training information for the env: {self._where()}")
+            _report(error, self._on_missing)
+        self._polled = True
+        self.info = info
+        return info is not None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _load(self) -> dict[str, Any] | None:
+        if self._given is not None:
+            return own_copy(self._given)
+        if self._cfg is None:
+            return None
+        return load_training_info(self._cfg, self._policy_id)
+
+    def _where(self) -> str:
+        if self._cfg is None:
+            return "no training runs, and there is no configuration to say where one saved it"
+        path = os.path.relpath(info_file(self._cfg, self._policy_id))
+        return f"no training runs, none saved {path}, and wrap_env_func(..., eval_info=) gives none"
+
+
+def _report(error: ChannelNotFoundError, on_missing: OnMissing) -> None:
+    if on_missing == "raise":
+        raise error
+    if on_missing == "warn":
+        warnings.warn(str(error), RuntimeWarning, stacklevel=2)

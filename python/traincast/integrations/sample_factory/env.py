@@ -1,0 +1,104 @@
+"""`wrap_env_func`: what is put around the function that is given to `register_env`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sample_factory.algo.utils.gymnasium_utils import patch_non_gymnasium_env
+from sample_factory.algo.utils.make_env import get_multiagent_info
+
+from traincast import MissingKeyError
+from traincast.integrations.sample_factory.channel import (
+    ChannelSource,
+    OnMissing,
+    SavedSource,
+    Source,
+    channel_of,
+)
+from traincast.integrations.sample_factory.policies import fixed_policy
+from traincast.integrations.sample_factory.wrapper import SampleFactoryWrapper
+
+__all__ = ["WrappedEnvFunc", "wrap_env_func"]
+
+
+def wrap_env_func(
+    make_env: Callable[..., Any],
+    *,
+    eval_info: Mapping[str, Any] | None = None,
+    on_missing: OnMissing = "ignore",
+    deliver: str = "auto",
+    attach_timeout: float = 10.0,
+) -> WrappedEnvFunc:
+    """Return a function for `register_env` that makes the envs of `make_env`, fed from shared memory.
+
+    Args:
+        make_env: called as `make_env(full_env_name, cfg, env_config, render_mode)`, like every function that
+            Sample Factory registers. It must be picklable if Sample Factory's workers are processes.
+        eval_info: what envs receive where no learner runs (`enjoy`); None: what the last run of the
+            experiment saved.
+        on_missing: what to do at a reset when there is no information: `"ignore"`; `"warn"` once; `"raise"`
+            `ChannelNotFoundError`.
+        deliver: `"auto"`: before each reset, and before each step of an env that resets itself inside `step`
+            (Sample Factory expects that of envs with several agents, vectorised ones too). `"reset"`,
+            `"both"`: as they say.
+        attach_timeout: seconds that a worker's first reset waits for the learner's first report, which
+            normally is there.
+
+    Raises:
+        MissingKeyError: `eval_info` lacks `approx_total_training_steps`.
+    """
+    if on_missing not in ("ignore", "warn", "raise"):
+        raise ValueError(f"on_missing must be 'ignore', 'warn' or 'raise', not {on_missing!r}")
+    if deliver not in ("auto", "reset", "both"):
+        raise ValueError(f"deliver must be 'auto', 'reset' or 'both', not {deliver!r}")
+    if eval_info is not None and "approx_total_training_steps" not in eval_info:
+        raise MissingKeyError("eval_info needs the key 'approx_total_training_steps', which envs rely on")
+    return WrappedEnvFunc(make_env, eval_info, on_missing, deliver, attach_timeout)
+
+
+@dataclass(frozen=True)
+class WrappedEnvFunc:
+    """A picklable `make_env` with its options."""
+
+    make_env: Callable[..., Any]
+    eval_info: Mapping[str, Any] | None
+    on_missing: OnMissing
+    deliver: str
+    attach_timeout: float
+
+    def __call__(self, *args: Any, **kwargs: Any) -> SampleFactoryWrapper:
+        """Make the env and wrap it; the arguments are those of `make_env`."""
+        env = patch_non_gymnasium_env(self.make_env(*args, **kwargs))
+        cfg = args[1] if len(args) > 1 else kwargs.get("cfg")
+        # None for the env that Sample Factory makes before a run, only to look at its spaces.
+        env_config = args[2] if len(args) > 2 else kwargs.get("env_config")
+        is_multiagent, num_agents = get_multiagent_info(env)
+        name = channel_of(cfg)
+        return SampleFactoryWrapper(
+            env,
+            self._source_maker(cfg, name),
+            num_agents=num_agents,
+            is_multiagent=is_multiagent,
+            policy_id=fixed_policy(cfg, env_config),
+            num_policies=getattr(cfg, "num_policies", 1),
+            at_step=self.deliver == "both" or (self.deliver == "auto" and is_multiagent),
+            online=name is not None,
+            one_slice=_one_slice(cfg),
+        )
+
+    def _source_maker(self, cfg: Any, name: str | None) -> Callable[[int], Source]:
+        if name is None:
+            return partial(SavedSource, cfg, given=self.eval_info, on_missing=self.on_missing)
+        # In serial mode the learner is this process, and would not publish while it waits.
+        timeout = 0.0 if cfg.serial_mode else self.attach_timeout
+        return partial(ChannelSource, name, timeout=timeout, on_missing=self.on_missing)
+
+
+def _one_slice(cfg: Any) -> bool:
+    """Tell how a worker names the agents: a slice where it holds one batched env, indices everywhere else."""
+    if not getattr(cfg, "batched_sampling", False):
+        return False
+    return int(cfg.num_envs_per_worker // cfg.worker_num_splits) == 1
