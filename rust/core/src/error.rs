@@ -1,0 +1,210 @@
+//! What can go wrong: one enum, a variant per exception of the Python package. Messages are whole sentences that name the thing,
+//! the limit and the remedy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No channel of that name: nothing published yet, or closed.
+    #[error(
+        "there is no channel {name:?} (policy {policy_id}) in {}: its writer has not published yet, or has closed it",
+        directory.display()
+    )]
+    ChannelNotFound {
+        /// The channel's name.
+        name: String,
+        /// The channel's policy.
+        policy_id: u16,
+        /// Where it was looked for.
+        directory: PathBuf,
+    },
+    /// Another live writer owns the channel.
+    #[error(
+        "channel {name:?} (policy {policy_id}) has a live writer: {holder}; close that one, or use another name"
+    )]
+    ChannelBusy {
+        /// The channel's name.
+        name: String,
+        /// The channel's policy.
+        policy_id: u16,
+        /// Who owns it.
+        holder: String,
+    },
+    /// A dead writer left the channel behind and the new one was told to refuse.
+    #[error(
+        "a writer that no longer lives left channel {name:?} (policy {policy_id}) behind at version {version}; \
+         take it over with leftover=\"continue\", start anew with leftover=\"replace\", or remove it with `traincast clean`"
+    )]
+    ChannelExists {
+        /// The channel's name.
+        name: String,
+        /// The channel's policy.
+        policy_id: u16,
+        /// Its newest version.
+        version: u64,
+    },
+    /// The file is damaged, or is no regular file.
+    #[error("{} is damaged: {reason}; `traincast clean` removes it once its writer is gone", path.display())]
+    CorruptChannel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file is another program's or another layout version's.
+    #[error(
+        "{} cannot be read: {reason}; use the same version of traincast on both sides, or remove the file with `traincast clean`",
+        path.display()
+    )]
+    IncompatibleChannel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The object was closed before.
+    #[error(
+        "this writer of channel {name:?} (policy {policy_id}) is closed; make a new one to publish again"
+    )]
+    ChannelClosed {
+        /// The channel's name.
+        name: String,
+        /// The channel's policy.
+        policy_id: u16,
+    },
+    /// The encoded snapshot is larger than the channel may become.
+    #[error(
+        "the snapshot needs {needed} bytes, and this channel may not grow beyond {limit} per snapshot; \
+         pass max_capacity={suggested} or more to the writer, or publish less"
+    )]
+    PayloadTooLarge {
+        /// Bytes that the snapshot needs.
+        needed: usize,
+        /// `max_capacity`.
+        limit: usize,
+        /// A `max_capacity` that would do.
+        suggested: usize,
+    },
+    /// A name or policy outside of what is allowed.
+    #[error("{0}")]
+    InvalidName(String),
+    /// Another argument outside of what is allowed.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// No room in the file system.
+    #[error(
+        "no room for {needed} bytes in {}: {cause}; what was published before is still there. Free some space, enlarge the file \
+         system (docker: --shm-size), or point TRAINCAST_DIR at another local one",
+        path.display()
+    )]
+    StorageFull {
+        /// What was to be written.
+        path: PathBuf,
+        /// Its size in bytes.
+        needed: usize,
+        /// Which limit was met.
+        cause: &'static str,
+    },
+    /// A writer was used in a forked child.
+    #[error(
+        "this writer of channel {name:?} (policy {policy_id}) belongs to the process that made it; \
+         a forked child may read the channel, or write another one of its own"
+    )]
+    ForkedWriter {
+        /// The channel's name.
+        name: String,
+        /// The channel's policy.
+        policy_id: u16,
+    },
+    /// The directory of the channels cannot be trusted.
+    #[error(
+        "{} cannot hold channels: {reason}; {remedy}, or point TRAINCAST_DIR at a directory of your own on a local file system",
+        path.display()
+    )]
+    InsecureDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A system call failed for a reason of the machine's.
+    #[error("cannot {action} {}: {source}{}", path.display(), advice(source))]
+    System {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "; this process has too many files open: raise `ulimit -n`",
+        Some(libc::ENFILE) => "; the machine has too many files open",
+        Some(libc::ENOMEM) => {
+            "; the process has no address space left for it: raise `ulimit -v`, or use a smaller max_capacity"
+        }
+        Some(libc::EROFS) => "; the file system is read-only: point TRAINCAST_DIR at another one",
+        Some(libc::EACCES | libc::EPERM) => "; the directory must belong to you, with mode 0700",
+        Some(libc::ENOENT) => "; the directory has been removed",
+        _ => "",
+    }
+}
+
+impl Error {
+    pub(crate) fn corrupt(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::CorruptChannel {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn incompatible(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::IncompatibleChannel {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// For use in `map_err`: a failed system call, with what it was for.
+    pub(crate) fn system(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// For use in `map_err`: failed to get `needed` bytes of storage.
+    pub(crate) fn storage(path: &Path, needed: usize) -> impl FnOnce(io::Error) -> Self {
+        move |source| {
+            let cause = match source.raw_os_error() {
+                Some(libc::ENOSPC) => "the file system is full",
+                Some(libc::EDQUOT) => "the quota is used up",
+                Some(libc::EFBIG) => "files may not become that large here (`ulimit -f`)",
+                _ => {
+                    return Self::System {
+                        action: "write",
+                        path: path.to_owned(),
+                        source,
+                    };
+                }
+            };
+            Self::StorageFull {
+                path: path.to_owned(),
+                needed,
+                cause,
+            }
+        }
+    }
+}

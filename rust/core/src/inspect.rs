@@ -1,0 +1,275 @@
+//! Looking at channels from outside, and tidying up what dead writers left.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use crate::directory::{ChannelName, Directory, Role};
+use crate::error::{Error, Result};
+use crate::generation::Segment;
+use crate::layout::header;
+use crate::ownership::{Ownership, writer_alive};
+pub use crate::roster::ReaderInfo;
+use crate::roster::Roster;
+use crate::seqlock::Head;
+use crate::slot::examine;
+use crate::sys::{self, now_ns};
+
+/// How a channel stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// It has a writer.
+    Live,
+    /// Its writer has gone without closing it.
+    Dead,
+    /// Its writer closed it, and died before it had removed it.
+    Closed,
+    /// The file cannot be read, for this reason.
+    Broken(String),
+}
+
+/// A channel, seen from outside. What a broken file does not tell is 0.
+#[derive(Clone, Debug)]
+pub struct ChannelInfo {
+    /// Name and policy.
+    pub name: ChannelName,
+    /// How it stands.
+    pub status: Status,
+    /// Newest version.
+    pub version: u64,
+    /// Epoch of its newest writer.
+    pub epoch: u64,
+    /// How many files it has had.
+    pub generation: u64,
+    /// Seconds since the newest version was published.
+    pub age: f64,
+    /// When the present file was made, Unix seconds.
+    pub created: f64,
+    /// Bytes per slot.
+    pub capacity: usize,
+    /// Bytes of shared memory, all files together.
+    pub size: u64,
+    /// Process id of the newest writer.
+    pub writer_pid: u32,
+    /// The processes that read it.
+    pub readers: Vec<ReaderInfo>,
+    /// Its files.
+    pub files: Vec<PathBuf>,
+}
+
+/// A file that a dead writer left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeftoverFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Why it may go.
+    pub why: String,
+}
+
+/// Every channel of a directory, by name. Broken files are listed with what is wrong with them.
+///
+/// # Errors
+/// What is wrong with the directory.
+pub fn list(directory: &Directory) -> Result<Vec<ChannelInfo>> {
+    let handle = directory.handle()?;
+    let channels = channels(directory, &handle)?;
+    let named = channels
+        .into_iter()
+        .filter(|(_, files)| files.contains_key(&Role::Segment));
+    named
+        .filter_map(|(name, files)| inspect(directory, &handle, name, &files).transpose())
+        .collect()
+}
+
+type Files = BTreeMap<Role, Vec<OsString>>;
+
+fn channels(directory: &Directory, handle: &OwnedFd) -> Result<BTreeMap<ChannelName, Files>> {
+    let mut channels = BTreeMap::<_, Files>::new();
+    for file in sys::list(handle).map_err(Error::system("list", directory.path()))? {
+        if let Some((name, role)) = ChannelName::of_file(&file) {
+            channels
+                .entry(name)
+                .or_default()
+                .entry(role)
+                .or_default()
+                .push(file);
+        }
+    }
+    Ok(channels)
+}
+
+fn size(handle: &OwnedFd, file: &OsString) -> u64 {
+    sys::facts_at(handle, file)
+        .ok()
+        .flatten()
+        .map_or(0, |facts| facts.size)
+}
+
+/// `None` if the channel has just vanished.
+fn inspect(
+    directory: &Directory,
+    handle: &OwnedFd,
+    name: ChannelName,
+    files: &Files,
+) -> Result<Option<ChannelInfo>> {
+    let files: Vec<_> = files.values().flatten().collect();
+    let mut info = ChannelInfo {
+        status: Status::Dead,
+        version: 0,
+        epoch: 0,
+        generation: 0,
+        age: 0.0,
+        created: 0.0,
+        capacity: 0,
+        size: files.iter().map(|file| size(handle, file)).sum(),
+        writer_pid: 0,
+        readers: Vec::new(),
+        files: files.iter().map(|file| directory.join(file)).collect(),
+        name,
+    };
+    let opened = Segment::open(directory, handle, &info.name, false);
+    let segment = match opened {
+        Ok(Some(segment)) => segment,
+        Ok(None) => return Ok(None),
+        Err(error) => return Ok(Some(broken(info, error))),
+    };
+    info.generation = segment.header(header::GENERATION);
+    info.created = segment.header(header::CREATED) as f64 / 1e9;
+    info.writer_pid = segment.header(header::PID) as u32;
+    info.epoch = segment.header(header::EPOCH);
+    info.capacity = segment.capacity;
+    let newest = match segment.read(|version, slot| examine(slot, version)) {
+        Ok((_, newest, _)) => newest,
+        Err(error) => return Ok(Some(broken(info, error))),
+    };
+    info.version = newest.version;
+    info.age = now_ns().saturating_sub(newest.published_ns) as f64 / 1e9;
+    info.status = if segment.head().closed() {
+        Status::Closed
+    } else if writer_alive(directory, handle, &info.name)? {
+        Status::Live
+    } else {
+        Status::Dead
+    };
+    info.readers = readers(handle, &info.name);
+    Ok(Some(info))
+}
+
+fn broken(mut info: ChannelInfo, error: Error) -> ChannelInfo {
+    info.status = Status::Broken(match error {
+        Error::CorruptChannel { reason, .. } | Error::IncompatibleChannel { reason, .. } => reason,
+        error => error.to_string(),
+    });
+    info
+}
+
+/// A process that moves from one file to the next has two lines for a moment: the newer one counts.
+fn readers(handle: &OwnedFd, name: &ChannelName) -> Vec<ReaderInfo> {
+    let mut readers = Roster::open(handle, name).map_or_else(Vec::new, |roster| roster.readers());
+    readers.sort_by_key(|reader| {
+        (
+            reader.pid,
+            std::cmp::Reverse((reader.alive, reader.generation, reader.version)),
+        )
+    });
+    readers.dedup_by_key(|reader| reader.pid);
+    readers
+}
+
+/// What [`remove_leftover`] would remove: the files of channels whose writer is gone.
+///
+/// # Errors
+/// What is wrong with the directory.
+pub fn leftovers(directory: &Directory) -> Result<Vec<LeftoverFile>> {
+    let handle = directory.handle()?;
+    let mut found = Vec::new();
+    for (name, files) in channels(directory, &handle)? {
+        if writer_alive(directory, &handle, &name)? {
+            continue;
+        }
+        let whole = files.contains_key(&Role::Segment);
+        let status = match inspect(directory, &handle, name, &files)? {
+            Some(info) if whole => Some(info.status),
+            _ => None,
+        };
+        for (role, file) in files
+            .iter()
+            .flat_map(|(role, files)| files.iter().map(move |file| (*role, file)))
+        {
+            found.push(LeftoverFile {
+                path: directory.join(file),
+                size: size(&handle, file),
+                why: why(role, status.as_ref()),
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn why(role: Role, status: Option<&Status>) -> String {
+    match (role, status) {
+        (Role::Segment, Some(Status::Broken(reason))) => format!("broken: {reason}"),
+        (Role::Segment, Some(Status::Closed)) => {
+            "its writer closed the channel and died before it was removed".into()
+        }
+        (Role::Segment, _) => "its writer is gone".into(),
+        (Role::Draft, _) => "its writer died while it made the file".into(),
+        (Role::Roster, _) => "list of readers of a channel without a writer".into(),
+        (Role::Lock, _) => "lock that no process holds".into(),
+    }
+}
+
+/// Removes one file that [`leftovers`] has named. Looks again first, as the channel's owner: `false` if it has a writer by now, or has
+/// vanished. Readers that are attached keep their last snapshot, and see the channel as closed.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if it is no file of a channel in this directory; [`Error::System`].
+pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
+    let file = path
+        .file_name()
+        .filter(|_| path.parent() == Some(directory.path()));
+    let Some((file, (name, role))) = file.and_then(|file| Some((file, ChannelName::of_file(file)?))) else {
+        let text = format!(
+            "{} is not a file of a channel in {}",
+            path.display(),
+            directory.path().display()
+        );
+        return Err(Error::InvalidArgument(text));
+    };
+    let handle = directory.handle()?;
+    let failed = |error| Error::system("remove", path)(error);
+    let Some(facts) = sys::facts_at(&handle, file).map_err(failed)? else {
+        return Ok(false);
+    };
+    let ownership = match Ownership::acquire(directory, &handle, &name) {
+        Ok(ownership) => ownership,
+        Err(Error::ChannelBusy { .. }) => return Ok(false),
+        // The lock file itself is something else, which nobody can hold.
+        Err(Error::CorruptChannel { .. }) if role == Role::Lock => {
+            return sys::unlink(&handle, file, facts.kind == sys::DIRECTORY).map_err(failed);
+        }
+        Err(error) => return Err(error),
+    };
+    let fresh = ownership.fresh;
+    let removed = if role == Role::Lock {
+        Ok(true)
+    } else {
+        if role == Role::Segment {
+            end(directory, &handle, &name);
+        }
+        sys::unlink(&handle, file, facts.kind == sys::DIRECTORY).map_err(failed)
+    };
+    ownership.release((fresh || role == Role::Lock).then_some(&handle));
+    removed
+}
+
+/// Tells the readers of a dead channel that it is over, so that they look for its successor.
+fn end(directory: &Directory, handle: &OwnedFd, name: &ChannelName) {
+    if let Ok(Some(segment)) = Segment::open(directory, handle, name, true) {
+        segment.ring_writer().mark(Head::CLOSED);
+        segment.wake_all();
+    }
+}

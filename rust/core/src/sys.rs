@@ -1,0 +1,469 @@
+//! System calls and raw pointers: the only module with `unsafe`, and the only one that knows Linux.
+//!
+//! Everything here is retried when a signal interrupts it.
+#![allow(unsafe_code, reason = "this is the file that may")]
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::mm::{MapFlags, ProtFlags};
+use rustix::thread::futex;
+use rustix::time::{ClockId, Timespec};
+
+use crate::layout::WORD;
+use crate::sync::{AtomicU32, AtomicU64};
+
+// ---- memory ---------------------------------------------------------------------------------------------------------
+
+/// A shared mapping of a whole file.
+///
+/// It is only ever seen as atomics: another process may change it at any time. Truncating a mapped file turns accesses into SIGBUS;
+/// no program of this project truncates, and others cannot open the files.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<AtomicU64>,
+    words: usize,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread, and is only seen as atomics.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `bytes` bytes of a file, a multiple of a word; `writable` needs a descriptor that is.
+    pub fn new(file: &OwnedFd, bytes: usize, writable: bool) -> io::Result<Self> {
+        let access = if writable {
+            ProtFlags::READ | ProtFlags::WRITE
+        } else {
+            ProtFlags::READ
+        };
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours.
+        let start =
+            unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, access, MapFlags::SHARED, file, 0) }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::Other)?;
+        Ok(Self {
+            start,
+            words: bytes / WORD,
+        })
+    }
+
+    /// All of its words. Stores through a read-only mapping end the process: only `seqlock::RingWriter` and `roster` store.
+    #[inline]
+    pub fn words(&self) -> &[AtomicU64] {
+        // SAFETY: page-aligned, mapped for as long as self lives; any bit pattern is an AtomicU64, and loads of one are allowed in
+        // read-only memory.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
+    }
+
+    /// The lower half of a word, as what futex calls take. That word is never touched through `words`.
+    #[inline]
+    pub fn half_word(&self, index: usize) -> &AtomicU32 {
+        let word = &raw const self.words()[index];
+        // SAFETY: in bounds, aligned to 8; lives as long as self.
+        unsafe { &*word.cast() }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new` with this length; references into it borrow self.
+        let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.words * WORD) };
+    }
+}
+
+/// One word of whatever keeps a mapping alive, without the way there.
+#[derive(Debug)]
+pub struct WordRef<T> {
+    word: NonNull<AtomicU64>,
+    _keeps: Arc<T>,
+}
+
+impl<T> Clone for WordRef<T> {
+    fn clone(&self) -> Self {
+        Self {
+            word: self.word,
+            _keeps: Arc::clone(&self._keeps),
+        }
+    }
+}
+
+// SAFETY: it is an Arc<T> and a shared reference to an atomic inside of that T.
+unsafe impl<T: Send + Sync> Send for WordRef<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for WordRef<T> {}
+
+impl<T: AsRef<Mapping>> WordRef<T> {
+    /// The word at `index` of the mapping. `T` must give the same mapping each time, as a plain field does.
+    pub fn new(owner: &Arc<T>, index: usize) -> Self {
+        let word = NonNull::from(&(**owner).as_ref().words()[index]);
+        Self {
+            word,
+            _keeps: Arc::clone(owner),
+        }
+    }
+}
+
+impl<T> WordRef<T> {
+    /// The word.
+    #[inline]
+    pub fn get(&self) -> &AtomicU64 {
+        // SAFETY: in bounds when it was made; the mapping lives as long as `_keeps`.
+        unsafe { self.word.as_ref() }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([u64; 8]);
+
+/// The copied blobs of a snapshot, 64-byte-aligned, so that arrays can be views on it.
+#[derive(Clone, Debug, Default)]
+pub struct BlobBuffer {
+    lines: Vec<Line>,
+    words: usize,
+}
+
+impl BlobBuffer {
+    /// Replaces the content by whole lines and the words that are left over.
+    #[inline]
+    pub fn refill(
+        &mut self,
+        lines: impl ExactSizeIterator<Item = [u64; 8]>,
+        rest: impl ExactSizeIterator<Item = u64>,
+    ) {
+        self.words = lines.len() * 8 + rest.len();
+        self.lines.clear();
+        self.lines.reserve_exact(self.words.div_ceil(8));
+        self.lines.extend(lines.map(Line));
+        if rest.len() > 0 {
+            let mut last = Line([0; 8]);
+            for (to, from) in last.0.iter_mut().zip(rest) {
+                *to = from;
+            }
+            self.lines.push(last);
+        }
+    }
+
+    /// Words that can be held without allocating.
+    pub fn capacity(&self) -> usize {
+        self.lines.capacity() * 8
+    }
+
+    /// The content.
+    #[inline]
+    pub fn words(&self) -> &[u64] {
+        // SAFETY: a Line is eight words without padding; there are at least self.words / 8 lines, rounded up.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.words) }
+    }
+
+    /// The content as bytes.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the same memory as `words`; any byte is a u8.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.words * WORD) }
+    }
+}
+
+// ---- files ----------------------------------------------------------------------------------------------------------
+
+/// What one has to know of a file before using it.
+#[derive(Clone, Copy, Debug)]
+pub struct FileFacts {
+    /// Device and inode: which file it is.
+    pub id: FileId,
+    /// Size in bytes.
+    pub size: u64,
+    /// Owner.
+    pub uid: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Names that it has.
+    pub links: u64,
+    /// "regular file", "directory", ...
+    pub kind: &'static str,
+}
+
+/// Device and inode.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct FileId(u64, u64);
+
+/// [`FileFacts::kind`] of what channels are made of.
+pub const REGULAR: &str = "regular file";
+/// [`FileFacts::kind`] of directories.
+pub const DIRECTORY: &str = "directory";
+/// [`FileFacts::kind`] of symbolic links.
+pub const SYMLINK: &str = "symbolic link";
+
+impl From<rustix::fs::Stat> for FileFacts {
+    fn from(stat: rustix::fs::Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => REGULAR,
+            FileType::Directory => DIRECTORY,
+            FileType::Symlink => SYMLINK,
+            FileType::Fifo => "named pipe",
+            FileType::Socket => "socket",
+            _ => "device",
+        };
+        Self {
+            id: FileId(stat.st_dev, stat.st_ino),
+            size: stat.st_size.unsigned_abs(),
+            uid: stat.st_uid,
+            mode: stat.st_mode & 0o7777,
+            links: stat.st_nlink as _,
+            kind,
+        }
+    }
+}
+
+/// Opens a directory, if its last component is one and no link to one.
+pub fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?)
+}
+
+/// Makes a directory that only its owner may enter; `false` if something of that name is there.
+pub fn make_directory(path: &Path) -> io::Result<bool> {
+    match retry_on_intr(|| rustix::fs::mkdir(path, Mode::RWXU)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a path names, links not followed.
+pub fn facts_of_path(path: &Path) -> io::Result<FileFacts> {
+    Ok(retry_on_intr(|| rustix::fs::lstat(path))?.into())
+}
+
+/// What a descriptor stands for.
+pub fn facts(file: &OwnedFd) -> io::Result<FileFacts> {
+    Ok(retry_on_intr(|| rustix::fs::fstat(file))?.into())
+}
+
+/// What a name in a directory stands for, links not followed; `None` if there is no such name.
+pub fn facts_at(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<FileFacts>> {
+    match retry_on_intr(|| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)) {
+        Ok(stat) => Ok(Some(stat.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens an existing file, never through a link, never blocking on a pipe; `None` if there is no such name.
+pub fn open_at(directory: &OwnedFd, name: &OsStr, writable: bool) -> io::Result<Option<OwnedFd>> {
+    let access = if writable { OFlags::RDWR } else { OFlags::RDONLY };
+    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    match retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::empty())) {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a file for reading and writing with mode 0600. `exclusive`: there must be none yet.
+pub fn create_at(directory: &OwnedFd, name: &OsStr, exclusive: bool) -> io::Result<OwnedFd> {
+    let mut flags = OFlags::RDWR
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::CLOEXEC
+        | OFlags::NONBLOCK
+        | OFlags::NOCTTY;
+    flags.set(OFlags::EXCL, exclusive);
+    Ok(retry_on_intr(|| {
+        rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
+    })?)
+}
+
+/// Extends a file from `from` to `bytes` bytes, all of it backed by storage: a full file system is an error here, not a SIGBUS later.
+///
+/// In pieces: an interrupted call on a tmpfs gives back what it had allocated, so one large call might never end under a
+/// storm of signals.
+pub fn allocate(file: &OwnedFd, from: usize, bytes: usize) -> io::Result<()> {
+    const PIECE: usize = 256 * 1024;
+    // A file beyond RLIMIT_FSIZE would cost a SIGXFSZ, which kills.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if limit.is_some_and(|limit| bytes as u64 > limit) {
+        return Err(Errno::FBIG.into());
+    }
+    for offset in (from..bytes).step_by(PIECE) {
+        let len = PIECE.min(bytes - offset);
+        match retry_on_intr(|| {
+            rustix::fs::fallocate(file, FallocateFlags::empty(), offset as u64, len as u64)
+        }) {
+            Ok(()) => {}
+            Err(Errno::OPNOTSUPP) => return write_zeros(file, offset, bytes),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn write_zeros(file: &OwnedFd, mut offset: usize, bytes: usize) -> io::Result<()> {
+    let zeros = [0; 4096];
+    while offset < bytes {
+        let piece = &zeros[..zeros.len().min(bytes - offset)];
+        offset += retry_on_intr(|| rustix::io::pwrite(file, piece, offset as u64))?;
+    }
+    Ok(())
+}
+
+/// Renames within a directory. `over`: replace what has the name; otherwise that is an error.
+pub fn rename(directory: &OwnedFd, from: &OsStr, to: &OsStr, over: bool) -> io::Result<()> {
+    if over {
+        return Ok(retry_on_intr(|| {
+            rustix::fs::renameat(directory, from, directory, to)
+        })?);
+    }
+    match retry_on_intr(|| rustix::fs::renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE))
+    {
+        // The file system does not know the flag. The owner of the channel's lock is the only one who makes such names.
+        Err(Errno::INVAL | Errno::NOSYS) if facts_at(directory, to)?.is_none() => Ok(retry_on_intr(|| {
+            rustix::fs::renameat(directory, from, directory, to)
+        })?),
+        result => Ok(result?),
+    }
+}
+
+/// Removes a name, a directory's too if it is empty. `false` if there is none.
+pub fn unlink(directory: &OwnedFd, name: &OsStr, is_directory: bool) -> io::Result<bool> {
+    let flags = if is_directory {
+        AtFlags::REMOVEDIR
+    } else {
+        AtFlags::empty()
+    };
+    match retry_on_intr(|| rustix::fs::unlinkat(directory, name, flags)) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The names in a directory, except `.` and `..`.
+pub fn list(directory: &OwnedFd) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// The name of the file system's kind if several machines, or a program, may stand behind it.
+pub fn remote_file_system(directory: &OwnedFd) -> io::Result<Option<&'static str>> {
+    let magic = retry_on_intr(|| rustix::fs::fstatfs(directory))?.f_type as u64 & 0xffff_ffff;
+    Ok(match magic {
+        0x6969 => Some("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
+        0x5346_414f | 0x6b41_4653 => Some("AFS"),
+        0x7375_7245 => Some("Coda"),
+        0x564c => Some("NCP"),
+        0x0102_1997 => Some("9P"),
+        0x00c3_6400 => Some("Ceph"),
+        0x0bd0_0bd0 => Some("Lustre"),
+        0x4750_4653 => Some("GPFS"),
+        0x0116_1970 => Some("GFS2"),
+        0x7461_636f => Some("OCFS2"),
+        0x1980_0202 => Some("BeeGFS"),
+        0x6573_5546 => Some("FUSE"),
+        _ => None,
+    })
+}
+
+// ---- locks ----------------------------------------------------------------------------------------------------------
+
+/// Takes the record lock of a whole file; `false` if another process has it. Dropped by *any* close of the file in this process.
+pub fn try_lock(file: &OwnedFd) -> io::Result<bool> {
+    match retry_on_intr(|| rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)) {
+        Ok(()) => Ok(true),
+        Err(Errno::ACCESS | Errno::AGAIN) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The process that holds the record lock, as this pid namespace knows it (0: it does not).
+pub fn lock_holder(file: &OwnedFd) -> io::Result<Option<u32>> {
+    // SAFETY: all zeros is a valid flock.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as _;
+    lock.l_whence = libc::SEEK_SET as _;
+    loop {
+        // SAFETY: an open descriptor and a flock that lives over the call.
+        if unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_GETLK, &raw mut lock) } == 0 {
+            let free = lock.l_type == libc::F_UNLCK as libc::c_short;
+            return Ok((!free).then_some(lock.l_pid.unsigned_abs()));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+// ---- sleeping, time, processes --------------------------------------------------------------------------------------
+
+/// Sleeps on a shared futex until it is woken, differs from `value`, a signal arrives, or the time is over.
+pub fn futex_wait(word: &AtomicU32, value: u32, time: std::time::Duration) {
+    let time = Timespec {
+        tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    };
+    // Each way of coming back is one: the caller looks at the head again.
+    let _ = futex::wait(word, futex::Flags::empty(), value, Some(&time));
+}
+
+/// Wakes all that sleep on a shared futex.
+pub fn futex_wake(word: &AtomicU32) {
+    let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
+}
+
+/// The clock of publish times, in ns: monotonic and the same for all processes, so setting the clock back has no effect.
+#[inline]
+pub fn now_ns() -> u64 {
+    nanoseconds(rustix::time::clock_gettime(ClockId::Monotonic))
+}
+
+/// Unix time in ns.
+pub fn unix_ns() -> u64 {
+    nanoseconds(rustix::time::clock_gettime(ClockId::Realtime))
+}
+
+#[inline]
+fn nanoseconds(time: Timespec) -> u64 {
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
+}
+
+/// The effective user.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// When a process started, in clock ticks since boot; `None` if it is gone. With the pid, says which process it is.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name may hold anything: count from the last parenthesis. Field 3 is the state, field 22 the start time.
+    let after = stat.iter().rposition(|&byte| byte == b')')? + 2;
+    let fields = std::str::from_utf8(&stat[after..]).ok()?;
+    let mut fields = fields.split(' ');
+    let dead = matches!(fields.next()?, "Z" | "X");
+    if dead { None } else { fields.nth(18)?.parse().ok() }
+}
+
+/// Has these functions called around every fork of the process: before it, after it in the parent, after it in the child.
+pub fn at_fork(before: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
+    // SAFETY: the functions are safe ones and live for ever.
+    let failed = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
+    assert_eq!(failed, 0, "pthread_atfork found no memory");
+}
