@@ -1,0 +1,22 @@
+"""The native floor: an empty PyO3 class, and a function that builds the payload from nothing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+BUILD = Path(os.environ.get("TRAINCAST_BENCH_BUILD", Path(__file__).parent.parent / "target" / "bench"))
+
+
+def load() -> Any:
+    """The module `traincast_floor`, as `make bench` builds it."""
+    if not (BUILD / "traincast_floor.abi3.so").exists():
+        sys.exit(f"{BUILD}/traincast_floor.abi3.so is missing: `make bench-build` builds it")
+    sys.path.insert(0, str(BUILD))
+    try:
+        return importlib.import_module("traincast_floor")
+    finally:
+        sys.path.remove(str(BUILD))

@@ -1,0 +1,79 @@
+"""Cases that need one process: what a call costs, with everything in the cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import native_floor
+from harness import Case, call, each
+from payloads import payload, payloads
+
+import traincast
+
+CHANNELS = 32  # channels (or encoded messages) read in one timed pass
+
+
+def unchanged() -> list[Case]:
+    """A read that finds nothing new, and the call of a native method that does nothing."""
+    writer = traincast.TrainingInfoWriter("unchanged")
+    writer.publish(payload(1))
+    reader = traincast.TrainingInfoReader("unchanged")
+    reader.read()
+    empty = native_floor.load().Empty()
+    return [
+        call("empty PyO3 method", "empty.method()", empty=empty),
+        call("unchanged read", "reader.read()", reader=reader, writer=writer),
+        call("unchanged read_if_changed", "reader.read_if_changed()", reader=reader, writer=writer),
+        call("changed() -> False", "reader.changed()", reader=reader, writer=writer),
+    ]
+
+
+def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
+    """A read that finds a new dictionary, and msgspec decoding the same one.
+
+    Each pass publishes to all channels, untimed, and then reads each of them once.
+    """
+    infos = payloads(512, fixed)
+    writers = [traincast.TrainingInfoWriter(f"changed-{fixed}-{index}") for index in range(CHANNELS)]
+    for writer in writers:
+        writer.publish(infos[0])
+    readers = [traincast.TrainingInfoReader(writer.name) for writer in writers]
+    for reader in readers:
+        reader.read()
+    turn = 0
+
+    def publish() -> None:
+        nonlocal turn
+        for writer in writers:
+            turn = (turn + 1) % len(infos)
+            writer.publish(infos[turn])
+
+    encoded = [msgspec.msgpack.encode(info) for info in infos[:CHANNELS]]
+    build = native_floor.load().build
+    return [
+        each(f"changed read{suffix}", "item.read()", readers, publish, writers=writers),
+        each(f"msgspec decode{suffix}", "decode(item)", encoded, decode=msgspec.msgpack.decode),
+        each(f"floor: build the dictionary{suffix}", "build(item)", range(CHANNELS), build=build),
+    ]
+
+
+def publishing() -> list[Case]:
+    """Publishing dictionaries of which every leaf differs from the one before, and msgspec encoding them."""
+    infos = payloads(64)
+    whole = traincast.TrainingInfoWriter("publish")
+    partly = traincast.TrainingInfoWriter("update")
+    for writer in (whole, partly):
+        writer.publish(infos[0])
+    keep: dict[str, Any] = {"writer": whole}
+    return [
+        each("publish", "publish(item)", infos, publish=whole.publish, **keep),
+        each("msgspec encode", "encode(item)", infos, encode=msgspec.msgpack.encode),
+        each(
+            "update(approx_total_training_steps=n)",
+            "update(approx_total_training_steps=item)",
+            range(1_000_000, 1_000_064),
+            update=partly.update,
+            writer=partly,
+        ),
+    ]
