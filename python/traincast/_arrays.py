@@ -1,0 +1,176 @@
+"""numpy and torch on behalf of the native core: taking arrays apart and putting them together.
+
+The native core imports this module when it meets the first array; torch is imported only if a tensor is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+# bool, integers, floats, complex, datetime64, timedelta64, bytes, str. Not objects, not structured.
+_KINDS = "biufcmMSU"
+
+Described = tuple[str, int, tuple[int, ...], Any]
+
+
+def _refusal(dtype: np.dtype[Any], what: str) -> str | None:
+    if dtype.kind in _KINDS and dtype.fields is None and dtype.subdtype is None:
+        return None
+    if dtype.fields is not None:
+        return f"{what} of the structured dtype {dtype} is not supported; use a dictionary of arrays"
+    return f"{what} of dtype {dtype} is not supported; use a list, or an array of numbers or strings"
+
+
+def describe_array(array: np.ndarray[Any, Any]) -> Described | str:
+    """The dtype's name, the item size, the shape and the bytes of an array; a sentence if it cannot be published."""
+    dtype = array.dtype
+    if refusal := _refusal(dtype, "an array"):
+        return refusal
+    if isinstance(array, np.ma.MaskedArray):
+        return "a masked array is not supported, since its mask would be lost; use .filled() or .data and .mask"
+    if array.nbytes == 0:
+        return dtype.str, dtype.itemsize, array.shape, b""
+    return dtype.str, dtype.itemsize, array.shape, np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def describe_scalar(scalar: np.generic) -> tuple[str, int, bytes] | str:
+    """The dtype's name, the item size and the bytes of a numpy scalar; a sentence if it cannot be published."""
+    if refusal := _refusal(scalar.dtype, "a scalar"):
+        return refusal
+    return scalar.dtype.str, scalar.dtype.itemsize, scalar.tobytes()
+
+
+def describe_tensor(tensor: Any) -> Described | str:
+    """As `describe_array`, for a torch tensor on any device."""
+    import torch
+
+    if tensor.layout is not torch.strided:
+        return f"a tensor of layout {tensor.layout} is not supported; use .to_dense()"
+    if tensor.is_quantized:
+        return f"a quantized tensor ({tensor.dtype}) is not supported; use .dequantize() or .int_repr()"
+    if tensor.is_meta:
+        return "a tensor on the meta device has no data; publish a real one"
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name not in _TENSOR_ITEMSIZE:
+        return f"a tensor of dtype {tensor.dtype} is not supported; convert it, for example with .to(torch.float32)"
+    # resolve_*: a conjugated or negated view shares the memory of what it was made from.
+    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    if plain.numel() == 0:
+        return name, _TENSOR_ITEMSIZE[name], tuple(plain.shape), b""
+    return name, _TENSOR_ITEMSIZE[name], tuple(plain.shape), plain.reshape(-1).view(torch.uint8).numpy()
+
+
+def _dtype(name: str, itemsize: int) -> np.dtype[Any]:
+    """The dtype of a name that was read from shared memory."""
+    try:
+        dtype = np.dtype(name)
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise ValueError(f"{name!r} is no dtype") from error
+    # An object array over foreign bytes would be a way in.
+    if _refusal(dtype, "an array") or dtype.itemsize != itemsize or dtype.str != name:
+        raise ValueError(f"{name!r} of {itemsize} bytes is no dtype of a snapshot")
+    return dtype
+
+
+def array_maker(name: str, itemsize: int) -> Callable[[tuple[int, ...], Any, int], np.ndarray[Any, Any]]:
+    """What builds a read-only array of the dtype from `(shape, buffer, offset in bytes)` without a copy."""
+    return partial(_array, _dtype(name, itemsize))
+
+
+def _array(dtype: np.dtype[Any], shape: tuple[int, ...], buffer: Any, offset: int) -> np.ndarray[Any, Any]:
+    return np.ndarray(shape, dtype, buffer, offset)
+
+
+def scalar_maker(name: str, itemsize: int) -> Callable[[bytes], Any]:
+    """What builds a scalar of the dtype from its bytes."""
+    return partial(_scalar, _dtype(name, itemsize))
+
+
+def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
+    return np.ndarray((), dtype, data)[()]
+
+
+# torch's plain dtypes, their item size, and the numpy dtype that stands in where torch is missing.
+_TENSOR_ITEMSIZE = {
+    "bool": 1,
+    "uint8": 1,
+    "int8": 1,
+    "uint16": 2,
+    "int16": 2,
+    "uint32": 4,
+    "int32": 4,
+    "uint64": 8,
+    "int64": 8,
+    "float16": 2,
+    "float32": 4,
+    "float64": 8,
+    "complex64": 8,
+    "complex128": 16,
+    "bfloat16": 2,
+    "complex32": 4,
+    "float8_e4m3fn": 1,
+    "float8_e4m3fnuz": 1,
+    "float8_e5m2": 1,
+    "float8_e5m2fnuz": 1,
+    "float8_e8m0fnu": 1,
+}
+
+
+def tensor_maker(name: str, itemsize: int) -> Callable[[tuple[int, ...], Any, int], Any]:
+    """What builds a tensor with memory of its own from `(shape, buffer, offset in bytes)`; an array without torch.
+
+    A tensor has no read-only flag, so each reader gets a copy. Without torch, dtypes that numpy lacks are widened to
+    float32 (complex32 to complex64), which holds each of their values exactly.
+    """
+    if _TENSOR_ITEMSIZE.get(name) != itemsize:
+        raise ValueError(f"{name!r} of {itemsize} bytes is no dtype of a tensor")
+    try:
+        import torch
+    except ImportError:
+        return partial(_without_torch, name, itemsize)
+    return partial(_tensor, torch, getattr(torch, name), itemsize)
+
+
+def _tensor(torch: Any, dtype: Any, itemsize: int, shape: tuple[int, ...], buffer: Any, offset: int) -> Any:
+    tensor = torch.empty(shape, dtype=dtype)
+    if size := tensor.numel() * itemsize:
+        own = np.frombuffer(buffer, np.uint8, size, offset).copy()
+        tensor = torch.from_numpy(own).view(dtype).reshape(shape)
+    return tensor
+
+
+def _without_torch(name: str, itemsize: int, shape: tuple[int, ...], buffer: Any, offset: int) -> Any:
+    count = int(np.prod(shape, dtype=np.int64))
+    if name == "bfloat16":
+        bits = np.frombuffer(buffer, np.uint16, count, offset).astype(np.uint32) << 16
+        return bits.view(np.float32).reshape(shape)
+    if name == "complex32":
+        return np.frombuffer(buffer, np.float16, 2 * count, offset).astype(np.float32).view(np.complex64).reshape(shape)
+    if name.startswith("float8"):
+        return _float8_table(name)[np.frombuffer(buffer, np.uint8, count, offset)].reshape(shape)
+    return np.frombuffer(buffer, np.dtype(name), count, offset).reshape(shape)
+
+
+def _float8_table(name: str) -> np.ndarray[Any, Any]:
+    """The value of each of the 256 codes (Micikevicius et al. 2022; `fn`: finite, `uz`: no negative zero)."""
+    codes = np.arange(256)
+    if name == "float8_e8m0fnu":
+        return np.where(codes == 255, np.nan, 2.0 ** (codes - 127)).astype(np.float32)
+    mantissa_bits = 2 if "e5m2" in name else 3
+    bias = (15 if mantissa_bits == 2 else 7) + (1 if name.endswith("uz") else 0)
+    exponent = (codes & 0x7F) >> mantissa_bits
+    fraction = (codes & ((1 << mantissa_bits) - 1)) / (1 << mantissa_bits)
+    value = np.where(exponent == 0, fraction * 2.0 ** (1 - bias), (1 + fraction) * 2.0 ** (exponent - bias))
+    value = np.where(codes >= 128, -value, value)
+    if name.endswith("uz"):
+        value[0x80] = np.nan
+    elif name == "float8_e4m3fn":
+        value[[0x7F, 0xFF]] = np.nan
+    else:
+        value[[0x7C, 0xFC]] = np.inf, -np.inf
+        value[[0x7D, 0x7E, 0x7F, 0xFD, 0xFE, 0xFF]] = np.nan
+    return value.astype(np.float32)

@@ -1,0 +1,51 @@
+//! The one mapping from the core's errors to Python's exceptions, which live in `traincast.errors`.
+
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyModule;
+use traincast_core::error::Error;
+
+/// An exception of `traincast.errors` with a message.
+pub fn exception(py: Python<'_>, class: &str, message: &str) -> PyErr {
+    static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let made = ERRORS
+        .get_or_try_init(py, || py.import("traincast.errors").map(Bound::unbind))
+        .and_then(|errors| errors.bind(py).getattr(class))
+        .and_then(|class| class.call1((message,)));
+    match made {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(error) => error,
+    }
+}
+
+/// The exception for an error of the core.
+pub fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    let class = match error {
+        Error::ChannelNotFound { .. } => "ChannelNotFoundError",
+        Error::ChannelBusy { .. } => "ChannelBusyError",
+        Error::ChannelExists { .. } => "ChannelExistsError",
+        Error::CorruptChannel { .. } => "CorruptChannelError",
+        Error::IncompatibleChannel { .. } => "IncompatibleChannelError",
+        Error::ChannelClosed { .. } => "ChannelClosedError",
+        Error::PayloadTooLarge { .. } => "PayloadTooLargeError",
+        Error::InvalidName(_) => "InvalidNameError",
+        Error::StorageFull { .. } => "StorageFullError",
+        Error::ForkedWriter { .. } => "ForkedWriterError",
+        Error::InsecureDirectory { .. } => "InsecureDirectoryError",
+        Error::InvalidArgument(message) => return PyValueError::new_err(message.clone()),
+        Error::System { source, .. } => {
+            // With errno first, OSError picks its own subclass (PermissionError, FileNotFoundError, ...).
+            return PyOSError::new_err((source.raw_os_error(), error.to_string()));
+        }
+    };
+    exception(py, class, &error.to_string())
+}
+
+/// A snapshot whose bytes no writer of ours made.
+pub fn corrupt(py: Python<'_>, what: &str) -> PyErr {
+    let message = format!(
+        "a snapshot is damaged: {what}; something else writes to the channel's file. End its writer, then `traincast clean`"
+    );
+    exception(py, "CorruptChannelError", &message)
+}

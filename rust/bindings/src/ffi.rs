@@ -1,0 +1,324 @@
+//! The calls of CPython's C interface that PyO3 has no equally fast safe form of. Everything exported here is safe.
+#![allow(unsafe_code, reason = "the one file of this crate that has unsafe code")]
+
+use std::cell::RefCell;
+use std::ptr::{self, NonNull};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+
+/// State of a Python object that is touched only while attached to the interpreter.
+///
+/// An abi3 module runs only where the interpreter has a global lock, so the token proves that no other thread is here.
+/// The `RefCell` covers what the lock does not: Python code that runs in the middle of an access.
+pub struct GilCell<T>(RefCell<T>);
+
+// SAFETY: the ways in demand the token of an attached thread, or are the collector's; under the global lock there is one such
+// thread at a time, so the value is never accessed concurrently. `T: Send` because the accessing thread changes.
+unsafe impl<T: Send> Sync for GilCell<T> {}
+
+impl<T> GilCell<T> {
+    pub const fn new(value: T) -> Self {
+        Self(RefCell::new(value))
+    }
+
+    #[inline]
+    pub fn get<'a>(&'a self, _py: Python<'a>) -> &'a RefCell<T> {
+        &self.0
+    }
+
+    /// For `__traverse__`, which the interpreter calls attached but without a token.
+    pub fn traverse<R: Default>(&self, visit: impl FnOnce(&T) -> R) -> R {
+        // In use further up the stack: what it refers to is alive anyway.
+        self.0
+            .try_borrow()
+            .map_or_else(|_| R::default(), |value| visit(&value))
+    }
+}
+
+/// A Python object by its exact type: the leaves by value.
+pub enum Item<'py> {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// An exact `int` beyond 64 bits.
+    BigInt(Bound<'py, PyAny>),
+    Float(f64),
+    Str(Bound<'py, PyString>),
+    Bytes(Bound<'py, PyBytes>),
+    Dict(Bound<'py, PyDict>),
+    List(Bound<'py, PyList>),
+    Tuple(Bound<'py, PyTuple>),
+    /// Any other type, subclasses of the above included.
+    Other(Bound<'py, PyAny>),
+}
+
+/// Classifies a borrowed reference. None of the calls runs Python code.
+///
+/// # Safety
+/// `object` must be a valid object, alive for the duration of the call.
+#[inline]
+unsafe fn classify<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Item<'py> {
+    // SAFETY: the caller vouches for `object`; type objects are static; each unchecked cast follows the comparison of the
+    // exact type that makes it true; `from_borrowed_ptr` takes a reference of its own.
+    unsafe {
+        let kind = ffi::Py_TYPE(object);
+        if kind == &raw mut ffi::PyFloat_Type {
+            return Item::Float(ffi::PyFloat_AsDouble(object));
+        }
+        if kind == &raw mut ffi::PyLong_Type {
+            let mut overflow = 0;
+            let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
+            return if overflow == 0 {
+                Item::Int(value)
+            } else {
+                Item::BigInt(Bound::from_borrowed_ptr(py, object))
+            };
+        }
+        if object == ffi::Py_None() {
+            return Item::None;
+        }
+        if object == ffi::Py_True() {
+            return Item::Bool(true);
+        }
+        if object == ffi::Py_False() {
+            return Item::Bool(false);
+        }
+        let any = Bound::from_borrowed_ptr(py, object);
+        if kind == &raw mut ffi::PyDict_Type {
+            Item::Dict(any.cast_into_unchecked())
+        } else if kind == &raw mut ffi::PyUnicode_Type {
+            Item::Str(any.cast_into_unchecked())
+        } else if kind == &raw mut ffi::PyList_Type {
+            Item::List(any.cast_into_unchecked())
+        } else if kind == &raw mut ffi::PyTuple_Type {
+            Item::Tuple(any.cast_into_unchecked())
+        } else if kind == &raw mut ffi::PyBytes_Type {
+            Item::Bytes(any.cast_into_unchecked())
+        } else {
+            Item::Other(any)
+        }
+    }
+}
+
+/// Classifies an object.
+#[inline]
+pub fn item<'py>(object: &Bound<'py, PyAny>) -> Item<'py> {
+    // SAFETY: a `Bound` holds a reference.
+    unsafe { classify(object.py(), object.as_ptr()) }
+}
+
+/// The list's item, `None` beyond its end.
+#[inline]
+pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Item<'py>> {
+    if index >= list.len() {
+        return None;
+    }
+    // SAFETY: the index was just checked and no Python code ran since; the reference is borrowed from the list, which
+    // stays unchanged until `classify` has returned.
+    unsafe {
+        Some(classify(
+            list.py(),
+            ffi::PyList_GetItem(list.as_ptr(), index as ffi::Py_ssize_t),
+        ))
+    }
+}
+
+/// The tuple's item, `None` beyond its end.
+#[inline]
+pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Item<'py>> {
+    if index >= tuple.len() {
+        return None;
+    }
+    // SAFETY: the index was just checked; a tuple keeps its items alive.
+    unsafe {
+        Some(classify(
+            tuple.py(),
+            ffi::PyTuple_GetItem(tuple.as_ptr(), index as ffi::Py_ssize_t),
+        ))
+    }
+}
+
+/// Steps through a dictionary: the next key, `None` if it is the very object `expected`, and the value.
+///
+/// A dictionary that changes between two calls gives wrong entries, never invalid ones.
+#[inline]
+pub fn next_entry<'py>(
+    dict: &Bound<'py, PyDict>,
+    position: &mut isize,
+    expected: Option<&Py<PyAny>>,
+) -> Option<(Option<Bound<'py, PyAny>>, Item<'py>)> {
+    let py = dict.py();
+    let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: `dict` is a dict; PyDict_Next checks `position` against its present size. Both references are borrowed from
+    // the dict, which cannot change before `classify` and `from_borrowed_ptr` took theirs: no Python code runs between.
+    unsafe {
+        if ffi::PyDict_Next(dict.as_ptr(), position, &raw mut key, &raw mut value) == 0 {
+            return None;
+        }
+        let same = expected.is_some_and(|expected| expected.as_ptr() == key);
+        let key = if same {
+            None
+        } else {
+            Some(Bound::from_borrowed_ptr(py, key))
+        };
+        Some((key, classify(py, value)))
+    }
+}
+
+/// An immutable run of bytes, with what keeps it alive until a publish has copied it.
+pub struct Bytes {
+    start: *const u8,
+    len: usize,
+    #[expect(dead_code, reason = "held for the memory that `start` points to")]
+    keep: Keep,
+}
+
+#[expect(dead_code, reason = "held for the memory that they own")]
+enum Keep {
+    Object(Py<PyAny>),
+    Buffer(View),
+    Owned(Box<[u8]>),
+}
+
+// SAFETY: the bytes are only read, and what keeps them alive may be dropped on any thread: `Py` and `View` see to that.
+unsafe impl Send for Bytes {}
+
+impl Bytes {
+    /// The UTF-8 form of a string, `None` if it holds a lone surrogate.
+    #[inline]
+    pub fn of_str(text: &Bound<'_, PyString>) -> Option<Self> {
+        let mut len = 0;
+        // SAFETY: the UTF-8 form is cached in the string object, which `keep` holds.
+        unsafe {
+            let start = ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &raw mut len);
+            if start.is_null() {
+                ffi::PyErr_Clear();
+                return None;
+            }
+            let keep = Keep::Object(text.clone().into_any().unbind());
+            Some(Self {
+                start: start.cast(),
+                len: len as usize,
+                keep,
+            })
+        }
+    }
+
+    #[inline]
+    pub fn of_bytes(bytes: &Bound<'_, PyBytes>) -> Self {
+        let slice = bytes.as_bytes();
+        let keep = Keep::Object(bytes.clone().into_any().unbind());
+        Self {
+            start: slice.as_ptr(),
+            len: slice.len(),
+            keep,
+        }
+    }
+
+    pub fn of_vec(bytes: Vec<u8>) -> Self {
+        let owned = bytes.into_boxed_slice();
+        Self {
+            start: owned.as_ptr(),
+            len: owned.len(),
+            keep: Keep::Owned(owned),
+        }
+    }
+
+    /// The memory of an object with a C-contiguous buffer.
+    pub fn of_buffer(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut view = Box::<ffi::Py_buffer>::new_uninit();
+        // SAFETY: a successful PyObject_GetBuffer initialises the view, and the exporter keeps the memory in place until
+        // it is released, which `View::drop` does.
+        unsafe {
+            if ffi::PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_SIMPLE) != 0 {
+                return Err(PyErr::fetch(object.py()));
+            }
+            let view = View(view.assume_init());
+            let start = NonNull::new(view.0.buf.cast::<u8>()).unwrap_or(NonNull::dangling());
+            Ok(Self {
+                start: start.as_ptr(),
+                len: view.0.len as usize,
+                keep: Keep::Buffer(view),
+            })
+        }
+    }
+
+    /// The memory and the shape of a C-contiguous array, `None` if the exporter refuses.
+    pub fn of_array(array: &Bound<'_, PyAny>) -> Option<(Self, Vec<u64>)> {
+        let mut view = Box::<ffi::Py_buffer>::new_uninit();
+        // SAFETY: as in `of_buffer`; PyBUF_ND asks for `shape` with `ndim` entries, and for C order, since not for strides.
+        unsafe {
+            if ffi::PyObject_GetBuffer(array.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_ND) != 0 {
+                ffi::PyErr_Clear();
+                return None;
+            }
+            let view = View(view.assume_init());
+            let dims = match NonNull::new(view.0.shape) {
+                Some(shape) => std::slice::from_raw_parts(shape.as_ptr(), view.0.ndim as usize),
+                None => &[],
+            };
+            let dims = dims.iter().map(|&dim| dim as u64).collect();
+            let start = NonNull::new(view.0.buf.cast::<u8>()).unwrap_or(NonNull::dangling());
+            Some((
+                Self {
+                    start: start.as_ptr(),
+                    len: view.0.len as usize,
+                    keep: Keep::Buffer(view),
+                },
+                dims,
+            ))
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: `start` is valid for `len` bytes while `keep` lives. Another thread that writes into an exported buffer
+        // meanwhile needs the interpreter, which the publishing thread does not leave before it has copied.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+struct View(Box<ffi::Py_buffer>);
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: the view was filled by PyObject_GetBuffer and is released once, while attached.
+        Python::attach(|_| unsafe { ffi::PyBuffer_Release(&raw mut *self.0) });
+    }
+}
+
+/// Fills the view that Python asked for with read-only memory of `owner`.
+///
+/// # Safety
+/// `view` is the pointer that a `__getbuffer__` received; `bytes` lives as long as `owner`.
+pub unsafe fn fill_read_only(
+    view: *mut ffi::Py_buffer,
+    owner: &Bound<'_, PyAny>,
+    bytes: &[u8],
+    flags: std::ffi::c_int,
+) -> PyResult<()> {
+    // SAFETY: as the caller vouches; PyBuffer_FillInfo takes a reference to `owner` and refuses a writable view.
+    let status = unsafe {
+        ffi::PyBuffer_FillInfo(
+            view,
+            owner.as_ptr(),
+            bytes.as_ptr().cast_mut().cast(),
+            bytes.len() as ffi::Py_ssize_t,
+            1,
+            flags,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(owner.py()))
+    }
+}

@@ -1,0 +1,26 @@
+//! PyO3 bindings: they translate between Python and `traincast-core`, and decide nothing.
+//!
+//! `ffi.rs` alone has `unsafe`.
+#![deny(unsafe_code)]
+
+mod arrays;
+mod blob;
+mod channel;
+mod decode;
+mod encode;
+mod errors;
+mod ffi;
+mod inspect;
+mod reader;
+mod writer;
+
+/// The native core: the shared-memory channel of training information.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::inspect::{directory, leftovers, list_channels, remove_leftover};
+    #[pymodule_export]
+    use crate::reader::TrainingInfoReader;
+    #[pymodule_export]
+    use crate::writer::TrainingInfoWriter;
+}

@@ -1,0 +1,309 @@
+//! `TrainingInfoReader`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use traincast_core::directory::ChannelName;
+use traincast_core::now_ns;
+use traincast_core::reader::HeadRef;
+
+use crate::channel::Channel;
+use crate::errors::{exception, raise};
+use crate::ffi::GilCell;
+
+/// How long a sleep in `wait` may last before signals are looked at.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// A head word that no channel has: versions have 62 bits and start at 1.
+const NOTHING: u64 = 0;
+
+/// Reads the newest training information of a channel.
+#[pyclass(frozen, module = "traincast")]
+pub struct TrainingInfoReader {
+    name: ChannelName,
+    attach_timeout: f64,
+    held: GilCell<Option<Held>>,
+}
+
+struct Held {
+    channel: Arc<Channel>,
+    head: HeadRef,
+    /// The head word while `dict` is the newest; `NOTHING` before the first read.
+    seen: u64,
+    dict: Option<Py<PyDict>>,
+    generation: u64,
+    version: u64,
+    epoch: u64,
+    published_ns: u64,
+}
+
+impl TrainingInfoReader {
+    /// The dictionary in hand if it is the newest: one load and one comparison.
+    #[inline]
+    fn unchanged(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+        match &*self.held.get(py).borrow() {
+            Some(held) if held.head.load() == held.seen => held.dict.as_ref().map(|dict| dict.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    fn channel(&self, py: Python<'_>) -> PyResult<Arc<Channel>> {
+        match &*self.held.get(py).borrow() {
+            Some(held) => Ok(Arc::clone(&held.channel)),
+            None => Err(exception(
+                py,
+                "ChannelClosedError",
+                &format!(
+                    "this reader of {} is closed; make a new TrainingInfoReader",
+                    self.name
+                ),
+            )),
+        }
+    }
+
+    /// The newest dictionary, and whether it is new to this reader.
+    #[cold]
+    fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
+        let channel = self.channel(py)?;
+        let in_hand = |held: &Held| held.dict.as_ref().map(|_| (held.generation, held.version));
+        let before = self.held.get(py).borrow().as_ref().and_then(in_hand);
+        let (handed, head) = channel.with(py, |state| Ok((state.read(py, before)?, state.head())))?;
+        let mut held = self.held.get(py).borrow_mut();
+        let Some(held) = held.as_mut() else {
+            drop(held);
+            return self
+                .channel(py)
+                .and(Err(pyo3::exceptions::PyRuntimeError::new_err("closed meanwhile")));
+        };
+        held.head = head;
+        let Some(handed) = handed else {
+            // Closed or superseded, and nothing newer: what is in hand stays.
+            return match &held.dict {
+                Some(dict) => Ok((dict.clone_ref(py), false)),
+                None => Err(pyo3::exceptions::PyRuntimeError::new_err(
+                    "the reader lost its snapshot",
+                )),
+            };
+        };
+        held.seen = handed.meta.version << 2;
+        held.generation = handed.meta.generation_key;
+        held.version = handed.meta.version;
+        held.epoch = handed.meta.epoch;
+        held.published_ns = handed.meta.published_ns;
+        let old = held.dict.replace(handed.dict.clone_ref(py));
+        // Dropping what the user held only through us may run their code, which may come back here.
+        drop(old);
+        Ok((handed.dict, true))
+    }
+}
+
+#[pymethods]
+impl TrainingInfoReader {
+    #[new]
+    #[pyo3(signature = (name, policy_id=0, *, attach_timeout=0.0))]
+    fn new(py: Python<'_>, name: &str, policy_id: i64, attach_timeout: f64) -> PyResult<Self> {
+        let name = ChannelName::new(name, policy_id).map_err(|error| raise(py, &error))?;
+        let timeout = duration(attach_timeout)?.unwrap_or(Duration::MAX);
+        let channel = Channel::attach(py, name.clone(), timeout)?;
+        let head = channel.with(py, |state| Ok(state.head()))?;
+        let held = Held {
+            channel,
+            head,
+            seen: NOTHING,
+            dict: None,
+            generation: 0,
+            version: 0,
+            epoch: 0,
+            published_ns: 0,
+        };
+        Ok(Self {
+            name,
+            attach_timeout,
+            held: GilCell::new(Some(held)),
+        })
+    }
+
+    /// The newest dictionary; the same object while nothing changed.
+    #[inline]
+    fn read(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        match self.unchanged(py) {
+            Some(dict) => Ok(dict),
+            None => self.newest(py).map(|(dict, _)| dict),
+        }
+    }
+
+    /// The newest dictionary if it is newer than the last one that this reader handed out, else `None`.
+    #[inline]
+    fn read_if_changed(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        if let Some(held) = &*self.held.get(py).borrow()
+            && held.head.load() == held.seen
+        {
+            return Ok(None);
+        }
+        self.newest(py).map(|(dict, new)| new.then_some(dict))
+    }
+
+    /// Whether `read` would give a newer dictionary.
+    #[inline]
+    fn changed(&self, py: Python<'_>) -> PyResult<bool> {
+        let (head, seen, version, generation) = match &*self.held.get(py).borrow() {
+            Some(held) if held.head.load() == held.seen => return Ok(false),
+            Some(held) => (held.head.load(), held.seen, held.version, held.generation),
+            None => (0, 0, 0, 0),
+        };
+        let channel = self.channel(py)?;
+        if seen == NOTHING || head & 3 == 0 {
+            return Ok(true);
+        }
+        channel.with(py, |state| state.newer(py, (generation, version)))
+    }
+
+    fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        Ok(self.read(py)?.bind(py).as_any().get_item(key)?.unbind())
+    }
+
+    /// Sleeps until there is a newer dictionary than the one in hand.
+    #[pyo3(signature = (timeout=None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let timeout = timeout.map_or(Ok(None), duration)?;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            // Loaded before the look: whatever comes after it ends the sleep at once.
+            let head = self
+                .held
+                .get(py)
+                .borrow()
+                .as_ref()
+                .map_or(NOTHING, |held| held.head.load());
+            if self.changed(py)? {
+                return Ok(true);
+            }
+            if self.closed(py)? {
+                return Ok(false);
+            }
+            let left = deadline.map_or(SLICE, |at| at.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let waiter = self.channel(py)?.with(py, |state| Ok(state.reader.waiter()))?;
+            py.detach(|| waiter.wait(head, left.min(SLICE)));
+            py.check_signals()?;
+        }
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.name.name()
+    }
+
+    #[getter]
+    fn policy_id(&self) -> u16 {
+        self.name.policy_id()
+    }
+
+    /// The version of the snapshot read last; 0 before the first read.
+    #[getter]
+    fn version(&self, py: Python<'_>) -> u64 {
+        self.held.get(py).borrow().as_ref().map_or(0, |held| held.version)
+    }
+
+    /// The writer epoch of the snapshot read last; 0 before the first read.
+    #[getter]
+    fn epoch(&self, py: Python<'_>) -> u64 {
+        self.held.get(py).borrow().as_ref().map_or(0, |held| held.epoch)
+    }
+
+    /// Whether the writer closed the channel and no other has opened it since, or this reader was closed.
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.channel(py) {
+            Ok(channel) => channel.with(py, |state| Ok(state.reader.closed())),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Whether a live process owns the channel.
+    #[getter]
+    fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
+        self.channel(py)?.with(py, |state| {
+            state.reader.writer_alive().map_err(|error| raise(py, &error))
+        })
+    }
+
+    /// Seconds since the snapshot read last was published; before the first read, since the newest one was.
+    #[getter]
+    fn age(&self, py: Python<'_>) -> PyResult<f64> {
+        let channel = self.channel(py)?;
+        let mut published = self
+            .held
+            .get(py)
+            .borrow()
+            .as_ref()
+            .map_or(0, |held| held.published_ns);
+        if published == 0 {
+            published = channel.with(py, |state| state.published_ns(py))?;
+        }
+        Ok(now_ns().saturating_sub(published) as f64 / 1e9)
+    }
+
+    /// Lets go of the channel; `read` then raises `ChannelClosedError`.
+    fn close(&self, py: Python<'_>) {
+        let held = self.held.get(py).borrow_mut().take();
+        drop(held);
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (_exc_type, _exc, _tb, /))]
+    fn __exit__(&self, py: Python<'_>, _exc_type: Py<PyAny>, _exc: Py<PyAny>, _tb: Py<PyAny>) {
+        self.close(py);
+    }
+
+    /// Pickled by name: the copy attaches anew, in whatever process it is.
+    fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((String, u16), Bound<'py, PyDict>)> {
+        let kwargs = PyDict::new(py);
+        kwargs.set_item("attach_timeout", self.attach_timeout)?;
+        Ok(((self.name.name().to_owned(), self.name.policy_id()), kwargs))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let state = match &*self.held.get(py).borrow() {
+            Some(held) => format!("version={}, epoch={}", held.version, held.epoch),
+            None => "closed".into(),
+        };
+        format!(
+            "<TrainingInfoReader {:?} policy_id={} {state}>",
+            self.name.name(),
+            self.name.policy_id()
+        )
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let dict = |held: &Option<Held>| match held {
+            Some(Held { dict: Some(dict), .. }) => Some(visit.call(dict)),
+            _ => None,
+        };
+        self.held.traverse(dict).unwrap_or(Ok(()))
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        self.close(py);
+    }
+}
+
+/// Seconds as a duration; infinity is `None`.
+fn duration(seconds: f64) -> PyResult<Option<Duration>> {
+    if seconds == f64::INFINITY {
+        return Ok(None);
+    }
+    Duration::try_from_secs_f64(seconds).map(Some).map_err(|_| {
+        pyo3::exceptions::PyValueError::new_err(format!(
+            "a timeout of {seconds} s is not possible; give seconds from 0 up, or None to wait without end"
+        ))
+    })
+}

@@ -1,0 +1,468 @@
+//! `TrainingInfoWriter`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyMapping, PyString};
+use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::reader::SlotBuffer;
+use traincast_core::snapshot::decode::check;
+use traincast_core::snapshot::encode::{BlobCursor, Encoder};
+use traincast_core::snapshot::shape::{Key, Kind, Shape};
+use traincast_core::snapshot::{to_bytes, to_words};
+use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
+
+use crate::decode::Templates;
+use crate::encode::{Shapes, Walk};
+use crate::errors::{corrupt, exception, raise};
+use crate::ffi::{Bytes, GilCell};
+
+/// Publishes training information to any number of readers.
+#[pyclass(frozen, module = "traincast")]
+pub struct TrainingInfoWriter {
+    name: ChannelName,
+    required: Vec<Py<PyString>>,
+    writer: GilCell<Writer>,
+    /// Taken out while Python code may run; who publishes meanwhile gets an error.
+    encoding: GilCell<Option<Box<Encoding>>>,
+}
+
+/// What one publish leaves for the next.
+#[derive(Default)]
+struct Encoding {
+    encoder: Encoder<Bytes>,
+    shapes: Shapes,
+    /// Key objects of a shape that is not cached yet.
+    no_keys: Vec<Option<Py<PyAny>>>,
+    /// The last snapshot's values, if it has no blobs.
+    last: LastValues,
+}
+
+#[derive(Default)]
+struct LastValues {
+    /// 0 if there are none.
+    shape_id: u64,
+    values: Vec<u64>,
+}
+
+impl TrainingInfoWriter {
+    /// Encodes with `walk`, then publishes. A failure changes nothing; `has` says whether a required key is there.
+    #[inline]
+    fn encode_and_publish(
+        &self,
+        py: Python<'_>,
+        walk: impl FnOnce(&mut Encoding) -> PyResult<()>,
+        has: impl Fn(&Bound<'_, PyString>) -> PyResult<bool>,
+    ) -> PyResult<u64> {
+        self.writer
+            .get(py)
+            .borrow()
+            .check_open()
+            .map_err(|error| raise(py, &error))?;
+        let Some(mut encoding) = self.encoding.get(py).borrow_mut().take() else {
+            return Err(PyRuntimeError::new_err(format!(
+                "publish() on {} was called while another one was running; publish from one thread at a time",
+                self.name
+            )));
+        };
+        let published = walk(&mut encoding).and_then(|()| {
+            self.check_required(py, &mut encoding, has)?;
+            let mut writer = self.writer.get(py).borrow_mut();
+            encoding.publish(py, &mut writer)
+        });
+        encoding.encoder.release();
+        *self.encoding.get(py).borrow_mut() = Some(encoding);
+        published
+    }
+
+    /// Looks for the required keys, unless this very shape was found to have them.
+    #[inline]
+    fn check_required(
+        &self,
+        py: Python<'_>,
+        encoding: &mut Encoding,
+        has: impl Fn(&Bound<'_, PyString>) -> PyResult<bool>,
+    ) -> PyResult<()> {
+        let expected = encoding.encoder.recorded().is_none();
+        if expected && encoding.shapes.last().is_some_and(|cached| cached.extra.complete) {
+            return Ok(());
+        }
+        for key in &self.required {
+            if !has(key.bind(py))? {
+                let message = format!(
+                    "info lacks the key {:?}, which {} guarantees to its readers; add it, or open the writer with \
+                     required=() to guarantee nothing",
+                    key.bind(py).to_string_lossy(),
+                    self.name
+                );
+                return Err(exception(py, "MissingKeyError", &message));
+            }
+        }
+        if expected && let Some(cached) = encoding.shapes.last_mut() {
+            cached.extra.complete = true;
+        }
+        Ok(())
+    }
+}
+
+impl Encoding {
+    /// Publishes what was encoded. No Python code runs in here.
+    #[inline]
+    fn publish(&mut self, py: Python<'_>, writer: &mut Writer) -> PyResult<u64> {
+        let Self {
+            encoder,
+            shapes,
+            last,
+            ..
+        } = self;
+        let recorded;
+        let (shape_id, shape, shape_len) = match (encoder.recorded(), shapes.last()) {
+            (None, Some(cached)) => (cached.id, &cached.words[..], cached.shape.bytes.len()),
+            (bytes, _) => {
+                let bytes = bytes.unwrap_or_default();
+                recorded = to_words(bytes);
+                let id = shapes
+                    .id_of(bytes)
+                    .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+                (id, &recorded[..], bytes.len())
+            }
+        };
+        let blobs: Vec<Blob<'_>> = encoder
+            .blobs()
+            .iter()
+            .map(|blob| Blob {
+                offset: blob.offset,
+                bytes: blob.bytes.as_ref(),
+            })
+            .collect();
+        let payload = Payload {
+            shape_id,
+            shape,
+            shape_len,
+            values: encoder.values(),
+            blobs: &blobs,
+            blob_words: encoder.blob_words(),
+        };
+        let version = writer.publish(&payload).map_err(|error| raise(py, &error))?;
+        last.shape_id = if encoder.blob_words() == 0 { shape_id } else { 0 };
+        encoder.swap_values(&mut last.values);
+        Ok(version)
+    }
+
+    /// Encodes a whole dictionary.
+    #[inline]
+    fn encode(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Self {
+            encoder,
+            shapes,
+            no_keys,
+            ..
+        } = self;
+        match shapes.last_mut() {
+            Some(cached) => {
+                encoder.start(Some(&cached.shape));
+                Walk::new(encoder, &mut cached.extra.keys).root(info)
+            }
+            None => {
+                encoder.start(None);
+                Walk::new(encoder, no_keys).root(info)
+            }
+        }
+    }
+
+    /// The snapshot that an update starts from, `None` if there is none.
+    fn base(&self, py: Python<'_>, writer: &Writer) -> PyResult<Option<Base>> {
+        let cached = self.shapes.last();
+        if let Some(cached) = cached
+            && cached.id == self.last.shape_id
+        {
+            return Ok(Some(Base {
+                shape: Arc::clone(&cached.shape),
+                slot: None,
+            }));
+        }
+        let mut slot = Box::<SlotBuffer>::default();
+        let Some(meta) = writer.latest(&mut slot).map_err(|error| raise(py, &error))? else {
+            return Ok(None);
+        };
+        let bytes = to_bytes(&slot.shape, meta.shape_len);
+        let shape = match cached {
+            Some(cached) if cached.shape.bytes == bytes => Arc::clone(&cached.shape),
+            _ => Arc::new(Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?),
+        };
+        check(&shape, &slot.values, slot.blobs.bytes()).map_err(|error| corrupt(py, &error.to_string()))?;
+        Ok(Some(Base {
+            shape,
+            slot: Some(slot),
+        }))
+    }
+
+    /// Encodes the base with some entries of its root changed or added.
+    fn encode_update(&mut self, base: &Base, changes: &Bound<'_, PyDict>) -> PyResult<()> {
+        let Self {
+            encoder,
+            shapes,
+            no_keys,
+            last,
+            ..
+        } = self;
+        let (values, blobs) = match &base.slot {
+            Some(slot) => (&slot.values[..], slot.blobs.bytes()),
+            None => (&last.values[..], &[][..]),
+        };
+        let cached = shapes.last_mut();
+        encoder.start(cached.as_ref().map(|cached| &cached.shape));
+        match cached {
+            Some(cached) if Arc::ptr_eq(&cached.shape, &base.shape) => {
+                let extra = &mut cached.extra;
+                if extra.top.is_empty() {
+                    extra.top = base.top();
+                }
+                overlay(
+                    encoder,
+                    &base.shape,
+                    values,
+                    blobs,
+                    &extra.top,
+                    &mut extra.keys,
+                    changes,
+                )
+            }
+            _ => overlay(encoder, &base.shape, values, blobs, &base.top(), no_keys, changes),
+        }
+    }
+}
+
+/// The snapshot that an update starts from.
+struct Base {
+    shape: Arc<Shape>,
+    /// A copy of the newest slot; without one the values are those that the last publish left.
+    slot: Option<Box<SlotBuffer>>,
+}
+
+impl Base {
+    /// The node of each string key of the root.
+    fn top(&self) -> HashMap<Box<str>, usize> {
+        let named = |node: usize| match self.shape.keys.get(self.shape.nodes[node].key as usize) {
+            Some(Key::Str(key)) => Some((key.clone(), node)),
+            _ => None,
+        };
+        self.shape.top_level().filter_map(named).collect()
+    }
+}
+
+/// The entries of the root of an earlier snapshot, in order, with the changed ones in their place and the new ones last.
+fn overlay(
+    encoder: &mut Encoder<Bytes>,
+    shape: &Arc<Shape>,
+    values: &[u64],
+    blobs: &[u8],
+    top: &HashMap<Box<str>, usize>,
+    keys: &mut Vec<Option<Py<PyAny>>>,
+    changes: &Bound<'_, PyDict>,
+) -> PyResult<()> {
+    let mut replaced = Vec::with_capacity(changes.len());
+    let mut added = Vec::new();
+    for (key, value) in changes.iter() {
+        let key = key.cast_into::<PyString>()?;
+        match key.to_str().ok().and_then(|key| top.get(key)) {
+            Some(&node) => replaced.push((node, key, value)),
+            None => added.push((key, value)),
+        }
+    }
+    replaced.sort_unstable_by_key(|(node, ..)| *node);
+    encoder.container(Kind::Dict, shape.nodes[0].aux as usize + added.len());
+    let mut replaced = replaced.into_iter().peekable();
+    let mut cursor = BlobCursor::default();
+    for node in shape.top_level() {
+        match replaced.next_if(|(at, ..)| *at == node) {
+            Some((_, key, value)) => {
+                for below in &shape.nodes[node..shape.nodes[node].end as usize] {
+                    cursor.advance(shape, below, values);
+                }
+                Walk::new(encoder, keys).entry(&key, &value)?;
+            }
+            None => encoder.splice(shape, node, values, &mut cursor, |at| {
+                Bytes::of_vec(blobs[at].to_vec())
+            }),
+        }
+    }
+    for (key, value) in &added {
+        Walk::new(encoder, keys).entry(key, value)?;
+    }
+    Ok(())
+}
+
+#[pymethods]
+impl TrainingInfoWriter {
+    #[new]
+    #[pyo3(signature = (
+        name, policy_id=0, *, capacity=65536, max_capacity=64 << 20,
+        required=None, leftover="continue"
+    ))]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        policy_id: i64,
+        capacity: usize,
+        max_capacity: usize,
+        required: Option<Vec<Bound<'_, PyString>>>,
+        leftover: &str,
+    ) -> PyResult<Self> {
+        let name = ChannelName::new(name, policy_id).map_err(|error| raise(py, &error))?;
+        let leftover = match leftover {
+            "continue" => Leftover::Continue,
+            "replace" => Leftover::Replace,
+            "refuse" => Leftover::Refuse,
+            _ => {
+                let message =
+                    format!("leftover={leftover:?} is unknown; use \"continue\", \"replace\" or \"refuse\"");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        let options = WriterOptions {
+            capacity,
+            max_capacity,
+            leftover,
+        };
+        let opened =
+            Directory::from_env().and_then(|directory| Writer::open(&directory, name.clone(), options));
+        let required = match required {
+            Some(keys) => keys.into_iter().map(Bound::unbind).collect(),
+            None => vec![intern!(py, "approx_total_training_steps").clone().unbind()],
+        };
+        let writer = GilCell::new(opened.map_err(|error| raise(py, &error))?);
+        Ok(Self {
+            name,
+            required,
+            writer,
+            encoding: GilCell::new(Some(Box::default())),
+        })
+    }
+
+    /// Publishes a dictionary and returns its version.
+    fn publish(&self, py: Python<'_>, info: &Bound<'_, PyAny>) -> PyResult<u64> {
+        self.encode_and_publish(py, |encoding| encoding.encode(info), |key| info.contains(key))
+    }
+
+    /// Publishes the last dictionary with these entries changed or added.
+    #[pyo3(signature = (**changes))]
+    fn update(&self, py: Python<'_>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<u64> {
+        let empty;
+        let changes = match changes {
+            Some(changes) => changes,
+            None => {
+                empty = PyDict::new(py);
+                &empty
+            }
+        };
+        let base = match &*self.encoding.get(py).borrow() {
+            Some(encoding) => encoding.base(py, &self.writer.get(py).borrow())?,
+            None => None,
+        };
+        let Some(base) = base else {
+            return self.publish(py, changes.as_any());
+        };
+        let walk = |encoding: &mut Encoding| encoding.encode_update(&base, changes);
+        self.encode_and_publish(py, walk, |key| {
+            let text = key.to_str()?;
+            Ok(changes.contains(key)? || base.top().contains_key(text))
+        })
+    }
+
+    /// What a checkpoint should hold of this channel.
+    fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let writer = self.writer.get(py).borrow();
+        let mut slot = SlotBuffer::default();
+        let latest = writer.latest(&mut slot).map_err(|error| raise(py, &error))?;
+        let state = PyDict::new(py);
+        state.set_item("name", self.name.name())?;
+        state.set_item("policy_id", self.name.policy_id())?;
+        state.set_item("version", writer.version())?;
+        state.set_item("epoch", writer.epoch())?;
+        drop(writer);
+        let info = latest
+            .map(|meta| Templates::decode(py, &slot, &meta))
+            .transpose()?;
+        state.set_item("training_info", info)?;
+        Ok(state)
+    }
+
+    /// Publishes the training information of a checkpoint; versions go on above the checkpoint's and the channel's own.
+    fn load_state_dict(&self, py: Python<'_>, state: &Bound<'_, PyMapping>) -> PyResult<()> {
+        let (version, epoch): (u64, u64) = (
+            state.get_item("version")?.extract()?,
+            state.get_item("epoch")?.extract()?,
+        );
+        let info = state.get_item("training_info")?;
+        self.writer
+            .get(py)
+            .borrow_mut()
+            .resume_at(version, epoch)
+            .map_err(|error| raise(py, &error))?;
+        if !info.is_none() {
+            self.publish(py, &info)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the channel: readers keep the last snapshot, and `closed` is true for them.
+    fn close(&self, py: Python<'_>) {
+        self.writer.get(py).borrow_mut().close();
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.name.name()
+    }
+
+    #[getter]
+    fn policy_id(&self) -> u16 {
+        self.name.policy_id()
+    }
+
+    /// The channel's newest version; 0 before its first snapshot.
+    #[getter]
+    fn version(&self, py: Python<'_>) -> u64 {
+        self.writer.get(py).borrow().version()
+    }
+
+    /// 1 for the channel's first writer, one more for each that took it over.
+    #[getter]
+    fn epoch(&self, py: Python<'_>) -> u64 {
+        self.writer.get(py).borrow().epoch()
+    }
+
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> bool {
+        self.writer.get(py).borrow().is_closed()
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (_exc_type, _exc, _tb, /))]
+    fn __exit__(&self, py: Python<'_>, _exc_type: Py<PyAny>, _exc: Py<PyAny>, _tb: Py<PyAny>) {
+        self.close(py);
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(format!(
+            "the TrainingInfoWriter of {} cannot be pickled: one process publishes; give others the channel's name, or a \
+             TrainingInfoReader",
+            self.name
+        )))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (name, policy_id) = (self.name.name(), self.name.policy_id());
+        let writer = self.writer.get(py).borrow();
+        let state = if writer.is_closed() { " closed" } else { "" };
+        let (version, epoch) = (writer.version(), writer.epoch());
+        format!("<TrainingInfoWriter {name:?} policy_id={policy_id} version={version}, epoch={epoch}{state}>")
+    }
+}
