@@ -2,7 +2,7 @@
 
 The machine's speed drifts (other programs, clock frequency), so cases that are compared are measured in
 turn, in another order each round, and a ratio is taken within each round before the median is taken over
-the rounds. What the loop itself costs is measured in the same round and subtracted.
+the rounds. What the loop itself costs is measured as often, and its median is subtracted.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ class Case:
     note: str = ""
     number: int = 0  # operations per measurement; 0: found by calibration
     samples: list[float] = field(default_factory=list)  # ns per operation, one for each round
+    overhead: float = 0.0  # ns per operation of the loop, subtracted from the samples
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ def measure(cases: Sequence[Case], rounds: int, seed: int = 0, target_ns: float 
         calibrate(case, target_ns)
         case.run(case.number)
     turn = list(cases)
+    loops: dict[str, list[float]] = {case.name: [] for case in cases}
     was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -142,11 +148,13 @@ def measure(cases: Sequence[Case], rounds: int, seed: int = 0, target_ns: float 
         for _ in range(rounds):
             order.shuffle(turn)
             for case in turn:
-                took = case.run(case.number)
+                case.samples.append(case.run(case.number) / case.number)
                 if case.loop is not None:
-                    took -= case.loop(case.number)
-                case.samples.append(max(took, 0.0) / case.number)
-            gc.collect()
+                    loops[case.name].append(case.loop(case.number) / case.number)
     finally:
         if was_enabled:
             gc.enable()
+    for case in cases:
+        if case.loop is not None:
+            case.overhead = statistics.median(loops[case.name])
+            case.samples = [sample - case.overhead for sample in case.samples]
