@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Envs that cross a process border must be importable by name over there too: children inherit sys.path.
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 HANG_SECONDS = 300  # a watchdog, not a measurement
 

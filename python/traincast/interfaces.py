@@ -1,8 +1,9 @@
 """What an env implements to be told about the training that it serves.
 
-The two interfaces have the names, methods and constructors of Sample Factory's (`sample_factory.envs.env_utils`, described
-in its documentation under "Passing Info from RL Algo to Env"), so an env that was written for one works with the other.
-Inheriting from these classes is not needed: an object with the methods is found as well.
+The two interfaces have the names, methods and constructors of Sample Factory's
+(`sample_factory.envs.env_utils`, described in its documentation under "Passing Info from RL Algo to Env"), so
+an env that was written for one works with the other. Inheriting from these classes is not needed: an object
+with the methods is found as well.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ __all__ = ["RewardShapingInterface", "TrainingInfoInterface"]
 class TrainingInfoInterface:
     """An env (or a wrapper) that wants the training information.
 
-    `training_info` is the last dictionary received; `{}` until there is one. A subclass that has a constructor of its own calls
-    `TrainingInfoInterface.__init__(self)` in it.
+    `training_info` is the last dictionary received; `{}` until there is one. A subclass that has a
+    constructor of its own calls `TrainingInfoInterface.__init__(self)` in it.
     """
 
     def __init__(self) -> None:
         self.training_info: dict[str, Any] = {}
 
     def set_training_info(self, training_info: dict[str, Any]) -> None:
-        """Receive the newest training information; called before a reset, and never with what was already received.
+        """Receive the newest training information; called before a reset, if there is anything new.
 
-        The dictionary belongs to this env: no other env holds it, and it may be kept or changed. It holds at least
-        `approx_total_training_steps`, the env steps that the learner has trained on.
+        The dictionary belongs to this env: no other env holds it, and it may be kept or changed. It holds at
+        least `approx_total_training_steps`, the env steps that the learner has trained on.
         """
         self.training_info = training_info
 
@@ -44,7 +45,8 @@ class RewardShapingInterface:
     def set_reward_shaping(self, reward_shaping: dict[str, Any], agent_indices: int | slice) -> None:
         """Use these coefficients from now on, for one agent or for a range of agents.
 
-        Call it with positional arguments: Sample Factory's envs name the second one `agent_idx` or `agent_indices`.
+        Call it with positional arguments: Sample Factory's envs name the second one `agent_idx` or
+        `agent_indices`.
         """
         raise NotImplementedError
 

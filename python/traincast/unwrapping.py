@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partialmethod
 from inspect import getattr_static
@@ -19,8 +19,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Where wrappers keep what they wrap: Gymnasium and most others, PettingZoo's aec_to_parallel_wrapper, SuperSuit (the next
-# two), Stable-Baselines3's VecEnvWrapper, skrl and TorchRL, dm_env and Acme.
+# Where wrappers keep what they wrap: Gymnasium and most others, PettingZoo's aec_to_parallel_wrapper,
+# SuperSuit (the next two), Stable-Baselines3's VecEnvWrapper, skrl and TorchRL, dm_env and Acme.
 _INNER = ("env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment")
 # Where vector envs keep their envs: Gymnasium's SyncVectorEnv and most others, SuperSuit's ConcatVecEnv.
 _INNERS = ("envs", "vec_envs")
@@ -30,31 +30,34 @@ _ABSENT = object()
 def find_wrapper_interface(env: object, interface: type[T]) -> T | None:
     """Return the first object in `env`, from outside in, that implements `interface`; None if there is none.
 
-    The search follows the attributes in which wrappers keep the wrapped env (`env`, `aec_env`, `par_env`, `venv`, `_env`,
-    `_environment`, ...) and goes into the `envs` of vector envs, one env after the other. Every object is looked at once.
+    The search follows the attributes in which wrappers keep the wrapped env (`env`, `aec_env`, `par_env`,
+    `venv`, `_env`, `_environment`, ...) and goes into the `envs` of vector envs, one env after the other.
+    Every object is looked at once.
 
-    An object implements a class if it inherits from it, or (when that class has no base) if it has all its public methods. What
-    counts is the object's type and its own attributes: not what it forwards from another one, nor what its `==` says.
+    An object implements a class if it inherits from it, or (when that class has no base) if it has all its
+    public methods. What counts is the object's type and its own attributes: not what it forwards from another
+    one, nor what its `==` says.
     """
     return next(_implementers(env, interface), None)
 
 
 def find_training_info_interface(env: object) -> TrainingInfoInterface | None:
-    """Return the first object in `env`, from outside in, that has `set_training_info`; None if there is none."""
+    """Return the first object in `env`, from outside in, that has `set_training_info`, or None."""
     return find_wrapper_interface(env, TrainingInfoInterface)
 
 
 def find_reward_shaping_interface(env: object) -> RewardShapingInterface | None:
-    """Return the first object in `env`, from outside in, that takes a reward shaping; None if there is none."""
+    """Return the first object in `env`, from outside in, that takes a reward shaping, or None."""
     return find_wrapper_interface(env, RewardShapingInterface)
 
 
 def set_training_info(env: object, training_info: Mapping[str, Any]) -> int:
     """Hand `training_info` to the interface in `env`; in a vector env, to that of every sub-env.
 
-    Each one receives a copy of its own (arrays that are read-only are shared). Returns how many received it: 0 if nothing in `env`
-    implements the interface, or if its sub-envs live in other processes (`AsyncVectorEnv`: put `TrainingInfoWrapper` around
-    each env there). `env` may be None, or the interface itself.
+    Each one receives a copy of its own (arrays that are read-only are shared). Returns how many received it:
+    0 if nothing in `env` implements the interface, or if its sub-envs live in other processes
+    (`AsyncVectorEnv`: put `TrainingInfoWrapper` around each env there). `env` may be None, or the interface
+    itself.
     """
     interfaces = find_all(env, TrainingInfoInterface)
     for found in interfaces:
@@ -63,7 +66,7 @@ def set_training_info(env: object, training_info: Mapping[str, Any]) -> int:
 
 
 def find_all(env: object, interface: type[T]) -> list[T]:
-    """Return the outermost implementer of `interface` of each branch of `env`: one per sub-env of a vector env."""
+    """Return the outermost implementer in each branch of `env`: one per sub-env of a vector env."""
     return list(_implementers(env, interface))
 
 
@@ -86,25 +89,39 @@ def _copied(value: Any) -> Any:
     return deepcopy(value)
 
 
-def _implementers(env: object, interface: type[T]) -> Iterator[T]:
-    """Walk depth-first, and not into an object that implements the interface: what is inside is that object's business."""
-    methods = _public_methods(interface)
+def walk(env: object, matches: Callable[[object], bool]) -> Iterator[object]:
+    """Give what matches in `env`, from outside in, one branch after the other; not what is inside a match.
+
+    Every object is looked at once, told apart by identity: an env's `==` may return an array, and wrappers
+    may form a circle.
+    """
     seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
     stack = [env]
     while stack:
         current = stack.pop()
-        # A class is not an env, but has the methods: `self.env = MyEnv` (a factory) must not be taken for one.
+        # A class is not an env, but has its methods: `self.env = MyEnv` (a factory) must not be taken for
+        # one.
         if current is None or issubclass(type(current), type) or id(current) in seen:
             continue
         seen[id(current)] = current
-        if _implements(current, interface, methods):
-            yield cast(T, current)
+        if matches(current):
+            yield current
         else:
             stack.extend(reversed(list(_inner(current))))
 
 
+def defines(owner: object, name: str) -> bool:
+    """Tell if the instance or its type has the attribute, rather than an inner object."""
+    return getattr_static(owner, name, _ABSENT) is not _ABSENT
+
+
+def _implementers(env: object, interface: type[T]) -> Iterator[T]:
+    methods = _public_methods(interface)
+    return cast("Iterator[T]", walk(env, lambda candidate: _implements(candidate, interface, methods)))
+
+
 def _public_methods(interface: type) -> tuple[str, ...]:
-    """Return what an object must have to implement `interface` without inheriting from it; nothing: it must inherit."""
+    """Return what an object must have to implement `interface` without inheriting (nothing: it must)."""
     if interface.__bases__ != (object,) and not getattr(interface, "_is_protocol", False):
         return ()
     return tuple(
@@ -135,7 +152,5 @@ def _inner(wrapper: object) -> Iterator[object]:
 
 
 def _own_attribute(owner: object, name: str) -> object:
-    """Return an attribute that the instance or its type defines (a property or a slot, too); None if there is none."""
-    if getattr_static(owner, name, _ABSENT) is _ABSENT:
-        return None  # asking with getattr would reach through `__getattr__` into inner objects
-    return getattr(owner, name, None)
+    """Return an attribute (a property or a slot, too) that the instance or its type defines, or None."""
+    return getattr(owner, name, None) if defines(owner, name) else None

@@ -7,6 +7,7 @@ import warnings
 from typing import Any, Literal, SupportsFloat
 
 from traincast._core import TrainingInfoReader
+from traincast._optional import missing
 from traincast.errors import ChannelNotFoundError
 from traincast.interfaces import TrainingInfoInterface
 from traincast.unwrapping import find_all, own_copy
@@ -15,11 +16,7 @@ try:
     import gymnasium
     from gymnasium.utils import RecordConstructorArgs
 except ModuleNotFoundError as error:
-    if error.name != "gymnasium":
-        raise
-    raise ModuleNotFoundError(
-        "traincast.TrainingInfoWrapper needs gymnasium: pip install 'traincast[gym]'", name="gymnasium"
-    ) from None
+    raise missing(error, "gymnasium", "gym", "traincast.TrainingInfoWrapper") from None
 
 __all__ = ["TrainingInfoWrapper"]
 
@@ -31,21 +28,23 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruct
     """Hands the newest training information to the env inside, before each reset.
 
     The env receives it through `set_training_info` of the first object, from outside in, that has it
-    (`TrainingInfoInterface`, Sample Factory's class of that name, or just the method); an env without is left alone, and
-    `training_info` of this wrapper holds the last dictionary. A version that was delivered is not delivered again, so a reset with
-    nothing new costs next to nothing.
+    (`TrainingInfoInterface`, Sample Factory's class of that name, or just the method); an env without is left
+    alone, and `training_info` of this wrapper holds the last dictionary. A version that was delivered is not
+    delivered again, so a reset with nothing new costs next to nothing.
 
-    Use it around each single env, inside the functions that a vector env is built from. The channel is opened at the first
-    reset, in the process that the env lives in: the wrapper can be pickled, forked and spawned, the channel may appear
-    later, and a channel that another one replaces is followed.
+    Use it around each single env, inside the functions that a vector env is built from. The channel is opened
+    at the first reset, in the process that the env lives in: the wrapper can be pickled, forked and spawned,
+    the channel may appear later, and a channel that another one replaces is followed.
 
     Args:
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x.
-        name: the channel; None: the environment variable `TRAINCAST_NAME` of the process that the env lives in.
+        name: the channel; None: the environment variable `TRAINCAST_NAME` of the process that the env lives
+            in.
         policy_id: which policy of the run, 0...65535.
-        deliver: `"reset"`: before each reset. `"step"`: before each step, for envs that reset themselves inside `step`.
-            `"both"`: before each of the two.
-        on_missing: what to do while the channel does not exist: `"ignore"`; `"warn"` once; `"raise"` `ChannelNotFoundError`.
+        deliver: `"reset"`: before each reset. `"step"`: before each step, for envs that reset themselves
+            inside `step`. `"both"`: before each of the two.
+        on_missing: what to do while the channel does not exist: `"ignore"`; `"warn"` once; `"raise"`
+            `ChannelNotFoundError`.
 
     Example:
         >>> env = traincast.TrainingInfoWrapper(gymnasium.make("CartPole-v1"), "my-run")  # doctest: +SKIP
@@ -108,9 +107,9 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruct
         self.env.close()
 
     def _attach(self) -> dict[str, Any] | None:
-        name = os.environ.get("TRAINCAST_NAME") if self._name is None else self._name
+        name = (os.environ.get("TRAINCAST_NAME") or None) if self._name is None else self._name
         try:
-            if not name:
+            if name is None:
                 raise ChannelNotFoundError(
                     "TrainingInfoWrapper has no channel name: pass name=, or set TRAINCAST_NAME"
                 )
@@ -127,14 +126,13 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruct
 
     def _deliver(self, info: dict[str, Any]) -> None:
         self.training_info = info
-        # Found once; searched again while there is none, since some envs build their inner env at the first reset.
+        # Found once. Searched again while there is none: some envs build their inner env at the first reset.
         if not self._targets or self._targets_env is not self.env:
             self._targets = find_all(self.env, TrainingInfoInterface)
             self._targets_env = self.env
-        for target in self._targets[1:]:
-            target.set_training_info(own_copy(info))
-        for target in self._targets[:1]:
-            target.set_training_info(info)
+        copies = [info, *(own_copy(info) for _ in self._targets[1:])]  # made before an env can change it
+        for target, own in zip(self._targets, copies, strict=False):
+            target.set_training_info(own)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open channel: the copy opens it itself, where it is used."""
@@ -145,15 +143,15 @@ TrainingInfoWrapper.__module__ = "traincast"  # users, pickles and env specs tak
 
 
 def _check_env(env: object) -> None:
-    vector = getattr(gymnasium.vector, "VectorEnv", None)
-    if vector is not None and isinstance(env, vector):
+    if isinstance(env, gymnasium.vector.VectorEnv):  # a gymnasium.Env in 0.29
         raise TypeError(
-            f"TrainingInfoWrapper goes around each single env, not around the vector env {type(env).__name__}: "
-            "wrap inside the functions that it is built from"
+            f"TrainingInfoWrapper goes around each single env, not around the vector env "
+            f"{type(env).__name__}: wrap inside the functions that it is built from"
         )
     if not isinstance(env, gymnasium.Env):
+        kind = type(env)
         raise TypeError(
-            f"TrainingInfoWrapper wraps a gymnasium.Env, not {type(env).__module__}.{type(env).__qualname__}; for other "
-            "envs, PettingZoo's for example, keep a traincast.TrainingInfoReader and call "
+            f"TrainingInfoWrapper wraps a gymnasium.Env, not {kind.__module__}.{kind.__qualname__}; for "
+            "other envs, PettingZoo's for example, keep a traincast.TrainingInfoReader and call "
             "traincast.set_training_info(env, reader.read()) before env.reset()"
         )

@@ -1,0 +1,353 @@
+"""Finding an interface inside an env: order, traps, vector envs, duck typing."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+import pytest
+from recording_envs import ForwardingWrapper, PlainEnv, RecordingEnv
+
+import traincast
+from traincast import (
+    find_reward_shaping_interface,
+    find_training_info_interface,
+    find_wrapper_interface,
+    set_training_info,
+)
+
+INFO = {"approx_total_training_steps": 7}
+
+
+class Holder:
+    """Keeps an env under any attribute name, as wrappers of other libraries do."""
+
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+
+class InfoWrapper(gymnasium.Wrapper, traincast.TrainingInfoInterface):
+    def __init__(self, env: gymnasium.Env) -> None:
+        gymnasium.Wrapper.__init__(self, env)
+        traincast.TrainingInfoInterface.__init__(self)
+
+
+class ShapedEnv(PlainEnv, traincast.RewardShapingInterface):
+    def get_default_reward_shaping(self):
+        return {"goal": 1.0}
+
+    def set_reward_shaping(self, reward_shaping, agent_indices):
+        self.shaping = reward_shaping, agent_indices
+
+
+class SampleFactoryInterface:
+    """As `sample_factory.envs.env_utils.TrainingInfoInterface`: the same methods, unrelated to our class."""
+
+    def __init__(self):
+        self.training_info = {}
+
+    def set_training_info(self, training_info):
+        self.training_info = training_info
+
+
+# --- the order ---
+
+
+def test_the_env_itself_comes_first():
+    env = RecordingEnv()
+    assert find_training_info_interface(env) is env
+
+
+def test_the_outermost_of_several_is_found():
+    env = InfoWrapper(gymnasium.Wrapper(InfoWrapper(RecordingEnv())))
+    assert find_training_info_interface(env) is env
+    assert find_training_info_interface(gymnasium.Wrapper(env)) is env
+
+
+def test_an_env_below_gymnasiums_own_wrappers_is_found():
+    env = gymnasium.make("Recording-v0")
+    assert find_training_info_interface(env) is env.unwrapped
+
+
+def test_none_if_nothing_implements_it():
+    env = gymnasium.make("CartPole-v1")
+    assert find_training_info_interface(env) is None
+    assert find_reward_shaping_interface(env) is None
+    assert find_training_info_interface(None) is None
+
+
+def test_any_class_can_be_looked_for():
+    env = gymnasium.make("CartPole-v1", max_episode_steps=10)
+    assert type(find_wrapper_interface(env, gymnasium.wrappers.TimeLimit)) is gymnasium.wrappers.TimeLimit
+    assert find_wrapper_interface(env, type(env.unwrapped)) is env.unwrapped
+    assert find_wrapper_interface(env, gymnasium.wrappers.ClipAction) is None
+
+
+def test_reward_shaping_is_found_independently_of_training_info():
+    env = InfoWrapper(ShapedEnv())
+    assert find_reward_shaping_interface(env) is env.unwrapped
+    assert find_training_info_interface(env) is env
+
+
+def test_the_search_goes_below_unwrapped():
+    simulator = RecordingEnv()
+    env = PlainEnv()
+    env._env = simulator
+    assert find_training_info_interface(gymnasium.Wrapper(env)) is simulator
+
+
+# --- where wrappers keep what they wrap ---
+
+
+@pytest.mark.parametrize("name", ["env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment"])
+def test_inner_envs_are_found_under_the_names_in_use(name):
+    env = RecordingEnv()
+    assert find_training_info_interface(Holder(**{name: Holder(**{name: env})})) is env
+
+
+@pytest.mark.parametrize(
+    "kind", [list, tuple, lambda envs: dict(enumerate(envs))], ids=["list", "tuple", "dict"]
+)
+@pytest.mark.parametrize("name", ["envs", "vec_envs"])
+def test_vector_envs_are_searched_one_env_after_the_other(name, kind):
+    envs = [gymnasium.Wrapper(PlainEnv()), gymnasium.Wrapper(RecordingEnv()), RecordingEnv()]
+    assert find_training_info_interface(Holder(**{name: kind(envs)})) is envs[1].env
+
+
+def test_an_inner_env_in_a_property_or_slot_is_found():
+    inner = RecordingEnv()
+
+    class ByProperty:
+        @property
+        def env(self):
+            return inner
+
+    class BySlot:
+        __slots__ = ("env",)
+
+    slotted = BySlot()
+    assert find_training_info_interface(slotted) is None  # the slot is still empty
+    slotted.env = ByProperty()
+    assert find_training_info_interface(slotted) is inner
+
+
+@pytest.mark.parametrize("value", [None, "CartPole-v1", RecordingEnv, lambda: RecordingEnv(), 3, object()])
+def test_what_only_bears_the_name_is_no_env(value):
+    assert find_training_info_interface(Holder(env=value, envs=value, _env=value)) is None
+    env = RecordingEnv()
+    assert find_training_info_interface(Holder(env=value, envs=[value], _env=env)) is env
+
+
+# --- traps (the `==`, circles, forwarded attributes, proxies) ---
+
+
+def test_an_env_whose_comparison_returns_an_array():
+    class ArrayLike(PlainEnv):
+        __hash__ = None
+
+        def __eq__(self, other):
+            return np.array([True, False])
+
+        def __bool__(self):
+            raise ValueError("ambiguous")
+
+    env = gymnasium.Wrapper(ArrayLike())
+    assert find_training_info_interface(env) is None
+    env.unwrapped._env = inner = RecordingEnv()
+    assert find_training_info_interface(env) is inner
+
+
+def test_a_circle_ends():
+    first, second = Holder(), Holder()
+    first.env, second.env, second.envs = second, first, [first, second]
+    assert find_training_info_interface(first) is None
+    second._env = inner = RecordingEnv()
+    assert find_training_info_interface(first) is inner
+
+
+def test_a_very_deep_chain():
+    env = inner = RecordingEnv()
+    for _ in range(5000):
+        env = Holder(env=env)
+    assert find_training_info_interface(env) is inner
+
+
+def test_a_forwarded_method_does_not_count():
+    env = ForwardingWrapper(ForwardingWrapper(RecordingEnv()))
+    assert env.set_training_info  # forwarded
+    assert find_training_info_interface(env) is env.unwrapped
+
+
+def test_a_forwarded_inner_env_does_not_count():
+    class Forwarding:
+        def __init__(self, hidden):
+            self.hidden = hidden
+
+        def __getattr__(self, name):
+            return getattr(self.hidden, name)
+
+    hidden = gymnasium.Wrapper(RecordingEnv())
+    assert Forwarding(hidden).env is hidden.env
+    assert find_training_info_interface(Forwarding(hidden)) is None
+
+
+def test_a_proxy_that_pretends_to_be_another_class_does_not_count():
+    class Proxy(Holder):
+        @property
+        def __class__(self):
+            return RecordingEnv
+
+    env = RecordingEnv()
+    proxy = Proxy(env=env)
+    assert isinstance(proxy, traincast.TrainingInfoInterface)
+    assert find_training_info_interface(proxy) is env
+
+
+def test_looking_does_not_warn_or_run_anything():
+    class Touchy(PlainEnv):
+        @property
+        def set_training_info(self):
+            raise RuntimeError("evaluated")
+
+    assert find_training_info_interface(gymnasium.Wrapper(Touchy())) is None
+
+
+# --- duck typing ---
+
+
+class OwnMethod(PlainEnv):
+    def set_training_info(self, training_info):
+        self.training_info = training_info
+
+
+class StaticMethod(PlainEnv):
+    training_info = None
+
+    @staticmethod
+    def set_training_info(training_info):
+        StaticMethod.training_info = training_info
+
+
+class ClassMethod(PlainEnv):
+    training_info = None
+
+    @classmethod
+    def set_training_info(cls, training_info):
+        cls.training_info = training_info
+
+
+class LikeSampleFactory(PlainEnv, SampleFactoryInterface):
+    pass
+
+
+class InstanceMethod(PlainEnv):
+    def __init__(self):
+        super().__init__()
+        self.set_training_info = partial(setattr, self, "training_info")
+
+
+@pytest.mark.parametrize("kind", [OwnMethod, StaticMethod, ClassMethod, LikeSampleFactory, InstanceMethod])
+def test_having_the_method_is_enough(kind):
+    env = gymnasium.Wrapper(kind())
+    assert find_training_info_interface(env) is env.unwrapped
+    assert set_training_info(env, INFO) == 1
+    assert env.unwrapped.training_info == INFO
+
+
+def test_a_class_of_the_same_shape_can_be_looked_for():
+    assert find_wrapper_interface(RecordingEnv(), SampleFactoryInterface)
+    assert find_wrapper_interface(PlainEnv(), SampleFactoryInterface) is None
+
+
+def test_a_protocol_can_be_looked_for():
+    class Named(Protocol):
+        def name_of_level(self) -> str: ...
+
+    class Level(PlainEnv):
+        def name_of_level(self) -> str:
+            return "maze"
+
+    env = gymnasium.Wrapper(Level())
+    assert find_wrapper_interface(env, Named) is env.unwrapped
+    assert find_wrapper_interface(PlainEnv(), Named) is None
+
+
+def test_a_class_with_a_base_must_be_inherited_from():
+    class Base:
+        pass
+
+    class Derived(Base):
+        def step(self, action): ...
+
+    assert find_wrapper_interface(PlainEnv(), Derived) is None
+
+
+def test_a_switched_off_method_does_not_count():
+    env = RecordingEnv()
+
+    class Off(InfoWrapper):
+        set_training_info = None
+
+    class OffWithoutBase(gymnasium.Wrapper):
+        set_training_info = None
+
+    assert find_training_info_interface(OffWithoutBase(env)) is env
+
+
+def test_reward_shaping_needs_both_methods():
+    class Half(PlainEnv):
+        def set_reward_shaping(self, reward_shaping, agent_idx): ...
+
+    assert find_reward_shaping_interface(Half()) is None
+
+
+# --- set_training_info ---
+
+
+def test_nobody_there():
+    assert set_training_info(gymnasium.make("CartPole-v1"), INFO) == 0
+    assert set_training_info(None, INFO) == 0
+
+
+def test_every_env_of_a_vector_env_receives_a_copy_of_its_own():
+    envs = gymnasium.vector.SyncVectorEnv([RecordingEnv] * 3)
+    info = INFO | {"nested": {"list": [1, (2, [3])]}, "set": {4}, "array": np.arange(3)}
+    assert set_training_info(envs, info) == 3
+    first, second, _ = (env.training_info for env in envs.envs)
+    first["nested"]["list"][1][1].append("spoilt")
+    first["set"].add("spoilt")
+    first["array"][0] = 99
+    for untouched in (second, info):
+        assert untouched["nested"]["list"] == [1, (2, [3])]
+        assert untouched["set"] == {4}
+        assert untouched["array"].tolist() == [0, 1, 2]
+    envs.close()
+
+
+def test_read_only_arrays_are_shared():
+    array = np.arange(3)
+    array.flags.writeable = False
+    env = RecordingEnv()
+    set_training_info(env, INFO | {"array": array})
+    assert env.training_info["array"] is array
+
+
+def test_an_env_inside_two_branches_receives_once():
+    env = RecordingEnv()
+    assert set_training_info(Holder(env=env, envs=[env, gymnasium.Wrapper(env)]), INFO) == 1
+    assert len(env.received) == 1
+
+
+def test_what_is_inside_an_interface_is_its_own_business():
+    env = InfoWrapper(RecordingEnv())
+    assert set_training_info(env, INFO) == 1
+    assert env.training_info == INFO
+    assert env.unwrapped.training_info == {}
+
+
+def test_envs_in_other_processes_are_out_of_reach():
+    envs = gymnasium.vector.AsyncVectorEnv([RecordingEnv] * 2)
+    assert set_training_info(envs, INFO) == 0
+    envs.close()
