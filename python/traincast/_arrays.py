@@ -5,6 +5,8 @@ The native core imports this module when it meets the first array; torch is impo
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,22 +28,25 @@ def _refusal(dtype: np.dtype[Any], what: str) -> str | None:
 
 
 def describe_array(array: np.ndarray[Any, Any]) -> Described | str:
-    """The dtype's name, the item size, the shape and the bytes of an array; a sentence if it cannot be published."""
+    """The dtype's name, item size, shape and bytes of an array; a sentence if it cannot be published."""
     dtype = array.dtype
     if refusal := _refusal(dtype, "an array"):
         return refusal
     if isinstance(array, np.ma.MaskedArray):
-        return "a masked array is not supported, since its mask would be lost; use .filled() or .data and .mask"
+        return (
+            "a masked array is not supported, since its mask would be lost; use .filled() or .data and .mask"
+        )
     if array.nbytes == 0:
         return dtype.str, dtype.itemsize, array.shape, b""
     return dtype.str, dtype.itemsize, array.shape, np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def describe_scalar(scalar: np.generic) -> tuple[str, int, bytes] | str:
-    """The dtype's name, the item size and the bytes of a numpy scalar; a sentence if it cannot be published."""
+    """The dtype's name, item size and bytes of a numpy scalar; a sentence if it cannot be published."""
     if refusal := _refusal(scalar.dtype, "a scalar"):
         return refusal
-    return scalar.dtype.str, scalar.dtype.itemsize, scalar.tobytes()
+    # numpy keeps a terminator for an empty text, whose dtype has no room for one.
+    return scalar.dtype.str, scalar.dtype.itemsize, scalar.tobytes()[: scalar.dtype.itemsize]
 
 
 def describe_tensor(tensor: Any) -> Described | str:
@@ -56,12 +61,24 @@ def describe_tensor(tensor: Any) -> Described | str:
         return "a tensor on the meta device has no data; publish a real one"
     name = str(tensor.dtype).removeprefix("torch.")
     if name not in _TENSOR_ITEMSIZE:
-        return f"a tensor of dtype {tensor.dtype} is not supported; convert it, for example with .to(torch.float32)"
-    # resolve_*: a conjugated or negated view shares the memory of what it was made from.
-    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+        remedy = "convert it, for example with .to(torch.float32)"
+        return f"a tensor of dtype {tensor.dtype} is not supported; {remedy}"
+    plain = _unwarned(_plain, tensor) if name in _EXPERIMENTAL else _plain(tensor)
     if plain.numel() == 0:
         return name, _TENSOR_ITEMSIZE[name], tuple(plain.shape), b""
     return name, _TENSOR_ITEMSIZE[name], tuple(plain.shape), plain.reshape(-1).view(torch.uint8).numpy()
+
+
+def _plain(tensor: Any) -> Any:
+    # resolve_*: a conjugated or negated view shares the memory of what it was made from.
+    return tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+
+
+def _unwarned(function: Callable[[Any], Any], argument: Any) -> Any:
+    """Without torch's warning that few operators know a dtype: who made the tensor knows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return function(argument)
 
 
 def _dtype(name: str, itemsize: int) -> np.dtype[Any]:
@@ -94,7 +111,7 @@ def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
     return np.ndarray((), dtype, data)[()]
 
 
-# torch's plain dtypes, their item size, and the numpy dtype that stands in where torch is missing.
+# torch's plain dtypes and their item size.
 _TENSOR_ITEMSIZE = {
     "bool": 1,
     "uint8": 1,
@@ -112,44 +129,55 @@ _TENSOR_ITEMSIZE = {
     "complex128": 16,
     "bfloat16": 2,
     "complex32": 4,
+    "bcomplex32": 4,
     "float8_e4m3fn": 1,
     "float8_e4m3fnuz": 1,
     "float8_e5m2": 1,
     "float8_e5m2fnuz": 1,
     "float8_e8m0fnu": 1,
 }
+_EXPERIMENTAL = ("complex32", "bcomplex32")
 
 
 def tensor_maker(name: str, itemsize: int) -> Callable[[tuple[int, ...], Any, int], Any]:
-    """What builds a tensor with memory of its own from `(shape, buffer, offset in bytes)`; an array without torch.
+    """What builds a tensor with memory of its own from `(shape, buffer, offset in bytes)`.
 
-    A tensor has no read-only flag, so each reader gets a copy. Without torch, dtypes that numpy lacks are widened to
-    float32 (complex32 to complex64), which holds each of their values exactly.
+    A tensor has no read-only flag, so each reader gets a copy. Without torch, or with one too old for the
+    dtype, it is an array: dtypes that numpy lacks are widened to float32 (complex ones to complex64), which
+    holds each of their values exactly.
     """
     if _TENSOR_ITEMSIZE.get(name) != itemsize:
         raise ValueError(f"{name!r} of {itemsize} bytes is no dtype of a tensor")
     try:
         import torch
-    except ImportError:
+
+        dtype = getattr(torch, name)
+    except (ImportError, AttributeError):
         return partial(_without_torch, name, itemsize)
-    return partial(_tensor, torch, getattr(torch, name), itemsize)
+    return partial(_tensor, torch, dtype, itemsize)
 
 
 def _tensor(torch: Any, dtype: Any, itemsize: int, shape: tuple[int, ...], buffer: Any, offset: int) -> Any:
-    tensor = torch.empty(shape, dtype=dtype)
-    if size := tensor.numel() * itemsize:
-        own = np.frombuffer(buffer, np.uint8, size, offset).copy()
-        tensor = torch.from_numpy(own).view(dtype).reshape(shape)
-    return tensor
+    size = math.prod(shape) * itemsize
+    if not size:
+        return _unwarned(partial(torch.empty, dtype=dtype), shape)
+    own = np.frombuffer(buffer, np.uint8, size, offset).copy()
+    return torch.from_numpy(own).view(dtype).reshape(shape)
 
 
 def _without_torch(name: str, itemsize: int, shape: tuple[int, ...], buffer: Any, offset: int) -> Any:
-    count = int(np.prod(shape, dtype=np.int64))
-    if name == "bfloat16":
-        bits = np.frombuffer(buffer, np.uint16, count, offset).astype(np.uint32) << 16
-        return bits.view(np.float32).reshape(shape)
+    count = math.prod(shape)
+    if name in ("bfloat16", "bcomplex32"):
+        halves = np.frombuffer(buffer, np.uint16, count * itemsize // 2, offset)
+        parts = (halves.astype(np.uint32) << 16).view(np.float32)
+        return (parts if name == "bfloat16" else parts.view(np.complex64)).reshape(shape)
     if name == "complex32":
-        return np.frombuffer(buffer, np.float16, 2 * count, offset).astype(np.float32).view(np.complex64).reshape(shape)
+        return (
+            np.frombuffer(buffer, np.float16, 2 * count, offset)
+            .astype(np.float32)
+            .view(np.complex64)
+            .reshape(shape)
+        )
     if name.startswith("float8"):
         return _float8_table(name)[np.frombuffer(buffer, np.uint8, count, offset)].reshape(shape)
     return np.frombuffer(buffer, np.dtype(name), count, offset).reshape(shape)
