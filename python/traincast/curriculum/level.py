@@ -121,11 +121,12 @@ class PerformanceLevel:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned; the level is moved into today's bounds."""
-        level, episodes, results = int(state["level"]), int(state["episodes"]), list(state["results"])
+        level, episodes = int(state["level"]), int(state["episodes"])
+        results = [float(result) for result in state["results"]]  # all is read before anything changes
         self.level = level
         self._episodes = episodes
         self._results.clear()
-        self._results.extend(map(float, results))
+        self._results.extend(results)
         self.settle()
 
     def __repr__(self) -> str:
@@ -134,6 +135,8 @@ class PerformanceLevel:
         )
 
     def _check_thresholds(self) -> None:
+        if math.isnan(self.promote_at):
+            raise ValueError("promote_at must be a number, not nan")
         if self.demote_at is not None and not self._sign * self.demote_at < self._sign * self.promote_at:
             worse = "below" if self._sign > 0 else "above"
             raise ValueError(
