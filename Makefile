@@ -14,7 +14,7 @@ UV := .venv-tools/bin/uv
 CARGO_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 PACKAGE_SOURCES := pyproject.toml README.md LICENSE \
     $(shell find python -type f -not -name '*.so' -not -path '*/__pycache__/*')
-STAGES := lint test-rust test-loom test-python test-sf
+STAGES := lint test-rust test-loom test-python test-cpythons test-sf
 
 .PHONY: help
 help:  ## list the targets
@@ -65,6 +65,10 @@ test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasi
 
 SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrapper tests/curriculum
 
+.PHONY: test-cpythons
+test-cpythons: target/wheels/.built | .venv/.ready  ## the native module's tests on the other CPythons of this machine
+	scripts/test-cpythons target/wheels/*.whl $(ARGS)
+
 # --- other tasks -----------------------------------------------------------------------------------------------------
 
 .PHONY: fmt
@@ -83,6 +87,8 @@ lock: .venv-tools/.ready  ## renew the pinned versions in requirements/*.txt
 .PHONY: clean
 clean:  ## remove the environments and all that was built
 	rm -rf .venv .venv-* target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+include benches/bench.mk
 
 # --- the wheel -------------------------------------------------------------------------------------------------------
 
