@@ -100,6 +100,9 @@ class StorageFullError(TraincastError, OSError):
     def __init__(self, message: str) -> None:
         super().__init__(errno.ENOSPC, message)
 
+    def __reduce__(self) -> tuple[type[StorageFullError], tuple[str]]:
+        return type(self), (str(self),)
+
 
 class ForkedWriterError(TraincastError, RuntimeError):
     """A writer object was used in a forked child: only the process that made it may publish."""

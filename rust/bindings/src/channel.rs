@@ -164,6 +164,14 @@ impl State {
             .is_none_or(|meta| (meta.generation_key, meta.version) != held))
     }
 
+    /// Whether the writer closed the channel and none has opened it since.
+    pub fn closed(&mut self, py: Python<'_>) -> PyResult<bool> {
+        if self.reader.closed() {
+            self.refresh(py)?; // moves to a successor
+        }
+        Ok(self.reader.closed())
+    }
+
     /// When the newest snapshot was published.
     pub fn published_ns(&mut self, py: Python<'_>) -> PyResult<u64> {
         self.refresh(py)?;

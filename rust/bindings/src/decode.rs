@@ -17,11 +17,15 @@ use traincast_core::snapshot::to_bytes;
 use crate::arrays;
 use crate::blob::Blob;
 use crate::errors::corrupt;
+use crate::ffi;
 
 /// Where an object stands in its container: an index into the shape's keys, or a position.
 type Slot = u32;
 
 struct Leaf {
+    kind: Kind,
+    /// Index of the first value word.
+    at: u32,
     node: u32,
     parent: u32,
     slot: Slot,
@@ -69,7 +73,10 @@ pub struct Templates {
     keys: Vec<Py<PyAny>>,
     makers: Vec<Py<PyAny>>,
     containers: Vec<Container>,
-    leaves: Vec<Leaf>,
+    /// Leaves whose value is in their words.
+    words: Vec<Leaf>,
+    /// Strings, bytes and big integers.
+    texts: Vec<Leaf>,
     fresh: Vec<Fresh>,
     has_frozen: bool,
     values: Vec<u64>,
@@ -94,7 +101,8 @@ impl Templates {
             keys,
             makers: Vec::new(),
             containers: Vec::new(),
-            leaves: Vec::new(),
+            words: Vec::new(),
+            texts: Vec::new(),
             fresh: Vec::new(),
             has_frozen: false,
             values: Vec::new(),
@@ -188,12 +196,20 @@ impl Templates {
                 } else {
                     0
                 };
-                self.leaves.push(Leaf {
+                let leaf = Leaf {
+                    kind: node.kind,
+                    at: node.value_at,
                     node: at as u32,
                     parent,
                     slot,
                     maker,
-                });
+                };
+                let leaves = if node.kind.has_blob() {
+                    &mut self.texts
+                } else {
+                    &mut self.words
+                };
+                leaves.push(leaf);
             }
         }
         Ok(at + 1)
@@ -207,17 +223,13 @@ impl Templates {
         Ok(self.makers.len() as u32 - 1)
     }
 
-    #[inline]
     fn put(&mut self, py: Python<'_>, container: u32, slot: Slot, object: Py<PyAny>) -> PyResult<()> {
-        match &mut self.containers[container as usize].template {
-            Template::Dict(dict) => dict.bind(py).set_item(&self.keys[slot as usize], object),
-            Template::List(list) => list.bind(py).set_item(slot as usize, object),
-            Template::Tuple { items, dirty, .. } => {
-                items[slot as usize] = object;
-                *dirty = true;
-                Ok(())
-            }
-        }
+        put(
+            &mut self.containers[container as usize].template,
+            &self.keys,
+            slot,
+            object.into_bound(py),
+        )
     }
 
     /// Takes over a snapshot of this shape. After an error the templates are of no use.
@@ -230,36 +242,41 @@ impl Templates {
         if shape.has_blobs {
             self.update_blobs(py, &shape, values, blobs)?;
         }
-        for index in 0..self.leaves.len() {
-            let leaf = &self.leaves[index];
-            let node = &shape.nodes[leaf.node as usize];
-            let at = node.value_at as usize;
-            let (parent, slot) = (leaf.parent, leaf.slot);
-            let object = match node.kind {
-                Kind::Float | Kind::Int | Kind::Bool => {
-                    let word = values[at];
-                    if !first && word == self.values[at] {
-                        continue;
-                    }
-                    match node.kind {
-                        Kind::Float => PyFloat::new(py, f64::from_bits(word)).into_any().unbind(),
-                        Kind::Int => (word as i64).into_pyobject(py)?.into_any().unbind(),
-                        _ => PyBool::new(py, word != 0).to_owned().into_any().unbind(),
-                    }
+        let Self {
+            words,
+            containers,
+            keys,
+            makers,
+            values: old,
+            ..
+        } = &mut *self;
+        for leaf in words.iter() {
+            let at = leaf.at as usize;
+            let word = values.get(at).copied().unwrap_or_default();
+            let object = if leaf.kind == Kind::Scalar {
+                let range = shape.value_range(leaf.node as usize);
+                if !first && values[range.clone()] == old[range.clone()] {
+                    continue;
                 }
-                Kind::Scalar => {
-                    let range = shape.value_range(leaf.node as usize);
-                    if !first && values[range.clone()] == self.values[range.clone()] {
-                        continue;
-                    }
-                    let itemsize = shape.dtypes[node.aux as usize].itemsize;
-                    let bytes: Vec<u8> = values[range].iter().flat_map(|word| word.to_le_bytes()).collect();
-                    let bytes = PyBytes::new(py, &bytes[..itemsize]);
-                    self.makers[leaf.maker as usize].call1(py, (bytes,))?
+                let itemsize = shape.dtypes[shape.nodes[leaf.node as usize].aux as usize].itemsize;
+                let bytes = PyBytes::new(py, &to_bytes(&values[range], itemsize));
+                makers[leaf.maker as usize].bind(py).call1((bytes,))?
+            } else {
+                if !first && word == old[at] {
+                    continue;
                 }
-                _ => continue,
+                match leaf.kind {
+                    Kind::Float => PyFloat::new(py, f64::from_bits(word)).into_any(),
+                    Kind::Int => (word as i64).into_pyobject(py)?.into_any(),
+                    _ => PyBool::new(py, word != 0).to_owned().into_any(),
+                }
             };
-            self.put(py, parent, slot, object)?;
+            put(
+                &mut containers[leaf.parent as usize].template,
+                keys,
+                leaf.slot,
+                object,
+            )?;
         }
         if self.has_frozen {
             self.rebuild_frozen(py)?;
@@ -281,7 +298,7 @@ impl Templates {
         let new = blobs.bytes();
         let old = self.blobs.take();
         let (mut here, mut there) = (BlobCursor::default(), BlobCursor::default());
-        let (mut leaf, mut fresh) = (0, 0);
+        let (mut text, mut fresh) = (0, 0);
         for (index, node) in shape.nodes.iter().enumerate() {
             if !node.kind.has_blob() {
                 continue;
@@ -305,9 +322,9 @@ impl Templates {
                 fresh += 1;
                 continue;
             }
-            while self.leaves[leaf].node as usize != index {
-                leaf += 1;
-            }
+            let (parent, slot) = (self.texts[text].parent, self.texts[text].slot);
+            debug_assert_eq!(self.texts[text].node as usize, index);
+            text += 1;
             if before == Some(bytes) {
                 continue;
             }
@@ -319,7 +336,6 @@ impl Templates {
                 Kind::Bytes => PyBytes::new(py, bytes).into_any().unbind(),
                 _ => arrays::int_from_bytes(py, bytes)?.unbind(),
             };
-            let (parent, slot) = (self.leaves[leaf].parent, self.leaves[leaf].slot);
             self.put(py, parent, slot, object)?;
         }
         self.blobs = Some(Arc::clone(blobs));
@@ -369,7 +385,11 @@ impl Templates {
     ) -> PyResult<Bound<'py, PyDict>> {
         let copy = template.bind(py).copy()?;
         for &(slot, child) in &from.children {
-            copy.set_item(&self.keys[slot as usize], self.child(py, child)?)?;
+            ffi::set_entry(
+                copy.as_unbound(),
+                &self.keys[slot as usize],
+                self.child(py, child)?,
+            )?;
         }
         Ok(copy)
     }
@@ -400,6 +420,20 @@ impl Templates {
                 }
                 Ok(PyTuple::new(py, items)?.into_any())
             }
+        }
+    }
+}
+
+/// Puts an object into a template.
+#[inline]
+fn put(template: &mut Template, keys: &[Py<PyAny>], slot: Slot, object: Bound<'_, PyAny>) -> PyResult<()> {
+    match template {
+        Template::Dict(dict) => ffi::set_entry(dict, &keys[slot as usize], object),
+        Template::List(list) => list.bind(object.py()).set_item(slot as usize, object),
+        Template::Tuple { items, dirty, .. } => {
+            items[slot as usize] = object.unbind();
+            *dirty = true;
+            Ok(())
         }
     }
 }

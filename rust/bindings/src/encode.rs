@@ -170,7 +170,12 @@ impl<'w> Walk<'w> {
         let len = dict.len();
         self.encoder.container(Kind::Dict, len);
         let (mut position, mut seen) = (0, 0);
-        loop {
+        while seen < len {
+            let taken = ffi::run_of_entries(dict, &mut position, len - seen, self.encoder, self.keys);
+            seen += taken;
+            if seen == len {
+                break;
+            }
             let index = self.encoder.expected_key();
             let expected = index
                 .and_then(|index| self.keys.get(index))
@@ -178,13 +183,8 @@ impl<'w> Walk<'w> {
             let Some((key, item)) = ffi::next_entry(dict, &mut position, expected) else {
                 break;
             };
-            if let Some(key) = &key {
-                if seen == len {
-                    break;
-                }
-                self.keyed(key, index)?;
-            }
-            if let Err(refused) = self.value(item, Some(&here)) {
+            let key = key.map_or(Ok(()), |key| self.keyed(&key, index));
+            if let Err(refused) = key.and_then(|()| self.value(item, Some(&here))) {
                 self.path.push(self.segment(dict, seen));
                 return Err(refused);
             }
@@ -263,9 +263,14 @@ impl<'w> Walk<'w> {
         let here = Parent::enter(up, list.as_any())?;
         let len = list.len();
         self.encoder.container(Kind::List, len);
-        for index in 0..len {
-            let item = ffi::list_item(list, index).ok_or_else(changed_size)?;
-            self.indexed(item, index, &here)?;
+        let mut index = 0;
+        while index < len {
+            index += ffi::run_of_items(list, index, self.encoder);
+            if index < len {
+                let item = ffi::list_item(list, index).ok_or_else(changed_size)?;
+                self.indexed(item, index, &here)?;
+                index += 1;
+            }
         }
         if list.len() == len {
             Ok(())

@@ -7,6 +7,8 @@ use std::ptr::{self, NonNull};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use traincast_core::snapshot::encode::Encoder;
+use traincast_core::snapshot::shape::{Kind, NO_KEY, Node};
 
 /// State of a Python object that is touched only while attached to the interpreter.
 ///
@@ -164,6 +166,92 @@ pub fn next_entry<'py>(
             Some(Bound::from_borrowed_ptr(py, key))
         };
         Some((key, classify(py, value)))
+    }
+}
+
+/// The word of a leaf that is what its node expects: of that kind, exactly.
+///
+/// # Safety
+/// `object` must be a valid object, alive for the duration of the call.
+#[inline]
+unsafe fn expected_word(node: &Node, object: *mut ffi::PyObject) -> Option<u64> {
+    // SAFETY: as in `classify`.
+    unsafe {
+        let kind = ffi::Py_TYPE(object);
+        match node.kind {
+            Kind::Float if kind == &raw mut ffi::PyFloat_Type => {
+                Some(ffi::PyFloat_AsDouble(object).to_bits())
+            }
+            Kind::Int if kind == &raw mut ffi::PyLong_Type => {
+                let mut overflow = 0;
+                let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
+                (overflow == 0).then_some(value as u64)
+            }
+            Kind::Bool if kind == &raw mut ffi::PyBool_Type => Some(u64::from(object == ffi::Py_True())),
+            _ => None,
+        }
+    }
+}
+
+/// Takes the dictionary's next entries, at most `left`, as long as key object and leaf are the expected ones. How many.
+#[inline]
+pub fn run_of_entries(
+    dict: &Bound<'_, PyDict>,
+    position: &mut isize,
+    left: usize,
+    encoder: &mut Encoder<Bytes>,
+    keys: &[Option<Py<PyAny>>],
+) -> usize {
+    let mut taken = 0;
+    encoder.run(|node| {
+        if taken == left {
+            return None;
+        }
+        let expected = keys.get(node.key as usize)?.as_ref()?;
+        let (mut next, mut key, mut value) = (*position, ptr::null_mut(), ptr::null_mut());
+        // SAFETY: as in `next_entry`; none of the calls runs Python code.
+        let word = unsafe {
+            if ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) == 0
+                || key != expected.as_ptr()
+            {
+                return None;
+            }
+            expected_word(node, value)?
+        };
+        *position = next;
+        taken += 1;
+        Some(word)
+    });
+    taken
+}
+
+/// As [`run_of_entries`], for the items of a list from `start` on.
+#[inline]
+pub fn run_of_items(list: &Bound<'_, PyList>, start: usize, encoder: &mut Encoder<Bytes>) -> usize {
+    let mut index = start;
+    let len = list.len();
+    encoder.run(|node| {
+        // A node with a key is not one of this list's.
+        if index == len || node.key != NO_KEY {
+            return None;
+        }
+        // SAFETY: the index is below the length, which no Python code can change meanwhile.
+        let word =
+            unsafe { expected_word(node, ffi::PyList_GetItem(list.as_ptr(), index as ffi::Py_ssize_t))? };
+        index += 1;
+        Some(word)
+    });
+    index - start
+}
+
+/// Sets an entry: `PyDict_SetItem` without the conversions.
+#[inline]
+pub fn set_entry(dict: &Py<PyDict>, key: &Py<PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: a dict, and two objects that are held over the call.
+    if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } == 0 {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(value.py()))
     }
 }
 

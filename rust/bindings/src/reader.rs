@@ -1,5 +1,6 @@
 //! `TrainingInfoReader`.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,7 @@ struct Held {
     head: HeadRef,
     /// The head word while `dict` is the newest; `NOTHING` before the first read.
     seen: u64,
+    idle_reads: Cell<u8>,
     dict: Option<Py<PyDict>>,
     generation: u64,
     version: u64,
@@ -40,12 +42,26 @@ struct Held {
     published_ns: u64,
 }
 
+/// Every so many unchanged reads the name is looked at too (at most once a second): somebody may have removed or replaced
+/// the file without a mark in it.
+const IDLE_READS: u8 = 255;
+
+impl Held {
+    /// Whether nothing has changed: one load and one comparison.
+    #[inline]
+    fn idle(&self) -> bool {
+        let reads = self.idle_reads.get();
+        self.idle_reads.set(reads.wrapping_add(1));
+        self.head.load() == self.seen && reads != IDLE_READS
+    }
+}
+
 impl TrainingInfoReader {
     /// The dictionary in hand if it is the newest: one load and one comparison.
     #[inline]
     fn unchanged(&self, py: Python<'_>) -> Option<Py<PyDict>> {
         match &*self.held.get(py).borrow() {
-            Some(held) if held.head.load() == held.seen => held.dict.as_ref().map(|dict| dict.clone_ref(py)),
+            Some(held) if held.idle() => held.dict.as_ref().map(|dict| dict.clone_ref(py)),
             _ => None,
         }
     }
@@ -113,6 +129,7 @@ impl TrainingInfoReader {
             channel,
             head,
             seen: NOTHING,
+            idle_reads: Cell::new(0),
             dict: None,
             generation: 0,
             version: 0,
@@ -139,7 +156,7 @@ impl TrainingInfoReader {
     #[inline]
     fn read_if_changed(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
         if let Some(held) = &*self.held.get(py).borrow()
-            && held.head.load() == held.seen
+            && held.idle()
         {
             return Ok(None);
         }
@@ -220,7 +237,7 @@ impl TrainingInfoReader {
     #[getter]
     fn closed(&self, py: Python<'_>) -> PyResult<bool> {
         match self.channel(py) {
-            Ok(channel) => channel.with(py, |state| Ok(state.reader.closed())),
+            Ok(channel) => channel.with(py, |state| state.closed(py)),
             Err(_) => Ok(true),
         }
     }

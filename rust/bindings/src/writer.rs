@@ -49,13 +49,15 @@ struct LastValues {
 }
 
 impl TrainingInfoWriter {
-    /// Encodes with `walk`, then publishes. A failure changes nothing; `has` says whether a required key is there.
+    /// Encodes with `walk`, then publishes, numbered above `resume` (version and epoch) if given. A failure changes
+    /// nothing. `has` says whether a required key is there.
     #[inline]
     fn encode_and_publish(
         &self,
         py: Python<'_>,
         walk: impl FnOnce(&mut Encoding) -> PyResult<()>,
         has: impl Fn(&Bound<'_, PyString>) -> PyResult<bool>,
+        resume: Option<(u64, u64)>,
     ) -> PyResult<u64> {
         self.writer
             .get(py)
@@ -71,7 +73,7 @@ impl TrainingInfoWriter {
         let published = walk(&mut encoding).and_then(|()| {
             self.check_required(py, &mut encoding, has)?;
             let mut writer = self.writer.get(py).borrow_mut();
-            encoding.publish(py, &mut writer)
+            encoding.publish(py, &mut writer, resume)
         });
         encoding.encoder.release();
         *self.encoding.get(py).borrow_mut() = Some(encoding);
@@ -111,7 +113,7 @@ impl TrainingInfoWriter {
 impl Encoding {
     /// Publishes what was encoded. No Python code runs in here.
     #[inline]
-    fn publish(&mut self, py: Python<'_>, writer: &mut Writer) -> PyResult<u64> {
+    fn publish(&mut self, py: Python<'_>, writer: &mut Writer, resume: Option<(u64, u64)>) -> PyResult<u64> {
         let Self {
             encoder,
             shapes,
@@ -146,7 +148,11 @@ impl Encoding {
             blobs: &blobs,
             blob_words: encoder.blob_words(),
         };
-        let version = writer.publish(&payload).map_err(|error| raise(py, &error))?;
+        let published = match resume {
+            None => writer.publish(&payload),
+            Some((version, epoch)) => writer.publish_resumed(&payload, version, epoch),
+        };
+        let version = published.map_err(|error| raise(py, &error))?;
         last.shape_id = if encoder.blob_words() == 0 { shape_id } else { 0 };
         encoder.swap_values(&mut last.values);
         Ok(version)
@@ -345,7 +351,12 @@ impl TrainingInfoWriter {
 
     /// Publishes a dictionary and returns its version.
     fn publish(&self, py: Python<'_>, info: &Bound<'_, PyAny>) -> PyResult<u64> {
-        self.encode_and_publish(py, |encoding| encoding.encode(info), |key| info.contains(key))
+        self.encode_and_publish(
+            py,
+            |encoding| encoding.encode(info),
+            |key| info.contains(key),
+            None,
+        )
     }
 
     /// Publishes the last dictionary with these entries changed or added.
@@ -367,10 +378,15 @@ impl TrainingInfoWriter {
             return self.publish(py, changes.as_any());
         };
         let walk = |encoding: &mut Encoding| encoding.encode_update(&base, changes);
-        self.encode_and_publish(py, walk, |key| {
-            let text = key.to_str()?;
-            Ok(changes.contains(key)? || base.top().contains_key(text))
-        })
+        self.encode_and_publish(
+            py,
+            walk,
+            |key| {
+                let text = key.to_str()?;
+                Ok(changes.contains(key)? || base.top().contains_key(text))
+            },
+            None,
+        )
     }
 
     /// What a checkpoint should hold of this channel.
@@ -398,14 +414,17 @@ impl TrainingInfoWriter {
             state.get_item("epoch")?.extract()?,
         );
         let info = state.get_item("training_info")?;
-        self.writer
-            .get(py)
-            .borrow_mut()
-            .resume_at(version, epoch)
-            .map_err(|error| raise(py, &error))?;
-        if !info.is_none() {
-            self.publish(py, &info)?;
+        if info.is_none() {
+            let resumed = self.writer.get(py).borrow_mut().resume_at(version, epoch);
+            return resumed.map_err(|error| raise(py, &error));
         }
+        let resume = Some((version, epoch));
+        self.encode_and_publish(
+            py,
+            |encoding| encoding.encode(&info),
+            |key| info.contains(key),
+            resume,
+        )?;
         Ok(())
     }
 

@@ -187,7 +187,8 @@ impl Reader {
         let generation = self.segment.header(header::GENERATION);
         let handle = self.directory.handle().ok();
         self.seat = handle.and_then(|handle| Seat::take(&handle, &self.name, self.segment.key, generation));
-        if let Some(seat) = &self.seat {
+        // Another reader of this process may have seen more: one that has seen nothing says nothing.
+        if let Some(seat) = self.seat.as_ref().filter(|_| self.version > 0) {
             seat.note(self.version);
         }
     }

@@ -293,11 +293,27 @@ impl Writer {
         Ok(Some(meta))
     }
 
+    /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is what it was.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn publish_resumed(&mut self, payload: &Payload<'_>, version: u64, epoch: u64) -> Result<u64> {
+        let before = (self.version, self.epoch, self.renew);
+        let published = self
+            .resume_at(version, epoch)
+            .and_then(|()| self.publish(payload));
+        if published.is_err() {
+            (self.version, self.epoch, self.renew) = before;
+        }
+        published
+    }
+
     /// Numbering goes on above that of a saved state: the next version is larger than `version`, the epoch larger than `epoch`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if the numbers are out of range.
+    /// [`Error::InvalidArgument`] if the numbers are out of range; [`Error::ChannelClosed`], [`Error::ForkedWriter`].
     pub fn resume_at(&mut self, version: u64, epoch: u64) -> Result<()> {
+        self.check_open()?;
         if version >= Head::MAX_VERSION || epoch == u64::MAX {
             return Err(Error::InvalidArgument(format!(
                 "version {version} and epoch {epoch} cannot have been saved by traincast"
@@ -355,8 +371,12 @@ impl Writer {
         }
     }
 
+    /// Whether it may publish. No system call.
+    ///
+    /// # Errors
+    /// [`Error::ChannelClosed`], [`Error::ForkedWriter`].
     #[inline]
-    fn check_open(&self) -> Result<()> {
+    pub fn check_open(&self) -> Result<()> {
         if self.is_closed() {
             return Err(Error::ChannelClosed {
                 name: self.name.name().to_owned(),

@@ -1,4 +1,5 @@
 //! The codec alone: what is encoded is decoded, and a shape that is met again is recognised.
+#![allow(clippy::expect_used, reason = "a failed expectation is a failed test")]
 
 use std::sync::Arc;
 
@@ -58,10 +59,12 @@ fn encode(encoder: &mut Encoder<Vec<u8>>, value: &Value) {
 
 type Refusal = MalformedValues;
 
+type Items = Vec<(Option<Key>, Value)>;
+
 /// Puts the events together again: one list of (key, value) for each open container.
 #[derive(Default)]
 struct Build {
-    open: Vec<(Option<Key>, Vec<(Option<Key>, Value)>)>,
+    open: Vec<(Option<Key>, Items)>,
     key: Option<Key>,
     root: Option<Value>,
 }
@@ -147,7 +150,11 @@ fn value() -> impl Strategy<Value = Value> {
         prop::collection::vec(any::<u64>(), 0..3).prop_map(Value::Scalar),
         array.prop_map(|(tensor, dims, byte)| {
             let len = dims.iter().product::<u64>() as usize;
-            Value::Array(if tensor { Kind::Tensor } else { Kind::Array }, dims, vec![byte; len])
+            Value::Array(
+                if tensor { Kind::Tensor } else { Kind::Array },
+                dims,
+                vec![byte; len],
+            )
         }),
     ];
     leaf.prop_recursive(5, 40, 6, |inner| {
@@ -177,7 +184,9 @@ fn round_trip(cache: &mut ShapeCache<()>, encoder: &mut Encoder<Vec<u8>>, info: 
             Arc::new(Shape::parse(bytes).expect("an encoder's shape parses")),
         ),
         None => {
-            let last = cache.last().expect("nothing was recorded, so a shape was expected");
+            let last = cache
+                .last()
+                .expect("nothing was recorded, so a shape was expected");
             (last.id, last.shape.clone())
         }
     };

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::shape::{Key, Kind, MalformedShape, NO_KEY, Node, Shape, zigzag};
-use super::{ARRAY_ALIGN_WORDS, words_for};
+use super::{ARRAY_ALIGN_WORDS, to_words, words_for};
 
 /// Bytes that an encoder was handed, and where they go.
 #[derive(Debug)]
@@ -71,6 +71,11 @@ impl<B> Encoder<B> {
         &self.values
     }
 
+    /// Exchanges the value words with `other`, to keep those of the last snapshot without a copy.
+    pub fn swap_values(&mut self, other: &mut Vec<u64>) {
+        std::mem::swap(&mut self.values, other);
+    }
+
     /// The blobs so far, by offset.
     pub fn blobs(&self) -> &[PlacedBlob<B>] {
         &self.blobs
@@ -97,7 +102,11 @@ impl<B> Encoder<B> {
 
     #[inline]
     fn node(&self) -> Option<&Node> {
-        if self.recording { None } else { self.expected.as_ref()?.nodes.get(self.cursor) }
+        if self.recording {
+            None
+        } else {
+            self.expected.as_ref()?.nodes.get(self.cursor)
+        }
     }
 
     /// Takes a node of this kind and `aux` from the expected shape, or starts to record.
@@ -133,6 +142,20 @@ impl<B> Encoder<B> {
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.record.extend_from_slice(bytes);
+    }
+
+    /// Takes as many of the expected nodes as `leaf` gives a word for: the short way for leaves that are what they were.
+    #[inline]
+    pub fn run(&mut self, mut leaf: impl FnMut(&Node) -> Option<u64>) {
+        let Some(shape) = self.expected.as_deref().filter(|_| !self.recording) else {
+            return;
+        };
+        for node in &shape.nodes[self.cursor.min(shape.nodes.len())..] {
+            let Some(word) = leaf(node) else { return };
+            debug_assert!(matches!(node.kind, Kind::Bool | Kind::Int | Kind::Float));
+            self.values.push(word);
+            self.cursor += 1;
+        }
     }
 
     /// The key of the next value. A caller that knows it to be [`Self::expected_key`] need not send it.
@@ -285,14 +308,18 @@ impl<B> Encoder<B> {
         blob: impl Fn(Range<usize>) -> B,
     ) {
         let next = shape.nodes[node].end as usize;
-        let same = self.expected.as_ref().is_some_and(|expected| Arc::ptr_eq(expected, shape));
+        let same = self
+            .expected
+            .as_ref()
+            .is_some_and(|expected| Arc::ptr_eq(expected, shape));
         if !self.recording && same && self.cursor == node {
             self.cursor = next;
         } else {
             if let Some(here) = self.node() {
                 self.diverge(here.key_at as usize);
             }
-            self.record.extend_from_slice(&shape.bytes[shape.byte_range(node)]);
+            self.record
+                .extend_from_slice(&shape.bytes[shape.byte_range(node)]);
         }
         self.values.extend_from_slice(&values[shape.value_range(node)]);
         if shape.has_blobs {
@@ -364,6 +391,8 @@ pub struct CachedShape<T> {
     pub id: u64,
     /// The shape.
     pub shape: Arc<Shape>,
+    /// Its byte form, zero-padded to words.
+    pub words: Vec<u64>,
     /// What the caller keeps beside it.
     pub extra: T,
 }
@@ -404,7 +433,12 @@ impl<T: Default> ShapeCache<T> {
         if let Some(&id) = self.ids.get(bytes) {
             let next = match self.parsed.remove(&id) {
                 Some(cached) => cached,
-                None => CachedShape { id, shape: Arc::new(Shape::parse(bytes)?), extra: T::default() },
+                None => CachedShape {
+                    id,
+                    shape: Arc::new(Shape::parse(bytes)?),
+                    words: to_words(bytes),
+                    extra: T::default(),
+                },
             };
             if let Some(last) = self.last.replace(next) {
                 self.parsed.insert(last.id, last);

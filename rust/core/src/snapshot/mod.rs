@@ -30,3 +30,22 @@ pub const ARRAY_ALIGN_WORDS: usize = 8;
 pub const fn words_for(bytes: usize) -> usize {
     bytes.div_ceil(8)
 }
+
+/// `bytes` as little-endian words, the last one zero-padded.
+pub fn to_words(bytes: &[u8]) -> Vec<u64> {
+    let word = |chunk: &[u8]| {
+        let mut padded = [0; 8];
+        padded[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(padded)
+    };
+    bytes.chunks(8).map(word).collect()
+}
+
+/// The first `len` bytes of `words`; what lies beyond their end is left out.
+pub fn to_bytes(words: &[u64], len: usize) -> Vec<u8> {
+    words
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .take(len)
+        .collect()
+}
