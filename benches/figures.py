@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import json
 import subprocess
@@ -15,19 +14,13 @@ import native_floor
 import one_process
 from channels import own_directory
 from harness import Case, measure, ratio
+from memory import anonymous_memory
 from payloads import payload
 
 import traincast
 
 HEAVY = ("numpy", "torch", "gymnasium")
 READERS = 4096
-
-
-def resident() -> int:
-    """Bytes of private memory of this process."""
-    ctypes.CDLL(None).malloc_trim(0)
-    text = Path("/proc/self/smaps_rollup").read_text()
-    return 1024 * sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
 
 
 def memory() -> dict[str, float]:
@@ -40,16 +33,16 @@ def memory() -> dict[str, float]:
         size = sum(file.stat().st_blocks * 512 for file in directory.iterdir())
         gc.collect()
         slots: list[Any] = [None] * READERS
-        start = resident()
+        start = anonymous_memory()
         plain = [build(index) for index in range(READERS)]
-        dictionaries = resident() - start
-        start = resident()
+        dictionaries = anonymous_memory() - start
+        start = anonymous_memory()
         for index in range(READERS):
             slots[index] = traincast.TrainingInfoReader("memory")
-        attached = resident() - start
+        attached = anonymous_memory() - start
         for reader in slots:
             reader.read()
-        reading = resident() - start
+        reading = anonymous_memory() - start
         maps = Path("/proc/self/maps").read_text()
         mappings = sum(str(directory) in line and " r--s " in line for line in maps.splitlines())
         del plain
@@ -78,7 +71,8 @@ def row(what: str, value: str, bound: str, *, met: bool) -> None:
 
 def timed(case: Case, base: Case, limit: float) -> None:
     quotient = ratio(case, base)
-    value = f"{quotient.median:.2f}x ({quotient.q1:.2f}…{quotient.q3:.2f}; {case.median:.1f} / {base.median:.1f} ns)"
+    value = f"{quotient.median:.2f}x ({quotient.q1:.2f}…{quotient.q3:.2f}; "
+    value += f"{case.median:.1f} / {base.median:.1f} ns)"
     row(f"{case.name} / {base.name}", value, f"at most {limit}x", met=quotient.median <= limit)
 
 

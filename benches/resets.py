@@ -1,0 +1,42 @@
+"""What `TrainingInfoWrapper` adds to a reset that finds nothing new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+from harness import Case, call
+from payloads import payload
+
+import traincast
+
+
+class Still(gymnasium.Env[int, int]):
+    """An env whose reset costs next to nothing."""
+
+    observation_space = gymnasium.spaces.Discrete(2)
+    action_space = gymnasium.spaces.Discrete(2)
+    training_info: dict[str, Any] | None = None
+
+    def set_training_info(self, training_info: dict[str, Any]) -> None:
+        self.training_info = training_info
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        return 0, 0.0, True, False, {}
+
+
+def cases() -> list[Case]:
+    writer = traincast.TrainingInfoWriter("reset")
+    writer.publish(payload(1))
+    ours = traincast.TrainingInfoWrapper(Still(), "reset")
+    plain: gymnasium.Env[int, int] = gymnasium.Wrapper(Still())
+    ours.reset()
+    return [
+        call("reset in TrainingInfoWrapper", "env.reset()", env=ours, writer=writer),
+        call("reset in gymnasium.Wrapper", "env.reset()", env=plain),
+    ]

@@ -1,0 +1,88 @@
+"""From `publish` in one process to a reader that knows in another, against the same in bare C."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from time import monotonic_ns, sleep
+from typing import Any
+
+from children import Children, Notes
+from native_floor import BUILD
+from payloads import STEPS, payload
+
+import traincast
+
+PINGS = 100  # in a round
+PAUSE_S = 0.001  # between pings: the reader is asleep again by then
+MODES = ("futex", "spin")
+
+
+def bare(mode: str, count: int) -> list[float]:
+    """Nanoseconds of `count` pings of the C program."""
+    command = [BUILD / "ping", mode, str(count), str(round(PAUSE_S * 1e6))]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return [float(line) for line in done.stdout.split()]
+
+
+def cache_line(count: int = 200_000) -> float:
+    """Nanoseconds for a cache line to get from one core to another."""
+    return bare("line", count)[0]
+
+
+def _receive(mode: str, notes: Notes, commands: int) -> None:
+    with traincast.TrainingInfoReader(f"wake-{mode}") as reader:
+        mine = notes.row(0)
+        while os.read(commands, 1):
+            reader.read()
+            mine[0] = monotonic_ns()  # ready
+            seen = 1
+            while seen <= PINGS:
+                if mode == "futex":
+                    reader.wait()
+                else:
+                    while not reader.changed():
+                        pass
+                now = monotonic_ns()
+                info = reader.read()
+                seen = info["epoch"] + 1
+                mine[seen - 1] = now - info[STEPS]
+            mine[0] = 0
+
+
+def _ours(mode: str, writer: traincast.TrainingInfoWriter, notes: Notes, commands: int) -> list[float]:
+    mine = notes.row(0)
+    for index in range(1, PINGS + 1):
+        mine[index] = 0
+    os.write(commands, b"!")
+    while not mine[0]:
+        sleep(0.0001)
+    info = payload(0)
+    for index in range(1, PINGS + 1):
+        info["epoch"] = index
+        sleep(PAUSE_S)
+        info[STEPS] = monotonic_ns()
+        writer.publish(info)
+    while mine[0]:
+        sleep(0.0001)
+    return [float(value) for value in mine[1 : PINGS + 1] if value]
+
+
+def run(rounds: int) -> dict[str, Any]:
+    """Samples in ns of each mode, ours and bare, in rounds that take turns."""
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for mode in MODES:
+        notes = Notes(1, PINGS + 1)
+        commands, control = os.pipe()
+        with traincast.TrainingInfoWriter(f"wake-{mode}") as writer, Children() as children:
+            writer.publish(payload(0))
+            children.start(lambda _: _receive(mode, notes, commands))  # noqa: B023 - runs at once, in the child
+            sides: dict[str, list[list[float]]] = {"traincast": [], "bare": []}
+            for turn in range(rounds):
+                for side in ("traincast", "bare")[:: 1 if turn % 2 else -1]:
+                    ours = side == "traincast"
+                    sides[side].append(_ours(mode, writer, notes, control) if ours else bare(mode, PINGS))
+            found[mode] = sides
+        os.close(commands)
+        os.close(control)
+    return {"pings": found, "cache_line_ns": [cache_line() for _ in range(5)]}
