@@ -1,0 +1,332 @@
+//! Writers and readers in processes of their own, killed and forked.
+#![cfg(not(loom))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed unwrap is a failed test"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Place, Sample, channel, fork, next, publish, until, watchdog};
+use traincast_core::directory::ChannelName;
+use traincast_core::error::Error;
+use traincast_core::reader::{Refresh, SlotBuffer};
+use traincast_core::writer::{Leftover, Writer, WriterOptions};
+
+fn forever() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+#[test]
+fn a_new_writer_takes_over_from_a_killed_one() {
+    let place = Place::new();
+    let mut out = SlotBuffer::default();
+    let child = fork(|| {
+        let mut writer = place.writer();
+        for seed in 1..=5 {
+            publish(&mut writer, seed);
+        }
+        forever()
+    });
+    let mut reader = place.reader_soon();
+    until(|| reader.head() == 5 << 2);
+    let error = place.try_writer(Leftover::Continue).unwrap_err();
+    assert!(matches!(error, Error::ChannelBusy { .. }));
+    assert!(
+        error.to_string().contains(&format!("process {}", child.pid)),
+        "{error}"
+    );
+    assert!(reader.writer_alive().unwrap());
+    child.kill();
+    assert!(!reader.writer_alive().unwrap() && !reader.closed());
+    assert_eq!(next(&mut reader, &mut out).1, 5);
+    assert!(matches!(
+        place.try_writer(Leftover::Refuse),
+        Err(Error::ChannelExists { version: 5, .. })
+    ));
+    let mut writer = place.writer();
+    assert_eq!((writer.version(), writer.epoch()), (5, 2));
+    assert_eq!(writer.latest(&mut out).unwrap().unwrap().version, 5);
+    assert!(reader.writer_alive().unwrap());
+    assert_eq!(publish(&mut writer, 66), 6);
+    let (meta, seed) = next(&mut reader, &mut out);
+    assert_eq!((meta.version, meta.epoch, seed), (6, 2, 66));
+}
+
+#[test]
+fn a_writer_is_dead_though_its_forked_children_live() {
+    let place = Place::new();
+    let child = fork(|| {
+        let mut writer = place.writer();
+        let orphan = fork(|| forever());
+        std::fs::write(place.path(".orphan"), orphan.pid.to_string()).unwrap();
+        publish(&mut writer, 1);
+        forever()
+    });
+    let reader = place.reader_soon();
+    let orphan: i32 = std::fs::read_to_string(place.path(".orphan"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    child.kill();
+    // SAFETY: signal 0 only asks.
+    assert_eq!(unsafe { libc::kill(orphan, 0) }, 0, "the orphan lives");
+    assert!(!reader.writer_alive().unwrap());
+    assert_eq!(publish(&mut place.writer(), 2), 2);
+    // SAFETY: the orphan that this test made.
+    unsafe { libc::kill(orphan, libc::SIGKILL) };
+}
+
+#[test]
+fn a_forked_child_cannot_write_with_its_parents_writer() {
+    let place = Place::new();
+    let mut out = SlotBuffer::default();
+    let mut writer = Some(place.writer());
+    publish(writer.as_mut().unwrap(), 1);
+    let mut reader = place.reader();
+    let child = fork(|| {
+        let mut writer = writer.take().unwrap();
+        assert!(matches!(
+            Sample::new(2, 1, 1, 0).publish(&mut writer),
+            Err(Error::ForkedWriter { .. })
+        ));
+        assert!(writer.check_fork().is_err());
+        writer.close();
+        assert!(!writer.is_closed());
+        drop(writer);
+        assert!(matches!(
+            place.try_writer(Leftover::Replace),
+            Err(Error::ChannelBusy { .. })
+        ));
+        assert!(reader.writer_alive().unwrap());
+        assert_eq!(next(&mut reader, &mut out).1, 1);
+        let other = ChannelName::new("child", 0).unwrap();
+        let mut other = Writer::open(&place.directory, other, WriterOptions::default()).unwrap();
+        publish(&mut other, 1);
+        // A child of the child: the same again.
+        let grandchild = fork(|| i32::from(Sample::new(1, 1, 1, 0).publish(&mut other).is_ok()));
+        assert_eq!(grandchild.join(), 0);
+        publish(&mut other, 2);
+        0
+    });
+    assert_eq!(child.join(), 0);
+    let writer = writer.as_mut().unwrap();
+    assert_eq!(publish(writer, 3), 2);
+    assert_eq!(next(&mut reader, &mut out).1, 3);
+    assert!(matches!(fork_open(&place), 1), "the parent's lock is still held");
+}
+
+/// 0 if another process can take the channel, 1 if it is busy.
+fn fork_open(place: &Place) -> i32 {
+    fork(|| match place.try_writer(Leftover::Continue) {
+        Ok(writer) => {
+            std::mem::forget(writer);
+            0
+        }
+        Err(Error::ChannelBusy { .. }) => 1,
+        Err(_) => 2,
+    })
+    .join()
+}
+
+#[test]
+fn a_forked_child_takes_over_its_dead_parents_channel_and_holds_it() {
+    let place = Place::new();
+    let parent = fork(|| {
+        let mut writer = place.writer();
+        publish(&mut writer, 1);
+        let child = fork(|| {
+            let mut mine = loop {
+                match place.try_writer(Leftover::Continue) {
+                    Ok(mine) => break mine,
+                    Err(Error::ChannelBusy { .. }) => std::thread::sleep(Duration::from_millis(1)),
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            publish(&mut mine, 2);
+            drop(place.reader()); // asking and reading opens and closes files: the lock must outlive that
+            forever()
+        });
+        std::fs::write(place.path(".child"), child.pid.to_string()).unwrap();
+        std::mem::forget(child);
+        std::mem::forget(writer);
+        0
+    });
+    assert_eq!(parent.join(), 0);
+    let child: i32 = std::fs::read_to_string(place.path(".child"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let reader = place.reader();
+    until(|| reader.head() >> 2 == 2);
+    assert!(reader.writer_alive().unwrap());
+    assert_eq!(fork_open(&place), 1);
+    // SAFETY: the child that this test made.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    until(|| !reader.writer_alive().unwrap());
+    assert_eq!(fork_open(&place), 0);
+}
+
+#[test]
+fn looking_at_a_channel_does_not_drop_its_lock() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    publish(&mut writer, 1);
+    let reader = place.reader();
+    for _ in 0..5 {
+        assert!(reader.writer_alive().unwrap());
+        assert_eq!(traincast_core::inspect::list(&place.directory).unwrap().len(), 1);
+        assert!(
+            traincast_core::inspect::leftovers(&place.directory)
+                .unwrap()
+                .is_empty()
+        );
+        assert!(place.try_writer(Leftover::Continue).is_err());
+    }
+    assert_eq!(fork_open(&place), 1);
+}
+
+#[test]
+fn replacing_hides_the_old_run_and_moves_its_readers() {
+    let place = Place::new();
+    let mut out = SlotBuffer::default();
+    fork(|| {
+        let mut writer = place.writer();
+        publish(&mut writer, 1);
+        publish(&mut writer, 2);
+        std::mem::forget(writer);
+        0
+    })
+    .join();
+    let mut reader = place.reader();
+    assert_eq!(next(&mut reader, &mut out).1, 2);
+    let mut writer = place.try_writer(Leftover::Replace).unwrap();
+    assert_eq!((writer.version(), writer.epoch()), (0, 1));
+    assert_eq!(writer.latest(&mut out).unwrap(), None);
+    assert_eq!(reader.refresh(0, &mut out).unwrap(), Refresh::Unchanged);
+    assert!(!reader.closed());
+    let late = traincast_core::reader::Reader::attach(&place.directory, channel(), Duration::ZERO);
+    assert!(matches!(late, Err(Error::ChannelNotFound { .. })));
+    assert_eq!(publish(&mut writer, 9), 1);
+    let (meta, seed) = next(&mut reader, &mut out);
+    assert_eq!((meta.version, meta.epoch, seed), (1, 1, 9));
+}
+
+#[test]
+fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
+    watchdog();
+    let place = Place::new();
+    let mut out = SlotBuffer::default();
+    let mut reader = None;
+    let (mut last, mut seed) = (0, 0x9e37u64);
+    for round in 0..60u64 {
+        let child = fork(|| {
+            let mut writer = place.writer();
+            loop {
+                let version = writer.version() + 1;
+                // Now and then too large for the file, so that growing is hit too.
+                let blob = if version.is_multiple_of(997) {
+                    70_000 << (round % 4)
+                } else {
+                    version as usize % 4000
+                };
+                Sample::new(version, version % 5 + 1, 16, blob)
+                    .publish(&mut writer)
+                    .unwrap();
+            }
+        });
+        let reader = reader.get_or_insert_with(|| place.reader_soon());
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let end = std::time::Instant::now() + Duration::from_micros(seed >> 33 & 0x7fff);
+        while std::time::Instant::now() < end {
+            if let Refresh::Snapshot(meta) = reader.refresh(0, &mut out).unwrap() {
+                assert_eq!(common::verify(&meta, &out), meta.version);
+                assert!(meta.version > last, "version {} after {last}", meta.version);
+                last = meta.version;
+            }
+        }
+        child.kill();
+        let mut late = place.reader();
+        assert_eq!(next(&mut late, &mut out).0.version, late.version());
+        assert!(late.version() >= last);
+    }
+    let mut writer = place.writer();
+    publish(&mut writer, 1);
+    assert_eq!(
+        place.files(),
+        ["run@3", "run@3.lock", "run@3.roster"],
+        "drafts of dead writers are gone"
+    );
+    assert!(writer.version() > last);
+}
+
+#[test]
+fn readers_verify_every_snapshot_of_a_writer_that_never_pauses() {
+    watchdog();
+    for (values, blob) in [(1, 0), (8, 0), (64, 1000), (16, 200_000)] {
+        let place = Place::new();
+        let child = fork(|| {
+            let mut writer = place.writer();
+            loop {
+                let version = writer.version() + 1;
+                Sample::new(version, 1, values, blob)
+                    .publish(&mut writer)
+                    .unwrap();
+            }
+        });
+        let readers: Vec<_> = (0..2).map(|_| place.reader_soon()).collect();
+        std::thread::scope(|scope| {
+            for mut reader in readers {
+                scope.spawn(move || {
+                    let (mut out, mut last, mut verified) = (SlotBuffer::default(), 0, 0);
+                    while verified < 2000 {
+                        if let Refresh::Snapshot(meta) = reader.refresh(0, &mut out).unwrap() {
+                            assert_eq!(common::verify(&meta, &out), meta.version);
+                            assert!(meta.version > last);
+                            (last, verified) = (meta.version, verified + 1);
+                        }
+                    }
+                });
+            }
+        });
+        child.kill();
+    }
+}
+
+#[test]
+fn forks_while_other_threads_open_and_close_channels_leave_no_child_stuck() {
+    watchdog();
+    let place = Place::new();
+    let mut writer = place.writer();
+    publish(&mut writer, 1);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for i in 0..2 {
+            let (place, stop) = (&place, &stop);
+            scope.spawn(move || {
+                let name = ChannelName::new("busy", i).unwrap();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let mut own =
+                        Writer::open(&place.directory, name.clone(), WriterOptions::default()).unwrap();
+                    publish(&mut own, 1);
+                    drop(place.reader());
+                }
+            });
+        }
+        for _ in 0..100 {
+            let child = fork(|| {
+                let mut out = SlotBuffer::default();
+                let mut reader = place.reader();
+                next(&mut reader, &mut out);
+                i32::from(!reader.writer_alive().unwrap())
+            });
+            assert_eq!(child.join(), 0);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
