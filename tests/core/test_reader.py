@@ -1,0 +1,378 @@
+"""TrainingInfoReader: reading, looking, following the channel, pickling, closing."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import Process
+from snapshots import STEPS, assert_identical, info
+
+import traincast
+
+
+def test_a_new_reader(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name, 2) as writer:
+        writer.publish(info())
+        reader = traincast.TrainingInfoReader(channel_name, 2)
+        assert (reader.name, reader.policy_id) == (channel_name, 2)
+        assert (reader.version, reader.epoch) == (0, 0)
+        assert repr(reader) == f'<TrainingInfoReader "{channel_name}" policy_id=2 version=0, epoch=0>'
+        reader.read()
+        assert (reader.version, reader.epoch) == (1, 1)
+        assert repr(reader) == f'<TrainingInfoReader "{channel_name}" policy_id=2 version=1, epoch=1>'
+
+
+def test_same_object_while_unchanged(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=[1]))
+        reader = traincast.TrainingInfoReader(channel_name)
+        first = reader.read()
+        assert reader.read() is first
+        assert reader["a"] is first["a"]
+        writer.publish(info(a=[1]))  # an equal one is a new one all the same
+        second = reader.read()
+        assert second is not first
+        assert second == first
+        assert reader.read() is second
+
+
+def test_unchanged_snapshot_gives_another_dictionary_to_another_reader(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=[1]))
+        one, other = traincast.TrainingInfoReader(channel_name), traincast.TrainingInfoReader(channel_name)
+        assert one.read() == other.read()
+        assert one.read() is not other.read()
+        assert one["a"] is not other["a"]
+
+
+def test_newest_only(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(i=0))
+        reader = traincast.TrainingInfoReader(channel_name)
+        for i in range(1, 1000):
+            writer.publish(info(i=i))
+            if i % 100 == 0:
+                assert reader["i"] == i
+                assert reader.version == i + 1
+
+
+def test_changed(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        reader = traincast.TrainingInfoReader(channel_name)
+        assert reader.changed()  # nothing was handed out yet
+        reader.read()
+        assert not reader.changed()
+        writer.publish(info())
+        assert reader.changed()
+        assert reader.changed()  # looking is not reading
+        assert reader.version == 1
+        reader.read()
+        assert not reader.changed()
+
+
+def test_read_if_changed(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        reader = traincast.TrainingInfoReader(channel_name)
+        first = reader.read_if_changed()
+        assert_identical(first, info(a=1))
+        assert reader.read_if_changed() is None
+        assert reader.read() is first
+        writer.publish(info(a=2))
+        writer.publish(info(a=3))
+        assert_identical(reader.read_if_changed(), info(a=3))
+        assert reader.read_if_changed() is None
+        writer.publish(info(a=4))
+        reader.read()
+        assert reader.read_if_changed() is None  # handed out by read
+
+
+def test_getitem(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish({STEPS: 5, 7: "seven", "nested": {"a": 1}})
+        reader = traincast.TrainingInfoReader(channel_name)
+        assert reader[STEPS] == 5
+        assert reader[7] == "seven"
+        assert reader["nested"]["a"] == 1
+        for key in ("missing", 8, None):
+            with pytest.raises(KeyError, match=f"^{re.escape(repr(key))}$"):
+                reader[key]
+        with pytest.raises(TypeError, match="unhashable"):
+            reader[[]]
+        writer.update(nested=None)
+        assert reader["nested"] is None
+
+
+def test_age(channel_name: str) -> None:
+    """Seconds since the snapshot in hand was published, or the newest one before the first read."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        before = time.monotonic()
+        writer.publish(info())
+        after = time.monotonic()
+        reader = traincast.TrainingInfoReader(channel_name)
+        for _ in range(2):
+            started = time.monotonic()
+            age = reader.age
+            assert started - after <= age <= time.monotonic() - before
+            reader.read()
+        time.sleep(0.05)
+        assert reader.age >= 0.05
+        writer.publish(info())
+        assert reader.age >= 0.05  # not read yet
+        published = time.monotonic()
+        reader.read()
+        assert reader.age <= time.monotonic() - before - 0.05
+        assert published <= time.monotonic()
+
+
+def test_age_and_versions_across_processes(channel_name: str) -> None:
+    with Process() as other:
+        other.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
+        before = time.monotonic()
+        other.call("writer.publish", info())
+        reader = traincast.TrainingInfoReader(channel_name)
+        reader.read()
+        assert 0 <= reader.age <= time.monotonic() - before
+        for version in range(2, 20):
+            other.call("writer.publish", info(version=version))
+            assert reader["version"] == version == reader.version
+
+
+def test_writer_alive(channel_name: str) -> None:
+    with Process() as other:
+        other.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
+        other.call("writer.publish", info())
+        reader = traincast.TrainingInfoReader(channel_name)
+        assert reader.writer_alive
+        other.kill()
+        assert not reader.writer_alive
+        assert not reader.closed
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        assert reader.writer_alive
+        writer.publish(info(a=1))
+        assert reader.writer_alive
+    assert not reader.writer_alive
+    assert reader.closed
+
+
+def test_close_of_the_writer(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        reader, unread = (traincast.TrainingInfoReader(channel_name) for _ in range(2))
+        first = reader.read()
+        assert not reader.closed
+        writer.publish(info(a=2))
+    assert reader.closed
+    assert unread.closed
+    last = reader.read()  # published before the end, and not seen yet
+    assert_identical(last, info(a=2))
+    assert_identical(first, info(a=1))
+    for _ in range(2):
+        assert reader.read() is last
+        assert not reader.changed()
+        assert reader.read_if_changed() is None
+        assert_identical(unread.read(), info(a=2))
+    with pytest.raises(traincast.ChannelNotFoundError):
+        traincast.TrainingInfoReader(channel_name)
+
+
+def test_next_writer_after_a_close(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        for i in range(5):
+            writer.publish(info(i=i))
+        reader = traincast.TrainingInfoReader(channel_name)
+        assert reader["i"] == 4
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        assert reader["i"] == 4  # there is no snapshot to move to
+        assert reader.closed
+        writer.publish(info(i="new"))
+        assert not reader.closed
+        assert reader.changed()
+        assert_identical(reader.read(), info(i="new"))
+        assert (reader.version, reader.epoch) == (1, 1)
+        assert reader.writer_alive
+        writer.publish(info(i="newer"))
+        assert reader["i"] == "newer"
+
+
+def test_next_writer_at_the_same_version(channel_name: str) -> None:
+    """Neither version nor epoch tells the two apart."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(i="old"))
+        reader = traincast.TrainingInfoReader(channel_name)
+        old = reader.read()
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(i="new"))
+        assert reader.changed()
+        assert_identical(reader.read_if_changed(), info(i="new"))
+        assert_identical(old, info(i="old"))
+
+
+def test_many_lives(channel_name: str, traincast_dir: Path) -> None:
+    reader = None
+    for life in range(30):
+        with traincast.TrainingInfoWriter(channel_name) as writer:
+            writer.publish(info(life=life))
+            reader = reader or traincast.TrainingInfoReader(channel_name)
+            assert reader["life"] == life
+    assert list(traincast_dir.iterdir()) == []
+
+
+def test_reader_follows_growth_without_reading_in_between(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name, capacity=4096) as writer:
+        writer.publish(info(a=b""))
+        reader = traincast.TrainingInfoReader(channel_name)
+        for size in (10**4, 10**5, 10**6):
+            writer.publish(info(a=bytes(size)))
+        assert len(reader["a"]) == 10**6
+        assert reader.version == 4
+
+
+def test_close_after_growth(channel_name: str) -> None:
+    """The file that the reader has mapped was superseded; the mark of the end is in its successor."""
+    with traincast.TrainingInfoWriter(channel_name, capacity=4096) as writer:
+        writer.publish(info(a=1))
+        reader = traincast.TrainingInfoReader(channel_name)
+        first = reader.read()
+        writer.publish(info(a=bytes(10**5)))
+    assert reader.closed
+    assert reader.read() is first  # its successor is gone for good
+
+
+# --- a channel that is not there yet
+
+
+def test_attach_timeout_of_zero_and_a_little(channel_name: str) -> None:
+    for timeout in (0.0, 0, 0.02):
+        started = time.monotonic()
+        with pytest.raises(traincast.ChannelNotFoundError):
+            traincast.TrainingInfoReader(channel_name, attach_timeout=timeout)
+        assert time.monotonic() - started >= timeout
+
+
+@pytest.mark.parametrize("timeout", [60.0, float("inf")])
+def test_attach_waits(channel_name: str, timeout: float) -> None:
+    with Process() as other, traincast.TrainingInfoWriter(channel_name) as writer:
+        other.run(f"timeout = float('{timeout}')")
+        other.start(f"a = traincast.TrainingInfoReader({channel_name!r}, attach_timeout=timeout)['a']")
+        time.sleep(0.05)  # so that it has to wait, mostly; the test holds either way
+        writer.publish(info(a=1))
+        other.finish()
+        assert other.value("a") == 1
+
+
+def test_attach_lets_other_threads_run(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        threading.Timer(0.05, lambda: writer.publish(info(a=1))).start()
+        assert traincast.TrainingInfoReader(channel_name, attach_timeout=60)["a"] == 1
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), float("-inf")])
+def test_impossible_timeouts(channel_name: str, timeout: float) -> None:
+    sentence = re.escape("s is not possible; give seconds from 0 up, or None to wait without end")
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        with pytest.raises(ValueError, match=f"^a timeout of .* {sentence}$"):
+            traincast.TrainingInfoReader(channel_name, attach_timeout=timeout)
+        with pytest.raises(ValueError, match=f"^a timeout of .* {sentence}$"):
+            traincast.TrainingInfoReader(channel_name).wait(timeout)
+
+
+# --- closing and copying a reader
+
+
+def test_close(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        reader, other = (traincast.TrainingInfoReader(channel_name) for _ in range(2))
+        kept = reader.read()
+        reader.close()
+        reader.close()  # again is fine
+        assert reader.closed
+        assert repr(reader) == f'<TrainingInfoReader "{channel_name}" policy_id=0 closed>'
+        assert (reader.name, reader.policy_id) == (channel_name, 0)
+        sentence = f"^this reader of {channel_name}@0 is closed; make a new TrainingInfoReader$"
+        uses: list[Any] = [
+            reader.read,
+            reader.changed,
+            reader.read_if_changed,
+            reader.wait,
+            lambda: reader.wait(0),
+            lambda: reader["a"],
+            lambda: reader.age,
+            lambda: reader.writer_alive,
+        ]
+        for use in uses:
+            with pytest.raises(traincast.ChannelClosedError, match=sentence):
+                use()
+            with pytest.raises(ValueError, match=sentence):
+                use()
+        assert not other.closed
+        assert_identical(other.read(), info(a=1))
+        assert_identical(kept, info(a=1))
+
+
+def test_context_manager(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        with traincast.TrainingInfoReader(channel_name) as reader:
+            assert reader["a"] == 1
+        assert reader.closed
+        with pytest.raises(ZeroDivisionError), traincast.TrainingInfoReader(channel_name) as reader:
+            reader["a"] / 0
+        assert reader.closed
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_pickling(channel_name: str, protocol: int) -> None:
+    with traincast.TrainingInfoWriter(channel_name, 3) as writer:
+        writer.publish(info(a=[1]))
+        reader = traincast.TrainingInfoReader(channel_name, 3, attach_timeout=0.25)
+        first = reader.read()
+        copied = pickle.loads(pickle.dumps(reader, protocol))
+        assert (copied.name, copied.policy_id, copied.version) == (channel_name, 3, 0)
+        assert copied.changed()
+        assert copied.read() == first
+        assert copied.read() is not first
+        writer.update(a=2)
+        assert (reader["a"], copied["a"]) == (2, 2)
+        data = pickle.dumps(reader, protocol)
+    started = time.monotonic()
+    with pytest.raises(traincast.ChannelNotFoundError):
+        pickle.loads(data)
+    assert time.monotonic() - started >= 0.25  # the timeout is part of the pickle
+
+
+def test_copying(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=[1]))
+        reader = traincast.TrainingInfoReader(channel_name)
+        for copied in (copy.copy(reader), copy.deepcopy(reader)):
+            assert copied is not reader
+            assert copied["a"] == [1]
+            assert copied["a"] is not reader["a"]
+            copied.close()
+        assert not reader.closed
+
+
+def test_pickle_goes_to_another_process(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer, Process() as other:
+        writer.publish(info(a=1))
+        assert other.call("lambda reader: reader['a']", traincast.TrainingInfoReader(channel_name)) == 1
+
+
+def test_closed_reader_can_be_pickled(channel_name: str) -> None:
+    """A copy attaches anew, whatever the state of its original."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        reader = traincast.TrainingInfoReader(channel_name)
+        reader.close()
+        assert pickle.loads(pickle.dumps(reader))["a"] == 1
