@@ -1,0 +1,158 @@
+"""Real runs of Sample Factory, each in a process of its own, and their event logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUPPORT = Path(__file__).parent / "support"
+HANG_SECONDS = 900  # a watchdog, not a measurement: several trainings share one process
+
+sys.path.insert(0, str(SUPPORT))  # the workers import the envs by name, so the tests do, too
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Sample Factory uses what its dependencies have deprecated since
+    import recording
+    import sample_factory.train
+    import sf_envs
+    import sf_train
+
+Events = list[dict[str, Any]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SUPPORT.parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(HANG_SECONDS, method="thread"), append=False)
+            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+
+
+class Log:
+    """The events of a process that went through several phases."""
+
+    def __init__(self, directory: Path, channels: Path, output: str) -> None:
+        self.events = recording.load(directory / "events")
+        self.train_dir = directory / "train_dir"
+        self.left_over = sorted(path.name for path in channels.iterdir())
+        self.output = output
+
+    def phase(self, number: int, kind: str | None = None) -> Events:
+        starts = {e["number"]: e["time"] for e in self.events if e["kind"] == "phase"}
+        end = starts.get(number + 1, float("inf"))
+        inside = [e for e in self.events if starts[number] <= e["time"] < end]
+        return inside if kind is None else [e for e in inside if e["kind"] == kind]
+
+
+@pytest.fixture(scope="session")
+def run_phases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Any], Log]]:
+    """Run `sf_train.py` on some phases and return their log."""
+    made = []
+
+    def run(name: str, phases: list[dict[str, Any]]) -> Log:
+        directory = tmp_path_factory.mktemp(name)
+        channels = Path(tempfile.mkdtemp(prefix="traincast-test-", dir="/dev/shm"))
+        made.append(channels)
+        for inner in ("events", "tmp"):
+            (directory / inner).mkdir()
+        for phase in phases:
+            phase["argv"] = [*phase["argv"], f"--train_dir={directory / 'train_dir'}"]
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")])),
+            "SF_RECORD": str(directory / "events"),
+            "TRAINCAST_DIR": str(channels),
+            "TMPDIR": str(directory / "tmp"),
+        }
+        environment.pop("TRAINCAST_NAME", None)
+        command = [sys.executable, "-W", "ignore", str(SUPPORT / "sf_train.py"), json.dumps(phases)]
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=HANG_SECONDS - 60)
+        finally:
+            if process.poll() is None:  # its workers would outlive it
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        assert process.returncode == 0, output[-6000:]
+        log = Log(directory, channels, output)
+        assert [e["status"] for e in log.events if e["kind"] == "status"] == [0] * len(phases), output[-6000:]
+        return log
+
+    yield run
+    for channels in made:
+        shutil.rmtree(channels)
+
+
+@pytest.fixture(scope="session")
+def basic(run_phases: Any) -> Log:
+    """Train, evaluate, resume: with the queue, then with traincast."""
+
+    def phases(how: str, **train: Any) -> list[dict[str, Any]]:
+        argv = ["--env=informed", f"--experiment={how}"]
+        return [
+            {"do": "train", "how": how, "argv": argv, **train},
+            {
+                "do": "enjoy",
+                "how": how,
+                "argv": [*argv, "--no_render", "--max_num_episodes=3"],
+                "options": {} if how == "queue" else {"on_missing": "raise"},
+            },
+            {"do": "train", "how": how, "argv": [*argv, "--train_for_env_steps=600"], "timer": 0.01},
+        ]
+
+    return run_phases("basic", phases("queue", propagate_each_step=True) + phases("traincast"))
+
+
+@pytest.fixture(scope="session")
+def population(run_phases: Any) -> Log:
+    """Two policies under PBT, drawn for each episode: a team of two agents, then one agent.
+
+    PBT leaves it to chance whether a reward shaping changes, so the run changes it, too.
+    """
+    pbt = (
+        "--num_policies=2 --with_pbt=True --pbt_mix_policies_in_one_env=True --async_rl=True "
+        "--pbt_period_env_steps=50 --pbt_start_mutation=50 --pbt_mutation_rate=1.0 "
+        "--pbt_replace_reward_gap=0.0 --pbt_replace_reward_gap_absolute=0.0 --train_for_env_steps=300"
+    ).split()
+    return run_phases(
+        "population",
+        [
+            {
+                "do": "train",
+                "how": how,
+                "argv": [f"--env={env}", f"--experiment={env}_{how}", *pbt],
+                "reshape_every": 4,
+            }
+            for env in ("team", "informed_shaped")
+            for how in ("queue", "traincast")
+        ],
+    )
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Make a configuration whose files stay in this test's directory, and the event log with it."""
+    monkeypatch.setenv("SF_RECORD", str(tmp_path))
+
+    def make(*argv: str) -> Any:
+        return sf_train.configuration([f"--train_dir={tmp_path / 'train_dir'}", *argv])
+
+    return make
+
+
+__all__ = ["Log", "basic", "configuration", "population", "run_phases", "sample_factory", "sf_envs"]
