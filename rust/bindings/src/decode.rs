@@ -238,7 +238,9 @@ impl Templates {
         if values.len() != shape.value_words {
             return Err(corrupt(py, "the number of values does not fit the shape"));
         }
-        let first = self.values.len() != values.len();
+        if self.values.len() != values.len() {
+            self.values = values.iter().map(|word| !word).collect(); // all of them have changed
+        }
         if shape.has_blobs {
             self.update_blobs(py, &shape, values, blobs)?;
         }
@@ -252,17 +254,17 @@ impl Templates {
         } = &mut *self;
         for leaf in words.iter() {
             let at = leaf.at as usize;
-            let word = values.get(at).copied().unwrap_or_default();
             let object = if leaf.kind == Kind::Scalar {
                 let range = shape.value_range(leaf.node as usize);
-                if !first && values[range.clone()] == old[range.clone()] {
+                if values[range.clone()] == old[range.clone()] {
                     continue;
                 }
                 let itemsize = shape.dtypes[shape.nodes[leaf.node as usize].aux as usize].itemsize;
                 let bytes = PyBytes::new(py, &to_bytes(&values[range], itemsize));
                 makers[leaf.maker as usize].bind(py).call1((bytes,))?
             } else {
-                if !first && word == old[at] {
+                let word = values[at];
+                if word == old[at] {
                     continue;
                 }
                 match leaf.kind {
@@ -281,8 +283,7 @@ impl Templates {
         if self.has_frozen {
             self.rebuild_frozen(py)?;
         }
-        self.values.clear();
-        self.values.extend_from_slice(values);
+        self.values.copy_from_slice(values);
         Ok(())
     }
 
@@ -425,7 +426,7 @@ impl Templates {
 }
 
 /// Puts an object into a template.
-#[inline]
+#[inline(always)]
 fn put(template: &mut Template, keys: &[Py<PyAny>], slot: Slot, object: Bound<'_, PyAny>) -> PyResult<()> {
     match template {
         Template::Dict(dict) => ffi::set_entry(dict, &keys[slot as usize], object),

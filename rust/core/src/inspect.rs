@@ -244,13 +244,21 @@ pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
     let Some(facts) = sys::facts_at(&handle, file).map_err(failed)? else {
         return Ok(false);
     };
-    let ownership = match Ownership::acquire(directory, &handle, &name) {
+    let mut acquired = Ownership::acquire(directory, &handle, &name);
+    if matches!(acquired, Err(Error::CorruptChannel { .. })) && !writer_alive(directory, &handle, &name)? {
+        // The lock file is something else, which nobody can hold: it stands in the way of everything.
+        let lock = name.file(Role::Lock);
+        let facts = sys::facts_at(&handle, &lock).map_err(failed)?;
+        let is_directory = facts.is_some_and(|facts| facts.kind == sys::DIRECTORY);
+        let removed = sys::unlink(&handle, &lock, is_directory).map_err(failed)?;
+        if role == Role::Lock {
+            return Ok(removed);
+        }
+        acquired = Ownership::acquire(directory, &handle, &name);
+    }
+    let ownership = match acquired {
         Ok(ownership) => ownership,
         Err(Error::ChannelBusy { .. }) => return Ok(false),
-        // The lock file itself is something else, which nobody can hold.
-        Err(Error::CorruptChannel { .. }) if role == Role::Lock => {
-            return sys::unlink(&handle, file, facts.kind == sys::DIRECTORY).map_err(failed);
-        }
         Err(error) => return Err(error),
     };
     let fresh = ownership.fresh;

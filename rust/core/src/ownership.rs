@@ -125,8 +125,8 @@ pub fn writer_alive(directory: &Directory, handle: &OwnedFd, name: &ChannelName)
         None => {}
     }
     let facts = sys::facts_at(handle, &key.1).map_err(failed)?;
-    if facts.is_none_or(|facts| foreign(&facts).is_some()) {
-        return Ok(false); // what is no lock file is held by nobody
+    if facts.is_none_or(|facts| facts.kind != sys::REGULAR) {
+        return Ok(false); // what cannot be locked is held by nobody
     }
     match sys::open_at(handle, &key.1, false).map_err(failed)? {
         Some(file) => Ok(sys::lock_holder(&file).map_err(failed)?.is_some()),

@@ -12,7 +12,7 @@ use crate::roster::Seat;
 use crate::seqlock::{Head, load_head};
 use crate::slot::KnownShape;
 pub use crate::slot::{SlotBuffer, SlotMeta};
-use crate::sys::{self, WordRef, now_ns};
+use crate::sys::{self, WordRef, tick_ns};
 
 /// What [`Reader::refresh`] has found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +82,7 @@ impl Reader {
                     epoch: 0,
                     published_ns: 0,
                     seen: Head::default(),
-                    looked_ns: now_ns(),
+                    looked_ns: tick_ns(),
                     laps: 0,
                 };
                 reader.take_seat();
@@ -164,7 +164,7 @@ impl Reader {
     /// Moves to the file that has the channel's name now, if it is another one and is open for business.
     #[cold]
     fn follow(&mut self) -> bool {
-        self.looked_ns = now_ns();
+        self.looked_ns = tick_ns();
         match find(&self.directory, &self.name) {
             Ok(Some(segment)) if segment.id != self.segment.id => {
                 self.segment = segment;
@@ -179,7 +179,7 @@ impl Reader {
     }
 
     fn overdue(&self) -> bool {
-        now_ns().saturating_sub(self.looked_ns) > LOOK_EVERY_NS
+        tick_ns().saturating_sub(self.looked_ns) > LOOK_EVERY_NS
     }
 
     #[cold]

@@ -102,7 +102,7 @@ pub struct SlotMeta {
     pub epoch: u64,
     /// Says which shape, among all that this file has held; never 0.
     pub shape_id: u64,
-    /// When it was published, on the clock of [`crate::now_ns`].
+    /// When it was published, on the clock of [`crate::now_ns`], rounded down to the kernel's tick (1 to 10 ms).
     pub published_ns: u64,
     /// Bytes of the shape.
     pub shape_len: usize,

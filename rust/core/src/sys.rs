@@ -433,6 +433,13 @@ pub fn now_ns() -> u64 {
     nanoseconds(rustix::time::clock_gettime(ClockId::Monotonic))
 }
 
+/// The same clock as it stood at the kernel's last tick, at most 10 ms ago: a quarter of the cost, which on a virtual machine is a
+/// quarter of a publish.
+#[inline]
+pub fn tick_ns() -> u64 {
+    nanoseconds(rustix::time::clock_gettime(ClockId::MonotonicCoarse))
+}
+
 /// Unix time in ns.
 pub fn unix_ns() -> u64 {
     nanoseconds(rustix::time::clock_gettime(ClockId::Realtime))

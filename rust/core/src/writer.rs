@@ -423,7 +423,7 @@ impl Drop for Writer {
 fn store(segment: &Segment, payload: &Payload<'_>, version: u64, epoch: u64, shape_is_there: bool) {
     let ring = segment.ring_writer();
     let slot = ring.begin(version);
-    payload.store(&slot, version, epoch, sys::now_ns(), shape_is_there);
+    payload.store(&slot, version, epoch, sys::tick_ns(), shape_is_there);
     slot.finish();
     ring.announce(version);
 }
