@@ -2,6 +2,10 @@
 
 BENCH_PYTHON := .venv-bench/bin/python
 
+target/bench/ping: benches/floor/ping.c
+	mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
+
 target/bench/traincast_floor.abi3.so: benches/floor/Cargo.toml benches/floor/src/lib.rs Cargo.lock
 	cargo build --release --locked --quiet --package traincast-floor
 	mkdir -p $(@D)
@@ -18,6 +22,46 @@ target/bench/traincast_floor.abi3.so: benches/floor/Cargo.toml benches/floor/src
 	$(UV) pip install --quiet --no-deps --reinstall --python $(BENCH_PYTHON) target/wheels/*.whl
 	touch $@
 
+.PHONY: bench-build
+bench-build: .venv-bench/.installed target/bench/traincast_floor.abi3.so target/bench/ping
+
 .PHONY: bench-figures
-bench-figures: .venv-bench/.installed target/bench/traincast_floor.abi3.so  ## the promised figures, in a few seconds
+bench-figures: bench-build  ## the promised figures, in a few seconds
 	@$(BENCH_PYTHON) benches/figures.py $(ARGS)
+
+# Sample Factory runs in its own environment, and takes most of the time: minutes.
+.PHONY: bench
+bench: bench-build .venv-sf/.installed  ## measure everything, beside its peers; writes docs/performance.json
+	$(BENCH_PYTHON) benches/bench.py --sample-factory .venv-sf/bin/python --json docs/performance.json $(ARGS)
+
+.PHONY: bench-report
+bench-report: .venv-bench/.ready  ## docs/performance.md and its pictures, from docs/performance.json
+	$(BENCH_PYTHON) benches/report.py docs/performance.json
+
+.PHONY: bench-core
+bench-core:  ## the core without Python
+	cargo bench --locked --package traincast-bench-core
+
+# --- the gate ---------------------------------------------------------------------------------------------------------
+
+.PHONY: valgrind
+valgrind:
+	@command -v valgrind > /dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    echo "Installing valgrind"; apt-get update -qq && apt-get install -y -qq valgrind > /dev/null; \
+	else \
+	    echo "valgrind is missing: install it (apt-get install valgrind); the instruction counts need it" >&2; exit 1; \
+	fi
+
+target/bench/callgrind_client.so: benches/floor/callgrind_client.c | valgrind
+	mkdir -p $(@D)
+	$(CC) -shared -fPIC -O2 -Wall -Wextra -Werror -o $@ $<
+
+STAGES += test-instructions
+
+.PHONY: test-instructions
+test-instructions: .venv/.installed target/bench/callgrind_client.so  ## instruction counts against the committed baseline
+	.venv/bin/python benches/instructions.py
+
+.PHONY: accept-instructions
+accept-instructions: .venv/.installed target/bench/callgrind_client.so  ## take the instruction counts as the new baseline
+	.venv/bin/python benches/instructions.py --accept

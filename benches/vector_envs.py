@@ -54,8 +54,8 @@ SIDES: dict[str, Callable[[int, ExitStack], Callable[[dict[str, Any]], object]]]
 def run(rounds: int) -> list[dict[str, Any]]:
     """Nanoseconds that the learner is blocked, for each number of env processes.
 
-    The sides take turns. One call of ours is too short for a clock that is read around it: a sample is the mean
-    over 64 different dictionaries.
+    The sides take turns. One call of ours is too short for a clock that is read around it: a sample is the
+    mean over 64 different dictionaries.
     """
     infos = payloads(64)
     found = []

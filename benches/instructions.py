@@ -1,0 +1,236 @@
+"""A gate against slower code that does not depend on how busy the machine is: it counts, under callgrind.
+
+    python benches/instructions.py            compare with benches/instructions.json
+    python benches/instructions.py --accept   write what is measured there as the new baseline
+
+Counted for one call of each operation, within the native module alone: the instructions executed, and the
+calls that leave it (into the C API of Python, the C library, the kernel). What those callees do is theirs, and
+differs between builds of Python; how often they are called is ours. For the reset of the wrapper the lines and
+calls of Python are counted too. All of it is the same on a loaded machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+BASELINE = Path(__file__).with_suffix(".json")
+CLIENT = Path(__file__).parent.parent / "target" / "bench" / "callgrind_client.so"
+MODULE = "_core."
+CALLS = 200
+TOLERANCE = 0.03
+OTHER_COMPILER = 0.25  # another rustc generates other code: only gross changes tell anything then
+ACCEPT = "make accept-instructions"
+
+Counts = dict[str, dict[str, float]]
+
+
+def child(folder: str) -> None:
+    """Runs under callgrind: does the operations, and dumps the counts of each."""
+    from channels import own_directory
+    from payloads import payload, payloads
+    from resets import Still
+
+    import traincast
+
+    client = ctypes.PyDLL(str(CLIENT))
+    if not client.under_valgrind():
+        sys.exit("this is to be run by callgrind")
+    infos = payloads(64)
+    with own_directory(), traincast.TrainingInfoWriter("a") as writer:
+        writer.publish(payload(1))
+        reader = traincast.TrainingInfoReader("a")
+        env = traincast.TrainingInfoWrapper(Still(), "a")
+
+        def unchanged() -> None:
+            reader.read()
+
+        def wrapper() -> None:
+            env.reset()
+
+        def publish() -> None:
+            writer.publish(infos[turn % 64])
+
+        operations = {"unchanged read": unchanged, "wrapper reset": wrapper, "publish": publish}
+        turn = 0
+        for _ in range(50):  # caches, lazy binding and the interpreter's specialisation settle
+            for operation in operations.values():
+                turn += 1
+                operation()
+        reader.read()
+        env.reset()
+        client.start()
+        for name, operation in operations.items():
+            client.toggle()
+            for _ in range(CALLS):
+                turn += 1
+                operation()
+            client.toggle()
+            client.dump(name.encode())
+        for _ in range(CALLS):
+            turn += 1
+            publish()
+            client.toggle()
+            reader.read()
+            client.toggle()
+        client.dump(b"changed read")
+        client.stop()
+        Path(folder, "python.json").write_text(json.dumps(python_events(env)))
+
+
+def python_events(env: Any) -> int:
+    """Lines and calls of Python in one reset of the wrapper, without those of the env itself."""
+    count = 0
+
+    def tracer(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename.endswith(os.path.join("traincast", "wrapper.py")):
+            count += event in ("call", "line")
+            return tracer
+        return None
+
+    sys.settrace(tracer)
+    env.reset()
+    sys.settrace(None)
+    return count
+
+
+def parse(text: str) -> dict[str, float]:
+    """Instructions spent in the native module, and calls out of it, of one dump of callgrind."""
+    names: dict[str, str] = {}
+
+    def name(value: str) -> str:
+        number, _, rest = value.partition(" ")
+        if rest:
+            names[number] = rest
+        return names[number]
+
+    found: Counter[str] = Counter()
+    inside = callee_inside = after_calls = False
+    for line in text.splitlines():
+        if line.startswith("ob="):
+            inside = callee_inside = MODULE in Path(name(line[3:])).name
+        elif line.startswith("cob="):
+            callee_inside = MODULE in Path(name(line[4:])).name
+        elif line.startswith("calls="):
+            if inside and not callee_inside:
+                found["calls out"] += int(line[6:].split()[0])
+            after_calls = True
+        elif re.match(r"[0-9+*-]", line):
+            if not after_calls and inside:
+                found["instructions"] += int(line.split()[1])
+            if after_calls:
+                callee_inside = inside
+            after_calls = False
+    return {key: found[key] / CALLS for key in ("instructions", "calls out")}
+
+
+def measure() -> Counts:
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        sys.exit(
+            "valgrind is missing: install it (apt-get install valgrind); the counts come from its callgrind"
+        )
+    with tempfile.TemporaryDirectory(prefix="traincast-instructions-") as folder:
+        command = [valgrind, "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no"]
+        command += [f"--callgrind-out-file={folder}/out", "--quiet", sys.executable, "-X", "utf8"]
+        command += [__file__, "--child", folder]
+        environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"the run under callgrind failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+        counts: Counts = {}
+        for dump in sorted(Path(folder).glob("out.*")):
+            text = dump.read_text()
+            if trigger := re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.MULTILINE):
+                counts[trigger[1]] = parse(text)
+        counts["wrapper reset"]["lines and calls of Python"] = json.loads(
+            Path(folder, "python.json").read_text()
+        )
+    return counts
+
+
+def compiler() -> str:
+    done = subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+def compare(counts: Counts, baseline: Counts, tolerance: float) -> tuple[list[str], list[str]]:
+    """Sentences about what is worse than the baseline by more than `tolerance`, and about what is better."""
+    worse, better = [], []
+    for operation in sorted(counts.keys() | baseline.keys()):
+        now, before = counts.get(operation, {}), baseline.get(operation, {})
+        for what in sorted(now.keys() | before.keys()):
+            if what not in now or what not in before:
+                worse.append(f"{operation}: {what} is {'not measured' if what in before else 'new'}")
+            elif abs(now[what] - before[what]) > tolerance * before[what]:
+                change = f"{now[what] / before[what] - 1:+.1%}" if before[what] else "from none"
+                sentence = f"{operation}: {now[what]:.1f} {what}, was {before[what]:.1f} ({change})"
+                (worse if now[what] > before[what] else better).append(sentence)
+    return worse, better
+
+
+def judge(counts: Counts, stored: dict[str, Any], machine: str, rustc: str) -> tuple[bool, str]:
+    """Whether the counts pass, and what to tell."""
+    if machine not in stored:
+        return True, f"There is no baseline for {machine}: nothing to compare with. `{ACCEPT}` makes one."
+    said, made_with = [], stored[machine]["rustc"]
+    tolerance = TOLERANCE
+    if made_with != rustc:
+        tolerance = OTHER_COMPILER
+        said.append(
+            f"The baseline was made with rustc {made_with}, this is {rustc}: {tolerance:.0%} tolerated."
+        )
+    worse, better = compare(counts, stored[machine]["counts"], tolerance)
+    if better:
+        said += [f"Better than {BASELINE.name} (`{ACCEPT}` keeps it so):", *(f"  {line}" for line in better)]
+    if worse:
+        said += [f"More than {tolerance:.0%} worse than {BASELINE.name}:", *(f"  {line}" for line in worse)]
+        said.append(f"If that is meant, `{ACCEPT}` writes the new baseline: commit it with the change.")
+    else:
+        said.append(f"Nothing is more than {tolerance:.0%} worse than {BASELINE.name}.")
+    return not worse, "\n".join(said)
+
+
+def table(counts: Counts) -> str:
+    lines = [f"{'one call of':<16}{'instructions':>14}{'calls out':>11}{'Python':>8}"]
+    for operation, row in counts.items():
+        python = row.get("lines and calls of Python")
+        lines.append(f"{operation:<16}{row['instructions']:>14.1f}{row['calls out']:>11.1f}{python or '':>8}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--accept", action="store_true", help="write the baseline")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child)
+        return
+    counts, rustc, machine = measure(), compiler(), platform.machine()
+    print(table(counts))
+    stored = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    if options.accept:
+        stored[machine] = {"rustc": rustc, "counts": counts}
+        BASELINE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+        print(f"written to {BASELINE}")
+        return
+    passed, said = judge(counts, stored, machine, rustc)
+    print(said)
+    sys.exit(0 if passed else 1)
+
+
+if __name__ == "__main__":
+    main()
