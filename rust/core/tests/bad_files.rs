@@ -163,19 +163,34 @@ fn names_that_stand_for_no_regular_file_of_ours() {
 
 #[test]
 fn a_lock_file_that_is_none() {
-    let place = Place::new();
-    symlink("/etc/passwd", place.path("run@3.lock")).unwrap();
-    let error = place.try_writer(Leftover::Continue).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("run@3.lock is damaged: it is a symbolic link"),
-        "{error}"
-    );
-    for file in leftovers(&place.directory).unwrap() {
-        assert!(remove_leftover(&place.directory, &file.path).unwrap());
+    for (kind, says) in [
+        ("link", "symbolic link"),
+        ("directory", "directory"),
+        ("open", "others may open it"),
+    ] {
+        let place = Place::new();
+        dead_channel(&place);
+        let lock = place.path("run@3.lock");
+        std::fs::remove_file(&lock).unwrap();
+        match kind {
+            "link" => symlink("/etc/passwd", &lock).unwrap(),
+            "directory" => std::fs::create_dir(&lock).unwrap(),
+            _ => {
+                private(&lock, b"");
+                std::fs::set_permissions(&lock, std::fs::Permissions::from_mode(0o666)).unwrap();
+            }
+        }
+        let text = place.try_writer(Leftover::Continue).unwrap_err().to_string();
+        assert!(
+            text.contains("run@3.lock is damaged") && text.contains(says),
+            "{text}"
+        );
+        for file in leftovers(&place.directory).unwrap() {
+            remove_leftover(&place.directory, &file.path).unwrap();
+        }
+        assert!(place.files().is_empty(), "{:?}", place.files());
+        publish(&mut place.writer(), 1);
     }
-    publish(&mut place.writer(), 1);
 }
 
 #[test]
