@@ -25,17 +25,20 @@ WATCHDOG_SECONDS = 120.0
 class Process:
     """Runs code in one namespace of an interpreter of its own; an exception there is raised here.
 
-    The namespace knows `traincast`, `os` and `forked`. Leaving the context kills the process; what it
-    forked ends when its standard input does.
+    The namespace knows `traincast`, `os`, `forked`, and `outlive` for what it forks: that returns when the
+    context is left, which kills the process itself first.
     """
 
     def __init__(self, *, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+        lifeline, self._lifeline = os.pipe()
         self._process = subprocess.Popen(
-            [*prefix, sys.executable, "-W", "error", __file__],
+            [*prefix, sys.executable, "-W", "error", __file__, str(lifeline)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            pass_fds=[lifeline],
             env={**os.environ, **(environment or {})},
         )
+        os.close(lifeline)
 
     @property
     def pid(self) -> int:
@@ -83,6 +86,9 @@ class Process:
 
     def close(self) -> None:
         self.kill()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()
@@ -149,10 +155,11 @@ def _outcome(function: Callable[[], Any]) -> bytes:
     return message
 
 
-def _serve(orders: IO[bytes], answers: IO[bytes]) -> None:
+def _serve(orders: IO[bytes], answers: IO[bytes], lifeline: int) -> None:
     import traincast
 
-    namespace = {"traincast": traincast, "os": os, "forked": forked}
+    outlive = partial(os.read, lifeline, 1)
+    namespace = {"traincast": traincast, "os": os, "forked": forked, "outlive": outlive}
     while True:
         try:
             kind, code, call = pickle.load(orders)
@@ -175,4 +182,4 @@ if __name__ == "__main__":
     private = os.dup(1)
     os.dup2(2, 1)
     with open(private, "wb") as answers:
-        _serve(sys.stdin.buffer, answers)
+        _serve(sys.stdin.buffer, answers, int(sys.argv[1]))

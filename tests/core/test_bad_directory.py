@@ -1,0 +1,235 @@
+"""Directories that cannot be trusted with channels, or cannot be used."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import Process
+from snapshots import assert_identical, info
+
+import traincast
+from traincast import _core
+
+ELSEWHERE = "or point TRAINCAST_DIR at a directory of your own on a local file system"
+
+
+def use_writer(name: str) -> Any:
+    return traincast.TrainingInfoWriter(name)
+
+
+def use_reader(name: str) -> Any:
+    return traincast.TrainingInfoReader(name)
+
+
+def use_directory(_: str) -> Any:
+    return _core.directory()
+
+
+USES = [use_writer, use_reader, use_directory]
+
+
+def assert_refused(name: str, path: Path, reason: str, remedy: str) -> None:
+    message = f"{path} cannot hold channels: {reason}; {remedy}, {ELSEWHERE}"
+    for use in USES:
+        for expected in (traincast.InsecureDirectoryError, PermissionError):
+            with pytest.raises(expected, match=f"^{re.escape(message)}$"):
+                use(name)
+
+
+@pytest.mark.parametrize("mode", [0o701, 0o710, 0o750, 0o755, 0o770, 0o777, 0o1777, 0o704, 0o702])
+def test_others_may_enter(
+    channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    open_to_others = traincast_dir / "open"
+    open_to_others.mkdir()
+    open_to_others.chmod(mode)
+    monkeypatch.setenv("TRAINCAST_DIR", str(open_to_others))
+    reason = f"others may enter it (mode {mode:04o})"
+    assert_refused(channel_name, open_to_others, reason, f"run `chmod 700 {open_to_others}`")
+    assert list(open_to_others.iterdir()) == []
+    open_to_others.chmod(0o700)  # the remedy
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        assert traincast.TrainingInfoReader(channel_name)["a"] == 1
+
+
+def test_opened_to_others_under_a_live_channel(channel_name: str, traincast_dir: Path) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        reader = traincast.TrainingInfoReader(channel_name)
+        traincast_dir.chmod(0o755)
+        writer.publish(info(a=2))  # what is mapped needs no directory
+        assert reader["a"] == 2
+        with pytest.raises(traincast.InsecureDirectoryError, match="others may enter it"):
+            writer.publish(info(a=bytes(10**6)))
+        with pytest.raises(traincast.InsecureDirectoryError, match="others may enter it"):
+            traincast.TrainingInfoReader(channel_name)
+        assert reader["a"] == 2
+        traincast_dir.chmod(0o700)
+        writer.publish(info(a=bytes(10**6)))
+        assert len(reader["a"]) == 10**6
+
+
+def test_belongs_to_someone_else(
+    channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0:
+        foreign = traincast_dir / "foreign"
+        foreign.mkdir(0o700)
+        os.chown(foreign, 12345, -1)
+        owner = 12345
+    else:  # a directory of root's is everywhere
+        foreign, owner = Path("/usr"), 0
+    monkeypatch.setenv("TRAINCAST_DIR", str(foreign))
+    reason = f"it belongs to user {owner}, and you are user {os.geteuid()}"
+    assert_refused(channel_name, foreign, reason, "have its owner remove it")
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_symbolic_link(
+    channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch, dangling: bool
+) -> None:
+    target, link = traincast_dir / "target", traincast_dir / "link"
+    if not dangling:
+        target.mkdir(0o700)
+    link.symlink_to(target)
+    monkeypatch.setenv("TRAINCAST_DIR", str(link))
+    assert_refused(channel_name, link, "it is a symbolic link", "name the directory itself")
+    assert not dangling or not target.exists()
+
+
+@pytest.mark.parametrize("kind", ["regular file", "named pipe"])
+def test_no_directory(
+    channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = traincast_dir / "path"
+    if kind == "named pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+    monkeypatch.setenv("TRAINCAST_DIR", str(path))
+    assert_refused(channel_name, path, f"it is a {kind}", "remove it")
+
+
+def test_is_made_with_its_parents(
+    channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = traincast_dir / "a" / "b" / "c"
+    monkeypatch.setenv("TRAINCAST_DIR", str(path))
+    old_mask = os.umask(0)
+    try:
+        with traincast.TrainingInfoWriter(channel_name) as writer:
+            writer.publish(info(a=1))
+            assert traincast.TrainingInfoReader(channel_name)["a"] == 1
+            assert (path / f"{channel_name}@0").exists()
+    finally:
+        os.umask(old_mask)
+    assert {oct(p.stat().st_mode & 0o777) for p in (path, path.parent, path.parent.parent)} == {"0o700"}
+
+
+def test_relative_path(channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Means the working directory at the time when the writer or reader is made."""
+    (traincast_dir / "inside").mkdir(0o700)
+    monkeypatch.chdir(traincast_dir)
+    monkeypatch.setenv("TRAINCAST_DIR", "inside")
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        monkeypatch.chdir("/")
+        writer.publish(info(a=1))
+        monkeypatch.chdir(traincast_dir)
+        reader = traincast.TrainingInfoReader(channel_name)
+        monkeypatch.chdir("/")
+        writer.publish(info(a=bytes(10**6)))
+        assert len(reader["a"]) == 10**6
+
+
+def test_default(channel_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = f"traincast-{os.geteuid()}"
+    places = [Path("/dev/shm") / folder, Path(tempfile.gettempdir()) / folder]
+    before = [place.exists() for place in places]
+    for value in (None, ""):
+        if value is None:
+            monkeypatch.delenv("TRAINCAST_DIR")
+        else:
+            monkeypatch.setenv("TRAINCAST_DIR", value)
+        assert _core.directory() in map(str, places)
+        with traincast.TrainingInfoWriter(f"{channel_name}-{os.getpid()}") as writer:
+            writer.publish(info(a=1))
+            assert traincast.TrainingInfoReader(f"{channel_name}-{os.getpid()}")["a"] == 1
+    for place, existed in zip(places, before, strict=True):
+        if place.exists() and not existed:
+            place.rmdir()
+
+
+def test_removed_and_made_again(channel_name: str, traincast_dir: Path) -> None:
+    """Those who have the channel mapped go on; a new directory is used for what is opened next."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        reader = traincast.TrainingInfoReader(channel_name)
+        for path in traincast_dir.iterdir():
+            path.unlink()
+        traincast_dir.rmdir()
+        writer.publish(info(a=2))
+        assert reader["a"] == 2
+        with pytest.raises(OSError, match=re.escape(str(traincast_dir))):
+            writer.publish(info(a=bytes(10**6)))
+        assert writer.publish(info(a=3)) == 3
+        assert reader["a"] == 3
+        traincast_dir.mkdir(0o700)
+        writer.publish(info(a=bytes(10**6)))
+        assert len(reader["a"]) == 10**6
+        assert len(traincast.TrainingInfoReader(channel_name)["a"]) == 10**6
+
+
+def test_environment_is_read_anew(
+    channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two directories are two worlds, in one process too."""
+    readers = {}
+    writers = {}
+    for world in ("one", "other"):
+        monkeypatch.setenv("TRAINCAST_DIR", str(traincast_dir / world))
+        assert _core.directory() == str(traincast_dir / world)
+        writers[world] = traincast.TrainingInfoWriter(channel_name)
+        writers[world].publish(info(world=world))
+        readers[world] = traincast.TrainingInfoReader(channel_name)
+    for world in ("one", "other"):
+        assert_identical(readers[world].read(), info(world=world))
+        writers[world].close()
+        assert readers[world].closed
+
+
+def test_read_only_directory(channel_name: str, traincast_dir: Path) -> None:
+    with Process() as other:
+        if os.geteuid() == 0:  # who may write everything
+            os.chown(traincast_dir, 12345, -1)
+            other.run("os.setgid(12345); os.setuid(12345)")
+        traincast_dir.chmod(0o500)
+        with pytest.raises(PermissionError, match="the directory must belong to you, with mode 0700"):
+            other.run(f"traincast.TrainingInfoWriter({channel_name!r})")
+        traincast_dir.chmod(0o700)
+        other.run(f"traincast.TrainingInfoWriter({channel_name!r}).publish({info()!r})")
+
+
+def test_other_user_cannot_enter(channel_name: str, traincast_dir: Path) -> None:
+    """As root another user is at hand: this directory is refused to it, and so are the files."""
+    if os.geteuid() != 0:
+        assert traincast_dir.stat().st_mode & 0o777 == 0o700
+        return
+    with traincast.TrainingInfoWriter(channel_name) as writer, Process() as other:
+        writer.publish(info(a=1))
+        other.run("os.setgid(12345); os.setuid(12345)")
+        for use in ("Writer", "Reader"):
+            with pytest.raises(
+                traincast.InsecureDirectoryError, match="it belongs to user 0, and you are user"
+            ):
+                other.run(f"traincast.TrainingInfo{use}({channel_name!r})")
+        with pytest.raises(PermissionError):
+            other.run(f"os.listdir({str(traincast_dir)!r})")
+        with pytest.raises(PermissionError):
+            other.run(f"open({str(traincast_dir / channel_name) + '@0'!r}, 'rb')")
+        assert traincast.TrainingInfoReader(channel_name)["a"] == 1
