@@ -9,12 +9,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Envs that cross a process border must be importable by name over there too: children inherit sys.path.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 HANG_SECONDS = 300  # a watchdog, not a measurement
+
+# A busy machine is no failure: no time limits for examples, nor for making them.
+hypothesis.settings.register_profile(
+    "no time limits", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("no time limits")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -203,6 +203,7 @@ def test_a_proxy_that_pretends_to_be_another_class_does_not_count():
     proxy = Proxy(env=env)
     assert isinstance(proxy, traincast.TrainingInfoInterface)
     assert find_training_info_interface(proxy) is env
+    assert find_wrapper_interface(proxy, RecordingEnv) is env
 
 
 def test_looking_does_not_warn_or_run_anything():
@@ -281,19 +282,23 @@ def test_a_class_with_a_base_must_be_inherited_from():
     class Derived(Base):
         def step(self, action): ...
 
+    class Implementing(PlainEnv, Derived):
+        pass
+
     assert find_wrapper_interface(PlainEnv(), Derived) is None
+    env = gymnasium.Wrapper(Implementing())
+    assert find_wrapper_interface(env, Derived) is env.unwrapped
 
 
 def test_a_switched_off_method_does_not_count():
-    env = RecordingEnv()
-
     class Off(InfoWrapper):
         set_training_info = None
 
     class OffWithoutBase(gymnasium.Wrapper):
         set_training_info = None
 
-    assert find_training_info_interface(OffWithoutBase(env)) is env
+    env = RecordingEnv()
+    assert find_training_info_interface(Off(OffWithoutBase(env))) is env
 
 
 def test_reward_shaping_needs_both_methods():

@@ -130,9 +130,13 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruct
         if not self._targets or self._targets_env is not self.env:
             self._targets = find_all(self.env, TrainingInfoInterface)
             self._targets_env = self.env
-        copies = [info, *(own_copy(info) for _ in self._targets[1:])]  # made before an env can change it
-        for target, own in zip(self._targets, copies, strict=False):
-            target.set_training_info(own)
+        if not self._targets:
+            return
+        others = self._targets[1:]
+        copies = [own_copy(info) for _ in others]  # made before an env can change it
+        self._targets[0].set_training_info(info)
+        for target, copy in zip(others, copies, strict=True):
+            target.set_training_info(copy)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open channel: the copy opens it itself, where it is used."""

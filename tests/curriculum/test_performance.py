@@ -81,14 +81,28 @@ def test_the_level_changes_at_a_reset_only():
 
 
 def test_abandoned_episodes_do_not_count():
-    env = curriculum(window=1)
+    env = curriculum()
     for _ in range(5):
         env.reset()
         env.step(0)
     assert env.average is None
     play(env)
-    assert env.unwrapped.skill == 1.0
-    assert env.level == 1  # 2.0, not 7.0: the return is that of one episode
+    assert env.average == 2.0
+
+
+def test_the_episodes_of_an_env_that_resets_itself_are_told_apart():
+    class SelfResetting(gymnasium.Wrapper):
+        def step(self, action):
+            result = self.env.step(action)
+            if result[2]:
+                self.env.reset()
+            return result
+
+    env = curriculum(SelfResetting(SkillEnv()), promote_at=100, window=10)
+    env.reset()
+    for _ in range(6):
+        env.step(0)
+    assert env.average == 2.0
 
 
 def test_the_return_is_summed_per_episode():
@@ -288,6 +302,18 @@ def test_both_kinds_fed_from_a_channel(channel_name):
 
 
 # --- Gymnasium's conventions ---
+
+
+def test_large_values_are_not_copied():
+    class Handle:
+        def __deepcopy__(self, memo):
+            raise AssertionError("copied")
+
+    handle = Handle()
+    env = curriculum(gymnasium.make("Recording-v0"), attributes={"difficulty": (handle,)})
+    gymnasium.make(env.spec).reset()
+    env.reset()
+    assert env.unwrapped.difficulty is handle
 
 
 @pytest.mark.filterwarnings("ignore:.*WARN:UserWarning")  # of every wrapper

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 import pickle
 from itertools import pairwise
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import traincast.curriculum.schedules
 from traincast.curriculum import (
     Apply,
     Chain,
@@ -29,6 +31,11 @@ positive = st.floats(1e-9, 1e9)
 durations = st.floats(1e-3, 1e12)
 steps = st.one_of(st.integers(-10, 10**13), st.floats(-1e3, 1e13))
 several_steps = st.lists(steps, min_size=2, max_size=20).map(sorted)
+
+
+def test_the_examples_in_the_documentation():
+    assert doctest.testmod(traincast.curriculum.schedules).attempted > 0
+    assert doctest.testmod(traincast.curriculum.schedules).failed == 0
 
 
 def test_constant():
@@ -77,8 +84,8 @@ def test_milestones():
 
 
 def test_chain_gives_each_part_a_clock_of_its_own():
-    schedule = Chain([(Linear(0.0, 1.0, 10), 20), (Constant(5.0), 10)], Linear(1.0, 0.0, 10))
-    assert [schedule(at) for at in (0, 5, 10, 19, 20, 29, 30, 35, 40)] == [0, 0.5, 1, 1, 5, 5, 1, 0.5, 0]
+    schedule = Chain([(Linear(0.0, 1.0, 10), 20), (Linear(5.0, 6.0, 10), 10)], Linear(1.0, 0.0, 10))
+    assert [schedule(at) for at in (0, 5, 10, 19, 20, 25, 30, 35, 40)] == [0, 0.5, 1, 1, 5, 5.5, 1, 0.5, 0]
 
 
 def test_chains_nest():

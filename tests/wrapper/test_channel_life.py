@@ -51,7 +51,10 @@ def test_no_channel_in_step(channel_name, deliver):
         env.step(0)
 
 
-def test_no_name_at_all_counts_as_no_channel():
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_name_at_all_counts_as_no_channel(value, monkeypatch):
+    if value is not None:
+        monkeypatch.setenv("TRAINCAST_NAME", value)
     assert wrapped(None).reset()[1]["known_steps"] == -1
     with pytest.raises(traincast.ChannelNotFoundError, match=r"name=.*TRAINCAST_NAME"):
         wrapped(None, on_missing="raise").reset()

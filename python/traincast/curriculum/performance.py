@@ -71,6 +71,7 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
     ) -> None:
         RecordConstructorArgs.__init__(
             self,
+            _disable_deepcopy=True,  # the values of a level may be large
             attributes=dict(attributes),
             promote_at=promote_at,
             demote_at=demote_at,

@@ -49,7 +49,9 @@ class ProgressCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], TrainingInfoInte
         key: str = "approx_total_training_steps",
         default: float | None = 0,
     ) -> None:
-        RecordConstructorArgs.__init__(self, schedules=dict(schedules), key=key, default=default)
+        RecordConstructorArgs.__init__(
+            self, _disable_deepcopy=True, schedules=dict(schedules), key=key, default=default
+        )
         gymnasium.Wrapper.__init__(self, env)
         TrainingInfoInterface.__init__(self)
         self.values: dict[str, Any] = {}
