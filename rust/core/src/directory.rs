@@ -37,7 +37,8 @@ impl ChannelName {
     ///
     /// # Errors
     /// [`Error::InvalidName`] with the rule that was broken.
-    pub fn new(name: &str, policy_id: i64) -> Result<Self> {
+    pub fn new(name: &str, policy_id: impl Into<i128>) -> Result<Self> {
+        let policy_id: i128 = policy_id.into();
         let rule =
             "a channel name has 1 to 128 of the characters A-Z a-z 0-9 . _ - and does not start with a dot";
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -106,7 +107,7 @@ impl ChannelName {
             (Role::Segment, file)
         };
         let (name, policy) = rest.split_once('@')?;
-        let channel = Self::new(name, policy.parse().ok()?).ok()?;
+        let channel = Self::new(name, policy.parse::<u16>().ok()?).ok()?;
         (channel.to_string() == rest).then_some((channel, role))
     }
 
@@ -127,15 +128,16 @@ impl fmt::Display for ChannelName {
 
 /// A directory of channels: ours alone, local.
 ///
-/// Only its path is kept: it is opened, and its owner and mode checked, for each use. So it costs no descriptor, and one that was removed
-/// and made again is found.
+/// Only its path is kept: it is opened, and its owner and mode checked, for each use. So it costs no
+/// descriptor, and one that was removed and made again is found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Directory {
     path: Arc<Path>,
 }
 
 impl Directory {
-    /// `$TRAINCAST_DIR`, else `/dev/shm/traincast-<uid>`, else `traincast-<uid>` in the temporary directory; made if it is missing.
+    /// `$TRAINCAST_DIR`, else `/dev/shm/traincast-<uid>`, else `traincast-<uid>` in the temporary directory;
+    /// made if it is missing.
     ///
     /// # Errors
     /// As [`Directory::open`].
@@ -155,7 +157,8 @@ impl Directory {
     /// A directory, made with mode 0700 if it is missing.
     ///
     /// # Errors
-    /// [`Error::InsecureDirectory`] if it is a link, someone else's, open to others or remote; [`Error::System`] if it cannot be made.
+    /// [`Error::InsecureDirectory`] if it is a link, someone else's, open to others or remote;
+    /// [`Error::System`] if it cannot be made.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let path = std::path::absolute(path).map_err(Error::system("use", path))?;

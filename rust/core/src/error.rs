@@ -1,5 +1,5 @@
-//! What can go wrong: one enum, a variant per exception of the Python package. Messages are whole sentences that name the thing,
-//! the limit and the remedy.
+//! What can go wrong: one enum, a variant per exception of the Python package. Messages are whole sentences
+//! that name the thing, the limit and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// No channel of that name: nothing published yet, or closed.
     #[error(
-        "there is no channel {name:?} (policy {policy_id}) in {}: its writer has not published yet, or has closed it",
+        "there is no channel {name:?} (policy {policy_id}) in {}: its writer has not published yet, \
+         or has closed it",
         directory.display()
     )]
     ChannelNotFound {
@@ -37,8 +38,9 @@ pub enum Error {
     },
     /// A dead writer left the channel behind and the new one was told to refuse.
     #[error(
-        "a writer that no longer lives left channel {name:?} (policy {policy_id}) behind at version {version}; \
-         take it over with leftover=\"continue\", start anew with leftover=\"replace\", or remove it with `traincast clean`"
+        "a writer that no longer lives left channel {name:?} (policy {policy_id}) behind at version \
+         {version}; take it over with leftover=\"continue\", start anew with leftover=\"replace\", or remove it \
+         with `traincast clean`"
     )]
     ChannelExists {
         /// The channel's name.
@@ -58,7 +60,8 @@ pub enum Error {
     },
     /// The file is another program's or another layout version's.
     #[error(
-        "{} cannot be read: {reason}; use the same version of traincast on both sides, or remove the file with `traincast clean`",
+        "{} cannot be read: {reason}; use the same version of traincast on both sides, or remove the file with \
+         `traincast clean`",
         path.display()
     )]
     IncompatibleChannel {
@@ -98,8 +101,8 @@ pub enum Error {
     InvalidArgument(String),
     /// No room in the file system.
     #[error(
-        "no room for {needed} bytes in {}: {cause}; what was published before is still there. Free some space, enlarge the file \
-         system (docker: --shm-size), or point TRAINCAST_DIR at another local one",
+        "no room for {needed} bytes in {}: {cause}; what was published before is still there. Free some \
+         space, enlarge the file system (docker: --shm-size), or point TRAINCAST_DIR at another local one",
         path.display()
     )]
     StorageFull {
@@ -123,7 +126,8 @@ pub enum Error {
     },
     /// The directory of the channels cannot be trusted.
     #[error(
-        "{} cannot hold channels: {reason}; {remedy}, or point TRAINCAST_DIR at a directory of your own on a local file system",
+        "{} cannot hold channels: {reason}; {remedy}, or point TRAINCAST_DIR at a directory of your own on a \
+         local file system",
         path.display()
     )]
     InsecureDirectory {

@@ -140,7 +140,8 @@ impl Segment {
         sys::futex_wake(bell.futex);
     }
 
-    /// Copies the newest snapshot by means of `copy`, which gives `None` if the slot's words cannot be true. Counts the laps too.
+    /// Copies the newest snapshot by means of `copy`, which gives `None` if the slot's words cannot be true.
+    /// Counts the laps too.
     ///
     /// # Errors
     /// [`Error::CorruptChannel`].

@@ -89,7 +89,8 @@ pub mod header {
 
 /// Words of a slot.
 pub mod slot {
-    /// `2v+1` while version v is written, `2v+2` once it is complete. Version-tagged, so no value ever comes back.
+    /// `2v+1` while version v is written, `2v+2` once it is complete. Version-tagged, so no value ever comes
+    /// back.
     pub const SEQ: usize = 0;
     /// The version, once more.
     pub const VERSION: usize = 1;
@@ -154,7 +155,8 @@ pub const fn identity(name_len: usize, policy_id: u16) -> u64 {
 const LINE_WORDS: usize = 64 / WORD;
 const _: () = {
     assert!(header::NAME + NAME_BYTES / WORD <= header::HEAD);
-    // What publishing writes shares no line, and no pair of lines that a prefetcher takes together, with anything else.
+    // What publishing writes shares no line, and no pair of lines that a prefetcher takes together, with
+    // anything else.
     assert!(header::HEAD.is_multiple_of(2 * LINE_WORDS) && header::FUTEX < header::HEAD + LINE_WORDS);
     assert!(header::EPOCH >= header::HEAD + 2 * LINE_WORDS && header::STARTED < HEADER_WORDS);
     assert!(HEADER_WORDS.is_multiple_of(LINE_WORDS) && slot::PAYLOAD == LINE_WORDS);

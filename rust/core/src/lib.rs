@@ -1,7 +1,9 @@
-//! Newest-value broadcast over shared memory: one writer, any number of readers, no reader that can disturb anyone.
+//! Newest-value broadcast over shared memory: one writer, any number of readers, and no reader that can
+//! disturb anyone.
 //!
-//! A *channel* is a file that holds a ring of seqlock slots. Its writer puts each snapshot into the next slot and then
-//! says so in one word; a reader compares that word with what it holds, and copies a slot only when it is behind.
+//! A *channel* is a file that holds a ring of seqlock slots. Its writer puts each snapshot into the next slot
+//! and then says so in one word; a reader compares that word with what it holds, and copies a slot only when
+//! it is behind.
 //!
 //! | module | concern |
 //! |---|---|

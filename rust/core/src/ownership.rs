@@ -1,15 +1,16 @@
 //! One writer per channel: a POSIX record lock (`F_SETLK`) on the channel's lock file.
 //!
-//! Forked children do not inherit it, and the kernel drops it when its process dies, even while children of that process live. (`flock`
-//! and OFD locks stay with the children.) It has two traps, for which this module alone opens lock files, always under the lock of
-//! [`process::shared`]:
+//! Forked children do not inherit it, and the kernel drops it when its process dies, even while children of
+//! that process live. (`flock` and OFD locks stay with the children.) It has two traps, for which this module
+//! alone opens lock files, always under the lock of [`process::shared`]:
 //!
-//! 1. *Any* close of the file in the holder's process drops it. So who asks about a lock that this process holds is answered
-//!    from the table, without opening the file. A descriptor inherited over a fork is closed before the child opens the file itself.
+//! 1. *Any* close of the file in the holder's process drops it. So who asks about a lock that this process
+//!    holds is answered from the table, without opening the file. A descriptor inherited over a fork is
+//!    closed before the child opens the file itself.
 //! 2. A second lock in the same process succeeds. The table says no instead.
 //!
-//! Lock files are removed by their holders, so the file that was locked may no longer be the one with the name: after locking,
-//! the name is looked up again. While the holder lives, nobody else removes it.
+//! Lock files are removed by their holders, so the file that was locked may no longer be the one with the
+//! name: after locking, the name is looked up again. While the holder lives, nobody else removes it.
 
 use std::os::fd::OwnedFd;
 
@@ -88,7 +89,8 @@ impl Ownership {
         self.forks == process::forks()
     }
 
-    /// Lets go. With a `directory`, removes the lock file too, while the lock is still held. In a forked child: nothing.
+    /// Lets go. With a `directory`, removes the lock file too, while the lock is still held. In a forked
+    /// child: nothing.
     pub fn release(self, directory: Option<&OwnedFd>) {
         let mut shared = process::shared();
         if !self.is_ours() {

@@ -1,7 +1,7 @@
 //! What all objects of a process share, behind one lock that survives a fork.
 //!
-//! A child forked while another thread holds a mutex would find it locked for ever. So the forking thread takes this one first, and
-//! both sides release it afterwards. Nothing that can block is done under it.
+//! A child forked while another thread holds a mutex would find it locked for ever. So the forking thread
+//! takes this one first, and both sides release it afterwards. Nothing that can block is done under it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ use crate::sys::{self, FileId};
 /// A lock file: its directory and its name there.
 pub type LockKey = (FileId, OsString);
 
-/// A held lock: its descriptor, and the fork count at which it was taken. After a fork the child has a copy of the descriptor, but
-/// not the lock.
+/// A held lock: its descriptor, and the fork count at which it was taken. After a fork the child has a copy
+/// of the descriptor, but not the lock.
 pub struct HeldLock {
     pub file: OwnedFd,
     pub forks: u64,
@@ -65,7 +65,8 @@ pub fn watch_forks() {
 
 extern "C" fn before_fork() {
     let guard = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    // Fails only while the thread's locals are being destroyed: then the child may find the lock held, as with any mutex.
+    // Fails only while the thread's locals are being destroyed: then the child may find the lock held, as
+    // with any mutex.
     let _ = HELD_OVER_FORK.try_with(|held| *held.borrow_mut() = Some(guard));
 }
 

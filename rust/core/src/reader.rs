@@ -57,9 +57,11 @@ pub struct Reader {
     laps: u64,
 }
 
-/// How many successors of a file one refresh follows: a writer cannot replace files as fast as they can be opened for long.
+/// How many successors of a file one refresh follows: a writer cannot replace files as fast as they can be
+/// opened for long.
 const MAX_MOVES: u32 = 64;
-/// How often an idle reader makes sure that its file is still the one with the name: somebody may have removed it without a mark.
+/// How often an idle reader makes sure that its file is still the one with the name: somebody may have
+/// removed it without a mark.
 const LOOK_EVERY_NS: u64 = 1_000_000_000;
 /// How long a reader that waits for a channel sleeps between two looks.
 const ATTACH_SLICE: Duration = Duration::from_millis(2);
@@ -102,7 +104,8 @@ impl Reader {
         self.segment.head().bits()
     }
 
-    /// The head at the last [`Reader::refresh`]: what to hand to [`Waiter::wait`] so that nothing in between is missed.
+    /// The head at the last [`Reader::refresh`]: what to hand to [`Waiter::wait`] so that nothing in between
+    /// is missed.
     #[inline]
     pub fn seen_head(&self) -> u64 {
         self.seen.bits()
@@ -115,13 +118,15 @@ impl Reader {
         }
     }
 
-    /// Copies the newest snapshot if it is newer than the last one. The shape is left out if `known_shape` is its id and it comes from the
-    /// same file and writer as the last one.
+    /// Copies the newest snapshot if it is newer than the last one. The shape is left out if `known_shape` is
+    /// its id and it comes from the same file and writer as the last one.
     ///
-    /// Follows the channel to a new file. When that cannot be opened, the last snapshot stays, and the next call tries again.
+    /// Follows the channel to a new file. When that cannot be opened, the last snapshot stays, and the next
+    /// call tries again.
     ///
     /// # Errors
-    /// [`crate::error::Error::CorruptChannel`]. The last snapshot stays what it is, and the next call tries again.
+    /// [`crate::error::Error::CorruptChannel`]. The last snapshot stays what it is, and the next call tries
+    /// again.
     #[inline]
     pub fn refresh(&mut self, known_shape: u64, out: &mut SlotBuffer) -> Result<Refresh> {
         for _ in 0..MAX_MOVES {
@@ -203,11 +208,12 @@ impl Reader {
         }
     }
 
-    /// Whether the writer has finished with the channel. A successor that has appeared since is found by the next
-    /// [`Reader::refresh`].
+    /// Whether the writer has finished with the channel. A successor that has appeared since is found by the
+    /// next [`Reader::refresh`].
     pub fn closed(&self) -> bool {
         let head = self.segment.head();
-        // Closed after it had moved to a bigger file, and before this reader looked: the mark is in that file, which is gone.
+        // Closed after it had moved to a bigger file, and before this reader looked: the mark is in that
+        // file, which is gone.
         head.closed() || head.superseded() && !self.named() && !self.writer_lives().unwrap_or(true)
     }
 
@@ -275,8 +281,8 @@ impl Waiter {
     /// Longest time that one call sleeps: what a lost wake-up, or a signal, may cost.
     pub const MAX_SLICE: Duration = Duration::from_millis(50);
 
-    /// Sleeps until the head is no longer `seen_head`, another file has the channel's name, or up to `slice` is over. `true`:
-    /// call [`Reader::refresh`]. `false`: nothing yet, or a signal arrived.
+    /// Sleeps until the head is no longer `seen_head`, another file has the channel's name, or up to `slice`
+    /// is over. `true`: call [`Reader::refresh`]. `false`: nothing yet, or a signal arrived.
     pub fn wait(&self, seen_head: u64, slice: Duration) -> bool {
         let seen = Head::from_bits(seen_head);
         let bell = self.segment.bell(self.seat.as_ref().map(|seat| seat.waiters()));

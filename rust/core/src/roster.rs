@@ -1,9 +1,11 @@
-//! Who reads, who sleeps: a file beside the segment that readers may write. Nothing in it is needed for a snapshot, all of it is best
-//! effort: without it `traincast ls` shows no readers, and sleepers wake at the end of their time slice.
+//! Who reads, who sleeps: a file beside the segment that readers may write. Nothing in it is needed for a
+//! snapshot, all of it is best effort: without it `traincast ls` shows no readers, and sleepers wake at the
+//! end of their time slice.
 //!
-//! A process takes a line by one compare-and-swap of its owner word, which says everything about the owner; lines of dead processes are
-//! taken over. When there is none left, the file grows by a page. Growing needs no lock: files are only ever extended, and two who extend
-//! at once get the longer of both. Whoever has mapped the shorter file goes on with the lines that it knows.
+//! A process takes a line by one compare-and-swap of its owner word, which says everything about the owner;
+//! lines of dead processes are taken over. When there is none left, the file grows by a page. Growing needs
+//! no lock: files are only ever extended, and two who extend at once get the longer of both. Whoever has
+//! mapped the shorter file goes on with the lines that it knows.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
@@ -127,7 +129,8 @@ impl Roster {
     }
 }
 
-/// An owner word is `pid << 40 | start time in clock ticks`: together they say which process, even after its number is given again.
+/// An owner word is `pid << 40 | start time in clock ticks`: together they say which process, even after its
+/// number is given again.
 const START_BITS: u32 = 40;
 
 fn token(pid: u32, start: u64) -> u64 {
@@ -149,7 +152,8 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// The line of this process for the segment with this `key`, the same for all of its readers. `None`: it goes without.
+    /// The line of this process for the segment with this `key`, the same for all of its readers. `None`: it
+    /// goes without.
     pub fn take(handle: &OwnedFd, name: &ChannelName, key: u64, generation: u64) -> Option<Arc<Self>> {
         let known = |shared: &process::Shared| {
             shared

@@ -1,8 +1,10 @@
-//! The protocol: a ring of sequence-locked slots, and the bell that wakes sleepers. The only file with `Ordering`.
+//! The protocol: a ring of sequence-locked slots, and the bell that wakes sleepers. The only file with
+//! `Ordering`.
 //!
-//! Three kinds of words: the *head* (which version is newest, and whether the file is at its end), each slot's *seq*,
-//! and the slots' payload, which readers and the writer may touch at the same time. All are atomics, the payload too:
-//! relaxed loads and stores of whole words are defined behaviour, and compile to plain moves.
+//! Three kinds of words: the *head* (which version is newest, and whether the file is at its end), each
+//! slot's *seq*, and the slots' payload, which readers and the writer may touch at the same time. All are
+//! atomics, the payload too: relaxed loads and stores of whole words are defined behaviour, and compile to
+//! plain moves.
 //!
 //! Publishing version v, by the one writer, into slot v mod n (n ≥ 2):
 //!
@@ -21,29 +23,34 @@
 //!
 //! The cases, for a reader that has loaded `head = v`:
 //!
-//! * **A. Nothing older than v is read.** R1 synchronises with W5 of v, so that every store of v's publication happens
-//!   before R2: by coherence a payload load returns v's word or a later one, and R4 returns `2v+2` or a later value.
-//! * **B. Nothing newer than v is taken for v.** Say R2 returned a word of version w > v, which lies in the same slot, so
-//!   w ≥ v+n. The word was stored in W3 of w, after the fence W2; R2's load is followed by the fence R3. Fence to fence,
-//!   W1 of w happens before R4, which therefore returns `2w+1` or later: not `2v+2`.
-//! * **C. A mismatch means that the writer has gone round.** R4 returned a value later than `2v+2`, stored in W1 or W4 of some
-//!   w ≥ v+n. W1 is a Release store, and W4 follows it in the same thread's fence-free order after fence W2, so the
-//!   Acquire fence after the mismatch ([`Ring::read`]) synchronises with it: everything before W1 of w, `head = w-1` among
-//!   it, is visible, and w-1 ≥ v+n-1 > v. So a reload of the head *must* show a newer version. If it does not, no writer
-//!   did this: the file is damaged, and the reader says so instead of trying for ever.
-//! * **D. The writer dies after any step before W5.** Head still says v-1, whose slot is another one (n ≥ 2), complete.
-//!   Nobody looks at the odd or unannounced slot.
-//! * **E. The next writer publishes v again**, into that same slot, with the same seq values. A reader that wants v has loaded
-//!   `head = v`, which only the second writer stored: case A holds with its stores. A reader of v-n sees `2v+1` or `2v+2` of
-//!   either writer: a mismatch, and case C holds since both wrote them after `head = v-1`.
+//! * **A. Nothing older than v is read.** R1 synchronises with W5 of v, so that every store of v's
+//!   publication happens before R2: by coherence a payload load returns v's word or a later one, and R4
+//!   returns `2v+2` or a later value.
+//! * **B. Nothing newer than v is taken for v.** Say R2 returned a word of version w > v, which lies in the
+//!   same slot, so w ≥ v+n. The word was stored in W3 of w, after the fence W2; R2's load is followed by the
+//!   fence R3. Fence to fence, W1 of w happens before R4, which therefore returns `2w+1` or later: not
+//!   `2v+2`.
+//! * **C. A mismatch means that the writer has gone round.** R4 returned a value later than `2v+2`, stored in
+//!   W1 or W4 of some w ≥ v+n. W1 is a Release store, and between W1 and W4 lies the Release fence W2: the
+//!   Acquire fence after the mismatch ([`Ring::read`]) synchronises with either. So all that comes before W1
+//!   of w is visible, `head = w-1` among it, and w-1 ≥ v+n-1 > v: a reload of the head *must* show a newer
+//!   version. If it does not, no writer did this: the file is damaged, and the reader says so instead of
+//!   trying for ever.
+//! * **D. The writer dies after any step before W5.** Head still says v-1, whose slot is another one (n ≥ 2),
+//!   complete. Nobody looks at the odd or unannounced slot.
+//! * **E. The next writer publishes v again**, into that same slot, with the same seq values. A reader that
+//!   wants v has loaded `head = v`, which only the second writer stored: case A holds with its stores. A
+//!   reader of v-n sees `2v+1` or `2v+2` of either writer: a mismatch, and case C holds since both wrote them
+//!   after `head = v-1`.
 //! * **F. Versions never come back**: within a file they only grow, so seq has no ABA.
 //!
-//! Seq values that are not of this file's writers, and lengths that make no sense, are for the caller of [`Ring::read`]: it gets
-//! words, and trusts none.
+//! Seq values that are not of this file's writers, and lengths that make no sense, are for the caller of
+//! [`Ring::read`]: it gets words, and trusts none.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// The word that readers watch: `version << 2 | superseded << 1 | closed`. One load tells a reader everything.
+/// The word that readers watch: `version << 2 | superseded << 1 | closed`. One load tells a reader
+/// everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Head(u64);
 
@@ -100,7 +107,8 @@ impl Head {
 
 /// Loads the head.
 ///
-/// Acquire: partner of the Release in [`RingWriter::announce`] (R1, case A). Also the whole of an unchanged read.
+/// Acquire: partner of the Release in [`RingWriter::announce`] (R1, case A). Also the whole of an unchanged
+/// read.
 #[inline]
 pub fn load_head(word: &AtomicU64) -> Head {
     Head(word.load(Ordering::Acquire))
@@ -115,8 +123,9 @@ pub struct Damaged {
     pub seq: u64,
 }
 
-/// How often a copy is tried again after the writer went round the ring during it. Each lap is `n` whole publications, so only a
-/// reader that is stopped again and again gets near; a file whose head somebody spins forward ends here.
+/// How often a copy is tried again after the writer went round the ring during it. Each lap is `n` whole
+/// publications, so only a reader that is stopped again and again gets near; a file whose head somebody spins
+/// forward ends here.
 const MAX_LAPS: u32 = 4096;
 
 /// The readers' view of the ring: it only loads.
@@ -156,8 +165,9 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Copies the newest version by means of `copy`, again if the writer went round meanwhile. `copy` may see words of several
-    /// versions: it must check what it uses, and its result counts only when this function returns it. Gives the number of laps too.
+    /// Copies the newest version by means of `copy`, again if the writer went round meanwhile. `copy` may see
+    /// words of several versions: it must check what it uses, and its result counts only when this
+    /// function returns it. Gives the number of laps too.
     ///
     /// # Errors
     /// [`Damaged`] if the slot does not hold what the head says (case C).
@@ -169,7 +179,8 @@ impl<'a> Ring<'a> {
             let version = head.version();
             let slot = self.slot(version);
             let complete = complete(version);
-            // Not needed for the proof, whence relaxed: it spares the copy of a slot that is already being rewritten.
+            // Not needed for the proof, whence relaxed: it spares the copy of a slot that is already being
+            // rewritten.
             let mut seq = slot.words[SEQ].load(Ordering::Relaxed);
             if seq == complete {
                 let copied = copy(version, slot);
@@ -181,7 +192,8 @@ impl<'a> Ring<'a> {
                     return Ok((head, copied, laps));
                 }
             }
-            // Partner: the Release store of the odd seq in `RingWriter::begin`. Makes the head's advance visible (case C).
+            // Partner: the Release store of the odd seq in `RingWriter::begin`. Makes the head's advance
+            // visible (case C).
             fence(Ordering::Acquire);
             let newer = self.head();
             laps += 1;
@@ -260,7 +272,8 @@ fn load_line(words: &[AtomicU64]) -> [u64; 8] {
     std::array::from_fn(|i| words[i].load(Ordering::Relaxed))
 }
 
-/// The writer's view of the ring. There is one per channel (see `ownership`), and it is not shared between threads.
+/// The writer's view of the ring. There is one per channel (see `ownership`), and it is not shared between
+/// threads.
 #[derive(Clone, Copy)]
 pub struct RingWriter<'a> {
     ring: Ring<'a>,
@@ -275,12 +288,13 @@ impl<'a> RingWriter<'a> {
         }
     }
 
-    /// Opens the slot of `version` for writing (W1, W2). From here on readers of the version that it held go elsewhere.
+    /// Opens the slot of `version` for writing (W1, W2). From here on readers of the version that it held go
+    /// elsewhere.
     #[inline]
     pub fn begin(&self, version: u64) -> SlotWriter<'a> {
         let slot = self.ring.slot(version);
-        // Release: whoever sees this value, and fences, sees `head = version - 1` too. Partner: the last fence of `Ring::read`
-        // (case C).
+        // Release: whoever sees this value, and fences, sees `head = version - 1` too. Partner: the last
+        // fence of `Ring::read` (case C).
         slot.words[SEQ].store(writing(version), Ordering::Release);
         // Whoever sees a word stored after this fence, and fences, sees the odd seq. Partner: R3 (case B).
         fence(Ordering::Release);
@@ -290,7 +304,8 @@ impl<'a> RingWriter<'a> {
         }
     }
 
-    /// Makes `version`, which is complete, the newest one (W5). Marks are taken off: only a file's living writer announces.
+    /// Makes `version`, which is complete, the newest one (W5). Marks are taken off: only a file's living
+    /// writer announces.
     ///
     /// Release: partner of [`load_head`] (case A).
     #[inline]
@@ -298,7 +313,8 @@ impl<'a> RingWriter<'a> {
         self.ring.head.store(Head::of(version).bits(), Ordering::Release);
     }
 
-    /// Sets marks beside the version. Release, because a reader that sees them also takes the version from the same word.
+    /// Sets marks beside the version. Release, because a reader that sees them also takes the version from
+    /// the same word.
     pub fn mark(&self, marks: u64) {
         let head = self.ring.head.load(Ordering::Relaxed); // no one else writes it
         self.ring.head.store(head | marks, Ordering::Release);
@@ -366,18 +382,20 @@ impl SlotWriter<'_> {
 
 /// How sleepers and the writer find each other without a system call while nobody sleeps.
 ///
-/// A sleeper: (S1) `f = futex`, Acquire; (S2) `waiters = 1`; (S3) fence, SeqCst; (S4) the head: changed? then up again;
-/// (S5) sleep, unless the futex is no longer f. The writer, after W5: (B1) fence, SeqCst; (B2) `waiters`: zero? then done;
-/// (B3) `waiters = 0`; (B4) futex + 1, Release; (B5) wake all.
+/// A sleeper: (S1) `f = futex`, Acquire; (S2) `waiters = 1`; (S3) fence, SeqCst; (S4) the head: changed? then
+/// up again; (S5) sleep, unless the futex is no longer f. The writer, after W5: (B1) fence, SeqCst; (B2)
+/// `waiters`: zero? then done; (B3) `waiters = 0`; (B4) futex + 1, Release; (B5) wake all.
 ///
-/// * **Not both overlook each other.** Of the fences S3 and B1 one is first. If S3 is, B2 sees S2's store or a later one; if B1 is,
-///   S4 sees the new head.
-/// * **Clearing loses nobody.** Say B3 wipes out the mark of a sleeper that waits for a *later* version than this one. B4 follows:
-///   if the sleeper's S1 was before it, S5 returns at once, or B5 wakes it, and it announces itself anew. If S1 was after it,
-///   S1 synchronises with B4, so B3 is before S2 and wipes out nothing.
-/// * **A sleeper that is killed** leaves `waiters = 1`: the next publish makes one spare system call, and clears it. A counter would stay
-///   wrong for ever.
-/// * **A roster that is lost or spoiled** (no `waiters`, or somebody clears it): the sleeper wakes at the end of its time slice.
+/// * **Not both overlook each other.** Of the fences S3 and B1 one is first. If S3 is, B2 sees S2's store or
+///   a later one; if B1 is, S4 sees the new head.
+/// * **Clearing loses nobody.** Say B3 wipes out the mark of a sleeper that waits for a *later* version than
+///   this one. B4 follows: if the sleeper's S1 was before it, S5 returns at once, or B5 wakes it, and it
+///   announces itself anew. If S1 was after it, S1 synchronises with B4, so B3 is before S2 and wipes out
+///   nothing.
+/// * **A sleeper that is killed** leaves `waiters = 1`: the next publish makes one spare system call, and
+///   clears it. A counter would stay wrong for ever.
+/// * **A roster that is lost or spoiled** (no `waiters`, or somebody clears it): the sleeper wakes at the end
+///   of its time slice.
 pub struct Bell<'a> {
     /// The head that sleepers wait on.
     pub head: &'a AtomicU64,
@@ -411,7 +429,8 @@ impl Bell<'_> {
         true
     }
 
-    /// B4 alone: for the rare moments (closing, replacing) at which everybody is to be woken, announced or not.
+    /// B4 alone: for the rare moments (closing, replacing) at which everybody is to be woken, announced or
+    /// not.
     pub fn bump(&self) {
         self.futex.fetch_add(1, Ordering::Release); // partner: `prepare`; carries B3
     }
@@ -423,7 +442,8 @@ pub fn store_relaxed(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::Relaxed);
 }
 
-/// Takes a word from `from` to `to` if nobody was quicker. Relaxed: what it guards (a line of the roster) is information only.
+/// Takes a word from `from` to `to` if nobody was quicker. Relaxed: what it guards (a line of the roster) is
+/// information only.
 pub fn claim(word: &AtomicU64, from: u64, to: u64) -> bool {
     word.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
         .is_ok()

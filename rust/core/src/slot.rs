@@ -1,4 +1,5 @@
-//! A snapshot as it lies in a slot: storing it, and copying it out with every number checked before it is used.
+//! A snapshot as it lies in a slot: storing it, and copying it out with every number checked before it is
+//! used.
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ pub struct Blob<'a> {
 /// An encoded snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload<'a> {
-    /// The writer's number for the shape, from 1 to 2⁴⁸-1: the same number means the same bytes for the life of a `Writer`.
+    /// The writer's number for the shape, from 1 to 2⁴⁸-1: the same number means the same bytes for the life
+    /// of a `Writer`.
     pub shape_id: u64,
     /// The shape's bytes, padded with zeros to words.
     pub shape: &'a [u64],
@@ -102,7 +104,8 @@ pub struct SlotMeta {
     pub epoch: u64,
     /// Says which shape, among all that this file has held; never 0.
     pub shape_id: u64,
-    /// When it was published, on the clock of [`crate::now_ns`], rounded down to the kernel's tick (1 to 10 ms).
+    /// When it was published, on the clock of [`crate::now_ns`], rounded down to the kernel's tick (1 to 10
+    /// ms).
     pub published_ns: u64,
     /// Bytes of the shape.
     pub shape_len: usize,
@@ -123,7 +126,8 @@ impl SlotMeta {
         let meta = Self {
             version,
             epoch,
-            // Two epochs with the same lower 16 bits lie 65,536 writers apart; readers compare the epochs besides.
+            // Two epochs with the same lower 16 bits lie 65,536 writers apart; readers compare the epochs
+            // besides.
             shape_id: epoch << SHAPE_ID_BITS | id,
             published_ns: slot.get(PUBLISHED),
             shape_len: length(SHAPE_LEN)?,

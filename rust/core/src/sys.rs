@@ -20,12 +20,13 @@ use rustix::time::{ClockId, Timespec};
 use crate::layout::WORD;
 use crate::sync::{AtomicU32, AtomicU64};
 
-// ---- memory ---------------------------------------------------------------------------------------------------------
+// ---- memory
+// ---------------------------------------------------------------------------------------------------------
 
 /// A shared mapping of a whole file.
 ///
-/// It is only ever seen as atomics: another process may change it at any time. Truncating a mapped file turns accesses into SIGBUS;
-/// no program of this project truncates, and others cannot open the files.
+/// It is only ever seen as atomics: another process may change it at any time. Truncating a mapped file turns
+/// accesses into SIGBUS; no program of this project truncates, and others cannot open the files.
 #[derive(Debug)]
 pub struct Mapping {
     start: NonNull<AtomicU64>,
@@ -55,11 +56,12 @@ impl Mapping {
         })
     }
 
-    /// All of its words. Stores through a read-only mapping end the process: only `seqlock::RingWriter` and `roster` store.
+    /// All of its words. Stores through a read-only mapping end the process: only `seqlock::RingWriter` and
+    /// `roster` store.
     #[inline]
     pub fn words(&self) -> &[AtomicU64] {
-        // SAFETY: page-aligned, mapped for as long as self lives; any bit pattern is an AtomicU64, and loads of one are allowed in
-        // read-only memory.
+        // SAFETY: page-aligned, mapped for as long as self lives; any bit pattern is an AtomicU64, and loads
+        // of one are allowed in read-only memory.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
     }
 
@@ -172,7 +174,8 @@ impl BlobBuffer {
     }
 }
 
-// ---- files ----------------------------------------------------------------------------------------------------------
+// ---- files
+// ----------------------------------------------------------------------------------------------------------
 
 /// What one has to know of a file before using it.
 #[derive(Clone, Copy, Debug)]
@@ -282,10 +285,11 @@ pub fn create_at(directory: &OwnedFd, name: &OsStr, exclusive: bool) -> io::Resu
     })?)
 }
 
-/// Extends a file from `from` to `bytes` bytes, all of it backed by storage: a full file system is an error here, not a SIGBUS later.
+/// Extends a file from `from` to `bytes` bytes, all of it backed by storage: a full file system is an error
+/// here, not a SIGBUS later.
 ///
-/// In pieces: an interrupted call on a tmpfs gives back what it had allocated, so one large call might never end under a
-/// storm of signals.
+/// In pieces: an interrupted call on a tmpfs gives back what it had allocated, so one large call might never
+/// end under a storm of signals.
 pub fn allocate(file: &OwnedFd, from: usize, bytes: usize) -> io::Result<()> {
     const PIECE: usize = 256 * 1024;
     // A file beyond RLIMIT_FSIZE would cost a SIGXFSZ, which kills.
@@ -324,7 +328,8 @@ pub fn rename(directory: &OwnedFd, from: &OsStr, to: &OsStr, over: bool) -> io::
     }
     match retry_on_intr(|| rustix::fs::renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE))
     {
-        // The file system does not know the flag. The owner of the channel's lock is the only one who makes such names.
+        // The file system does not know the flag. The owner of the channel's lock is the only one who makes
+        // such names.
         Err(Errno::INVAL | Errno::NOSYS) if facts_at(directory, to)?.is_none() => Ok(retry_on_intr(|| {
             rustix::fs::renameat(directory, from, directory, to)
         })?),
@@ -380,9 +385,11 @@ pub fn remote_file_system(directory: &OwnedFd) -> io::Result<Option<&'static str
     })
 }
 
-// ---- locks ----------------------------------------------------------------------------------------------------------
+// ---- locks
+// ----------------------------------------------------------------------------------------------------------
 
-/// Takes the record lock of a whole file; `false` if another process has it. Dropped by *any* close of the file in this process.
+/// Takes the record lock of a whole file; `false` if another process has it. Dropped by *any* close of the
+/// file in this process.
 pub fn try_lock(file: &OwnedFd) -> io::Result<bool> {
     match retry_on_intr(|| rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => Ok(true),
@@ -410,7 +417,8 @@ pub fn lock_holder(file: &OwnedFd) -> io::Result<Option<u32>> {
     }
 }
 
-// ---- sleeping, time, processes --------------------------------------------------------------------------------------
+// ---- sleeping, time, processes
+// --------------------------------------------------------------------------------------
 
 /// Sleeps on a shared futex until it is woken, differs from `value`, a signal arrives, or the time is over.
 pub fn futex_wait(word: &AtomicU32, value: u32, time: std::time::Duration) {
@@ -427,14 +435,15 @@ pub fn futex_wake(word: &AtomicU32) {
     let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
 }
 
-/// The clock of publish times, in ns: monotonic and the same for all processes, so setting the clock back has no effect.
+/// The clock of publish times, in ns: monotonic and the same for all processes, so setting the clock back has
+/// no effect.
 #[inline]
 pub fn now_ns() -> u64 {
     nanoseconds(rustix::time::clock_gettime(ClockId::Monotonic))
 }
 
-/// The same clock as it stood at the kernel's last tick, at most 10 ms ago: a quarter of the cost, which on a virtual machine is a
-/// quarter of a publish.
+/// The same clock as it stood at the kernel's last tick, at most 10 ms ago: a quarter of the cost, which on a
+/// virtual machine is a quarter of a publish.
 #[inline]
 pub fn tick_ns() -> u64 {
     nanoseconds(rustix::time::clock_gettime(ClockId::MonotonicCoarse))
@@ -457,10 +466,12 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// When a process started, in clock ticks since boot; `None` if it is gone. With the pid, says which process it is.
+/// When a process started, in clock ticks since boot; `None` if it is gone. With the pid, says which process
+/// it is.
 pub fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The command's name may hold anything: count from the last parenthesis. Field 3 is the state, field 22 the start time.
+    // The command's name may hold anything: count from the last parenthesis. Field 3 is the state, field 22
+    // the start time.
     let after = stat.iter().rposition(|&byte| byte == b')')? + 2;
     let fields = std::str::from_utf8(&stat[after..]).ok()?;
     let mut fields = fields.split(' ');
@@ -468,7 +479,8 @@ pub fn start_time(pid: u32) -> Option<u64> {
     if dead { None } else { fields.nth(18)?.parse().ok() }
 }
 
-/// Has these functions called around every fork of the process: before it, after it in the parent, after it in the child.
+/// Has these functions called around every fork of the process: before it, after it in the parent, after it
+/// in the child.
 pub fn at_fork(before: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
     // SAFETY: the functions are safe ones and live for ever.
     let failed = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };

@@ -21,8 +21,8 @@ pub enum Leftover {
     /// Take it over: versions go on, the epoch grows by one.
     #[default]
     Continue,
-    /// Start anew at version 1. Nobody can attach to what the dead writer left; readers that are attached move over with the first
-    /// snapshot.
+    /// Start anew at version 1. Nobody can attach to what the dead writer left; readers that are attached
+    /// move over with the first snapshot.
     Replace,
     /// [`Error::ChannelExists`].
     Refuse,
@@ -53,7 +53,8 @@ impl WriterOptions {
     fn check(&self) -> Result<()> {
         if self.capacity == 0 || self.capacity > self.max_capacity || self.max_capacity > LARGEST_CAPACITY {
             return Err(Error::InvalidArgument(format!(
-                "capacity={} and max_capacity={} do not fit together: use 1 <= capacity <= max_capacity <= {LARGEST_CAPACITY} (bytes)",
+                "capacity={} and max_capacity={} do not fit together: use 1 <= capacity <= max_capacity \
+                 <= {LARGEST_CAPACITY} (bytes)",
                 self.capacity, self.max_capacity
             )));
         }
@@ -71,14 +72,16 @@ pub struct Writer {
     ownership: Option<Ownership>,
     /// `None` before the first snapshot.
     segment: Option<Segment>,
-    /// Which shape this writer has stored in each slot of `segment`, 0 = none: then the shape's bytes need not be stored again.
+    /// Which shape this writer has stored in each slot of `segment`, 0 = none: then the shape's bytes need
+    /// not be stored again.
     shapes: [u64; SLOTS],
     /// The dead writer's segment whose readers are to be woken by the first snapshot.
     replaced: Option<Segment>,
     roster: Option<Roster>,
     version: u64,
     epoch: u64,
-    /// The next snapshot must go into a new segment: the present one is marked superseded, or its versions do not join up.
+    /// The next snapshot must go into a new segment: the present one is marked superseded, or its versions
+    /// do not join up.
     renew: bool,
 }
 
@@ -86,7 +89,8 @@ impl Writer {
     /// Takes a channel. Nobody sees it before its first snapshot.
     ///
     /// # Errors
-    /// [`Error::ChannelBusy`] if another writer lives; what is wrong with the directory, or with the file that is there.
+    /// [`Error::ChannelBusy`] if another writer lives; what is wrong with the directory, or with the file
+    /// that is there.
     pub fn open(directory: &Directory, name: ChannelName, options: WriterOptions) -> Result<Self> {
         options.check()?;
         let handle = directory.handle()?;
@@ -143,7 +147,8 @@ impl Writer {
                 let (_, newest, _) = left.read(|version, slot| examine(slot, version))?;
                 self.version = newest.version;
                 self.epoch = left.header(header::EPOCH).max(newest.epoch).saturating_add(1);
-                // Marked by a writer that died before the bigger segment had the name: ours completes the growth.
+                // Marked by a writer that died before the bigger segment had the name: ours completes the
+                // growth.
                 self.renew = head.superseded();
                 self.sign(&left);
                 self.roster = Roster::open_or_create(handle, &self.name);
@@ -170,7 +175,8 @@ impl Writer {
         segment.set_header(header::STARTED, sys::start_time(pid).unwrap_or(0));
     }
 
-    /// Publishes a snapshot; its version. No system call, unless somebody sleeps or the snapshot needs a bigger file.
+    /// Publishes a snapshot; its version. No system call, unless somebody sleeps or the snapshot needs a
+    /// bigger file.
     ///
     /// # Errors
     /// [`Error::ChannelClosed`], [`Error::ForkedWriter`], [`Error::PayloadTooLarge`], [`Error::StorageFull`],
@@ -228,8 +234,8 @@ impl Writer {
         if self.roster.is_none() {
             self.roster = Roster::open_or_create(&handle, &self.name);
         }
-        // Marked before the name is given away: a reader that finds the mark and still the old file under the name looks again at its next
-        // read; the other way round, it might never look.
+        // Marked before the name is given away: a reader that finds the mark and still the old file under the
+        // name looks again at its next read; the other way round, it might never look.
         if let Some(old) = &self.segment {
             old.ring_writer().mark(Head::SUPERSEDED);
         }
@@ -293,7 +299,8 @@ impl Writer {
         Ok(Some(meta))
     }
 
-    /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is what it was.
+    /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is
+    /// what it was.
     ///
     /// # Errors
     /// Those of both.
@@ -308,10 +315,12 @@ impl Writer {
         published
     }
 
-    /// Numbering goes on above that of a saved state: the next version is larger than `version`, the epoch larger than `epoch`.
+    /// Numbering goes on above that of a saved state: the next version is larger than `version`, the epoch
+    /// larger than `epoch`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if the numbers are out of range; [`Error::ChannelClosed`], [`Error::ForkedWriter`].
+    /// [`Error::InvalidArgument`] if the numbers are out of range; [`Error::ChannelClosed`],
+    /// [`Error::ForkedWriter`].
     pub fn resume_at(&mut self, version: u64, epoch: u64) -> Result<()> {
         self.check_open()?;
         if version >= Head::MAX_VERSION || epoch == u64::MAX {
@@ -320,7 +329,8 @@ impl Writer {
             )));
         }
         if version > self.version {
-            // A version's slot follows from the version: after a jump it might be that of the newest snapshot. A new segment's cannot.
+            // A version's slot follows from the version: after a jump it might be that of the newest
+            // snapshot. A new segment's cannot.
             self.renew = true;
             self.version = version;
         }
@@ -386,7 +396,8 @@ impl Writer {
         self.check_fork()
     }
 
-    /// Ends the channel: readers keep their last snapshot and see that it is closed; the files go. In a forked child: nothing.
+    /// Ends the channel: readers keep their last snapshot and see that it is closed; the files go. In a
+    /// forked child: nothing.
     ///
     /// What cannot be removed (no descriptor is free, say) stays for the next writer or `traincast clean`.
     pub fn close(&mut self) {

@@ -1,10 +1,10 @@
-//! The protocol under loom, which tries every interleaving and every outcome that the memory model allows. The source is
-//! `seqlock.rs` itself; only its atomics are loom's.
+//! The protocol under loom, which tries every interleaving and every outcome that the memory model allows.
+//! The source is `seqlock.rs` itself; only its atomics are loom's.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p traincast-core --release --test loom`
 //!
-//! Threads are stopped against their will at most [`PREEMPTIONS`] times per execution, which is what keeps this to minutes;
-//! `LOOM_MAX_PREEMPTIONS` overrides it. What a load may return is not bounded.
+//! Threads are stopped against their will at most [`PREEMPTIONS`] times per execution, which is what keeps
+//! this to minutes; `LOOM_MAX_PREEMPTIONS` overrides it. What a load may return is not bounded.
 #![cfg(loom)]
 #![allow(
     clippy::unwrap_used,
@@ -107,7 +107,8 @@ impl Channel {
         self.wake_up.notify_all();
     }
 
-    /// Sleeps until the head is another one than `seen`. A wake-up that gets lost is a deadlock, which loom reports.
+    /// Sleeps until the head is another one than `seen`. A wake-up that gets lost is a deadlock, which loom
+    /// reports.
     fn wait(&self, seen: Head) {
         while let Some(value) = self.bell().prepare(seen) {
             let queue = self.queue.lock().unwrap();
@@ -197,7 +198,8 @@ fn a_writer_takes_over_from_one_that_stopped_at_any_step() {
                 let channel = Arc::clone(&channel);
                 thread::spawn(move || channel.publish(2, steps))
             };
-            // The kernel gives the lock away when its holder is gone: the second writer sees all that the first has done.
+            // The kernel gives the lock away when its holder is gone: the second writer sees all that the
+            // first has done.
             dead.join().unwrap();
             let left = load_head(&channel.head).version();
             assert_eq!(left, if steps == STEPS { 2 } else { 1 });

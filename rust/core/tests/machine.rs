@@ -18,7 +18,8 @@ use traincast_core::error::Error;
 use traincast_core::reader::{Reader, Refresh, SlotBuffer};
 use traincast_core::writer::{Writer, WriterOptions};
 
-/// Mounts a tmpfs of so many KiB over the directory of a place, for this (forked, single-threaded) process alone.
+/// Mounts a tmpfs of so many KiB over the directory of a place, for this (forked, single-threaded) process
+/// alone.
 fn small_tmpfs(place: &Place, kib: u32) {
     // SAFETY: plain system calls with strings that live over them.
     unsafe {

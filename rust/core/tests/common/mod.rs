@@ -1,4 +1,5 @@
-//! What the tests share: a directory of their own, snapshots whose every word follows from their version, watchdogs.
+//! What the tests share: a directory of their own, snapshots whose every word follows from their version,
+//! watchdogs.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::PathBuf;
@@ -182,7 +183,8 @@ pub fn next(reader: &mut Reader, out: &mut SlotBuffer) -> (SlotMeta, u64) {
 /// Runs `body` in a forked child, which ends by `_exit` with its result or is killed.
 pub fn fork(body: impl FnOnce() -> i32) -> Child {
     watchdog(); // its `Once` must not be in the middle of something when the child gets a copy
-    // SAFETY: the child runs only `body` and `_exit`; the tests that use this have no other thread that matters to it.
+    // SAFETY: the child runs only `body` and `_exit`; the tests that use this have no other thread that
+    // matters to it.
     match unsafe { libc::fork() } {
         -1 => panic!("fork failed"),
         0 => {
