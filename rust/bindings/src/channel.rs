@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyInt, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
 use traincast_core::reader::{HeadRef, Reader, Refresh, SlotBuffer, SlotMeta};
@@ -36,6 +36,17 @@ pub struct State {
     templates: Vec<((u64, u64), Templates)>,
     /// The snapshot that the last of `templates` holds.
     meta: Option<SlotMeta>,
+}
+
+/// The channel of a name and a policy as Python gives them.
+pub fn channel_name(
+    py: Python<'_>,
+    name: &Bound<'_, PyString>,
+    policy_id: Option<&Bound<'_, PyInt>>,
+) -> PyResult<ChannelName> {
+    // Neither a lone surrogate nor an int beyond 128 bits is allowed; what stands for them here is not either.
+    let policy_id = policy_id.map_or(0, |policy_id| policy_id.extract().unwrap_or(i128::MAX));
+    ChannelName::new(&name.to_string_lossy(), policy_id).map_err(|error| raise(py, &error))
 }
 
 /// A new dictionary.

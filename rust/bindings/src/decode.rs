@@ -261,7 +261,10 @@ impl Templates {
                 }
                 let itemsize = shape.dtypes[shape.nodes[leaf.node as usize].aux as usize].itemsize;
                 let bytes = PyBytes::new(py, &to_bytes(&values[range], itemsize));
-                makers[leaf.maker as usize].bind(py).call1((bytes,))?
+                makers[leaf.maker as usize]
+                    .bind(py)
+                    .call1((bytes,))
+                    .map_err(|error| unmade(py, error))?
             } else {
                 let word = values[at];
                 if word == old[at] {
@@ -401,7 +404,9 @@ impl Templates {
             Child::Fresh(index) => {
                 let fresh = &self.fresh[index as usize];
                 let maker = self.makers[fresh.maker as usize].bind(py);
-                return maker.call1((&fresh.dims, &self.blob, fresh.offset));
+                return maker
+                    .call1((&fresh.dims, &self.blob, fresh.offset))
+                    .map_err(|error| unmade(py, error));
             }
         };
         match &container.template {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyInt, PyString};
 use traincast_core::directory::ChannelName;
 use traincast_core::now_ns;
 use traincast_core::reader::HeadRef;
 
-use crate::channel::Channel;
+use crate::channel::{Channel, channel_name};
 use crate::errors::{exception, raise};
 use crate::ffi::GilCell;
 
@@ -119,9 +119,17 @@ impl TrainingInfoReader {
 #[pymethods]
 impl TrainingInfoReader {
     #[new]
-    #[pyo3(signature = (name, policy_id=0, *, attach_timeout=0.0))]
-    fn new(py: Python<'_>, name: &str, policy_id: i64, attach_timeout: f64) -> PyResult<Self> {
-        let name = ChannelName::new(name, policy_id).map_err(|error| raise(py, &error))?;
+    #[pyo3(
+        signature = (name, policy_id=None, *, attach_timeout=0.0),
+        text_signature = "(name, policy_id=0, *, attach_timeout=0.0)"
+    )]
+    fn new(
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        policy_id: Option<&Bound<'_, PyInt>>,
+        attach_timeout: f64,
+    ) -> PyResult<Self> {
+        let name = channel_name(py, name, policy_id)?;
         let timeout = duration(attach_timeout)?.unwrap_or(Duration::MAX);
         let channel = Channel::attach(py, name.clone(), timeout)?;
         let head = channel.with(py, |state| Ok(state.head()))?;
