@@ -29,6 +29,7 @@ class Case:
     run: Run
     loop: Run | None = None
     note: str = ""
+    unit: int = UNROLL  # operations are done in multiples of this
     number: int = 0  # operations per measurement; 0: found by calibration
     samples: list[float] = field(default_factory=list)  # ns per operation, one for each round
     overhead: float = 0.0  # ns per operation of the loop, subtracted from the samples
@@ -112,25 +113,27 @@ def each(
 
         return run
 
-    case = Case(name, passes(source), passes("pass"), note)
-    case.number = -len(items)  # calibrate in multiples of this
-    return case
+    return Case(name, passes(source), passes("pass"), note, unit=len(items))
 
 
 def calibrate(case: Case, target_ns: float = TARGET_NS) -> None:
     """Choose how many operations make a measurement of about `target_ns`."""
     if case.number > 0:
         return
-    unit = -case.number or UNROLL
+    unit = case.unit
     number = unit
     while True:
-        start = perf_counter_ns()
-        case.run(number)
-        took = perf_counter_ns() - start
+        took = min(_clocked(case.run, number) for _ in range(5))  # the least: interruptions only add
         if took >= target_ns / 4:
             break
         number *= 2
     case.number = max(unit, round(number * target_ns / took / unit) * unit)
+
+
+def _clocked(run: Run, number: int) -> int:
+    start = perf_counter_ns()
+    run(number)
+    return perf_counter_ns() - start
 
 
 def measure(cases: Sequence[Case], rounds: int, seed: int = 0, target_ns: float = TARGET_NS) -> None:
@@ -148,6 +151,7 @@ def measure(cases: Sequence[Case], rounds: int, seed: int = 0, target_ns: float 
         for _ in range(rounds):
             order.shuffle(turn)
             for case in turn:
+                case.run(case.unit)  # what the case before left in the caches is not this one's to pay
                 case.samples.append(case.run(case.number) / case.number)
                 if case.loop is not None:
                     loops[case.name].append(case.loop(case.number) / case.number)

@@ -3,10 +3,10 @@
     python benches/instructions.py            compare with benches/instructions.json
     python benches/instructions.py --accept   write what is measured there as the new baseline
 
-Counted for one call of each operation, within the native module alone: the instructions executed, and the
-calls that leave it (into the C API of Python, the C library, the kernel). What those callees do is theirs, and
-differs between builds of Python; how often they are called is ours. For the reset of the wrapper the lines and
-calls of Python are counted too. All of it is the same on a loaded machine.
+Counted for one call of each operation, within the native module alone: the instructions executed, and
+the calls that leave it (into the C API of Python, the C library, the kernel). What those callees do is
+theirs, and differs between builds of Python; how often they are called is ours. For the reset of the
+wrapper the lines and calls of Python are counted too. All of it is the same on a loaded machine.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ def compiler() -> str:
 
 def compare(counts: Counts, baseline: Counts, tolerance: float) -> tuple[list[str], list[str]]:
     """Sentences about what is worse than the baseline by more than `tolerance`, and about what is better."""
-    worse, better = [], []
+    worse: list[str] = []
+    better: list[str] = []
     for operation in sorted(counts.keys() | baseline.keys()):
         now, before = counts.get(operation, {}), baseline.get(operation, {})
         for what in sorted(now.keys() | before.keys()):

@@ -35,7 +35,9 @@ def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
     Each pass publishes to all channels, untimed, and then reads each of them once.
     """
     infos = payloads(512, fixed)
-    writers = [traincast.TrainingInfoWriter(f"changed-{fixed}-{index}") for index in range(CHANNELS)]
+    writers = [
+        traincast.TrainingInfoWriter(f"changed-{fixed}-{CHANNELS}-{index}") for index in range(CHANNELS)
+    ]
     for writer in writers:
         writer.publish(infos[0])
     readers = [traincast.TrainingInfoReader(writer.name) for writer in writers]

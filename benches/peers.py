@@ -8,6 +8,7 @@ have it.
 from __future__ import annotations
 
 import ctypes
+import logging
 import multiprocessing
 import pickle
 import shutil
@@ -186,18 +187,18 @@ def _fifo(sender: Any, receiver: Any, put: str, get: str, full: Callable[[], boo
 
 def _shared_memory(stack: ExitStack) -> Operations:
     infos = _infos()
-    items = [shared_memory.SharedMemory(create=True, size=4096) for _ in range(COPIES)]
+    items: list[Any] = [shared_memory.SharedMemory(create=True, size=4096) for _ in range(COPIES)]
     for item in items:
         stack.callback(item.unlink)
         stack.callback(item.close)
     header = struct.Struct("<Q")
 
-    def put(item: shared_memory.SharedMemory, info: dict[str, Any]) -> None:
+    def put(item: Any, info: dict[str, Any]) -> None:
         data = pickle.dumps(info, pickle.HIGHEST_PROTOCOL)
         item.buf[8 : 8 + len(data)] = data
         header.pack_into(item.buf, 0, len(data))
 
-    def get(item: shared_memory.SharedMemory) -> Any:
+    def get(item: Any) -> Any:
         (size,) = header.unpack_from(item.buf, 0)
         return pickle.loads(item.buf[8 : 8 + size])
 
@@ -321,7 +322,7 @@ def _ray(stack: ExitStack) -> Operations:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     stack.callback(ray.shutdown)
     infos = _infos()
     item = [ray.put(next(infos))]

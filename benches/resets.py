@@ -11,7 +11,7 @@ from payloads import payload
 import traincast
 
 
-class Still(gymnasium.Env[int, int]):
+class Still(gymnasium.Env[Any, Any]):
     """An env whose reset costs next to nothing."""
 
     observation_space = gymnasium.spaces.Discrete(2)
@@ -34,7 +34,7 @@ def cases() -> list[Case]:
     writer = traincast.TrainingInfoWriter("reset")
     writer.publish(payload(1))
     ours = traincast.TrainingInfoWrapper(Still(), "reset")
-    plain: gymnasium.Env[int, int] = gymnasium.Wrapper(Still())
+    plain: gymnasium.Env[Any, Any] = gymnasium.Wrapper(Still())
     ours.reset()
     return [
         call("reset in TrainingInfoWrapper", "env.reset()", env=ours, writer=writer),

@@ -20,7 +20,7 @@ MODES = ("futex", "spin")
 
 def bare(mode: str, count: int) -> list[float]:
     """Nanoseconds of `count` pings of the C program."""
-    command = [BUILD / "ping", mode, str(count), str(round(PAUSE_S * 1e6))]
+    command = [str(BUILD / "ping"), mode, str(count), str(round(PAUSE_S * 1e6))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return [float(line) for line in done.stdout.split()]
 
