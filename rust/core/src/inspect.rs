@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::directory::{ChannelName, Directory, Role, foreign};
+use crate::directory::{ChannelName, Directory, Role};
 use crate::error::{Error, Result};
 use crate::generation::Segment;
 use crate::layout::header;
@@ -195,7 +195,6 @@ pub fn leftovers(directory: &Directory) -> Result<Vec<LeftoverFile>> {
             Some(info) if whole => Some(info.status),
             _ => None,
         };
-        let first = found.len();
         for (role, file) in files
             .iter()
             .flat_map(|(role, files)| files.iter().map(move |file| (*role, file)))
@@ -206,18 +205,8 @@ pub fn leftovers(directory: &Directory) -> Result<Vec<LeftoverFile>> {
                 why: why(role, status.as_ref()),
             });
         }
-        // What is no lock file bars the way to the others: it must go first.
-        let lock = lock_facts(&handle, &files);
-        if lock.is_some_and(|facts| foreign(&facts).is_some()) {
-            found[first..].rotate_right(1);
-        }
     }
     Ok(found)
-}
-
-fn lock_facts(handle: &OwnedFd, files: &Files) -> Option<sys::FileFacts> {
-    let file = files.get(&Role::Lock)?.first()?;
-    sys::facts_at(handle, file).ok()?
 }
 
 fn why(role: Role, status: Option<&Status>) -> String {
