@@ -6,6 +6,7 @@ The native core imports this module when it meets the first array; torch is impo
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,9 @@ import numpy as np
 
 # bool, integers, floats, complex, datetime64, timedelta64, bytes, str. Not objects, not structured.
 _KINDS = "biufcmMSU"
+# Their names. A name from a file must match before numpy looks at it: `np.dtype("<M8[s/0]")` divides by zero, which ends the process,
+# and so do casts of a datetime that counts multiples of zero.
+_NAME = re.compile(r"[|<>]([biufcSU][0-9]{1,10}|[mM]8(\[([1-9][0-9]{0,9})?([YMWDhms]|[munpfa]s)\])?)")
 
 Described = tuple[str, int, tuple[int, ...], Any]
 
@@ -84,11 +88,11 @@ def _unwarned(function: Callable[[Any], Any], argument: Any) -> Any:
 def _dtype(name: str, itemsize: int) -> np.dtype[Any]:
     """The dtype of a name that was read from shared memory."""
     try:
-        dtype = np.dtype(name)
-    except (TypeError, ValueError, SyntaxError) as error:
+        dtype = np.dtype(name) if _NAME.fullmatch(name) else None
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{name!r} is no dtype") from error
     # An object array over foreign bytes would be a way in.
-    if _refusal(dtype, "an array") or dtype.itemsize != itemsize or dtype.str != name:
+    if dtype is None or _refusal(dtype, "an array") or dtype.itemsize != itemsize or dtype.str != name:
         raise ValueError(f"{name!r} of {itemsize} bytes is no dtype of a snapshot")
     return dtype
 

@@ -16,7 +16,7 @@ use traincast_core::snapshot::to_bytes;
 
 use crate::arrays;
 use crate::blob::Blob;
-use crate::errors::corrupt;
+use crate::errors::{corrupt, unmade};
 use crate::ffi;
 
 /// Where an object stands in its container: an index into the shape's keys, or a position.
@@ -256,7 +256,8 @@ impl Templates {
             let at = leaf.at as usize;
             let object = if leaf.kind == Kind::Scalar {
                 let range = shape.value_range(leaf.node as usize);
-                if values[range.clone()] == old[range.clone()] {
+                // An empty text has no word that could differ from what there was before: nothing.
+                if !range.is_empty() && values[range.clone()] == old[range.clone()] {
                     continue;
                 }
                 let itemsize = shape.dtypes[shape.nodes[leaf.node as usize].aux as usize].itemsize;

@@ -1,6 +1,6 @@
 //! The one mapping from the core's errors to Python's exceptions, which live in `traincast.errors`.
 
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyModule;
@@ -48,4 +48,14 @@ pub fn corrupt(py: Python<'_>, what: &str) -> PyErr {
         "a snapshot is damaged: {what}; something else writes to the channel's file. End its writer, then `traincast clean`"
     );
     exception(py, "CorruptChannelError", &message)
+}
+
+/// What numpy or torch refused to make of a snapshot's bytes. No memory, or a signal's exception, says nothing of the bytes.
+#[cold]
+pub fn unmade(py: Python<'_>, error: PyErr) -> PyErr {
+    if error.is_instance_of::<PyMemoryError>(py) || !error.is_instance_of::<PyException>(py) {
+        error
+    } else {
+        corrupt(py, &error.to_string())
+    }
 }
