@@ -124,11 +124,12 @@ def population(run_phases: Any) -> Log:
 
     PBT leaves it to chance whether a reward shaping changes, so the run changes it, too.
     """
-    pbt = (
-        "--num_policies=2 --with_pbt=True --pbt_mix_policies_in_one_env=True --async_rl=True "
-        "--pbt_period_env_steps=50 --pbt_start_mutation=50 --pbt_mutation_rate=1.0 "
-        "--pbt_replace_reward_gap=0.0 --pbt_replace_reward_gap_absolute=0.0 --train_for_env_steps=300"
-    ).split()
+    pbt = [
+        *("--num_policies=2", "--with_pbt=True", "--pbt_mix_policies_in_one_env=True", "--async_rl=True"),
+        *("--pbt_period_env_steps=50", "--pbt_start_mutation=50", "--pbt_mutation_rate=1.0"),
+        *("--pbt_replace_reward_gap=0.0", "--pbt_replace_reward_gap_absolute=0.0"),
+        "--train_for_env_steps=300",
+    ]
     return run_phases(
         "population",
         [

@@ -1,6 +1,6 @@
-"""The gaps of Sample Factory's own propagation that show in a training run: each shows with its queue and not with ours.
+"""The gaps of Sample Factory's own propagation that show in a run: each with its queue and not with ours.
 
-The numbers are those of the list in ARCHITECTURE.md.
+The numbers are those of the list in `traincast.integrations.sample_factory`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ both = pytest.mark.parametrize("how", [QUEUE, OURS])
 
 @both
 def test_gap_3_a_reset_sees_what_the_episode_before_was_told(basic: Any, how: str) -> None:
-    # The queue at its best: its copies are sent at each report, and arrive at once (everything is one process).
+    # The queue at its best: its copies are sent at each report, and arrive at once (all is one process).
     resets = [e for e in basic.phase(FIRST[how], "reset") if e["runner"]]
     assert len(resets) > 20
     late = [e for e in resets if e["steps"] != e["runner"]]
@@ -85,7 +85,9 @@ policies_of = pytest.mark.parametrize(
 
 
 @policies_of
-def test_gap_9_an_episode_starts_with_another_policys_information(population: Any, how: str, phase: int) -> None:
+def test_gap_9_an_episode_starts_with_another_policys_information(
+    population: Any, how: str, phase: int
+) -> None:
     # The worker's own books are open only after the envs were made.
     first_steps = [e for e in population.phase(phase, "first step") if e["acting"] is not None]
     assert len(first_steps) > 20
@@ -116,5 +118,5 @@ def test_gap_9_rewards_are_shaped_for_another_policy(population: Any, how: str, 
         assert foreign
     else:
         assert foreign == []
-        # In one process the runner's message about a change waits its turn; apart from that the shaping is the newest.
+        # In one process the message about a change waits its turn; apart from that the shaping is the newest.
         assert sum(goal == goals[-1] for goal, goals in pairs) > 0.9 * len(pairs)

@@ -10,6 +10,21 @@ Two lines of a training script change::
 Envs keep implementing Sample Factory's own `TrainingInfoInterface` and `RewardShapingInterface`. Those who
 build the runner themselves register a `TrainingInfoObserver` on it. Sample Factory is imported when one of
 the names here is first used.
+
+What is different from Sample Factory's own propagation, which a timer of 5 s starts and a queue carries:
+
+1. With batched sampling every env is told, not only the first one.
+2. With batched sampling envs may have only one of the two interfaces.
+3. An env is told before it resets, not after.
+4. The first reset, too, has the information, and so has an evaluation.
+5. A resumed run never claims 0 steps: nothing is sent before the learner has reported.
+6. Envs are told at the learner's reports; no interval has to be set, and none is ignored.
+7. The interface is found behind wrappers that keep their env elsewhere than in `.env`, and in envs with an
+   unusual `==`.
+8. Each env has a dictionary of its own, and is told only what is new.
+9. With several policies an env is told about the one that acts in it now; with several agents, about each.
+10. The second argument of `set_reward_shaping` may be called `agent_idx` or `agent_indices`.
+11. Nothing is lost for being larger than the queue.
 """
 
 from __future__ import annotations

@@ -8,16 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-_files: dict[int, Any] = {}
-
 
 def record(kind: str, **values: Any) -> None:
     """Write to this process's own file; the clock is the machine's, so that files can be merged."""
     pid = os.getpid()
-    if pid not in _files:
-        path = Path(os.environ["SF_RECORD"]) / f"{pid}.jsonl"
-        _files[pid] = path.open("a", buffering=1)  # a line at a time: workers may be killed
-    _files[pid].write(json.dumps({"time": time.monotonic(), "kind": kind, "pid": pid, **values}) + "\n")
+    event = {"time": time.monotonic(), "kind": kind, "pid": pid, **values}
+    with (Path(os.environ["SF_RECORD"]) / f"{pid}.jsonl").open("a") as file:
+        file.write(json.dumps(event) + "\n")
 
 
 def load(directory: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ def runner_steps(policy_id: int = 0) -> int | None:
 
 
 def acting_policies(env: Any) -> list[int] | None:
-    """Return the policy that acts for each agent of this env, from the worker's own books: serial mode only."""
+    """Return the policy that acts for each agent of this env, from the worker's own books; serial mode."""
     for worker in RUNNER[-1].sampler.rollout_workers if RUNNER else ():
         for runner in worker.env_runners:
             for actors in getattr(runner, "actor_states", ()):
@@ -201,22 +201,15 @@ class Team(gym.Env, TrainingInfoInterface, RewardShapingInterface):
         return obs, rewards, [done, done], [False, False], infos
 
 
-class Hidden(gym.Wrapper):
+class Hidden(gym.Env):
     """Keeps the env where Sample Factory's look-up does not see it."""
 
-    def __init__(self, env: Any) -> None:
-        super().__init__(env)
-        self.venv = env
-        del self.__dict__["env"]
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "env":
-            raise AttributeError(name)
-        return super().__getattr__(name)
-
-    observation_space = property(lambda self: self.venv.observation_space)
-    action_space = property(lambda self: self.venv.action_space)
     render_mode = None
+
+    def __init__(self, env: Any) -> None:
+        self.venv = env
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+
     unwrapped = property(lambda self: self.venv.unwrapped)
 
     def reset(self, **kwargs: Any) -> Any:
@@ -224,9 +217,6 @@ class Hidden(gym.Wrapper):
 
     def step(self, action: Any) -> Any:
         return self.venv.step(action)
-
-    def close(self) -> None:
-        self.venv.close()
 
 
 class ArrayEquality(Informed):

@@ -20,12 +20,13 @@ from sample_factory.train import make_runner
 
 from traincast.integrations.sample_factory import TrainingInfoObserver, run_rl, wrap_env_func
 
-SMALL = (  # all of Sample Factory, in less than a second
-    "--algo=APPO --device=cpu --serial_mode=True --async_rl=False --num_workers=1 --num_envs_per_worker=2 "
-    "--worker_num_splits=1 --rollout=8 --batch_size=16 --num_epochs=1 --use_rnn=False --encoder_mlp_layers 8 "
-    "--decorrelate_experience_max_seconds=0 --train_for_env_steps=400 --use_env_info_cache=True "
-    "--normalize_input=False --with_wandb=False --log_to_file=False --save_best_every_sec=1000"
-).split()  # noqa: SIM905  # as one would type it
+SMALL = [  # all of Sample Factory, in about a second
+    *("--algo=APPO", "--device=cpu", "--serial_mode=True", "--async_rl=False", "--num_workers=1"),
+    *("--num_envs_per_worker=2", "--worker_num_splits=1", "--rollout=8", "--batch_size=16", "--num_epochs=1"),
+    *("--train_for_env_steps=400", "--use_rnn=False", "--encoder_mlp_layers", "8", "--normalize_input=False"),
+    *("--decorrelate_experience_max_seconds=0", "--use_env_info_cache=True", "--with_wandb=False"),
+    *("--log_to_file=False", "--save_best_every_sec=1000"),
+]
 
 
 def configuration(argv: list[str], evaluation: bool = False) -> Any:
