@@ -14,17 +14,15 @@ from typing import Any
 
 import numpy as np
 
-# bool, integers, floats, complex, datetime64, timedelta64, bytes, str. Not objects, not structured.
-_KINDS = "biufcmMSU"
-# Their names. A name from a file must match before numpy looks at it: `np.dtype("<M8[s/0]")` divides by zero, which ends the process,
-# and so do casts of a datetime that counts multiples of zero.
+# The names of bool, integers, floats, complex, datetime64, timedelta64, bytes, str. Not objects, not
+# structured; no multiples of zero, which numpy divides by.
 _NAME = re.compile(r"[|<>]([biufcSU][0-9]{1,10}|[mM]8(\[([1-9][0-9]{0,9})?([YMWDhms]|[munpfa]s)\])?)")
 
 Described = tuple[str, int, tuple[int, ...], Any]
 
 
 def _refusal(dtype: np.dtype[Any], what: str) -> str | None:
-    if dtype.kind in _KINDS and dtype.fields is None and dtype.subdtype is None:
+    if _NAME.fullmatch(dtype.str):
         return None
     if dtype.fields is not None:
         return f"{what} of the structured dtype {dtype} is not supported; use a dictionary of arrays"
@@ -87,12 +85,13 @@ def _unwarned(function: Callable[[Any], Any], argument: Any) -> Any:
 
 def _dtype(name: str, itemsize: int) -> np.dtype[Any]:
     """The dtype of a name that was read from shared memory."""
+    # numpy sees only what a writer may have sent: `np.dtype("<M8[s/0]")` ends the process, and an object
+    # array would be a way in.
     try:
         dtype = np.dtype(name) if _NAME.fullmatch(name) else None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name!r} is no dtype") from error
-    # An object array over foreign bytes would be a way in.
-    if dtype is None or _refusal(dtype, "an array") or dtype.itemsize != itemsize or dtype.str != name:
+    if dtype is None or dtype.itemsize != itemsize or dtype.str != name:
         raise ValueError(f"{name!r} of {itemsize} bytes is no dtype of a snapshot")
     return dtype
 
