@@ -6,12 +6,13 @@ it, or when a new writer replaces what a killed one left.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -43,11 +44,12 @@ leftovers = st.sampled_from(["continue", "replace", "refuse"])
 
 @dataclass
 class Life:
-    """One life of the channel: its newest snapshot."""
+    """One life of the channel: its newest snapshot, and the epoch of its newest writer."""
 
     info: dict[Any, Any]
     version: int
     epoch: int
+    writer_epoch: int
 
 
 @dataclass
@@ -128,7 +130,8 @@ class ChannelMachine(RuleBasedStateMachine):
         self.writer = make()
         if self.visible and leftover == "continue":
             last = self.lives[-1]
-            self.version, self.epoch, self.base = last.version, last.epoch + 1, last.info
+            last.writer_epoch += 1  # whether it publishes or not
+            self.version, self.epoch, self.base = last.version, last.writer_epoch, last.info
         else:
             self.version, self.epoch, self.base, self.visible = 0, 1, None, False
         assert self.writer.get("version") == self.version
@@ -157,10 +160,9 @@ class ChannelMachine(RuleBasedStateMachine):
         assert version == self.version
         self.base = independent(info)
         if self.visible:
-            self.lives[-1] = Life(self.base, self.version, self.epoch)
-        else:
-            self.lives.append(Life(self.base, self.version, self.epoch))
-            self.visible = True
+            self.lives.pop()
+        self.lives.append(Life(self.base, self.version, self.epoch, self.epoch))
+        self.visible = True
 
     @precondition(lambda self: self.writer is not None)
     @rule()
@@ -213,7 +215,8 @@ class ChannelMachine(RuleBasedStateMachine):
         dictionary = held.reader.read_if_changed() if how == "read_if_changed" else None
         if dictionary is None:
             if how == "getitem":
-                held.reader[STEPS]
+                with contextlib.suppress(KeyError):  # spoilt by a vandal
+                    held.reader[STEPS]
             dictionary = held.reader.read()
         assert held.reader.read() is dictionary
         if dictionary is held.last:
@@ -240,7 +243,8 @@ class ChannelMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def look(self, data: st.DataObject) -> None:
         held = data.draw(st.sampled_from(self.readers))
-        assert held.reader.writer_alive == (self.writer is not None)
+        if self.visible or self.writer is None:  # else the writer's channel is none yet
+            assert held.reader.writer_alive == (self.writer is not None)
         assert held.reader.age >= 0
         if self.visible and held.life == len(self.lives) - 1:
             assert not held.reader.closed
@@ -265,6 +269,8 @@ def same(one: Any, other: Any) -> bool:
 
 
 def test_channel_against_the_model() -> None:
+    # Shrinking would start processes by the thousand.
+    phases = [Phase.explicit, Phase.reuse, Phase.generate]
     run_state_machine_as_test(
-        ChannelMachine, settings=settings(SETTINGS, max_examples=60, stateful_step_count=40)
+        ChannelMachine, settings=settings(SETTINGS, max_examples=60, stateful_step_count=40, phases=phases)
     )
