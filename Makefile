@@ -45,6 +45,7 @@ lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub agains
 	.venv/bin/mypy
 	.venv/bin/python -m mypy.stubtest traincast._core
 	.venv/bin/lint-imports --no-logo
+	scripts/house-rules
 
 .PHONY: test-rust
 test-rust:  ## the core's tests, without Python
