@@ -32,6 +32,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="traincast-bench-") as folder:
         path = Path(folder) / "result.json"
         started, load = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()), machine.load()
+        begun = time.monotonic()
         if name == SAMPLE_FACTORY:
             script = Path(__file__).with_name("sample_factory_speed.py")
             command = [options.sample_factory, str(script), "--json", str(path)]
@@ -39,7 +40,9 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         else:
             groups.in_process(name, options.quick, __file__, str(path))
-        return {"started": started, "load before": load, "result": json.loads(path.read_text())}
+        took = round(time.monotonic() - begun)
+        result = json.loads(path.read_text())
+        return {"started": started, "seconds": took, "load before": load, "result": result}
 
 
 def written(spread: Spread, unit: str) -> tuple[str, str]:

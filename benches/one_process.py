@@ -7,11 +7,9 @@ from typing import Any
 import msgspec
 import native_floor
 from harness import Case, call, each
-from payloads import payload, payloads
+from payloads import CHANNELS, payload, payloads
 
 import traincast
-
-CHANNELS = 32  # channels (or encoded messages) read in one timed pass
 
 
 def unchanged() -> list[Case]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+CHANNELS = 32  # read one after the other in a timed pass
 STEPS = "approx_total_training_steps"
 COEFFICIENTS = ("goal", "alive", "speed", "energy", "smooth", "contact", "height", "effort")
 
