@@ -58,7 +58,8 @@ def calls(effort: Effort) -> dict[str, Any]:
 def _peers(peers: Sequence[Any], rounds: int) -> list[dict[str, Any]]:
     import peers as module
 
-    rows, all_cases = [], []
+    rows: list[dict[str, Any]] = []
+    all_cases: list[Case] = []
     with ExitStack() as stack:
         for peer in peers:
             row = {key: value for key, value in asdict(peer).items() if key != "make"}

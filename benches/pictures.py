@@ -40,7 +40,7 @@ THEMES = (
 
 @contextmanager
 def themed(theme: Theme) -> Iterator[None]:
-    style = {
+    style: dict[Any, Any] = {
         "text.color": theme.text,
         "axes.labelcolor": theme.text,
         "axes.edgecolor": theme.faint,
