@@ -168,7 +168,10 @@ class TrainingInfoReader:
 
     @property
     def age(self) -> float:
-        """Seconds since the snapshot read last was published; before the first read, since the newest was."""
+        """Seconds since the snapshot read last was published; before the first read, since the newest was.
+
+        Publish times are rounded down to a tick of the kernel (1 to 10 ms), so a young snapshot may seem that much older.
+        """
 
     def __enter__(self) -> Self: ...
     def __exit__(

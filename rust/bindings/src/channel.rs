@@ -14,7 +14,7 @@ use traincast_core::snapshot::shape::Shape;
 use traincast_core::snapshot::to_bytes;
 
 use crate::decode::Templates;
-use crate::errors::{corrupt, raise};
+use crate::errors::{corrupt, exception, raise};
 use crate::ffi::GilCell;
 
 /// Shapes whose templates are kept: enough for structures that take turns, few enough to forget ones that never return.
@@ -38,15 +38,33 @@ pub struct State {
     meta: Option<SlotMeta>,
 }
 
+/// A `policy_id` argument: any int, so that one that is too large gets the same error as one that is a bit too large.
+#[derive(Clone, Copy)]
+pub struct PolicyId(pub i128);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for PolicyId {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        object.cast::<PyInt>()?;
+        Ok(Self(object.extract().unwrap_or(i128::MAX)))
+    }
+}
+
 /// The channel of a name and a policy as Python gives them.
 pub fn channel_name(
     py: Python<'_>,
     name: &Bound<'_, PyString>,
-    policy_id: Option<&Bound<'_, PyInt>>,
+    policy_id: PolicyId,
 ) -> PyResult<ChannelName> {
-    // Neither a lone surrogate nor an int beyond 128 bits is allowed; what stands for them here is not either.
-    let policy_id = policy_id.map_or(0, |policy_id| policy_id.extract().unwrap_or(i128::MAX));
-    ChannelName::new(&name.to_string_lossy(), policy_id).map_err(|error| raise(py, &error))
+    let Ok(name) = name.to_str() else {
+        let message = format!(
+            "the channel name {} is not allowed: it holds a lone surrogate",
+            name.repr()?
+        );
+        return Err(exception(py, "InvalidNameError", &message));
+    };
+    ChannelName::new(name, policy_id.0).map_err(|error| raise(py, &error))
 }
 
 /// A new dictionary.
@@ -151,7 +169,11 @@ impl State {
         self.meta = None;
         let key = (meta.generation_key, meta.shape_id);
         let mut templates = match self.templates.iter().position(|(known, _)| *known == key) {
-            Some(at) => self.templates.remove(at).1,
+            Some(at) if self.templates[at].1.shape.bytes.len() == meta.shape_len => {
+                self.templates.remove(at).1
+            }
+            // The values lie behind the shape: another length would give other words as values.
+            Some(_) => return Err(corrupt(py, "a shape has another length than before")),
             None => {
                 let bytes = to_bytes(&self.buffer.shape, meta.shape_len);
                 let shape = Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?;
@@ -181,6 +203,14 @@ impl State {
             self.refresh(py)?; // moves to a successor
         }
         Ok(self.reader.closed())
+    }
+
+    /// Whether a live process owns the channel.
+    pub fn writer_alive(&mut self, py: Python<'_>) -> PyResult<bool> {
+        if self.closed(py)? {
+            return Ok(false);
+        }
+        self.reader.writer_alive().map_err(|error| raise(py, &error))
     }
 
     /// When the newest snapshot was published.

@@ -190,6 +190,12 @@ impl Templates {
             }
             // None is there already.
             Kind::None => {}
+            // Of no bytes, hence of no words that could change: it is what it is.
+            Kind::Scalar if shape.dtypes[node.aux as usize].itemsize == 0 => {
+                let maker = self.maker(py, shape, node)? as usize;
+                let scalar = self.makers[maker].call1(py, (PyBytes::new(py, b""),))?;
+                self.put(py, parent, slot, scalar)?;
+            }
             _ => {
                 let maker = if node.kind == Kind::Scalar {
                     self.maker(py, shape, node)?

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString};
+use pyo3::types::{PyDict, PyString};
 use traincast_core::directory::ChannelName;
 use traincast_core::now_ns;
 use traincast_core::reader::HeadRef;
 
-use crate::channel::{Channel, channel_name};
-use crate::errors::{exception, raise};
+use crate::channel::{Channel, PolicyId, channel_name};
+use crate::errors::exception;
 use crate::ffi::GilCell;
 
 /// How long a sleep in `wait` may last before signals are looked at.
@@ -120,13 +120,13 @@ impl TrainingInfoReader {
 impl TrainingInfoReader {
     #[new]
     #[pyo3(
-        signature = (name, policy_id=None, *, attach_timeout=0.0),
+        signature = (name, policy_id=PolicyId(0), *, attach_timeout=0.0),
         text_signature = "(name, policy_id=0, *, attach_timeout=0.0)"
     )]
     fn new(
         py: Python<'_>,
         name: &Bound<'_, PyString>,
-        policy_id: Option<&Bound<'_, PyInt>>,
+        policy_id: PolicyId,
         attach_timeout: f64,
     ) -> PyResult<Self> {
         let name = channel_name(py, name, policy_id)?;
@@ -253,9 +253,7 @@ impl TrainingInfoReader {
     /// Whether a live process owns the channel.
     #[getter]
     fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        self.channel(py)?.with(py, |state| {
-            state.reader.writer_alive().map_err(|error| raise(py, &error))
-        })
+        self.channel(py)?.with(py, |state| state.writer_alive(py))
     }
 
     /// Seconds since the snapshot read last was published; before the first read, since the newest one was.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyMapping, PyString};
+use pyo3::types::{PyDict, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::reader::SlotBuffer;
 use traincast_core::snapshot::decode::check;
@@ -15,7 +15,7 @@ use traincast_core::snapshot::shape::{Key, Kind, Shape};
 use traincast_core::snapshot::{to_bytes, to_words};
 use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
 
-use crate::channel::channel_name;
+use crate::channel::{PolicyId, channel_name};
 use crate::decode::Templates;
 use crate::encode::{Shapes, Walk};
 use crate::errors::{corrupt, exception, raise};
@@ -308,7 +308,7 @@ impl TrainingInfoWriter {
     #[new]
     #[pyo3(
         signature = (
-            name, policy_id=None, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue"
+            name, policy_id=PolicyId(0), *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue"
         ),
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
             required=('approx_total_training_steps',), leftover='continue')"
@@ -316,7 +316,7 @@ impl TrainingInfoWriter {
     fn new(
         py: Python<'_>,
         name: &Bound<'_, PyString>,
-        policy_id: Option<&Bound<'_, PyInt>>,
+        policy_id: PolicyId,
         capacity: usize,
         max_capacity: usize,
         required: Option<Vec<Bound<'_, PyString>>>,
