@@ -4,7 +4,8 @@
 //! Three kinds of words: the *head* (which version is newest, and whether the file is at its end), each
 //! slot's *seq*, and the slots' payload, which readers and the writer may touch at the same time. All are
 //! atomics, the payload too: relaxed loads and stores of whole words are defined behaviour, and compile to
-//! plain moves.
+//! plain moves. (Long runs of bytes are moved by one instruction instead: `sys::copy_words` says why
+//! that is the same.)
 //!
 //! Publishing version v, by the one writer, into slot v mod n (n ≥ 2):
 //!
@@ -236,16 +237,10 @@ impl<'a> Slot<'a> {
         self.words[index].load(Ordering::Relaxed)
     }
 
-    /// The words of a range as lines of eight, and what is left over at the end.
+    /// The words of a range.
     #[inline]
-    pub fn lines(
-        &self,
-        start: usize,
-        len: usize,
-    ) -> (impl ExactSizeIterator<Item = [u64; 8]> + 'a, &'a [AtomicU64]) {
-        let chunks = self.words[start..start + len].chunks_exact(8);
-        let rest = chunks.remainder();
-        (chunks.map(load_line), rest)
+    pub fn words(&self, start: usize, len: usize) -> &'a [AtomicU64] {
+        &self.words[start..start + len]
     }
 
     /// Puts a copy of a range of words into `out`, in place of what it held.
@@ -253,7 +248,7 @@ impl<'a> Slot<'a> {
     pub fn copy(&self, start: usize, len: usize, out: &mut Vec<u64>) {
         out.clear();
         out.reserve(len);
-        let (lines, rest) = self.lines(start, len);
+        let (lines, rest) = load_lines(self.words(start, len));
         for line in lines {
             out.extend_from_slice(&line);
         }
@@ -267,9 +262,15 @@ pub fn relaxed(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
 }
 
+/// Words as lines of eight, and those that are left over at the end. Relaxed, as [`Slot::get`].
 #[inline]
-fn load_line(words: &[AtomicU64]) -> [u64; 8] {
-    std::array::from_fn(|i| words[i].load(Ordering::Relaxed))
+pub(crate) fn load_lines(
+    words: &[AtomicU64],
+) -> (impl ExactSizeIterator<Item = [u64; 8]> + '_, &[AtomicU64]) {
+    let chunks = words.chunks_exact(8);
+    let rest = chunks.remainder();
+    let line = |words: &[AtomicU64]| std::array::from_fn(|i| words[i].load(Ordering::Relaxed));
+    (chunks.map(line), rest)
 }
 
 /// The writer's view of the ring. There is one per channel (see `ownership`), and it is not shared between
@@ -355,6 +356,11 @@ impl SlotWriter<'_> {
     pub fn put_bytes(&self, start: usize, bytes: &[u8]) {
         let target = &self.words[start..start + bytes.len().div_ceil(8)];
         let (words, tail) = bytes.as_chunks::<8>();
+        #[cfg(not(loom))]
+        if words.len() >= crate::sys::BULK_WORDS {
+            crate::sys::store_words(target, words);
+            return self.put_tail(target, words.len(), tail);
+        }
         let (lines, rest) = words.as_chunks::<8>();
         let mut to = target.chunks_exact(8);
         for (to, from) in to.by_ref().zip(lines) {
@@ -366,10 +372,15 @@ impl SlotWriter<'_> {
         for (to, from) in after.iter().zip(rest) {
             to.store(u64::from_ne_bytes(*from), Ordering::Relaxed);
         }
+        self.put_tail(target, words.len(), tail);
+    }
+
+    #[inline]
+    fn put_tail(&self, target: &[AtomicU64], index: usize, tail: &[u8]) {
         if !tail.is_empty() {
             let mut last = [0; 8];
             last[..tail.len()].copy_from_slice(tail);
-            target[words.len()].store(u64::from_ne_bytes(last), Ordering::Relaxed);
+            target[index].store(u64::from_ne_bytes(last), Ordering::Relaxed);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::layout::slot::{BLOB_WORDS, EPOCH, PAYLOAD, PUBLISHED, SHAPE_ID, SHAPE_LEN, VALUES_LEN, VERSION};
-use crate::seqlock::{Slot, SlotWriter, relaxed};
+use crate::seqlock::{Slot, SlotWriter};
 use crate::sys::BlobBuffer;
 
 /// Bytes that lie apart from the values: a string, an array.
@@ -195,8 +195,8 @@ impl SlotBuffer {
         let values = meta.values_start();
         slot.copy(values, meta.values_len, &mut self.values);
         if meta.blob_words > 0 || !self.blobs.words().is_empty() {
-            let (lines, rest) = slot.lines(values + meta.values_len, meta.blob_words);
-            self.free_blobs().refill(lines, rest.iter().map(relaxed));
+            let words = slot.words(values + meta.values_len, meta.blob_words);
+            self.free_blobs().refill(words);
         }
         Some(meta)
     }

@@ -224,14 +224,14 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
     let mut out = SlotBuffer::default();
     let mut reader = None;
     let (mut last, mut seed) = (0, 0x9e37u64);
-    for round in 0..60u64 {
+    for round in 0..40u64 {
         let child = fork(|| {
             let mut writer = place.writer();
             loop {
                 let version = writer.version() + 1;
                 // Now and then too large for the file, so that growing is hit too.
                 let blob = if version.is_multiple_of(997) {
-                    70_000 << (round % 4)
+                    70_000 << (round % 2)
                 } else {
                     version as usize % 4000
                 };
@@ -268,7 +268,7 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
 #[test]
 fn readers_verify_every_snapshot_of_a_writer_that_never_pauses() {
     watchdog();
-    for (values, blob) in [(1, 0), (8, 0), (64, 1000), (16, 200_000)] {
+    for (values, blob, reads) in [(1, 0, 3000), (8, 0, 3000), (64, 1000, 1000), (16, 100_000, 100)] {
         let place = Place::new();
         let child = fork(|| {
             let mut writer = place.writer();
@@ -284,7 +284,7 @@ fn readers_verify_every_snapshot_of_a_writer_that_never_pauses() {
             for mut reader in readers {
                 scope.spawn(move || {
                     let (mut out, mut last, mut verified) = (SlotBuffer::default(), 0, 0);
-                    while verified < 2000 {
+                    while verified < reads {
                         if let Refresh::Snapshot(meta) = reader.refresh(0, &mut out).unwrap() {
                             assert_eq!(common::verify(&meta, &out), meta.version);
                             assert!(meta.version > last);
