@@ -1,0 +1,219 @@
+//! Files: what stands behind a name, and making, renaming, removing it. Safe code, but Linux's.
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::{Errno, retry_on_intr};
+
+/// What one has to know of a file before using it.
+#[derive(Clone, Copy, Debug)]
+pub struct FileFacts {
+    /// Device and inode: which file it is.
+    pub id: FileId,
+    /// Size in bytes.
+    pub size: u64,
+    /// Owner.
+    pub uid: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Names that it has.
+    pub links: u64,
+    /// "regular file", "directory", ...
+    pub kind: &'static str,
+}
+
+/// Device and inode.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct FileId(u64, u64);
+
+/// [`FileFacts::kind`] of what channels are made of.
+pub const REGULAR: &str = "regular file";
+/// [`FileFacts::kind`] of directories.
+pub const DIRECTORY: &str = "directory";
+/// [`FileFacts::kind`] of symbolic links.
+pub const SYMLINK: &str = "symbolic link";
+
+impl From<rustix::fs::Stat> for FileFacts {
+    fn from(stat: rustix::fs::Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => REGULAR,
+            FileType::Directory => DIRECTORY,
+            FileType::Symlink => SYMLINK,
+            FileType::Fifo => "named pipe",
+            FileType::Socket => "socket",
+            _ => "device",
+        };
+        Self {
+            id: FileId(stat.st_dev, stat.st_ino),
+            size: stat.st_size.unsigned_abs(),
+            uid: stat.st_uid,
+            mode: stat.st_mode & 0o7777,
+            links: stat.st_nlink as _,
+            kind,
+        }
+    }
+}
+
+/// Opens a directory, if its last component is one and no link to one.
+pub fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?)
+}
+
+/// Makes a directory that only its owner may enter; `false` if something of that name is there.
+pub fn make_directory(path: &Path) -> io::Result<bool> {
+    match retry_on_intr(|| rustix::fs::mkdir(path, Mode::RWXU)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a path names, links not followed.
+pub fn facts_of_path(path: &Path) -> io::Result<FileFacts> {
+    Ok(retry_on_intr(|| rustix::fs::lstat(path))?.into())
+}
+
+/// What a descriptor stands for.
+pub fn facts(file: &OwnedFd) -> io::Result<FileFacts> {
+    Ok(retry_on_intr(|| rustix::fs::fstat(file))?.into())
+}
+
+/// What a name in a directory stands for, links not followed; `None` if there is no such name.
+pub fn facts_at(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<FileFacts>> {
+    match retry_on_intr(|| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)) {
+        Ok(stat) => Ok(Some(stat.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens an existing file, never through a link, never blocking on a pipe; `None` if there is no such name.
+pub fn open_at(directory: &OwnedFd, name: &OsStr, writable: bool) -> io::Result<Option<OwnedFd>> {
+    let access = if writable { OFlags::RDWR } else { OFlags::RDONLY };
+    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    match retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::empty())) {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a file for reading and writing with mode 0600. `exclusive`: there must be none yet.
+pub fn create_at(directory: &OwnedFd, name: &OsStr, exclusive: bool) -> io::Result<OwnedFd> {
+    let mut flags = OFlags::RDWR
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::CLOEXEC
+        | OFlags::NONBLOCK
+        | OFlags::NOCTTY;
+    flags.set(OFlags::EXCL, exclusive);
+    Ok(retry_on_intr(|| {
+        rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
+    })?)
+}
+
+/// Extends a file from `from` to `bytes` bytes, all of it backed by storage: a full file system is an error
+/// here, not a SIGBUS later.
+///
+/// In pieces: an interrupted call on a tmpfs gives back what it had allocated, so one large call might never
+/// end under a storm of signals.
+pub fn allocate(file: &OwnedFd, from: usize, bytes: usize) -> io::Result<()> {
+    const PIECE: usize = 256 * 1024;
+    // A file beyond RLIMIT_FSIZE would cost a SIGXFSZ, which kills.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if limit.is_some_and(|limit| bytes as u64 > limit) {
+        return Err(Errno::FBIG.into());
+    }
+    for offset in (from..bytes).step_by(PIECE) {
+        let len = PIECE.min(bytes - offset);
+        match retry_on_intr(|| {
+            rustix::fs::fallocate(file, FallocateFlags::empty(), offset as u64, len as u64)
+        }) {
+            Ok(()) => {}
+            Err(Errno::OPNOTSUPP) => return write_zeros(file, offset, bytes),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn write_zeros(file: &OwnedFd, mut offset: usize, bytes: usize) -> io::Result<()> {
+    let zeros = [0; 4096];
+    while offset < bytes {
+        let piece = &zeros[..zeros.len().min(bytes - offset)];
+        offset += retry_on_intr(|| rustix::io::pwrite(file, piece, offset as u64))?;
+    }
+    Ok(())
+}
+
+/// Renames within a directory. `over`: replace what has the name; otherwise that is an error.
+pub fn rename(directory: &OwnedFd, from: &OsStr, to: &OsStr, over: bool) -> io::Result<()> {
+    if over {
+        return Ok(retry_on_intr(|| {
+            rustix::fs::renameat(directory, from, directory, to)
+        })?);
+    }
+    match retry_on_intr(|| rustix::fs::renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE))
+    {
+        // The file system does not know the flag. The owner of the channel's lock is the only one who makes
+        // such names.
+        Err(Errno::INVAL | Errno::NOSYS) if facts_at(directory, to)?.is_none() => Ok(retry_on_intr(|| {
+            rustix::fs::renameat(directory, from, directory, to)
+        })?),
+        result => Ok(result?),
+    }
+}
+
+/// Removes a name, a directory's too if it is empty. `false` if there is none.
+pub fn unlink(directory: &OwnedFd, name: &OsStr, is_directory: bool) -> io::Result<bool> {
+    let flags = if is_directory {
+        AtFlags::REMOVEDIR
+    } else {
+        AtFlags::empty()
+    };
+    match retry_on_intr(|| rustix::fs::unlinkat(directory, name, flags)) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The names in a directory, except `.` and `..`.
+pub fn list(directory: &OwnedFd) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// The name of the file system's kind if several machines, or a program, may stand behind it.
+pub fn remote_file_system(directory: &OwnedFd) -> io::Result<Option<&'static str>> {
+    let magic = retry_on_intr(|| rustix::fs::fstatfs(directory))?.f_type as u64 & 0xffff_ffff;
+    Ok(match magic {
+        0x6969 => Some("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
+        0x5346_414f | 0x6b41_4653 => Some("AFS"),
+        0x7375_7245 => Some("Coda"),
+        0x564c => Some("NCP"),
+        0x0102_1997 => Some("9P"),
+        0x00c3_6400 => Some("Ceph"),
+        0x0bd0_0bd0 => Some("Lustre"),
+        0x4750_4653 => Some("GPFS"),
+        0x0116_1970 => Some("GFS2"),
+        0x7461_636f => Some("OCFS2"),
+        0x1980_0202 => Some("BeeGFS"),
+        0x6573_5546 => Some("FUSE"),
+        _ => None,
+    })
+}
