@@ -6,10 +6,12 @@ target/bench/ping: benches/floor/ping.c
 	mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
 
-target/bench/traincast_floor.abi3.so: benches/floor/Cargo.toml benches/floor/src/lib.rs Cargo.lock
-	cargo build --release --locked --quiet --package traincast-floor
+FLOORS := target/bench/traincast_floor.abi3.so target/bench/traincast_floor_single.abi3.so
+
+$(FLOORS): target/bench/traincast_%.abi3.so: benches/%/Cargo.toml benches/%/src/lib.rs Cargo.lock
+	cargo build --release --locked --quiet --package traincast-$(subst _,-,$*)
 	mkdir -p $(@D)
-	cp target/release/libtraincast_floor.so $@
+	cp target/release/libtraincast_$*.so $@
 
 # Peers are installed one by one: what does not install is named in the results, and the rest runs.
 .venv-bench/.ready: requirements/bench.txt benches/install | .venv-tools/.ready
@@ -23,7 +25,7 @@ target/bench/traincast_floor.abi3.so: benches/floor/Cargo.toml benches/floor/src
 	touch $@
 
 .PHONY: bench-build
-bench-build: .venv-bench/.installed target/bench/traincast_floor.abi3.so target/bench/ping
+bench-build: .venv-bench/.installed $(FLOORS) target/bench/ping
 
 .PHONY: bench-figures
 bench-figures: bench-build  ## the promised figures, in a few seconds

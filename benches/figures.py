@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import native_floor
 import one_process
 from channels import own_directory
 from harness import Case, measure, ratio
 from memory import anonymous_memory
-from payloads import payload
+from payloads import STEPS, payload
 
 import traincast
 
@@ -23,9 +22,19 @@ HEAVY = ("numpy", "torch", "gymnasium")
 READERS = 4096
 
 
+def like(info: dict[str, Any], index: int) -> dict[str, Any]:
+    """A dictionary as big as `info`, with leaves of its own."""
+    found = info.copy()
+    shaping = found["reward_shaping"] = info["reward_shaping"].copy()
+    for key in shaping:
+        shaping[key] += index
+    found[STEPS] += index
+    found["epoch"] += 1000 + index
+    return found
+
+
 def memory() -> dict[str, float]:
     """Bytes of a channel of small snapshots, and what many readers in a process take."""
-    build = native_floor.load().build
     with own_directory() as directory, traincast.TrainingInfoWriter("memory") as writer:
         writer.publish(payload(1))
         warm = traincast.TrainingInfoReader("memory")
@@ -34,7 +43,7 @@ def memory() -> dict[str, float]:
         gc.collect()
         slots: list[Any] = [None] * READERS
         start = anonymous_memory()
-        plain = [build(index) for index in range(READERS)]
+        plain = [like(warm.read(), index) for index in range(READERS)]
         dictionaries = anonymous_memory() - start
         start = anonymous_memory()
         for index in range(READERS):

@@ -11,12 +11,12 @@ from typing import Any
 BUILD = Path(os.environ.get("TRAINCAST_BENCH_BUILD", Path(__file__).parent.parent / "target" / "bench"))
 
 
-def load() -> Any:
-    """The module `traincast_floor`, as `make bench` builds it."""
-    if not (BUILD / "traincast_floor.abi3.so").exists():
-        sys.exit(f"{BUILD}/traincast_floor.abi3.so is missing: `make bench-build` builds it")
+def load(name: str = "traincast_floor") -> Any:
+    """One of the native modules that `make bench-build` makes."""
+    if not (BUILD / f"{name}.abi3.so").exists():
+        sys.exit(f"{BUILD}/{name}.abi3.so is missing: `make bench-build` builds it")
     sys.path.insert(0, str(BUILD))
     try:
-        return importlib.import_module("traincast_floor")
+        return importlib.import_module(name)
     finally:
         sys.path.remove(str(BUILD))

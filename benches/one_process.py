@@ -18,9 +18,12 @@ def unchanged() -> list[Case]:
     writer.publish(payload(1))
     reader = traincast.TrainingInfoReader("unchanged")
     reader.read()
-    empty = native_floor.load().Empty()
+    floor = native_floor.load()
+    alone = native_floor.load("traincast_floor_single")
     return [
-        call("empty PyO3 method", "empty.method()", empty=empty),
+        call("empty PyO3 method", "empty.method()", empty=floor.Empty()),
+        call("empty PyO3 method, inlined", "empty.method()", empty=alone.Empty()),
+        call("floor: one load, then a cached dictionary", "cached.read()", cached=floor.Cached(payload(1))),
         call("unchanged read", "reader.read()", reader=reader, writer=writer),
         call("unchanged read_if_changed", "reader.read_if_changed()", reader=reader, writer=writer),
         call("changed() -> False", "reader.changed()", reader=reader, writer=writer),

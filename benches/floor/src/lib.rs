@@ -3,6 +3,8 @@
 /// Floors that traincast is measured against.
 #[pyo3::pymodule]
 mod traincast_floor {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use pyo3::intern;
     use pyo3::prelude::*;
     use pyo3::types::{PyDict, PyFloat};
@@ -23,6 +25,29 @@ mod traincast_floor {
 
         /// The same with one argument.
         fn method_with(&self, _argument: &Bound<'_, PyAny>) {}
+    }
+
+    /// One load and one comparison before a dictionary is handed out: what an unchanged read must at least do.
+    #[pyclass(frozen)]
+    struct Cached {
+        head: AtomicU64,
+        dict: Py<PyDict>,
+    }
+
+    #[pymethods]
+    impl Cached {
+        #[new]
+        fn new(dict: Py<PyDict>) -> Self {
+            Self {
+                head: AtomicU64::new(1),
+                dict,
+            }
+        }
+
+        /// The dictionary if the head is 1, as it is.
+        fn read(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+            (self.head.load(Ordering::Acquire) == 1).then(|| self.dict.clone_ref(py))
+        }
     }
 
     /// A dictionary like the benchmarks' payload, built from nothing: what any decoder must at least do.
