@@ -217,6 +217,50 @@ fn replacing_hides_the_old_run_and_moves_its_readers() {
     assert_eq!((meta.version, meta.epoch, seed), (1, 1, 9));
 }
 
+/// The bytes that a writer leaves that is killed after it has marked its file superseded, and before the bigger
+/// file has the name.
+#[test]
+fn a_growth_that_was_cut_short_is_completed_by_the_next_writer() {
+    let place = Place::new();
+    let mut out = SlotBuffer::default();
+    fork(|| {
+        let mut writer = place.writer();
+        publish(&mut writer, 1);
+        publish(&mut writer, 2);
+        std::mem::forget(writer);
+        0
+    })
+    .join();
+    let mut reader = place.reader();
+    assert_eq!(next(&mut reader, &mut out).1, 2);
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(place.path("run@3"))
+        .unwrap();
+    let head = 2u64 << 2 | 2;
+    std::os::unix::fs::FileExt::write_all_at(&file, &head.to_le_bytes(), 64 * 8).unwrap();
+    std::fs::write(place.path(".run@3.1.2.tmp"), "half").unwrap();
+    // Readers that are there, and new ones, go on with the last snapshot.
+    for _ in 0..3 {
+        assert_eq!(reader.refresh(0, &mut out).unwrap(), Refresh::Unchanged);
+        assert!(!reader.waiter().wait(reader.seen_head(), Duration::from_millis(1)));
+    }
+    assert_eq!(next(&mut place.reader(), &mut out).1, 2);
+    assert!(!reader.closed());
+    let mut writer = place.writer();
+    assert_eq!((writer.version(), writer.epoch()), (2, 2));
+    assert_eq!(place.files(), ["run@3", "run@3.lock", "run@3.roster"]);
+    assert_eq!(reader.refresh(0, &mut out).unwrap(), Refresh::Unchanged);
+    let key = reader.generation_key();
+    assert_eq!(publish(&mut writer, 3), 3);
+    assert_eq!(next(&mut reader, &mut out).1, 3);
+    assert_ne!(reader.generation_key(), key);
+    assert_eq!(
+        traincast_core::inspect::list(&place.directory).unwrap()[0].generation,
+        2
+    );
+}
+
 #[test]
 fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
     watchdog();
