@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -98,7 +99,25 @@ def _dtype(name: str, itemsize: int) -> np.dtype[Any]:
 
 def array_maker(name: str, itemsize: int) -> Callable[[tuple[int, ...], Any, int], np.ndarray[Any, Any]]:
     """What builds a read-only array of the dtype from `(shape, buffer, offset in bytes)` without a copy."""
-    return partial(_array, _dtype(name, itemsize))
+    dtype = _dtype(name, itemsize)
+    return partial(_texts if dtype.kind in "SU" else _array, dtype)
+
+
+def _texts(dtype: np.dtype[Any], shape: tuple[int, ...], buffer: Any, offset: int) -> np.ndarray[Any, Any]:
+    # Of items without bytes any number fits into no memory: numpy's own count of them would overflow.
+    if math.prod(shape) > sys.maxsize:
+        raise ValueError(f"an array of shape {shape} is too large")
+    array = _array(dtype, shape, buffer, offset)
+    _check_characters(dtype, buffer, offset, array.nbytes)
+    return array
+
+
+def _check_characters(dtype: np.dtype[Any], buffer: Any, offset: int, size: int) -> None:
+    """Python has no characters above U+10FFFF, and numpy makes some all the same."""
+    if dtype.kind == "U" and size:
+        codes = np.ndarray(size // 4, f"{dtype.str[0]}u4", buffer, offset)
+        if codes.max() > sys.maxunicode:
+            raise ValueError("a character beyond Unicode")
 
 
 def _array(dtype: np.dtype[Any], shape: tuple[int, ...], buffer: Any, offset: int) -> np.ndarray[Any, Any]:
@@ -111,6 +130,7 @@ def scalar_maker(name: str, itemsize: int) -> Callable[[bytes], Any]:
 
 
 def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
+    _check_characters(dtype, data, 0, dtype.itemsize)
     return np.ndarray((), dtype, data)[()]
 
 
