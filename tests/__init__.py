@@ -1,1 +1,1 @@
-"""A package, so that spawned processes find these tests and not the `tests` that some distribution installs."""
+"""A package, so that spawned processes find these tests and not a `tests` that some distribution installs."""
