@@ -69,6 +69,8 @@ def ask(name: str) -> None:
 
 def assert_whole(info: dict[str, Any]) -> None:
     steps = info[STEPS]
+    if len(info) == 1:
+        return  # the writer's other structure
     assert info == {
         STEPS: steps,
         "text": str(steps) * (steps % 7),
