@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::directory::{ChannelName, Directory, Role, foreign};
 use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
 use crate::layout::{
     HEADER_BYTES, HEADER_WORDS, LARGEST_CAPACITY, LAYOUT_VERSION, NAME_BYTES, PAGE, SEGMENT_MAGIC, SLOTS,
     WORD, header, identity, segment_bytes,
@@ -137,6 +138,7 @@ impl Segment {
     pub fn wake_all(&self) {
         let bell = self.bell(None);
         bell.bump();
+        failpoint!("wake.bumped");
         sys::futex_wake(bell.futex);
     }
 
@@ -195,6 +197,7 @@ impl Opened {
                 );
             }
         };
+        failpoint!("segment.opened");
         let facts = sys::facts(&file).map_err(Error::system("examine", &path))?;
         if facts.links == 0 {
             return Ok(None); // removed just now
@@ -221,6 +224,7 @@ impl Opened {
     fn map(self, name: &ChannelName, writable: bool) -> Result<Segment> {
         let Self { file, id, size, path } = self;
         let mapping = Mapping::new(&file, size, writable).map_err(Error::system("map", &path))?;
+        failpoint!("segment.mapped");
         let word = |index: usize| relaxed(&mapping.words()[index]);
         match word(header::MAGIC) {
             SEGMENT_MAGIC => {}
@@ -298,7 +302,9 @@ impl<'a> Draft<'a> {
         let path = directory.join(&file_name);
         let size = segment_bytes(capacity).unwrap_or(usize::MAX);
         let (temporary, file) = TemporaryName::create(handle, name).map_err(Error::storage(&path, size))?;
+        failpoint!("create.named");
         sys::allocate(&file, 0, size).map_err(Error::storage(&path, size))?;
+        failpoint!("create.allocated");
         let mapping = Mapping::new(&file, size, true).map_err(Error::system("map", &path))?;
         let id = sys::facts(&file).map_err(Error::system("examine", &path))?.id;
         let segment = Segment {
@@ -321,6 +327,7 @@ impl<'a> Draft<'a> {
         for (index, value) in words {
             segment.set_header(index, value);
         }
+        failpoint!("create.header-half-done");
         for (i, word) in packed(name).into_iter().enumerate() {
             segment.set_header(header::NAME + i, word);
         }
@@ -339,6 +346,7 @@ impl<'a> Draft<'a> {
     pub fn commit(self, over: bool) -> Result<Segment> {
         let renamed = sys::rename(self.handle, &self.temporary.name, &self.name, over);
         renamed.map_err(Error::system("create", &self.segment.path))?;
+        failpoint!("create.renamed");
         self.temporary.keep();
         Ok(self.segment)
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::directory::{ChannelName, Directory, Role};
 use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
 use crate::generation::Segment;
 use crate::layout::header;
 use crate::ownership::{Ownership, writer_alive};
@@ -262,15 +263,18 @@ pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
         Err(Error::ChannelBusy { .. }) => return Ok(false),
         Err(error) => return Err(error),
     };
+    failpoint!("clean.owned");
     let fresh = ownership.fresh;
     let removed = if role == Role::Lock {
         Ok(true)
     } else {
         if role == Role::Segment {
             end(directory, &handle, &name);
+            failpoint!("clean.ended");
         }
         sys::unlink(&handle, file, facts.kind == sys::DIRECTORY).map_err(failed)
     };
+    failpoint!("clean.removed");
     ownership.release((fresh || role == Role::Lock).then_some(&handle));
     removed
 }

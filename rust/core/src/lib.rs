@@ -41,6 +41,8 @@ pub mod directory;
 #[cfg(not(loom))]
 pub mod error;
 #[cfg(not(loom))]
+mod failpoints;
+#[cfg(not(loom))]
 mod generation;
 #[cfg(not(loom))]
 pub mod inspect;

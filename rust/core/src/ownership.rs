@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 
 use crate::directory::{ChannelName, Directory, Role, foreign};
 use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
 use crate::process::{self, HeldLock, LockKey};
 use crate::sys;
 
@@ -62,6 +63,7 @@ impl Ownership {
                     );
                 }
             };
+            failpoint!("lock.made");
             let facts = sys::facts(&file).map_err(failed)?;
             if let Some(reason) = foreign(&facts) {
                 return Err(Error::corrupt(path, reason));
@@ -73,6 +75,7 @@ impl Ownership {
                     None => continue, // it has just let go
                 });
             }
+            failpoint!("lock.taken");
             if sys::facts_at(handle, &key.1)
                 .map_err(failed)?
                 .is_some_and(|named| named.id == facts.id)
@@ -100,6 +103,7 @@ impl Ownership {
             let named = sys::facts_at(directory, &self.key.1).ok().flatten();
             if named.is_some_and(|named| sys::facts(&held.file).is_ok_and(|ours| ours.id == named.id)) {
                 let _ = sys::unlink(directory, &self.key.1, false); // without it, `clean` finds the file
+                failpoint!("close.lock-removed");
             }
         }
         shared.locks.remove(&self.key);

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 use crate::directory::{ChannelName, Role, foreign};
+use crate::failpoints::failpoint;
 use crate::generation::TemporaryName;
 use crate::layout::{LAYOUT_VERSION, PAGE, ROSTER_MAGIC, roster};
 use crate::process;
@@ -53,11 +54,15 @@ impl Roster {
             return Some(roster);
         }
         let (temporary, file) = TemporaryName::create(handle, name).ok()?;
+        failpoint!("roster.named");
         sys::allocate(&file, 0, roster::FIRST_BYTES).ok()?;
+        failpoint!("roster.allocated");
         let made = Self::map(&file)?;
         store_relaxed(&made.mapping.words()[roster::MAGIC], ROSTER_MAGIC);
         store_relaxed(&made.mapping.words()[roster::LAYOUT], LAYOUT_VERSION);
+        failpoint!("roster.made");
         sys::rename(handle, &temporary.name, &name.file(Role::Roster), true).ok()?;
+        failpoint!("roster.renamed");
         temporary.keep();
         Some(made)
     }
@@ -106,6 +111,7 @@ impl Roster {
             if !free || !claim(&line[roster::OWNER], owner, token) {
                 return None;
             }
+            failpoint!("seat.claimed");
             store_relaxed(&line[roster::VERSION], 0);
             Some(start)
         })
@@ -180,6 +186,7 @@ impl Seat {
         let pid = std::process::id();
         let token = token(pid, sys::start_time(pid)?);
         let roster = Roster::open(handle, name)?;
+        failpoint!("seat.roster-opened");
         let (roster, line) = match roster.claim(token, false).or_else(|| roster.claim(token, true)) {
             Some(line) => (roster, line),
             None => {
@@ -224,6 +231,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         if self.is_ours() {
             claim(self.word(roster::OWNER), self.token, 0);
+            failpoint!("seat.left");
         }
     }
 }
@@ -236,5 +244,6 @@ fn grown(handle: &OwnedFd, name: &ChannelName, bytes: usize) -> Option<Roster> {
     let file = sys::open_at(handle, &name.file(Role::Roster), true).ok()??;
     sys::facts(&file).ok().filter(|facts| foreign(facts).is_none())?;
     sys::allocate(&file, bytes, bytes + PAGE).ok()?;
+    failpoint!("roster.extended");
     Roster::open(handle, name)
 }

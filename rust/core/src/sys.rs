@@ -324,3 +324,26 @@ pub fn at_fork(before: extern "C" fn(), parent: extern "C" fn(), child: extern "
     let failed = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
     assert_eq!(failed, 0, "pthread_atfork found no memory");
 }
+
+/// Ends the process by SIGKILL. `orphan`: forks a child first, which lives on for a minute, and writes its
+/// pid there.
+#[cfg(feature = "failpoints")]
+pub fn die(orphan: Option<&std::ffi::OsStr>) -> ! {
+    if let Some(file) = orphan {
+        // By the bare system call: the functions of `at_fork` would wait for a lock that this thread holds.
+        // SAFETY: a fork without any flags; the child only makes two system calls.
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as libc::c_long, 0, 0, 0, 0) };
+        if pid == 0 {
+            // SAFETY: two system calls that touch no memory.
+            unsafe {
+                libc::alarm(60);
+                loop {
+                    libc::pause();
+                }
+            }
+        }
+        let _ = std::fs::write(file, pid.to_string()); // a test that misses it fails
+    }
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
+}

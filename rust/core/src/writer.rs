@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use crate::directory::{ChannelName, Directory, Role};
 use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
 use crate::generation::{Draft, Segment, remove_drafts};
 use crate::layout::{
     DEFAULT_CAPACITY, DEFAULT_MAX_CAPACITY, LARGEST_CAPACITY, SLOTS, WORD, header, whole_pages,
@@ -95,6 +96,7 @@ impl Writer {
         options.check()?;
         let handle = directory.handle()?;
         let ownership = Ownership::acquire(directory, &handle, &name)?;
+        failpoint!("open.owned");
         let mut writer = Self {
             directory: directory.clone(),
             name,
@@ -123,9 +125,11 @@ impl Writer {
     /// Deals with what an earlier writer left.
     fn take_over(&mut self, handle: &OwnedFd) -> Result<()> {
         remove_drafts(handle, &self.name);
+        failpoint!("takeover.drafts-removed");
         let Some(left) = Segment::open(&self.directory, handle, &self.name, true)? else {
             return Ok(());
         };
+        failpoint!("takeover.mapped");
         let head = left.head();
         if head.closed() {
             // Its writer died between marking and removing it: that channel is over.
@@ -139,19 +143,28 @@ impl Writer {
             }),
             Leftover::Replace => {
                 left.ring_writer().mark(Head::SUPERSEDED);
+                failpoint!("replace.marked");
                 self.remove(handle, &left)?;
+                failpoint!("replace.removed");
                 self.replaced = Some(left);
                 Ok(())
             }
             Leftover::Continue => {
                 let (_, newest, _) = left.read(|version, slot| examine(slot, version))?;
                 self.version = newest.version;
-                self.epoch = left.header(header::EPOCH).max(newest.epoch).saturating_add(1);
+                let epoch = left.header(header::EPOCH).max(newest.epoch);
+                self.epoch = epoch.checked_add(1).ok_or_else(|| {
+                    let path = self.directory.join(&self.name.file(Role::Segment));
+                    Error::corrupt(path, "it has used up its epochs")
+                })?;
                 // Marked by a writer that died before the bigger segment had the name: ours completes the
                 // growth.
                 self.renew = head.superseded();
+                failpoint!("takeover.examined");
                 self.sign(&left);
+                failpoint!("takeover.signed");
                 self.roster = Roster::open_or_create(handle, &self.name);
+                failpoint!("takeover.roster-opened");
                 self.segment = Some(left);
                 Ok(())
             }
@@ -171,6 +184,7 @@ impl Writer {
     fn sign(&self, segment: &Segment) {
         let pid = std::process::id();
         segment.set_header(header::EPOCH, self.epoch);
+        failpoint!("sign.half-done");
         segment.set_header(header::PID, pid.into());
         segment.set_header(header::STARTED, sys::start_time(pid).unwrap_or(0));
     }
@@ -192,7 +206,9 @@ impl Writer {
         let version = self.version + 1;
         let words = payload.slot_words().unwrap_or(usize::MAX);
         match &self.segment {
-            Some(segment) if words <= segment.slot_words() && !self.renew => {
+            Some(segment)
+                if words <= segment.slot_words() && !self.renew && version <= Head::MAX_VERSION =>
+            {
                 let stored = &mut self.shapes[version as usize % SLOTS];
                 let shape_is_there = *stored == payload.shape_id;
                 *stored = payload.shape_id;
@@ -200,7 +216,9 @@ impl Writer {
                 self.version = version;
                 let bell = segment.bell(self.roster.as_ref().map(Roster::waiters));
                 if bell.ring() {
+                    failpoint!("publish.rung");
                     sys::futex_wake(bell.futex);
+                    failpoint!("publish.woken");
                 }
                 Ok(version)
             }
@@ -231,6 +249,7 @@ impl Writer {
         )?;
         self.sign(&draft.segment);
         store(&draft.segment, payload, version, self.epoch, false);
+        failpoint!("create.first-stored");
         if self.roster.is_none() {
             self.roster = Roster::open_or_create(&handle, &self.name);
         }
@@ -238,6 +257,7 @@ impl Writer {
         // name looks again at its next read; the other way round, it might never look.
         if let Some(old) = &self.segment {
             old.ring_writer().mark(Head::SUPERSEDED);
+            failpoint!("grow.marked");
         }
         let new = match draft.commit(self.segment.is_some()) {
             Ok(new) => new,
@@ -252,6 +272,7 @@ impl Writer {
         self.shapes[version as usize % SLOTS] = payload.shape_id;
         self.version = version;
         self.renew = false;
+        failpoint!("create.done");
         for old in [self.segment.replace(new), self.replaced.take()]
             .into_iter()
             .flatten()
@@ -407,14 +428,18 @@ impl Writer {
         let handle = self.directory.handle().ok();
         if let Some(segment) = &self.segment {
             segment.ring_writer().mark(Head::CLOSED);
+            failpoint!("close.marked");
             segment.wake_all();
+            failpoint!("close.woken");
         }
         let mut removed = true;
         if let Some(handle) = &handle {
             if let Some(segment) = &self.segment {
                 removed = self.remove(handle, segment).is_ok();
+                failpoint!("close.segment-removed");
             }
             let _ = sys::unlink(handle, &self.name.file(Role::Roster), false);
+            failpoint!("close.roster-removed");
         }
         if let Some(ownership) = self.ownership.take() {
             ownership.release(handle.as_ref().filter(|_| removed));
@@ -434,9 +459,13 @@ impl Drop for Writer {
 fn store(segment: &Segment, payload: &Payload<'_>, version: u64, epoch: u64, shape_is_there: bool) {
     let ring = segment.ring_writer();
     let slot = ring.begin(version);
+    failpoint!("publish.slot-opened");
     payload.store(&slot, version, epoch, sys::tick_ns(), shape_is_there);
+    failpoint!("publish.stored");
     slot.finish();
+    failpoint!("publish.complete");
     ring.announce(version);
+    failpoint!("publish.announced");
 }
 
 const _: fn() = || {

@@ -10,6 +10,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::failpoints::failpoint;
+
 /// What one has to know of a file before using it.
 #[derive(Clone, Copy, Debug)]
 pub struct FileFacts {
@@ -132,6 +134,7 @@ pub fn allocate(file: &OwnedFd, from: usize, bytes: usize) -> io::Result<()> {
     }
     for offset in (from..bytes).step_by(PIECE) {
         let len = PIECE.min(bytes - offset);
+        failpoint!("allocate.piece");
         match retry_on_intr(|| {
             rustix::fs::fallocate(file, FallocateFlags::empty(), offset as u64, len as u64)
         }) {
