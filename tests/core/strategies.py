@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -152,4 +153,6 @@ def spoil(snapshot: Any) -> None:
             case list():
                 found[:] = ["spoilt"] * (len(found) + 1)
             case np.ndarray():
-                found.shape = (*found.shape, 1)
+                with warnings.catch_warnings():  # numpy 2.5 deprecates it
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    found.shape = (*found.shape, 1)

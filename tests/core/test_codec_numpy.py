@@ -59,7 +59,7 @@ def test_scalar_classes(channel_name: str) -> None:
         np.longdouble("0.1"),
         np.clongdouble(0.1 - 1j),
         np.datetime64("2024-02-29T12:00", "m"),
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "s"),
         np.timedelta64(-3, "W"),
         np.intc(1),
         np.int64(2),

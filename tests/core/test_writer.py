@@ -1,4 +1,4 @@
-"""TrainingInfoWriter: versions, epochs, update, leftovers, checkpoints, closing."""
+"""TrainingInfoWriter: versions, epochs, leftovers, checkpoints, closing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from processes import Process
-from snapshots import STEPS, assert_identical, info
+from snapshots import assert_identical, info
 
 import traincast
 
@@ -83,54 +83,6 @@ def test_no_required_keys(channel_name: str) -> None:
         assert reader.read() == {}
         writer.update(a=1)
         assert reader.read() == {"a": 1}
-
-
-def test_update(channel_name: str) -> None:
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.update(**info(a=1, b={"c": [1]}))  # the first one is a publish
-        reader = traincast.TrainingInfoReader(channel_name)
-        assert_identical(reader.read(), info(a=1, b={"c": [1]}))
-        writer.update(a=2, d="new")
-        assert_identical(reader.read(), info(a=2, b={"c": [1]}, d="new"))
-        writer.update()
-        assert reader.changed()
-        assert_identical(reader.read(), info(a=2, b={"c": [1]}, d="new"))
-        writer.update(b=None)
-        assert_identical(reader.read(), info(a=2, b=None, d="new"))
-        writer.publish(info())
-        writer.update(a=3)
-        assert_identical(reader.read(), info(a=3))
-
-
-def test_update_replaces_where_the_key_stands(channel_name: str) -> None:
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish({"z": 1, STEPS: 2, 5: "int key", "a": "text", "m": [1, 2]})
-        writer.update(a=b"bytes", z=("longer", "than", "before"), n=1)
-        read = traincast.TrainingInfoReader(channel_name).read()
-        assert_identical(
-            read,
-            {"z": ("longer", "than", "before"), STEPS: 2, 5: "int key", "a": b"bytes", "m": [1, 2], "n": 1},
-        )
-
-
-def test_update_with_unusual_names(channel_name: str) -> None:
-    changes = {"self": 1, "info": 2, "not an identifier": 3, "": 4, "ключ": 5}
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(info())
-        writer.update(**changes)
-        assert_identical(traincast.TrainingInfoReader(channel_name).read(), info(**changes))
-
-
-def test_failed_update_changes_nothing(channel_name: str) -> None:
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(info(a=1, b="x"))
-        with pytest.raises(traincast.UnsupportedTypeError, match=r'^info\["b"\]\[0\]: set is not supported'):
-            writer.update(a=2, b=[set()])
-        with pytest.raises(traincast.MissingKeyError):
-            traincast.TrainingInfoWriter(f"{channel_name}-2").update(a=1)
-        assert writer.version == 1
-        assert writer.update(c=3) == 2
-        assert_identical(traincast.TrainingInfoReader(channel_name).read(), info(a=1, b="x", c=3))
 
 
 def test_growth(channel_name: str, traincast_dir: Path) -> None:
