@@ -43,7 +43,7 @@ lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub agains
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/mypy
-	.venv/bin/python -m mypy.stubtest traincast._core
+	.venv/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml traincast._core
 	.venv/bin/lint-imports --no-logo
 	scripts/house-rules
 
