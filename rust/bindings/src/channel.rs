@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
-use traincast_core::reader::{HeadRef, Reader, Refresh, SlotBuffer, SlotMeta};
+use traincast_core::reader::{HeadRef, Reader, Refresh, SlotBuffer, SlotMeta, Waiter};
 use traincast_core::snapshot::shape::Shape;
 use traincast_core::snapshot::to_bytes;
 
@@ -22,19 +22,20 @@ const KEPT_TEMPLATES: usize = 8;
 
 /// One channel in this process.
 pub struct Channel {
-    directory: Directory,
-    name: ChannelName,
-    /// Taken out during a decoding, which may run Python code: who comes in meanwhile makes a state of their own.
-    state: GilCell<Option<Box<State>>>,
+    /// No Python code runs while it is borrowed.
+    reader: GilCell<Reader>,
+    /// Taken out while Python code may run: whoever comes in meanwhile, on this thread or another, uses one of their own.
+    decoder: GilCell<Option<Box<Decoder>>>,
 }
 
-/// A channel's mapping and the newest snapshot in decoded form.
-pub struct State {
-    pub reader: Reader,
+/// The newest snapshot in decoded form.
+#[derive(Default)]
+struct Decoder {
     buffer: SlotBuffer,
-    /// By generation and shape id, the newest last.
+    /// By generation and shape id, the newest last but for `current`.
     templates: Vec<((u64, u64), Templates)>,
-    /// The snapshot that the last of `templates` holds.
+    /// The index of those that hold the snapshot of `meta`.
+    current: usize,
     meta: Option<SlotMeta>,
 }
 
@@ -94,132 +95,153 @@ impl Channel {
             py.check_signals()?;
             pause = (pause * 2).min(Duration::from_millis(20));
         };
-        let key = (directory.path().to_owned(), name.clone());
+        let key = (directory.path().to_owned(), name);
         let mut registry = CHANNELS.get(py).borrow_mut();
         let registry = registry.get_or_insert_default();
         if let Some(channel) = registry.get(&key).and_then(Weak::upgrade) {
+            // What was just found is the channel's present file; the others' may be that of an earlier life.
+            let mut shared = channel.reader.get(py).borrow_mut();
+            if shared.generation_key() != reader.generation_key() {
+                *shared = reader;
+            }
+            drop(shared);
             return Ok(channel);
         }
         registry.retain(|_, channel| channel.strong_count() > 0);
         let channel = Arc::new(Self {
-            directory,
-            name,
-            state: GilCell::new(Some(Box::new(State::new(reader)))),
+            reader: GilCell::new(reader),
+            decoder: GilCell::new(None),
         });
         registry.insert(key, Arc::downgrade(&channel));
         Ok(channel)
     }
 
-    /// Runs `work` on the state, or on a new one if the state is in use further up the stack.
-    pub fn with<T>(&self, py: Python<'_>, work: impl FnOnce(&mut State) -> PyResult<T>) -> PyResult<T> {
-        let taken = self.state.get(py).borrow_mut().take();
-        let mut state = match taken {
-            Some(state) => state,
-            None => {
-                let reader = Reader::attach(&self.directory, self.name.clone(), Duration::ZERO)
-                    .map_err(|error| raise(py, &error))?;
-                Box::new(State::new(reader))
-            }
-        };
-        let done = work(&mut state);
-        // Out of the borrow before anything is dropped: that, too, may run Python code.
-        let other = self.state.get(py).borrow_mut().replace(state);
-        drop(other);
-        done
+    /// A dictionary of the newest snapshot, `None` if `held` (generation key and version) is the newest.
+    pub fn read(&self, py: Python<'_>, held: Option<(u64, u64)>) -> PyResult<Option<Handed>> {
+        let mut decoder = self.decoder.get(py).borrow_mut().take().unwrap_or_default();
+        let handed = decoder.read(py, &self.reader, held);
+        let other = self.decoder.get(py).borrow_mut().replace(decoder);
+        drop(other); // out of the borrow: it may run Python code
+        handed
+    }
+
+    /// When the newest snapshot was published.
+    pub fn published_ns(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.read(py, None)?.map_or(0, |handed| handed.meta.published_ns))
+    }
+
+    /// Whether there is a newer snapshot than `held`.
+    pub fn newer(&self, py: Python<'_>, held: (u64, u64)) -> bool {
+        let mut reader = self.reader.get(py).borrow_mut();
+        reader.look();
+        (reader.generation_key(), reader.head() >> 2) != held
+    }
+
+    /// Whether the writer closed the channel and none has opened it since.
+    pub fn closed(&self, py: Python<'_>) -> bool {
+        let mut reader = self.reader.get(py).borrow_mut();
+        reader.look();
+        reader.closed()
+    }
+
+    /// Whether a live process owns the channel.
+    pub fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
+        let mut reader = self.reader.get(py).borrow_mut();
+        reader.look();
+        reader.writer_alive().map_err(|error| raise(py, &error))
+    }
+
+    pub fn waiter(&self, py: Python<'_>) -> Waiter {
+        self.reader.get(py).borrow().waiter()
+    }
+
+    pub fn head(&self, py: Python<'_>) -> HeadRef {
+        self.reader.get(py).borrow().head_cell()
     }
 }
 
-impl State {
-    fn new(reader: Reader) -> Self {
-        Self {
-            reader,
-            buffer: SlotBuffer::default(),
-            templates: Vec::new(),
-            meta: None,
-        }
-    }
-
-    /// A dictionary of the newest snapshot, `None` if `held` (generation key and version) is the newest.
-    pub fn read(&mut self, py: Python<'_>, held: Option<(u64, u64)>) -> PyResult<Option<Handed>> {
-        self.refresh(py)?;
-        let Some(meta) = self.meta else {
+impl Decoder {
+    fn read(
+        &mut self,
+        py: Python<'_>,
+        reader: &GilCell<Reader>,
+        held: Option<(u64, u64)>,
+    ) -> PyResult<Option<Handed>> {
+        self.refresh(py, reader)?;
+        let (Some(meta), Some((_, templates))) = (self.meta, self.templates.get(self.current)) else {
             return Err(corrupt(py, "the channel has no snapshot"));
         };
         if held == Some((meta.generation_key, meta.version)) {
             return Ok(None);
         }
-        let Some((_, templates)) = self.templates.last() else {
-            return Err(corrupt(py, "the channel has no snapshot"));
-        };
         let dict = templates.hand_out(py)?.unbind();
         Ok(Some(Handed { dict, meta }))
     }
 
     /// Takes over the newest snapshot, if it is a new one.
-    fn refresh(&mut self, py: Python<'_>) -> PyResult<()> {
-        let known = self.templates.last().map_or(0, |(key, _)| key.1);
-        let refreshed = self
-            .reader
-            .refresh(known, &mut self.buffer)
-            .map_err(|error| raise(py, &error))?;
-        let Refresh::Snapshot(meta) = refreshed else {
+    fn refresh(&mut self, py: Python<'_>, reader: &GilCell<Reader>) -> PyResult<()> {
+        let Some(meta) = self
+            .copy(&mut reader.get(py).borrow_mut())
+            .map_err(|error| raise(py, &error))?
+        else {
             return Ok(());
         };
         // Until the templates hold the new snapshot there is none: an error must not leave an old one under a new version.
         self.meta = None;
         let key = (meta.generation_key, meta.shape_id);
-        let mut templates = match self.templates.iter().position(|(known, _)| *known == key) {
-            Some(at) if self.templates[at].1.shape.bytes.len() == meta.shape_len => {
-                self.templates.remove(at).1
-            }
-            // The values lie behind the shape: another length would give other words as values.
-            Some(_) => return Err(corrupt(py, "a shape has another length than before")),
-            None => {
-                let bytes = to_bytes(&self.buffer.shape, meta.shape_len);
-                let shape = Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?;
-                if self.templates.len() == KEPT_TEMPLATES {
-                    self.templates.remove(0);
+        let known = |(known, _): &((u64, u64), Templates)| *known == key;
+        if self
+            .templates
+            .get(self.current)
+            .is_none_or(|current| !known(current))
+        {
+            self.current = match self.templates.iter().position(known) {
+                Some(at) => at,
+                None => {
+                    let bytes = to_bytes(&self.buffer.shape, meta.shape_len);
+                    let shape = Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?;
+                    let templates = Templates::new(py, Arc::new(shape))?;
+                    if self.templates.len() == KEPT_TEMPLATES {
+                        self.templates.remove(0);
+                    }
+                    self.templates.push((key, templates));
+                    self.templates.len() - 1
                 }
-                Templates::new(py, Arc::new(shape))?
-            }
-        };
-        templates.update(py, &self.buffer.values, &self.buffer.blobs)?;
-        self.templates.push((key, templates));
+            };
+        }
+        let templates = &mut self.templates[self.current].1;
+        // The values lie behind the shape: another length would give other words as values.
+        if templates.shape.bytes.len() != meta.shape_len {
+            return Err(corrupt(py, "a shape has another length than before"));
+        }
+        if let Err(error) = templates.update(py, &self.buffer.values, &self.buffer.blobs) {
+            self.templates.remove(self.current); // half old, half new
+            return Err(error);
+        }
         self.meta = Some(meta);
         Ok(())
     }
 
-    /// Whether there is a newer snapshot than this one.
-    pub fn newer(&mut self, py: Python<'_>, held: (u64, u64)) -> PyResult<bool> {
-        self.refresh(py)?;
-        Ok(self
+    /// Copies the newest snapshot into the buffer if it is not the one of `meta`.
+    fn copy(&mut self, reader: &mut Reader) -> Result<Option<SlotMeta>, Error> {
+        let current = self.templates.get(self.current).map(|(key, _)| *key);
+        let known = current.filter(|(generation, _)| *generation == reader.generation_key());
+        let known = known.map_or(0, |(_, shape_id)| shape_id);
+        if let Refresh::Snapshot(meta) = reader.refresh(known, &mut self.buffer)? {
+            return Ok(Some(meta));
+        }
+        let newest = (reader.generation_key(), reader.version());
+        if self
             .meta
-            .is_none_or(|meta| (meta.generation_key, meta.version) != held))
-    }
-
-    /// Whether the writer closed the channel and none has opened it since.
-    pub fn closed(&mut self, py: Python<'_>) -> PyResult<bool> {
-        if self.reader.closed() {
-            self.refresh(py)?; // moves to a successor
+            .is_some_and(|meta| (meta.generation_key, meta.version) == newest)
+        {
+            return Ok(None);
         }
-        Ok(self.reader.closed())
-    }
-
-    /// Whether a live process owns the channel.
-    pub fn writer_alive(&mut self, py: Python<'_>) -> PyResult<bool> {
-        if self.closed(py)? {
-            return Ok(false);
+        // Another decoder of this channel has seen it, this one has not.
+        reader.forget();
+        match reader.refresh(0, &mut self.buffer)? {
+            Refresh::Snapshot(meta) => Ok(Some(meta)),
+            Refresh::Unchanged => Ok(None),
         }
-        self.reader.writer_alive().map_err(|error| raise(py, &error))
-    }
-
-    /// When the newest snapshot was published.
-    pub fn published_ns(&mut self, py: Python<'_>) -> PyResult<u64> {
-        self.refresh(py)?;
-        Ok(self.reader.published_ns())
-    }
-
-    pub fn head(&self) -> HeadRef {
-        self.reader.head_cell()
     }
 }

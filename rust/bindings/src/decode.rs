@@ -240,14 +240,14 @@ impl Templates {
 
     /// Takes over a snapshot of this shape. After an error the templates are of no use.
     pub fn update(&mut self, py: Python<'_>, values: &[u64], blobs: &Arc<BlobBuffer>) -> PyResult<()> {
-        let shape = Arc::clone(&self.shape);
-        if values.len() != shape.value_words {
+        if values.len() != self.shape.value_words {
             return Err(corrupt(py, "the number of values does not fit the shape"));
         }
         if self.values.len() != values.len() {
             self.values = values.iter().map(|word| !word).collect(); // all of them have changed
         }
-        if shape.has_blobs {
+        if self.shape.has_blobs {
+            let shape = Arc::clone(&self.shape);
             self.update_blobs(py, &shape, values, blobs)?;
         }
         let Self {
@@ -256,6 +256,7 @@ impl Templates {
             keys,
             makers,
             values: old,
+            shape,
             ..
         } = &mut *self;
         for leaf in words.iter() {

@@ -11,7 +11,7 @@ use traincast_core::directory::ChannelName;
 use traincast_core::now_ns;
 use traincast_core::reader::HeadRef;
 
-use crate::channel::{Channel, PolicyId, channel_name};
+use crate::channel::{Channel, Handed, PolicyId, channel_name};
 use crate::errors::exception;
 use crate::ffi::GilCell;
 
@@ -69,14 +69,7 @@ impl TrainingInfoReader {
     fn channel(&self, py: Python<'_>) -> PyResult<Arc<Channel>> {
         match &*self.held.get(py).borrow() {
             Some(held) => Ok(Arc::clone(&held.channel)),
-            None => Err(exception(
-                py,
-                "ChannelClosedError",
-                &format!(
-                    "this reader of {} is closed; make a new TrainingInfoReader",
-                    self.name
-                ),
-            )),
+            None => Err(self.closed_error(py)),
         }
     }
 
@@ -86,33 +79,40 @@ impl TrainingInfoReader {
         let channel = self.channel(py)?;
         let in_hand = |held: &Held| held.dict.as_ref().map(|_| (held.generation, held.version));
         let before = self.held.get(py).borrow().as_ref().and_then(in_hand);
-        let (handed, head) = channel.with(py, |state| Ok((state.read(py, before)?, state.head())))?;
-        let mut held = self.held.get(py).borrow_mut();
-        let Some(held) = held.as_mut() else {
-            drop(held);
-            return self
-                .channel(py)
-                .and(Err(pyo3::exceptions::PyRuntimeError::new_err("closed meanwhile")));
+        let handed = channel.read(py, before)?;
+        let mut borrowed = self.held.get(py).borrow_mut();
+        let Some(held) = borrowed.as_mut() else {
+            drop(borrowed);
+            return Err(self.closed_error(py)); // by Python code that ran meanwhile
         };
-        held.head = head;
-        let Some(handed) = handed else {
+        let Some(Handed { dict, meta }) = handed else {
             // Closed or superseded, and nothing newer: what is in hand stays.
-            return match &held.dict {
-                Some(dict) => Ok((dict.clone_ref(py), false)),
-                None => Err(pyo3::exceptions::PyRuntimeError::new_err(
-                    "the reader lost its snapshot",
-                )),
-            };
+            let dict = held.dict.as_ref().map(|dict| dict.clone_ref(py));
+            drop(borrowed);
+            return dict
+                .map(|dict| (dict, false))
+                .ok_or_else(|| self.closed_error(py));
         };
-        held.seen = handed.meta.version << 2;
-        held.generation = handed.meta.generation_key;
-        held.version = handed.meta.version;
-        held.epoch = handed.meta.epoch;
-        held.published_ns = handed.meta.published_ns;
-        let old = held.dict.replace(handed.dict.clone_ref(py));
-        // Dropping what the user held only through us may run their code, which may come back here.
-        drop(old);
-        Ok((handed.dict, true))
+        if held.generation != meta.generation_key {
+            held.head = channel.head(py);
+        }
+        held.seen = meta.version << 2;
+        held.generation = meta.generation_key;
+        held.version = meta.version;
+        held.epoch = meta.epoch;
+        held.published_ns = meta.published_ns;
+        let old = held.dict.replace(dict.clone_ref(py));
+        drop(borrowed);
+        drop(old); // out of the borrow: what only we still held may run Python code, which may come back here
+        Ok((dict, true))
+    }
+
+    fn closed_error(&self, py: Python<'_>) -> PyErr {
+        let message = format!(
+            "this reader of {} is closed; make a new TrainingInfoReader",
+            self.name
+        );
+        exception(py, "ChannelClosedError", &message)
     }
 }
 
@@ -132,7 +132,7 @@ impl TrainingInfoReader {
         let name = channel_name(py, name, policy_id)?;
         let timeout = duration(attach_timeout)?.unwrap_or(Duration::MAX);
         let channel = Channel::attach(py, name.clone(), timeout)?;
-        let head = channel.with(py, |state| Ok(state.head()))?;
+        let head = channel.head(py);
         let held = Held {
             channel,
             head,
@@ -183,7 +183,7 @@ impl TrainingInfoReader {
         if seen == NOTHING || head & 3 == 0 {
             return Ok(true);
         }
-        channel.with(py, |state| state.newer(py, (generation, version)))
+        Ok(channel.newer(py, (generation, version)))
     }
 
     fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -213,7 +213,7 @@ impl TrainingInfoReader {
             if left.is_zero() {
                 return Ok(false);
             }
-            let waiter = self.channel(py)?.with(py, |state| Ok(state.reader.waiter()))?;
+            let waiter = self.channel(py)?.waiter(py);
             py.detach(|| waiter.wait(head, left.min(SLICE)));
             py.check_signals()?;
         }
@@ -245,7 +245,7 @@ impl TrainingInfoReader {
     #[getter]
     fn closed(&self, py: Python<'_>) -> PyResult<bool> {
         match self.channel(py) {
-            Ok(channel) => channel.with(py, |state| state.closed(py)),
+            Ok(channel) => Ok(channel.closed(py)),
             Err(_) => Ok(true),
         }
     }
@@ -253,7 +253,7 @@ impl TrainingInfoReader {
     /// Whether a live process owns the channel.
     #[getter]
     fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        self.channel(py)?.with(py, |state| state.writer_alive(py))
+        self.channel(py)?.writer_alive(py)
     }
 
     /// Seconds since the snapshot read last was published; before the first read, since the newest one was.
@@ -267,7 +267,7 @@ impl TrainingInfoReader {
             .as_ref()
             .map_or(0, |held| held.published_ns);
         if published == 0 {
-            published = channel.with(py, |state| state.published_ns(py))?;
+            published = channel.published_ns(py)?;
         }
         Ok(now_ns().saturating_sub(published) as f64 / 1e9)
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::directory::{ChannelName, Directory, Role};
 use crate::error::Result;
+use crate::failpoints::failpoint;
 use crate::generation::{Segment, renamed};
 use crate::layout::header;
 use crate::ownership;
@@ -75,6 +76,7 @@ impl Reader {
         let start = Instant::now();
         loop {
             if let Some(segment) = find(directory, &name)? {
+                failpoint!("attach.found");
                 let mut reader = Self {
                     directory: directory.clone(),
                     name,
@@ -88,6 +90,7 @@ impl Reader {
                     laps: 0,
                 };
                 reader.take_seat();
+                failpoint!("attach.seated");
                 return Ok(reader);
             }
             let left = timeout.saturating_sub(start.elapsed());
@@ -146,6 +149,19 @@ impl Reader {
         Ok(Refresh::Unchanged)
     }
 
+    /// Moves to the file that has the channel's name now, if the present one is closed or superseded.
+    pub fn look(&mut self) {
+        if self.segment.head().ended() {
+            self.follow();
+        }
+    }
+
+    /// The next [`Reader::refresh`] copies the newest snapshot, shape and all, even if that was copied before.
+    pub fn forget(&mut self) {
+        self.version = 0;
+        self.epoch = 0;
+    }
+
     #[inline]
     fn copy(&mut self, known_shape: u64, out: &mut SlotBuffer) -> Result<SlotMeta> {
         let known = KnownShape {
@@ -154,6 +170,7 @@ impl Reader {
         };
         let segment = &self.segment;
         let (head, meta, laps) = segment.read(|version, slot| out.fill(slot, version, segment.key, known))?;
+        failpoint!("read.copied");
         self.version = meta.version;
         self.epoch = meta.epoch;
         self.published_ns = meta.published_ns;
@@ -172,11 +189,13 @@ impl Reader {
         self.looked_ns = tick_ns();
         match find(&self.directory, &self.name) {
             Ok(Some(segment)) if segment.id != self.segment.id => {
+                failpoint!("follow.found");
                 self.segment = segment;
                 self.version = 0;
                 self.epoch = 0;
                 self.seat = None;
                 self.take_seat();
+                failpoint!("follow.moved");
                 true
             }
             _ => false,
@@ -287,7 +306,9 @@ impl Waiter {
         let seen = Head::from_bits(seen_head);
         let bell = self.segment.bell(self.seat.as_ref().map(|seat| seat.waiters()));
         if let Some(value) = bell.prepare(seen) {
+            failpoint!("wait.announced");
             sys::futex_wait(bell.futex, value, slice.min(Self::MAX_SLICE));
+            failpoint!("wait.woken");
         }
         self.segment.head() != seen || self.moved()
     }
