@@ -56,7 +56,7 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "virtual machine": " hypervisor" in cpuinfo,
         "memory GiB": round(pages / 2**30),
-        "kernel": platform.release(),
+        "kernel": ".".join(platform.release().split(".")[:2]),
         "C library": " ".join(platform.libc_ver()),
         "Python": f"{platform.python_version()}, {platform.python_compiler()}",
         "rustc": _said("rustc", "--version"),

@@ -22,6 +22,11 @@ from payloads import CHANNELS
 from rows import ns
 
 HERE = Path(__file__).parent
+SAMPLE_FACTORY = """\
+- **k**: in {pairs} pairs of runs with envs that do nothing and episodes of 20 steps, Sample Factory's frames
+  per second with traincast were {middle} of those with its queue (quartiles {low} … {high}). Speed is not why
+  one would change: the queue is late, and loses messages. `benches/sample_factory_staleness.py` measures how late.
+"""
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -64,7 +69,7 @@ def missed(table: Sequence[rows.Row]) -> str:
     letters = list(dict.fromkeys(row.letter for row in table if not row.met))
     if not letters:
         return "All bounds are met."
-    return f"Not met: {', '.join(letters)}; the end of this page says what stands in the way."
+    return f"Not met: {', '.join(letters)}. [What the profile showed](#what-the-profile-showed) says why."
 
 
 def peer_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -166,6 +171,19 @@ def machine(results: dict[str, Any]) -> str:
     return f"{kind}{about['cores']} cores ({about['processor']}, {software})"
 
 
+def sample_factory(table: Sequence[rows.Row], found: dict[str, Any]) -> str:
+    """The line about row k, if it was measured."""
+    for row in table:
+        if row.letter == "k":
+            return SAMPLE_FACTORY.format(
+                pairs=len(found["sample_factory"]["fps"]["queue"]),
+                middle=times(row.found.median),
+                low=times(row.found.q1),
+                high=times(row.found.q3),
+            )
+    return ""
+
+
 def fill(results: dict[str, Any]) -> dict[str, str]:
     groups = results["groups"]
     found = {name: group["result"] for name, group in groups.items()}
@@ -174,7 +192,7 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
     peers = {peer["name"]: peer for peer in peer_rows(found)}
     vector = max(found["vector_envs"], key=lambda row: row["envs"])
     pings = {
-        mode: {side: [value for turn in turns for value in turn] for side, turns in sides.items()}
+        mode: {side: [statistics.median(turn) for turn in turns] for side, turns in sides.items()}
         for mode, sides in found["wakeups"]["pings"].items()
     }
     memory = found["memory"]
@@ -201,6 +219,7 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         "wakeup": ns(pings["futex"]["traincast"]),
         "wakeup_bare": ns(pings["futex"]["bare"]),
         "spin": ns(pings["spin"]["traincast"]),
+        "sample_factory": sample_factory(table, found),
         "envs": str(vector["envs"]),
         "sb3": ns(vector["SB3 env_method"]) if "SB3 env_method" in vector else "(not installed)",
         "gymnasium": ns(vector["Gymnasium call"]),

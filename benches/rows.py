@@ -90,7 +90,7 @@ def _fleet(groups: dict[str, Any]) -> list[Row]:
             detail=f"{ns(most['attached'])} / {ns(most['alone'])}",
         )
     ]
-    carried = [found for found in fleet["busy"] if found["reads per second of each"] >= 700]
+    carried = [found for found in fleet["busy"] if found["reads per second of each"] >= 850]
     if carried:
         busy = max(carried, key=lambda found: found["readers"])
         rate = busy["reads per second of each"]
