@@ -145,10 +145,17 @@ def population(run_phases: Any) -> Log:
     )
 
 
+@pytest.fixture(scope="session")
+def env_info_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where Sample Factory keeps what it finds out about envs, in a process of its own each time."""
+    return str(tmp_path_factory.mktemp("env_info"))
+
+
 @pytest.fixture
-def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env_info_cache: str) -> Callable[..., Any]:
     """Make a configuration whose files stay in this test's directory, and the event log with it."""
     monkeypatch.setenv("SF_RECORD", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", env_info_cache)
 
     def make(*argv: str) -> Any:
         return sf_train.configuration([f"--train_dir={tmp_path / 'train_dir'}", *argv])

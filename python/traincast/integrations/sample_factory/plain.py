@@ -26,10 +26,11 @@ def to_plain(value: Any) -> Any:
     Raises:
         TypeError: a type that a channel does not carry.
     """
+    # numpy's scalars first: some are also a `float`, a `str` or `bytes`.
+    if isinstance(value, np.generic):
+        return _scalar(value)
     if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, np.generic):
-        return {_TAG: "scalar", **_array(np.asarray(value))}
     if isinstance(value, int):
         return value if -_SMALL <= value < _SMALL else {_TAG: "int", "hex": hex(value)}
     if isinstance(value, float):
@@ -69,6 +70,14 @@ def from_plain(plain: Any) -> Any:
     return _READ[plain[_TAG]](plain)
 
 
+def _scalar(value: np.generic) -> dict[str, Any]:
+    if isinstance(value, np.str_):  # an empty one has a dtype that no array has
+        return {_TAG: "str_", "text": str(value)}
+    if isinstance(value, np.bytes_):
+        return {_TAG: "bytes_", "base64": _text(value)}
+    return {_TAG: "scalar", **_array(np.asarray(value))}
+
+
 def _array(value: np.ndarray[Any, Any]) -> dict[str, Any]:
     return {"dtype": value.dtype.str, "shape": list(value.shape), "base64": _text(value.tobytes())}
 
@@ -103,5 +112,7 @@ _READ: dict[str, Callable[[dict[str, Any]], Any]] = {
     "dict": lambda plain: {from_plain(key): from_plain(item) for key, item in plain["items"]},
     "array": _read_array,
     "scalar": lambda plain: _read_array(plain)[()],
+    "str_": lambda plain: np.str_(plain["text"]),
+    "bytes_": lambda plain: np.bytes_(_bytes(plain)),
     "tensor": _read_tensor,
 }

@@ -38,11 +38,10 @@ def load_state(cfg: Any, policy_id: int) -> dict[str, Any] | None:
             content = json.load(file)
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']!r} is not {_FORMAT}")
-        return {
-            "version": int(content["version"]),
-            "epoch": int(content["epoch"]),
-            "training_info": from_plain(content["training_info"]),
-        }
+        info = from_plain(content["training_info"])
+        if not isinstance(info, dict):
+            raise TypeError(f"training_info is {type(info).__name__}, not a dictionary")
+        return {"version": int(content["version"]), "epoch": int(content["epoch"]), "training_info": info}
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,421 @@
+"""The env's side: what `wrap_env_func` returns and makes."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import sf_envs
+from sample_factory.envs import env_utils
+from sample_factory.utils.attr_dict import AttrDict
+
+import traincast
+from traincast.integrations.sample_factory import wrap_env_func
+from traincast.integrations.sample_factory.channel import channel_of, hide_channel, show_channel
+from traincast.integrations.sample_factory.policies import AgentPolicies, FollowedPolicies, fixed_policy
+from traincast.integrations.sample_factory.saved import save_state
+
+STEPS = "approx_total_training_steps"
+WORKER = AttrDict(worker_index=0, vector_index=0, env_id=0)
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def writer(channel_name: str) -> Iterator[traincast.TrainingInfoWriter]:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        yield writer
+
+
+@pytest.fixture
+def make(configuration: Any) -> Make:
+    def make(
+        name: str, *argv: str, channel: str | None = None, env_config: Any = WORKER, **options: Any
+    ) -> Any:
+        cfg = configuration(f"--env={name}", "--experiment=here", *argv)
+        if channel is not None:
+            show_channel(cfg, channel)
+        return wrap_env_func(sf_envs.make_env, **options)(name, cfg, env_config, None)
+
+    return make
+
+
+def info(steps: int, **more: Any) -> dict[str, Any]:
+    return {"policy_id": 0, STEPS: steps, "reward_shaping": None, **more}
+
+
+def steps_of(env: Any) -> int | None:
+    return env.unwrapped.training_info.get(STEPS)
+
+
+# --- during a training
+
+
+def test_a_reset_has_the_newest_and_a_late_copy_does_not_overwrite_it(make: Make, writer: Any) -> None:
+    env = make("informed", channel=writer.name)
+    writer.publish(info(100))
+    env.reset()
+    assert steps_of(env) == 100
+    writer.publish(info(300))
+    env.set_training_info(info(200))
+    assert steps_of(env) == 300
+    env.set_training_info(info(100))
+    assert steps_of(env) == 300
+    assert env.training_info[STEPS] == 300
+
+
+def test_a_late_reward_shaping_does_not_overwrite_a_newer_one(make: Make, writer: Any) -> None:
+    env = make("shaped", channel=writer.name)
+    writer.publish(info(100, reward_shaping={"goal": 3.0}))
+    env.set_reward_shaping({"goal": 2.0}, 0)
+    assert env.unwrapped.shaping == {"goal": 3.0}
+    env.set_reward_shaping({"goal": 2.0}, 0)
+    assert env.unwrapped.shaping == {"goal": 3.0}
+
+
+def test_the_default_reward_shaping_stays_what_it_was(make: Make, writer: Any) -> None:
+    env = make("team", channel=writer.name)
+    writer.publish(info(100, reward_shaping={"goal": 3.0}))
+    env.reset()
+    assert env.unwrapped.get_default_reward_shaping() == {"goal": 3.0}  # this env says what it uses
+    assert env.get_default_reward_shaping() == {"goal": 1.0}
+    env.get_default_reward_shaping()["goal"] = 7.0
+    assert env.get_default_reward_shaping() == {"goal": 1.0}
+
+
+def test_agents_do_not_share_a_reward_shaping(make: Make, writer: Any) -> None:
+    env = make("team", channel=writer.name)
+    writer.publish(info(100, reward_shaping={"goal": 3.0}))
+    env.reset()
+    env.unwrapped.shaping[0]["goal"] = 9.0
+    assert env.unwrapped.shaping[1] == {"goal": 3.0}
+
+
+def test_an_env_that_resets_itself_is_told_before_the_step(make: Make, writer: Any) -> None:
+    env = make("team", "--episode_length=1", channel=writer.name)
+    writer.publish(info(100))
+    env.reset()
+    writer.publish(info(200))
+    env.step([0, 0])  # resets itself
+    assert steps_of(env) == 200
+
+
+@pytest.mark.parametrize(("deliver", "seen"), [("auto", 100), ("reset", 100), ("both", 200)])
+def test_deliver(make: Make, writer: Any, deliver: str, seen: int) -> None:
+    env = make("informed", channel=writer.name, deliver=deliver)
+    writer.publish(info(100))
+    env.reset()
+    writer.publish(info(200))
+    env.step(0)
+    assert steps_of(env) == seen
+
+
+def test_one_batched_env_gets_its_agents_as_a_slice(make: Make, writer: Any) -> None:
+    writer.publish(info(100, reward_shaping={"goal": 3.0}))
+    one = make("shaped", "--batched_sampling=True", "--num_envs_per_worker=1", channel=writer.name)
+    one.reset()
+    assert one.unwrapped.agents == slice(0, 1)
+    two = make("shaped", "--batched_sampling=True", "--num_envs_per_worker=2", channel=writer.name)
+    two.reset()
+    assert two.unwrapped.agents == 0
+
+
+def test_the_first_reset_waits_for_the_first_report(make: Make, channel_name: str) -> None:
+    env = make(
+        "informed", "--serial_mode=False", channel=channel_name, on_missing="raise", attach_timeout=60.0
+    )
+    writer = traincast.TrainingInfoWriter(channel_name)
+
+    def publish_later() -> None:
+        time.sleep(0.3)
+        writer.publish(info(100))
+
+    thread = threading.Thread(target=publish_later)
+    thread.start()
+    env.reset()
+    thread.join()
+    assert steps_of(env) == 100
+    writer.close()
+
+
+def test_a_reset_does_not_wait_where_the_learner_is_the_same_process(make: Make, channel_name: str) -> None:
+    env = make("informed", channel=channel_name, attach_timeout=1e9)
+    env.reset()
+    assert env.unwrapped.training_info == {}
+
+
+def test_a_channel_that_is_late_is_found_at_a_later_reset(make: Make, channel_name: str) -> None:
+    env = make("informed", channel=channel_name)
+    env.reset()
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(100))
+        env.reset()
+        assert steps_of(env) == 100
+
+
+def test_the_queues_copy_is_better_than_nothing(make: Make, channel_name: str) -> None:
+    env = make("informed_shaped", channel=channel_name)
+    env.reset()
+    env.set_training_info(info(50))
+    env.set_reward_shaping({"goal": 2.0}, 0)
+    assert steps_of(env) == 50
+    assert env.unwrapped.shaping == {"goal": 2.0}
+
+
+def test_envs_keep_what_they_have_when_the_run_is_over(make: Make, writer: Any) -> None:
+    env = make("informed", channel=writer.name, on_missing="raise")
+    writer.publish(info(100))
+    env.reset()
+    writer.close()
+    env.reset()
+    env.set_training_info(info(50))
+    assert steps_of(env) == 100
+    env.close()
+
+
+def test_reset_passes_its_arguments_on() -> None:
+    class Options(sf_envs.Plain):
+        got: Any = None
+
+        def reset(self, **kwargs: Any) -> Any:
+            self.got = kwargs
+            return super().reset(**kwargs)
+
+    env = wrap_env_func(lambda *args: Options(Namespace(episode_length=3, step_sleep=0), None))("plain")
+    env.reset(seed=3, options={"a": 1})
+    assert env.unwrapped.got == {"seed": 3, "options": {"a": 1}}
+
+
+def test_an_env_without_interfaces_is_left_alone(make: Make, writer: Any) -> None:
+    env = make("plain", channel=writer.name)
+    writer.publish(info(100, reward_shaping={"goal": 2.0}))
+    env.reset()
+    env.set_training_info(info(50))
+    env.set_reward_shaping({"goal": 1.0}, 0)
+    assert env.get_default_reward_shaping() is None
+    assert env.training_info[STEPS] == 100
+
+
+def test_set_reward_shaping_needs_the_agents(make: Make, writer: Any) -> None:
+    with pytest.raises(TypeError, match="agent_indices"):
+        make("shaped", channel=writer.name).set_reward_shaping({"goal": 1.0})
+
+
+# --- without traincast's run_rl
+
+
+def test_the_queue_serves_a_run_that_traincast_does_not_serve(make: Make) -> None:
+    env = make("informed_shaped")
+    env.reset()
+    with pytest.warns(RuntimeWarning, match="without traincast's run_rl or TrainingInfoObserver"):
+        env.set_training_info(info(100))
+    env.set_reward_shaping({"goal": 2.0}, 0)
+    assert steps_of(env) == 100
+    assert env.unwrapped.shaping == {"goal": 2.0}
+
+
+def test_the_probe_env_comes_before_the_channel_and_its_name(make: Make) -> None:
+    env = make("informed_shaped", env_config=None)
+    env.reset()
+    assert env.training_info == {}
+    assert env_utils.get_default_reward_shaping(env) == {"goal": 1.0, "delta": (0.5, -0.5)}
+
+
+# --- evaluation
+
+
+def test_an_evaluation_has_the_given_information(make: Make) -> None:
+    given = {STEPS: 5, "levels": [1]}
+    env = make("informed", eval_info=given, on_missing="raise")
+    env.reset()
+    assert env.unwrapped.training_info == given
+    env.unwrapped.training_info["levels"].append(2)
+    assert given == {STEPS: 5, "levels": [1]}
+
+
+def test_an_evaluation_has_what_the_policy_saved(make: Make, configuration: Any) -> None:
+    cfg = configuration("--env=informed", "--experiment=here")
+    for policy_id in range(2):
+        state = {"version": 1, "epoch": 1, "training_info": info(100 + policy_id)}
+        save_state(cfg, policy_id, state)
+    cfg.policy_index = 1
+    env = wrap_env_func(sf_envs.make_env)("informed", cfg, WORKER, None)
+    env.reset()
+    assert steps_of(env) == 101
+
+
+def test_an_evaluation_that_finds_nothing_ignores_it(make: Make) -> None:
+    env = make("informed")
+    env.reset()
+    assert env.unwrapped.training_info == {}
+
+
+def test_an_evaluation_that_finds_nothing_warns_once(make: Make) -> None:
+    env = make("informed", on_missing="warn")
+    with pytest.warns(RuntimeWarning, match=r"none saved .*checkpoint_p0/training_info.json.*eval_info"):
+        env.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env.reset()
+
+
+def test_an_evaluation_that_finds_nothing_raises(make: Make) -> None:
+    env = make("informed", on_missing="raise")
+    for _ in range(2):
+        with pytest.raises(traincast.ChannelNotFoundError, match="No training information for the env"):
+            env.reset()
+
+
+def test_a_training_without_its_channel_raises(make: Make, channel_name: str) -> None:
+    env = make("informed", channel=channel_name, on_missing="raise")
+    with pytest.raises(traincast.ChannelNotFoundError, match=channel_name):
+        env.reset()
+
+
+def test_a_training_without_its_channel_warns_once(make: Make, channel_name: str) -> None:
+    env = make("informed", channel=channel_name, on_missing="warn")
+    with pytest.warns(RuntimeWarning, match=channel_name):
+        env.reset()
+    env.reset()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"eval_info": {"level": 1}}, traincast.MissingKeyError, "approx_total_training_steps"),
+        ({"on_missing": "cry"}, ValueError, "'cry'"),
+        ({"deliver": "step"}, ValueError, "'step'"),
+    ],
+)
+def test_wrong_options(options: Any, error: Any, match: str) -> None:
+    with pytest.raises(error, match=match):
+        wrap_env_func(sf_envs.make_env, **options)
+
+
+# --- what Sample Factory needs of it
+
+
+def test_it_can_be_pickled_to_a_worker() -> None:
+    wrapped = wrap_env_func(sf_envs.make_env, eval_info={STEPS: 3})
+    assert pickle.loads(pickle.dumps(wrapped)) == wrapped
+
+
+def test_sample_factory_finds_the_wrapper_itself(make: Make, writer: Any) -> None:
+    env = gym.Wrapper(make("informed_shaped", channel=writer.name))
+    assert env_utils.find_training_info_interface(env) is env.env
+    assert env_utils.find_wrapper_interface(env, env_utils.RewardShapingInterface) is env.env
+
+
+def test_the_innermost_env_is_the_users(make: Make) -> None:
+    assert type(make("informed").unwrapped) is sf_envs.Informed
+
+
+def test_spaces_and_agents_are_the_envs_own(make: Make) -> None:
+    env = make("team")
+    assert (env.num_agents, env.is_multiagent) == (2, True)
+    assert env.action_space == sf_envs.Team.action_space
+    assert (make("plain").num_agents, make("plain").is_multiagent) == (1, False)
+
+
+@pytest.mark.parametrize("kind", [Namespace, AttrDict])
+def test_the_name_in_the_configuration(kind: Any) -> None:
+    cfg = kind(experiment="x")
+    assert channel_of(cfg) is None
+    show_channel(cfg, "name")
+    assert channel_of(cfg) == "name"
+    hide_channel(cfg)
+    hide_channel(cfg)
+    assert channel_of(cfg) is None
+    assert channel_of(None) is None
+
+
+# --- policies
+
+
+@pytest.mark.parametrize(
+    ("argv", "env_config", "policy_id"),
+    [
+        ([], WORKER, 0),
+        (["--num_policies=2"], None, 0),
+        (["--num_policies=2", "--batched_sampling=True"], AttrDict(worker_index=3, env_id=6), 1),
+        (["--num_policies=4", "--async_rl=False"], AttrDict(worker_index=0, env_id=6), 2),
+        (["--num_policies=2", "--async_rl=True"], AttrDict(worker_index=0, env_id=6), None),
+    ],
+)
+def test_which_policy_acts_in_an_env(
+    configuration: Any, argv: list[str], env_config: Any, policy_id: int | None
+) -> None:
+    assert fixed_policy(configuration("--env=informed", *argv), env_config) == policy_id
+
+
+def test_a_fixed_policy_believes_the_worker() -> None:
+    policies = AgentPolicies(2, 0)
+    policies.told(1)
+    assert policies.current == [1, 1]
+
+
+def test_policies_are_followed_in_the_order_of_the_workers_calls() -> None:
+    class Holder:
+        curr_policy_idx: Any = None
+
+    holder = Holder()
+    policies = FollowedPolicies(3, holder)
+    for policy_id in (2, 0, 2):  # the worker makes three agents
+        policies.look()
+        holder.curr_policy_idx = policy_id
+    policies.before_step()
+    assert policies.current == [2, 0, 2]
+    policies.after_step([0, 2])
+    policies.told(2)  # agent 0 has finished, and draws the same number as the last one written
+    policies.look()
+    holder.curr_policy_idx = 1
+    policies.told(2)  # agent 2 has finished, and keeps its policy
+    policies.before_step()
+    assert policies.current == [1, 0, 2]
+    policies.after_step([1])
+    policies.told(0)
+    policies.look()
+    holder.curr_policy_idx = 1  # the number that is there already
+    policies.before_step()
+    assert policies.current == [1, 1, 2]
+
+
+# --- the package
+
+
+def test_sample_factory_is_imported_when_it_is_needed() -> None:
+    code = (
+        "import sys, traincast.integrations.sample_factory as t\n"
+        "assert not {'numpy', 'torch', 'gymnasium', 'sample_factory'} & set(sys.modules)\n"
+        "t.run_rl\n"
+        "assert 'sample_factory' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_a_missing_sample_factory_is_named_with_its_install_command() -> None:
+    code = (
+        "import sys; sys.modules['sample_factory'] = None\n"
+        "import traincast.integrations.sample_factory as t\n"
+        "try: t.run_rl\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "pip install 'traincast[sample-factory]'" in result.stdout
+
+
+def test_a_name_that_is_not_there() -> None:
+    import traincast.integrations.sample_factory as package
+
+    with pytest.raises(AttributeError, match="no attribute 'run'"):
+        package.__getattr__("run")
+    assert Path(package.__file__ or "").name == "__init__.py"
