@@ -364,14 +364,21 @@ ALWAYS = "does not: decodes each time"
 ONE_EACH = "knows; blocks or polls"
 PEERS = (
     # First: it patches multiprocessing.resource_tracker, which older SharedMemory objects do not survive.
-    Peer("UltraDict", WHOLE, "knows (a counter)", "yes, unless readers lock too", _ultradict),
+    Peer("UltraDict", WHOLE, "knows (a counter)", "possible: reads take no lock", _ultradict),
     Peer("traincast", WHOLE, "knows (one load)", "no", _traincast),
     Peer("multiprocessing.RawValue", NUMBER, "compares the number", "no (one aligned word)", _raw_value),
     Peer("multiprocessing.Value", NUMBER, "compares the number", "no (lock)", _value),
     Peer("multiprocessing.Array", FIXED, "compares the numbers", "no (lock)", _array),
-    Peer("shared_memory + pickle", WHOLE, ALWAYS, "yes", _shared_memory, "written by hand, no lock"),
-    Peer("iceoryx2 blackboard", FIXED, "knows", "no", _iceoryx2, "a ctypes structure; one field decoded"),
-    Peer("shared-memory-dict", WHOLE, ALWAYS, "yes (its lock is off by default)", _shared_memory_dict),
+    Peer("shared_memory + pickle", WHOLE, ALWAYS, "possible", _shared_memory, "written by hand, no lock"),
+    Peer(
+        "iceoryx2 blackboard",
+        FIXED,
+        "knows",
+        "no (on x86-64)",
+        _iceoryx2,
+        "a ctypes structure; one field decoded",
+    ),
+    Peer("shared-memory-dict", WHOLE, ALWAYS, "possible: its lock is off by default", _shared_memory_dict),
     Peer("multiprocessing.Pipe", WHOLE, ONE_EACH, "no", _pipe, "one pipe, and one send, per reader"),
     Peer("faster-fifo", WHOLE, ONE_EACH, "no", _faster_fifo, "one queue, and one put, per reader"),
     Peer("multiprocessing.Queue", WHOLE, ONE_EACH, "no", _queue, "one queue, and one put, per reader"),

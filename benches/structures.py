@@ -20,16 +20,25 @@ def flat(keys: int) -> Make:
     return lambda step: {STEPS: step, **{name: step + index * 0.5 for index, name in enumerate(names)}}
 
 
+NAMES = tuple(f"key_{index}" for index in range(8))
+LEVELS = tuple(f"level_{index}" for index in range(8))
+
+
 def deep(depth: int) -> Make:
     """Eight floats in all, `depth` levels down."""
 
     def make(step: int) -> dict[str, Any]:
-        inner: dict[str, Any] = {f"key_{index}": step + index * 0.5 for index in range(8)}
+        inner: dict[str, Any] = {name: step + index * 0.5 for index, name in enumerate(NAMES)}
         for level in range(depth - 1):
-            inner = {f"level_{level}": inner}
+            inner = {LEVELS[level]: inner}
         return {STEPS: step, **inner}
 
     return make
+
+
+def fresh_keys(step: int) -> dict[str, Any]:
+    """The same keys as ever, but made anew each time: none of them is the object that was met before."""
+    return {STEPS: step, **{f"key_{index}": step + index * 0.5 for index in range(8)}}
 
 
 def changing_keys(step: int) -> dict[str, Any]:
@@ -38,20 +47,21 @@ def changing_keys(step: int) -> dict[str, Any]:
 
 
 def changing_strings(step: int) -> dict[str, Any]:
-    return {STEPS: step, **{f"key_{index}": "x" * ((step * 7 + index * 13) % 64) for index in range(8)}}
+    return {STEPS: step, **{name: "x" * ((step * 7 + index * 13) % 64) for index, name in enumerate(NAMES)}}
 
 
 def same_strings(step: int) -> dict[str, Any]:
-    return {STEPS: step, **{f"key_{index}": "x" * 32 for index in range(8)}}
+    return {STEPS: step, **dict.fromkeys(NAMES, "x" * 32)}
 
 
 KEYS = (1, 10, 100, 1000)
 DEPTHS = (1, 2, 3, 4, 5, 6, 7, 8)
 STRUCTURES: dict[str, Make] = {
-    **{f"{keys} keys": flat(keys) for keys in KEYS},
+    **{f"{keys} keys" if keys > 1 else "1 key": flat(keys) for keys in KEYS},
     **{f"depth {depth}": deep(depth) for depth in DEPTHS},
     "strings of one length": same_strings,
     "strings that change length": changing_strings,
+    "equal keys, made anew each time": fresh_keys,
     "other keys at every publish": changing_keys,
 }
 
@@ -61,7 +71,7 @@ def cases(name: str) -> dict[str, Case]:
     make = STRUCTURES[name]
     count = 4096 if make is changing_keys else 64
     infos = [make(step) for step in range(count)]
-    plain = "structure-" + name.replace(" ", "-")
+    plain = "structure-" + "".join(c if c.isalnum() else "-" for c in name)
     publisher = traincast.TrainingInfoWriter(plain)
     publisher.publish(infos[0])
     writers = [traincast.TrainingInfoWriter(f"{plain}-{index}") for index in range(COPIES)]
