@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import recording
 
 STEPS = "approx_total_training_steps"
+SUPPORT = Path(__file__).parent / "support"
 BENCHMARK = Path(__file__).parents[3] / "benches" / "sample_factory_staleness.py"
 
 PARALLEL = "--serial_mode=False --async_rl=True --num_workers=2 --num_envs_per_worker=2 --worker_num_splits=2"
@@ -137,3 +142,35 @@ def test_envs_are_a_hundred_times_less_stale_than_with_the_queue(
     assert math.isclose(figures["ratio"], ours["seconds"]["mean"] / queue["seconds"]["mean"])
     assert figures["ratio"] <= 0.01
     assert ours["steps"]["mean"] <= 0.01 * queue["steps"]["mean"]
+
+
+def test_an_interrupted_run_saves_and_leaves_no_channel(tmp_path: Path, traincast_dir: Path) -> None:
+    argv = [
+        "--env=informed",
+        "--experiment=cut",
+        f"--train_dir={tmp_path}",
+        "--train_for_env_steps=1000000000",
+    ]
+    phases = [{"do": "train", "how": "traincast", "plain": True, "argv": argv}]
+    (tmp_path / "events").mkdir()
+    environment = os.environ | {"SF_RECORD": str(tmp_path / "events"), "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(SUPPORT / "sf_train.py"), json.dumps(phases)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not any(e["kind"] == "reset" and e["steps"] for e in recording.load(tmp_path / "events")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    finally:
+        process.kill()
+        process.wait()
+    events = recording.load(tmp_path / "events")
+    assert [e["status"] for e in events if e["kind"] == "status"] == [2]  # ExperimentStatus.INTERRUPTED
+    assert [path.name for path in traincast_dir.iterdir() if path.name.startswith("sf-")] == []
+    saved = json.loads((tmp_path / "cut" / "checkpoint_p0" / "training_info.json").read_text())
+    assert saved["training_info"][STEPS] >= max(e["steps"] for e in events if e["kind"] == "reset")

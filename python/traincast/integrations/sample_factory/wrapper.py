@@ -83,7 +83,8 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
 
     def reset(self, **kwargs: Any) -> Any:
         """Deliver what is new, then reset the env."""
-        self._agents.look()
+        if self._agents.follows:
+            self._agents.look()
         self._deliver()
         return self.env.reset(**kwargs)
 
@@ -153,24 +154,28 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
     def _deliver(self) -> bool:
         """Give the env what is new to it; return whether it has anything at all from the source."""
         agents = self._agents.current
-        changed = agents != self._delivered_for
-        for policy_id in set(agents) if self._per_agent else agents[:1]:
-            source = self._sources.get(policy_id)
-            if source is None:
-                source = self._sources[policy_id] = self._make_source(policy_id)
-            changed |= source.poll()
-        info = self._sources[agents[0]].info
-        if info is None:
+        source = self._source(agents[0])
+        changed = source.poll()
+        if self._per_agent:
+            for policy_id in {*agents} - {agents[0]}:
+                changed |= self._source(policy_id).poll()
+        if source.info is None:
             return False
-        if changed:
+        if changed or agents != self._delivered_for:
             self._delivered_for = list(agents)
             self._shape_rewards()
             # Copied: a source keeps its dictionary, to give it again after a change of policies.
-            info = own_copy(info)
+            info = own_copy(source.info)
             if self._per_agent:
-                info["agents"] = [own_copy(self._sources[policy_id].info or {}) for policy_id in agents]
+                info["agents"] = [own_copy(self._source(policy_id).info or {}) for policy_id in agents]
             self._hand_over(info)
         return True
+
+    def _source(self, policy_id: int) -> Source:
+        source = self._sources.get(policy_id)
+        if source is None:
+            source = self._sources[policy_id] = self._make_source(policy_id)
+        return source
 
     def _hand_over(self, info: dict[str, Any]) -> None:
         self.training_info = info
@@ -191,7 +196,7 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
             self._shape(target, policy_id, agent)
 
     def _shape(self, target: Any, policy_id: int, agents: int | slice) -> None:
-        info = self._sources[policy_id].info
+        info = self._source(policy_id).info
         shaping = None if info is None else info.get("reward_shaping")
         if shaping is not None:
             # By position: envs name the second argument agent_idx or agent_indices.
