@@ -2,11 +2,15 @@
 #![allow(unsafe_code, reason = "the one file of this crate that has unsafe code")]
 
 use std::cell::RefCell;
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
+use pyo3::PyClass;
+use pyo3::exceptions::{PyImportError, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Kind, NO_KEY, Node};
 
@@ -408,5 +412,94 @@ pub unsafe fn fill_read_only(
         Ok(())
     } else {
         Err(PyErr::fetch(owner.py()))
+    }
+}
+
+/// Keyword arguments.
+pub type Changes<'py> = [(Bound<'py, PyString>, Bound<'py, PyAny>)];
+
+/// A method that takes any keyword arguments and nothing else. PyO3 calls such a one with a dictionary, and makes another
+/// from it; this one takes them from the caller's stack.
+pub trait KeywordMethod: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
+    /// The method's name.
+    const METHOD: &'static CStr;
+    /// Its docstring, which begins with its signature as the interpreter wants it.
+    const TEXT: &'static CStr;
+    /// The method.
+    fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>>;
+}
+
+/// Refuses to be loaded by a sub-interpreter. Classes and exceptions are made once per process here: there they would be
+/// another interpreter's, which `except` does not catch and which may have ended. CPython itself refuses only for
+/// interpreters with a lock of their own.
+pub fn check_main_interpreter() -> PyResult<()> {
+    // SAFETY: called while attached to an interpreter, which is what is asked about.
+    let id = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    match id {
+        0 => Ok(()),
+        _ => Err(PyImportError::new_err(
+            "traincast cannot be loaded in a sub-interpreter: use it from the main interpreter, in any thread, or from \
+             a process of its own",
+        )),
+    }
+}
+
+/// Adds the method to the class.
+pub fn add_keyword_method<T: KeywordMethod>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: T::METHOD.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: keyword_method::<T>,
+        },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: T::TEXT.as_ptr(),
+    }));
+    // SAFETY: a type, and a definition that is never freed. The descriptor checks that `self` is of that type.
+    let method = unsafe {
+        let method = ffi::PyDescr_NewMethod(class.as_ptr().cast(), definition);
+        Bound::from_owned_ptr_or_err(class.py(), method)?
+    };
+    class.setattr(method.getattr("__name__")?.cast::<PyString>()?, method)
+}
+
+unsafe extern "C" fn keyword_method<T: KeywordMethod>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let called = || {
+        Python::attach(|py| {
+            // SAFETY: the descriptor has checked the type of `this`; the vectorcall protocol gives `positional` arguments and
+            // then one for each of `names`, a tuple of str or null. The caller holds them all over the call.
+            let (this, changes) = unsafe {
+                let this = Borrowed::from_ptr(py, this).cast_unchecked::<T>();
+                if positional != 0 {
+                    return Err(PyTypeError::new_err("update() takes keyword arguments only"));
+                }
+                let count = if names.is_null() {
+                    0
+                } else {
+                    ffi::PyTuple_Size(names)
+                };
+                let change = |index| {
+                    let name = Bound::from_borrowed_ptr(py, ffi::PyTuple_GetItem(names, index));
+                    let value = Bound::from_borrowed_ptr(py, *arguments.offset(index));
+                    (name.cast_into_unchecked::<PyString>(), value)
+                };
+                (this, (0..count).map(change).collect::<Vec<_>>())
+            };
+            this.get().call(py, &changes)
+        })
+    };
+    // A panic must not unwind into the interpreter.
+    let result = catch_unwind(AssertUnwindSafe(called))
+        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("update() has panicked; please report it")));
+    match result {
+        Ok(object) => object.into_ptr(),
+        Err(error) => {
+            Python::attach(|py| error.restore(py));
+            ptr::null_mut()
+        }
     }
 }

@@ -23,4 +23,10 @@ mod _core {
     use crate::reader::TrainingInfoReader;
     #[pymodule_export]
     use crate::writer::TrainingInfoWriter;
+
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::ffi::check_main_interpreter()?;
+        crate::ffi::add_keyword_method::<TrainingInfoWriter>(&module.py().get_type::<TrainingInfoWriter>())
+    }
 }

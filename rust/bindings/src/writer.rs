@@ -1,16 +1,17 @@
 //! `TrainingInfoWriter`.
 
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyMapping, PyString};
+use pyo3::types::{IntoPyDict, PyDict, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::reader::SlotBuffer;
 use traincast_core::snapshot::decode::check;
-use traincast_core::snapshot::encode::{BlobCursor, Encoder};
+use traincast_core::snapshot::encode::{BlobCursor, CachedShape, Encoder};
 use traincast_core::snapshot::shape::{Key, Kind, Shape};
 use traincast_core::snapshot::{to_bytes, to_words};
 use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
@@ -19,7 +20,7 @@ use crate::channel::{PolicyId, channel_name};
 use crate::decode::Templates;
 use crate::encode::{Shapes, Walk};
 use crate::errors::{corrupt, exception, raise};
-use crate::ffi::{Bytes, GilCell};
+use crate::ffi::{Bytes, Changes, GilCell, KeywordMethod};
 
 /// Publishes training information to any number of readers.
 #[pyclass(frozen, module = "traincast")]
@@ -36,8 +37,6 @@ pub struct TrainingInfoWriter {
 struct Encoding {
     encoder: Encoder<Bytes>,
     shapes: Shapes,
-    /// Key objects of a shape that is not cached yet.
-    no_keys: Vec<Option<Py<PyAny>>>,
     /// The last snapshot's values, if it has no blobs.
     last: LastValues,
 }
@@ -57,7 +56,7 @@ impl TrainingInfoWriter {
         &self,
         py: Python<'_>,
         walk: impl FnOnce(&mut Encoding) -> PyResult<()>,
-        has: impl Fn(&Bound<'_, PyString>) -> PyResult<bool>,
+        has: impl Fn(&Encoding, &Bound<'_, PyString>) -> PyResult<bool>,
         resume: Option<(u64, u64)>,
     ) -> PyResult<u64> {
         self.writer
@@ -87,14 +86,14 @@ impl TrainingInfoWriter {
         &self,
         py: Python<'_>,
         encoding: &mut Encoding,
-        has: impl Fn(&Bound<'_, PyString>) -> PyResult<bool>,
+        has: impl Fn(&Encoding, &Bound<'_, PyString>) -> PyResult<bool>,
     ) -> PyResult<()> {
         let expected = encoding.encoder.recorded().is_none();
         if expected && encoding.shapes.last().is_some_and(|cached| cached.extra.complete) {
             return Ok(());
         }
         for key in &self.required {
-            if !has(key.bind(py))? {
+            if !has(encoding, key.bind(py))? {
                 let message = format!(
                     "info lacks the key {:?}, which {} guarantees to its readers; add it, or open the writer with \
                      required=() to guarantee nothing",
@@ -162,12 +161,7 @@ impl Encoding {
     /// Encodes a whole dictionary.
     #[inline]
     fn encode(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Self {
-            encoder,
-            shapes,
-            no_keys,
-            ..
-        } = self;
+        let Self { encoder, shapes, .. } = self;
         match shapes.last_mut() {
             Some(cached) => {
                 encoder.start(Some(&cached.shape));
@@ -175,7 +169,7 @@ impl Encoding {
             }
             None => {
                 encoder.start(None);
-                Walk::new(encoder, no_keys).root(info)
+                Walk::new(encoder, &mut Vec::new()).root(info)
             }
         }
     }
@@ -183,13 +177,8 @@ impl Encoding {
     /// The snapshot that an update starts from, `None` if there is none.
     fn base(&self, py: Python<'_>, writer: &Writer) -> PyResult<Option<Base>> {
         let cached = self.shapes.last();
-        if let Some(cached) = cached
-            && cached.id == self.last.shape_id
-        {
-            return Ok(Some(Base {
-                shape: Arc::clone(&cached.shape),
-                slot: None,
-            }));
+        if cached.is_some_and(|cached| cached.id == self.last.shape_id) {
+            return Ok(Some(Base::Last));
         }
         let mut slot = Box::<SlotBuffer>::default();
         let Some(meta) = writer.latest(&mut slot).map_err(|error| raise(py, &error))? else {
@@ -201,64 +190,79 @@ impl Encoding {
             _ => Arc::new(Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?),
         };
         check(&shape, &slot.values, slot.blobs.bytes()).map_err(|error| corrupt(py, &error.to_string()))?;
-        Ok(Some(Base {
-            shape,
-            slot: Some(slot),
-        }))
+        Ok(Some(Base::Slot(shape, slot)))
     }
 
     /// Encodes the base with some entries of its root changed or added.
-    fn encode_update(&mut self, base: &Base, changes: &Bound<'_, PyDict>) -> PyResult<()> {
+    fn encode_update(&mut self, base: &Base, changes: &Changes<'_>) -> PyResult<()> {
         let Self {
             encoder,
             shapes,
-            no_keys,
             last,
             ..
         } = self;
-        let (values, blobs) = match &base.slot {
-            Some(slot) => (&slot.values[..], slot.blobs.bytes()),
-            None => (&last.values[..], &[][..]),
-        };
         let cached = shapes.last_mut();
         encoder.start(cached.as_ref().map(|cached| &cached.shape));
-        match cached {
-            Some(cached) if Arc::ptr_eq(&cached.shape, &base.shape) => {
-                let extra = &mut cached.extra;
+        // The key objects are always those of the shape to expect, whether or not the base has it too.
+        match (base, cached) {
+            (Base::Last, Some(CachedShape { shape, extra, .. })) => {
                 if extra.top.is_empty() {
-                    extra.top = base.top();
+                    extra.top = top_of(shape);
                 }
                 overlay(
                     encoder,
-                    &base.shape,
-                    values,
-                    blobs,
+                    shape,
+                    &last.values,
+                    &[],
                     &extra.top,
                     &mut extra.keys,
                     changes,
                 )
             }
-            _ => overlay(encoder, &base.shape, values, blobs, &base.top(), no_keys, changes),
+            (Base::Slot(shape, slot), cached) => {
+                let mut none = Vec::new();
+                let keys = cached.map_or(&mut none, |cached| &mut cached.extra.keys);
+                overlay(
+                    encoder,
+                    shape,
+                    &slot.values,
+                    slot.blobs.bytes(),
+                    &top_of(shape),
+                    keys,
+                    changes,
+                )
+            }
+            (Base::Last, None) => Err(PyRuntimeError::new_err("there is no last snapshot")),
+        }
+    }
+
+    /// Whether the root of the base has a key.
+    fn base_has(&self, base: &Base, key: &str) -> bool {
+        match base {
+            Base::Last => self
+                .shapes
+                .last()
+                .is_some_and(|cached| top_of(&cached.shape).contains_key(key)),
+            Base::Slot(shape, _) => top_of(shape).contains_key(key),
         }
     }
 }
 
 /// The snapshot that an update starts from.
-struct Base {
-    shape: Arc<Shape>,
-    /// A copy of the newest slot; without one the values are those that the last publish left.
-    slot: Option<Box<SlotBuffer>>,
+enum Base {
+    /// The values that the last publish left, of the shape to expect.
+    Last,
+    /// A copy of the newest slot.
+    Slot(Arc<Shape>, Box<SlotBuffer>),
 }
 
-impl Base {
-    /// The node of each string key of the root.
-    fn top(&self) -> HashMap<Box<str>, usize> {
-        let named = |node: usize| match self.shape.keys.get(self.shape.nodes[node].key as usize) {
-            Some(Key::Str(key)) => Some((key.clone(), node)),
-            _ => None,
-        };
-        self.shape.top_level().filter_map(named).collect()
-    }
+/// The node of each string key of the root.
+fn top_of(shape: &Shape) -> HashMap<Box<str>, usize> {
+    let named = |node: usize| match shape.keys.get(shape.nodes[node].key as usize) {
+        Some(Key::Str(key)) => Some((key.clone(), node)),
+        _ => None,
+    };
+    shape.top_level().filter_map(named).collect()
 }
 
 /// The entries of the root of an earlier snapshot, in order, with the changed ones in their place and the new ones last.
@@ -269,12 +273,11 @@ fn overlay(
     blobs: &[u8],
     top: &HashMap<Box<str>, usize>,
     keys: &mut Vec<Option<Py<PyAny>>>,
-    changes: &Bound<'_, PyDict>,
+    changes: &Changes<'_>,
 ) -> PyResult<()> {
     let mut replaced = Vec::with_capacity(changes.len());
     let mut added = Vec::new();
-    for (key, value) in changes.iter() {
-        let key = key.cast_into::<PyString>()?;
+    for (key, value) in changes {
         match key.to_str().ok().and_then(|key| top.get(key)) {
             Some(&node) => replaced.push((node, key, value)),
             None => added.push((key, value)),
@@ -290,17 +293,49 @@ fn overlay(
                 for below in &shape.nodes[node..shape.nodes[node].end as usize] {
                     cursor.advance(shape, below, values);
                 }
-                Walk::new(encoder, keys).entry(&key, &value)?;
+                Walk::new(encoder, keys).entry(key, value)?;
             }
             None => encoder.splice(shape, node, values, &mut cursor, |at| {
                 Bytes::of_vec(blobs[at].to_vec())
             }),
         }
     }
-    for (key, value) in &added {
+    for (key, value) in added {
         Walk::new(encoder, keys).entry(key, value)?;
     }
     Ok(())
+}
+
+impl KeywordMethod for TrainingInfoWriter {
+    const METHOD: &'static CStr = c"update";
+    const TEXT: &'static CStr = c"update($self, /, **changes)\n--\n\n\
+        Publishes the last dictionary with these entries changed or added.";
+
+    fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>> {
+        let base = match &*self.encoding.get(py).borrow() {
+            Some(encoding) => encoding.base(py, &self.writer.get(py).borrow())?,
+            None => None,
+        };
+        let version = match base {
+            Some(base) => self.encode_and_publish(
+                py,
+                |encoding| encoding.encode_update(&base, changes),
+                |encoding, key| Ok(encoding.base_has(&base, key.to_str()?) || is_among(changes, key)?),
+                None,
+            )?,
+            None => self.publish(py, changes.into_py_dict(py)?.as_any())?,
+        };
+        Ok(version.into_pyobject(py)?.into_any().unbind())
+    }
+}
+
+fn is_among(changes: &Changes<'_>, key: &Bound<'_, PyString>) -> PyResult<bool> {
+    for (name, _) in changes {
+        if name.as_any().eq(key)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[pymethods]
@@ -358,37 +393,7 @@ impl TrainingInfoWriter {
         self.encode_and_publish(
             py,
             |encoding| encoding.encode(info),
-            |key| info.contains(key),
-            None,
-        )
-    }
-
-    /// Publishes the last dictionary with these entries changed or added.
-    #[pyo3(signature = (**changes))]
-    fn update(&self, py: Python<'_>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<u64> {
-        let empty;
-        let changes = match changes {
-            Some(changes) => changes,
-            None => {
-                empty = PyDict::new(py);
-                &empty
-            }
-        };
-        let base = match &*self.encoding.get(py).borrow() {
-            Some(encoding) => encoding.base(py, &self.writer.get(py).borrow())?,
-            None => None,
-        };
-        let Some(base) = base else {
-            return self.publish(py, changes.as_any());
-        };
-        let walk = |encoding: &mut Encoding| encoding.encode_update(&base, changes);
-        self.encode_and_publish(
-            py,
-            walk,
-            |key| {
-                let text = key.to_str()?;
-                Ok(changes.contains(key)? || base.top().contains_key(text))
-            },
+            |_, key| info.contains(key),
             None,
         )
     }
@@ -426,7 +431,7 @@ impl TrainingInfoWriter {
         self.encode_and_publish(
             py,
             |encoding| encoding.encode(&info),
-            |key| info.contains(key),
+            |_, key| info.contains(key),
             resume,
         )?;
         Ok(())
