@@ -1,0 +1,368 @@
+//! Kills processes by SIGKILL at every named step of a channel's life, and at random moments.
+//!
+//! The steps are the failpoints in `src`: each must be met by one of the scenarios. After each kill, those
+//! who live on read whole snapshots, nothing goes back, the next writer takes over, and `clean` leaves
+//! nothing behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed unwrap is a failed test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod random;
+mod roles;
+mod witness;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use common::{Place, Sample, publish, watchdog};
+use roles::Stage;
+use traincast_core::inspect;
+use traincast_core::writer::{Leftover, Writer};
+use witness::Witness;
+
+/// What is there before, and who is killed.
+struct Scenario {
+    title: &'static str,
+    role: &'static str,
+    /// The point at which a first writer has been killed before: its channel is there. Empty: nothing is.
+    left_by: &'static str,
+    /// Whether the roster has no line left.
+    crowded: bool,
+}
+
+const fn scenario(title: &'static str, role: &'static str, left_by: &'static str) -> Scenario {
+    Scenario {
+        title,
+        role,
+        left_by,
+        crowded: false,
+    }
+}
+
+const SCENARIOS: [Scenario; 9] = [
+    scenario("first", "continue", ""),
+    scenario("continue", "continue", "publish.half-stored:4"),
+    scenario("growth", "continue", "grow.marked:1"),
+    scenario("closing", "continue", "close.woken:1"),
+    scenario("replace", "replace", "publish.half-stored:4"),
+    scenario("draft", "replace", "create.header-half-done:2"),
+    scenario("clean", "clean", "publish.half-stored:4"),
+    scenario("reader", "read", ""),
+    Scenario {
+        crowded: true,
+        ..scenario("crowd", "read", "")
+    },
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    TakeOver,
+    TakeOverBesideOrphan,
+    Clean,
+}
+
+#[derive(Default)]
+struct Report {
+    /// Kills by point and scenario.
+    kills: BTreeMap<(String, &'static str), u32>,
+    slowest_take_over: Duration,
+    slowest_read: Duration,
+}
+
+fn main() {
+    if roles::play() {
+        return;
+    }
+    watchdog();
+    // Children of the killed become this process's, so that it can wait for them.
+    // SAFETY: a flag of this process.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    let start = Instant::now();
+    let mut report = Report::default();
+    for scenario in &SCENARIOS {
+        for (point, passings) in passed(scenario) {
+            let passings = match (scenario.role, point.as_str()) {
+                // How often a bell is rung, or a reader comes by, is not certain.
+                (_, "publish.rung" | "publish.woken") => BTreeSet::from([1]),
+                ("read", _) => BTreeSet::from([1, passings.div_ceil(4)]),
+                _ => BTreeSet::from([1, passings.div_ceil(2), passings]),
+            };
+            for passing in passings {
+                for after in [After::TakeOver, After::TakeOverBesideOrphan, After::Clean] {
+                    let failpoint = format!("{point}:{passing}");
+                    let what = format!("{}, killed at {failpoint}", scenario.title);
+                    let guard = Named(what);
+                    match scenario.role {
+                        "read" => kill_reader(scenario, failpoint, after, &mut report),
+                        _ => kill_writer(scenario, failpoint, after, &mut report),
+                    }
+                    std::mem::forget(guard);
+                    *report.kills.entry((point.clone(), scenario.title)).or_default() += 1;
+                }
+            }
+        }
+    }
+    report.print(start.elapsed());
+    random::kill(1000);
+}
+
+/// Says which case failed.
+struct Named(String);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        eprintln!("FAILED: {}", self.0);
+    }
+}
+
+/// What a role passes when nobody kills it, and how often.
+fn passed(scenario: &Scenario) -> BTreeMap<String, u64> {
+    let place = Place::new();
+    let status = run(
+        scenario,
+        &place,
+        String::new(),
+        false,
+        true,
+        &mut Witness::default(),
+    );
+    assert!(status.success(), "{}: {status}", scenario.title);
+    let trace = std::fs::read_to_string(place.directory.path().with_file_name("trace")).unwrap();
+    let mut points = BTreeMap::new();
+    for point in trace.lines() {
+        *points.entry(point.to_owned()).or_insert(0) += 1;
+    }
+    points
+}
+
+/// Plays a scenario to its end.
+fn run(
+    scenario: &Scenario,
+    place: &Place,
+    failpoint: String,
+    orphan: bool,
+    trace: bool,
+    witness: &mut Witness,
+) -> ExitStatus {
+    let mut stage = Stage {
+        place,
+        seed: 0,
+        failpoint: scenario.left_by.to_owned(),
+        orphan: false,
+        trace: false,
+    };
+    if !scenario.left_by.is_empty() {
+        let status = follow(&stage, "continue", witness);
+        assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
+        witness.attach(place);
+        witness.look();
+    }
+    stage = Stage {
+        seed: 1000,
+        failpoint,
+        orphan,
+        trace,
+        ..stage
+    };
+    if scenario.role == "read" {
+        lead(scenario, &stage)
+    } else {
+        follow(&stage, scenario.role, witness)
+    }
+}
+
+/// Watches a writing role until it ends.
+fn follow(stage: &Stage<'_>, role: &str, witness: &mut Witness) -> ExitStatus {
+    let mut child = stage.start(role);
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        witness.attach(stage.place);
+        witness.look();
+        witness.doze();
+    }
+}
+
+/// Publishes for a reading role until it ends: small ones, some that need a bigger file, and now and then a
+/// new channel.
+fn lead(scenario: &Scenario, stage: &Stage<'_>) -> ExitStatus {
+    let mut writer = stage.place.writer();
+    let mut seed = 1;
+    publish(&mut writer, seed);
+    if scenario.crowded {
+        roles::fill_roster(stage.place);
+    }
+    let mut child = stage.start(scenario.role);
+    loop {
+        for step in 0..20 {
+            seed += 1;
+            let blob = if step == 10 { 100_000 } else { 10 };
+            Sample::new(seed, 1, 4, blob).publish(&mut writer).unwrap();
+            std::thread::sleep(Duration::from_micros(300));
+            if let Some(status) = child.try_wait().unwrap() {
+                seed += 1;
+                assert_eq!(publish(&mut writer, seed), writer.version());
+                let mut late = Witness::default();
+                late.attach(stage.place);
+                assert!(late.look() && late.seed == seed, "the writer goes on");
+                drop(writer);
+                return status;
+            }
+        }
+        drop(writer);
+        writer = stage.place.writer();
+        seed += 1;
+        publish(&mut writer, seed);
+    }
+}
+
+fn kill_reader(scenario: &Scenario, failpoint: String, after: After, _: &mut Report) {
+    let place = Place::new();
+    let orphan = after == After::TakeOverBesideOrphan;
+    let status = run(
+        scenario,
+        &place,
+        failpoint,
+        orphan,
+        false,
+        &mut Witness::default(),
+    );
+    assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
+    if orphan {
+        Orphan::find(&place);
+    }
+    assert_eq!(place.files(), [""; 0]);
+}
+
+fn kill_writer(scenario: &Scenario, failpoint: String, after: After, report: &mut Report) {
+    let place = Place::new();
+    let mut witness = Witness::default();
+    let orphan = after == After::TakeOverBesideOrphan;
+    let status = run(scenario, &place, failpoint, orphan, false, &mut witness);
+    assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
+    let orphan = orphan.then(|| Orphan::find(&place));
+
+    // Who reads goes on; who comes late finds the same or newer, unless the channel had ended.
+    witness.look();
+    let mut late = Witness::default();
+    late.attach(&place);
+    if late.reader.is_some() {
+        assert!(late.look());
+        assert!(late.seed >= witness.seed);
+    } else if let Some(reader) = &witness.reader {
+        let ended = reader.closed() || scenario.role != "continue";
+        assert!(ended, "the channel has vanished");
+    }
+    if after == After::Clean {
+        for file in inspect::leftovers(&place.directory).unwrap() {
+            inspect::remove_leftover(&place.directory, &file.path).unwrap();
+        }
+        assert_eq!(place.files(), [""; 0], "clean has left something");
+        witness.look(); // goes on even then
+    }
+    let mut writer = take_over(&place, report);
+    if after != After::Clean {
+        assert!(late.reader.is_none() || writer.version() >= late.version);
+    }
+    let before = writer.version();
+    assert_eq!(publish(&mut writer, 2000), before + 1);
+    for witness in [&mut witness, &mut late] {
+        witness.attach(&place);
+        assert!(
+            witness.look() && witness.seed == 2000,
+            "the next snapshot is read"
+        );
+        report.slowest_read = report.slowest_read.max(witness.slowest);
+    }
+    drop(writer);
+    assert_eq!(place.files(), [""; 0], "the next writer has left something");
+    drop(orphan);
+}
+
+fn take_over(place: &Place, report: &mut Report) -> Writer {
+    let start = Instant::now();
+    let writer = place.try_writer(Leftover::Continue).unwrap();
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(1), "taking over took {took:?}");
+    report.slowest_take_over = report.slowest_take_over.max(took);
+    writer
+}
+
+/// A forked child of the killed process.
+struct Orphan(i32);
+
+impl Orphan {
+    fn find(place: &Place) -> Self {
+        let path = place.directory.path().with_file_name("orphan");
+        let orphan = Self(std::fs::read_to_string(path).unwrap().parse().unwrap());
+        // SAFETY: signal 0 only asks.
+        assert_eq!(unsafe { libc::kill(orphan.0, 0) }, 0, "the orphan lives");
+        orphan
+    }
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        // SAFETY: a child that has become ours, and has not been waited for.
+        unsafe {
+            libc::kill(self.0, libc::SIGKILL);
+            libc::waitpid(self.0, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+impl Report {
+    fn print(&self, took: Duration) {
+        print!("{:<24}", "kills at");
+        for scenario in &SCENARIOS {
+            print!("{:>9}", scenario.title);
+        }
+        println!();
+        let points = points(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        for point in &points {
+            print!("{point:<24}");
+            for scenario in &SCENARIOS {
+                match self.kills.get(&(point.clone(), scenario.title)) {
+                    Some(kills) => print!("{kills:>9}"),
+                    None => print!("{:>9}", "-"),
+                }
+            }
+            println!();
+        }
+        let killed: BTreeSet<_> = self.kills.keys().map(|(point, _)| point.clone()).collect();
+        assert_eq!(killed, points, "each point is met by a scenario");
+        println!(
+            "{} kills at {} points in {:.1} s; slowest take-over {:.2?}, slowest read beside a kill {:.2?}",
+            self.kills.values().sum::<u32>(),
+            points.len(),
+            took.as_secs_f64(),
+            self.slowest_take_over,
+            self.slowest_read,
+        );
+    }
+}
+
+/// The points that the sources name.
+fn points(directory: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(points(&path));
+        } else if path.file_name().is_some_and(|name| name != "failpoints.rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for rest in text.split("failpoint!(\"").skip(1) {
+                found.insert(rest.split('"').next().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
