@@ -69,7 +69,7 @@ STRUCTURES: dict[str, Make] = {
 def cases(name: str) -> dict[str, Case]:
     """Publish and changed read of one structure, and msgspec doing the same."""
     make = STRUCTURES[name]
-    count = 4096 if make is changing_keys else 64
+    count = 256 if make is changing_keys else 64
     infos = [make(step) for step in range(count)]
     plain = "structure-" + "".join(c if c.isalnum() else "-" for c in name)
     publisher = traincast.TrainingInfoWriter(plain)
