@@ -1,0 +1,14 @@
+"""The demo: MountainCar is learned with a curriculum that broadcast training progress drives, and not without.
+
+- `settings`: the figures of the experiment
+- `envs`: MountainCar with a sparse reward and a head start, wrapped as any user would wrap it
+- `values`: the learning algorithm, Q-learning with tile coding
+- `worker`: what a worker process does: play episodes, send them to the learner
+- `learner`: one learner: learns from episodes and publishes
+- `record`: what happened, for the display and the report
+- `training`: starts the workers, runs all learners, and cleans up
+- `display`: progress on a terminal, or as plain lines
+- `report`, `picture`: the table and the PNG at the end
+
+`traincast demo` runs it. Nothing is imported here, so that a worker process loads only what it needs.
+"""
