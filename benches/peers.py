@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import multiprocessing
+import os
 import pickle
 import shutil
 import struct
@@ -246,7 +247,12 @@ def _iceoryx2(stack: ExitStack) -> Operations:
             return "TraincastBenchPayload"
 
     iceoryx2.set_log_level(iceoryx2.LogLevel.Error)
-    node = iceoryx2.NodeBuilder.new().create(iceoryx2.ServiceType.Ipc)
+    config, prefix = iceoryx2.config.default(), f"traincast-bench-{os.getpid()}-"
+    config.global_cfg.prefix = iceoryx2.FileName.new(prefix)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
+    config.global_cfg.root_path = iceoryx2.Path.new(folder)
+    stack.callback(lambda: [path.unlink() for path in Path("/dev/shm").glob(f"{prefix}*")])
+    node = iceoryx2.NodeBuilder.new().config(config).create(iceoryx2.ServiceType.Ipc)
     items: list[Any] = []
     for index in range(COPIES):
         key = ctypes.c_uint64(0)
@@ -256,7 +262,7 @@ def _iceoryx2(stack: ExitStack) -> Operations:
         writer, reader = service.writer_builder().create(), service.reader_builder().create()
         entry = reader.entry(key, Payload)
         items.append([writer.entry(key, Payload), entry, entry.get(), service, writer, reader])
-    stack.callback(items.clear)  # the node's files go with the last reference
+    stack.callback(items.clear)  # most of the files go with the last reference
     values = _numbers()
 
     def write_all() -> None:
