@@ -60,7 +60,7 @@ def test_failed_update_changes_nothing(channel_name: str) -> None:
 
 
 def test_update_after_a_structure_met_for_the_first_time(channel_name: str) -> None:
-    """Such a structure is not cached yet: the keys that the last cached one expects must not be taken for its own."""
+    """It is not cached yet: the keys that the last cached one expects are not its own."""
     structures: list[dict[Any, Any]] = [
         {STEPS: 0},
         {"": None, "0": None, STEPS: 0},
