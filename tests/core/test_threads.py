@@ -1,52 +1,37 @@
-"""One process, many threads: readers of their own, a reader shared by all, a writer shared by all."""
+"""Threads: many readers, one reader for many, forks beside sleepers, interpreters that end meanwhile."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-import numpy as np
 import pytest
+from processes import WATCHDOG_SECONDS, Process
 from snapshots import info
 
 import traincast
 
-
-@pytest.fixture(autouse=True)
-def switch_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
+THREADS = 64
 
 
-def snapshot(i: int) -> dict[str, Any]:
-    """Every part tells `i`."""
-    return info(i=i, text=str(i) * (i % 9), list=[i, (i, [i])], array=np.full(i % 5, i), keys={f"{i % 3}": i})
-
-
-def whole(read: dict[str, Any]) -> int:
-    i = read["i"]
-    assert read["text"] == str(i) * (i % 9)
-    assert read["list"] == [i, (i, [i])]
-    assert read["array"].tolist() == [i] * (i % 5)
-    assert read["keys"] == {f"{i % 3}": i}
-    return i
-
-
-def run_all(targets: list[Callable[[], None]]) -> None:
-    """Runs them at once; the first exception of any is raised."""
+def run_all(bodies: Sequence[Callable[[], object]]) -> None:
+    """In a thread each, at once; the first exception is raised here."""
     failures: list[BaseException] = []
+    start = threading.Barrier(len(bodies))
 
-    def guarded(target: Callable[[], None]) -> None:
+    def guarded(body: Callable[[], object]) -> None:
         try:
-            target()
-        except BaseException as error:  # handed over to the test's thread
+            start.wait()
+            body()
+        except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=guarded, args=(target,)) for target in targets]
+    threads = [threading.Thread(target=guarded, args=[body]) for body in bodies]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -55,107 +40,149 @@ def run_all(targets: list[Callable[[], None]]) -> None:
         raise failures[0]
 
 
-LAST = 2000
+def follow(reader: traincast.TrainingInfoReader, last: int) -> None:
+    """Reads and waits until the last snapshot; each is whole and none older than the one before."""
+    seen = -1
+    while seen < last:
+        read = reader.read()
+        assert read["a"] == [read["i"]] * (1 + read["i"] % 50)
+        assert read["i"] >= seen
+        seen = read["i"]
+        if seen < last:
+            reader.wait(1)
 
 
-def publisher(writer: traincast.TrainingInfoWriter) -> Callable[[], None]:
-    def publish() -> None:
-        for i in range(1, LAST + 1):
-            writer.publish(snapshot(i))
-
-    return publish
-
-
-def follower(reader: traincast.TrainingInfoReader, ways: int) -> Callable[[], None]:
-    def follow() -> None:
-        seen = 0
-        while seen < LAST:
-            if ways == 0:
-                i = whole(reader.read())
-            elif ways == 1:
-                i = whole(reader.read_if_changed() or reader.read())
-            elif ways == 2:
-                reader.wait(0.01)
-                i = whole(reader.read())
-            else:
-                reader.changed()
-                i = reader["i"]
-            assert i >= seen
-            seen = i
-
-    return follow
-
-
-def test_readers_of_their_own(channel_name: str) -> None:
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(snapshot(0))
-        readers = [traincast.TrainingInfoReader(channel_name) for _ in range(64)]
-        run_all([publisher(writer), *(follower(reader, number % 4) for number, reader in enumerate(readers))])
-
-
-def test_one_reader_for_all(channel_name: str) -> None:
-    """Whole dictionaries, never older ones."""
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(snapshot(0))
-        reader = traincast.TrainingInfoReader(channel_name)
-        run_all([publisher(writer), *(follower(reader, number % 4) for number in range(16))])
-        assert reader.version == LAST + 1
-
-
-def test_one_writer_for_all(channel_name: str) -> None:
-    """No version is given twice; what cannot be done at the moment says so."""
-    versions: list[int] = []
-    refusals: set[str] = set()
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(snapshot(0))
-        reader = traincast.TrainingInfoReader(channel_name)
+@pytest.mark.parametrize("shared", [False, True], ids=["a reader each", "one reader"])
+def test_readers_in_64_threads(channel_name: str, shared: bool) -> None:
+    last = 300
+    with traincast.TrainingInfoWriter(channel_name, capacity=4096) as writer:
+        writer.publish(info(i=0, a=[0]))
+        one = traincast.TrainingInfoReader(channel_name)
+        readers = [one if shared else traincast.TrainingInfoReader(channel_name) for _ in range(THREADS)]
 
         def publish() -> None:
-            for i in range(300):
-                try:
-                    versions.append(writer.publish(snapshot(i)))
-                except RuntimeError as error:
-                    refusals.add(str(error))
-                whole(reader.read())
+            for i in range(1, last + 1):
+                # Twice to a bigger file.
+                writer.publish(info(i=i, a=[i] * (1 + i % 50), b=bytes(20_000 if i in (100, 200) else i)))
 
-        run_all([publish] * 8)
-        assert all(refusal.endswith("publish from one thread at a time") for refusal in refusals)
-        assert len(set(versions)) == len(versions)
-        assert max(versions) == writer.version == len(versions) + 1
+        run_all([publish, *(lambda r=reader: follow(r, last) for reader in readers)])
+        assert {reader.version for reader in readers} == {last + 1}
 
 
-def test_readers_that_come_and_go(channel_name: str) -> None:
+def test_one_reader_closed_under_its_sleepers(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(snapshot(0))
+        writer.publish(info(i=0, a=[0]))
+        reader = traincast.TrainingInfoReader(channel_name)
+        reader.read()
+        asleep = threading.Barrier(9)
 
-        def come_and_go() -> None:
-            for _ in range(300):
-                with traincast.TrainingInfoReader(channel_name) as reader:
-                    whole(reader.read())
+        def sleep() -> None:
+            asleep.wait()
+            with contextlib.suppress(traincast.ChannelClosedError):
+                reader.wait(30)
 
-        run_all([publisher(writer), *[come_and_go] * 8])
+        def close() -> None:
+            asleep.wait()
+            reader.close()
+            writer.publish(info(i=1, a=[1, 1]))
+
+        run_all([close, *[sleep] * 8])
 
 
-def test_channels_that_come_and_go(channel_name: str) -> None:
-    """Closing and opening again under readers that stay."""
+def test_fork_beside_sleepers_of_the_same_reader(channel_name: str) -> None:
+    """The child gets a copy of an object that another thread was using; so does the child's child."""
+    with Process() as other, traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(i=0, a=[0]))
+        other.run(f"""
+import threading, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with threads
+reader = traincast.TrainingInfoReader({channel_name!r})
+stop = False
+def sleep():
+    while not stop: reader.wait(0.5)
+def read():
+    while not stop: reader.read()
+threads = [threading.Thread(target=target) for target in (sleep, sleep, read)]
+for thread in threads: thread.start()
+def child():
+    return reader["i"], reader.wait(0.001), reader.writer_alive, reader.closed
+""")
+        try:
+            for i in range(1, 31):
+                # Beside a publish, so that the readers are not only idle.
+                other.start("answer = forked(lambda: (child(), forked(child)))")
+                writer.publish(info(i=i, a=[i], b=bytes(i * 5000)))
+                other.finish()
+                for seen, _, alive, closed in other.value("answer"):
+                    assert i - 1 <= seen <= i
+                    assert alive
+                    assert not closed
+        finally:
+            other.run("stop = True\nfor thread in threads: thread.join()")
+        assert other.value('reader["i"]') == 30
+
+
+ASLEEP = """
+import os, sys, threading, time, traincast
+name = sys.argv[1]
+reader = traincast.TrainingInfoReader(name)
+reader.read()
+threads = [threading.Thread(target=reader.wait, daemon=True) for _ in range(8)]
+threads += [threading.Thread(target=traincast.TrainingInfoReader(name).wait, daemon=True) for _ in range(8)]
+for thread in threads: thread.start()
+writer = traincast.TrainingInfoWriter(name + "-of-it")
+writer.publish({"approx_total_training_steps": 1})
+time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("", 0),
+        ("sys.exit(3)", 3),
+        ("os._exit(4)", 4),
+        ("raise SystemExit(5)", 5),
+        ("os.abort()", -6),
+        ("import signal; os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -15),
+        ("import signal; os.kill(os.getpid(), signal.SIGKILL); time.sleep(60)", -9),
+        ("if os.fork() == 0: sys.exit(6)\nelse: sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))", 6),
+        ("if os.fork() == 0: os._exit(7)\nelse: os._exit(os.waitstatus_to_exitcode(os.wait()[1]))", 7),
+    ],
+    ids=["end", "exit", "_exit", "SystemExit", "abort", "SIGTERM", "SIGKILL", "fork exit", "fork _exit"],
+)
+def test_end_of_a_process_with_readers_asleep(
+    channel_name: str, traincast_dir: Path, tmp_path: Path, end: str, status: int
+) -> None:
+    """It ends at once and as told; its channel can be taken over, and others are not disturbed."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(snapshot(0))
-        readers = [traincast.TrainingInfoReader(channel_name) for _ in range(8)]
-    done = threading.Event()
+        writer.publish(info(i=0))
+        survivor = traincast.TrainingInfoReader(channel_name)
+        script = tmp_path / "asleep.py"
+        script.write_text(ASLEEP + end)
+        command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", script, channel_name]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+        assert done.returncode == status, done.stderr
+        assert writer.publish(info(i=1)) == 2
+        assert survivor["i"] == 1
+        with traincast.TrainingInfoWriter(f"{channel_name}-of-it") as heir:
+            assert heir.publish(info()) == heir.version
+            assert heir.version in (1, 2)  # closed properly, or taken over
+    assert os.listdir(traincast_dir) == []
 
-    def lives() -> None:
-        for i in range(200):
-            with traincast.TrainingInfoWriter(channel_name) as writer:
-                writer.publish(snapshot(i))
-                writer.publish({**snapshot(i), "blob": bytes(10**5 if i % 10 == 0 else 1)})
-        done.set()
 
-    def read(reader: traincast.TrainingInfoReader) -> None:
-        while not done.is_set():
-            whole(reader.read())
-            reader.wait(0.001)
+def test_writer_made_in_one_thread_used_and_dropped_in_others(channel_name: str) -> None:
+    """Also by several at once: every publish counts."""
+    writer = traincast.TrainingInfoWriter(channel_name)
+    versions: list[int] = []
 
-    run_all([lives, *((lambda reader=reader: read(reader)) for reader in readers)])
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(snapshot(7))
-        assert [whole(reader.read()) for reader in readers] == [7] * 8
+    def publish() -> None:
+        versions.extend(writer.publish(info(i=i, b=bytes(i * 100))) for i in range(100))
+
+    run_all([publish] * 8)
+    assert sorted(versions) == list(range(1, 801))
+    reader = traincast.TrainingInfoReader(channel_name)
+    assert reader.version == 0
+    assert reader["i"] == 99
+    run_all([writer.close] * 8)
+    assert reader.closed
