@@ -50,6 +50,7 @@ def calls(effort: Effort) -> dict[str, Any]:
         *one_process.changed(),
         *one_process.changed(5.0, " (steps only)"),
         *one_process.publishing(),
+        *one_process.cold(),
     ]
     measure(cases, effort.rounds)
     return dump(cases)

@@ -1,4 +1,4 @@
-"""Cases that need one process: what a call costs, with everything in the cache."""
+"""Cases that need one process: what a call costs, in warm caches and in cold ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import native_floor
 from harness import Case, call, each
-from payloads import CHANNELS, payload, payloads
+from payloads import CHANNELS, OTHER_WORK, payload, payloads
 
 import traincast
 
@@ -58,6 +58,33 @@ def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
         each(f"changed read{suffix}", "item.read()", readers, publish, writers=writers),
         each(f"msgspec decode{suffix}", "decode(item)", encoded, decode=msgspec.msgpack.decode),
         each(f"floor: build the dictionary{suffix}", "build(item)", range(CHANNELS), build=build),
+    ]
+
+
+def cold() -> list[Case]:
+    """The same after other work has used up the caches next to the core, as an env does between resets."""
+    infos = payloads(64)
+    writer = traincast.TrainingInfoWriter("cold")
+    writer.publish(infos[0])
+    reader = traincast.TrainingInfoReader("cold")
+    reader.read()
+    encoded = [msgspec.msgpack.encode(infos[0])]
+    scratch, other = bytearray(OTHER_WORK), bytes(OTHER_WORK)
+    turn = 0
+
+    def work() -> None:
+        scratch[:] = other
+
+    def publish_and_work() -> None:
+        nonlocal turn
+        turn = (turn + 1) % len(infos)
+        writer.publish(infos[turn])
+        scratch[:] = other
+
+    return [
+        each("unchanged read, cold", "item.read()", [reader], work, writer=writer),
+        each("changed read, cold", "item.read()", [reader], publish_and_work, writer=writer),
+        each("msgspec decode, cold", "decode(item)", encoded, work, decode=msgspec.msgpack.decode),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 CHANNELS = 32  # read one after the other in a timed pass
+OTHER_WORK = 8 << 20  # bytes: more than the caches that a core has for itself
 STEPS = "approx_total_training_steps"
 COEFFICIENTS = ("goal", "alive", "speed", "energy", "smooth", "contact", "height", "effort")
 

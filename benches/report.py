@@ -18,7 +18,7 @@ from typing import Any
 
 import pictures
 import rows
-from payloads import CHANNELS
+from payloads import CHANNELS, OTHER_WORK
 from rows import ns
 
 HERE = Path(__file__).parent
@@ -215,6 +215,10 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         "reset_added": f"{reset.found.median:.0f} ns",
         "changed": ns(calls["changed read"]),
         "changed_steps": ns(calls["changed read (steps only)"]),
+        "other_work": pictures.size_name(OTHER_WORK),
+        "cold_unchanged": ns(calls["unchanged read, cold"]),
+        "cold_changed": ns(calls["changed read, cold"]),
+        "cold_decode": ns(calls["msgspec decode, cold"]),
         "floor": ns(calls["floor: build the dictionary"]),
         "publish": ns(calls["publish"]),
         "wakeup": ns(pings["futex"]["traincast"]),
