@@ -14,13 +14,13 @@ from payloads import STEPS, payload
 import traincast
 
 PINGS = 100  # in a round
-PAUSE_S = 0.001  # between pings: the reader is asleep again by then
-MODES = ("futex", "spin")
+# Between pings. The one that wakes a sleeper sleeps itself; the one that is watched by a spinning reader works.
+PAUSES_NS = {"futex": 1_000_000, "spin": 100_000}
 
 
 def bare(mode: str, count: int) -> list[float]:
     """Nanoseconds of `count` pings of the C program."""
-    command = [str(BUILD / "ping"), mode, str(count), str(round(PAUSE_S * 1e6))]
+    command = [str(BUILD / "ping"), mode, str(count), str(PAUSES_NS[mode] // 1000)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return [float(line) for line in done.stdout.split()]
 
@@ -60,7 +60,12 @@ def _ours(mode: str, writer: traincast.TrainingInfoWriter, notes: Notes, command
     info = payload(0)
     for index in range(1, PINGS + 1):
         info["epoch"] = index
-        sleep(PAUSE_S)
+        if mode == "futex":
+            sleep(PAUSES_NS[mode] / 1e9)
+        else:
+            until = monotonic_ns() + PAUSES_NS[mode]
+            while monotonic_ns() < until:
+                pass
         info[STEPS] = monotonic_ns()
         writer.publish(info)
     while mine[0]:
@@ -71,7 +76,7 @@ def _ours(mode: str, writer: traincast.TrainingInfoWriter, notes: Notes, command
 def run(rounds: int) -> dict[str, Any]:
     """Samples in ns of each mode, ours and bare, in rounds that take turns."""
     found: dict[str, dict[str, list[list[float]]]] = {}
-    for mode in MODES:
+    for mode in PAUSES_NS:
         notes = Notes(1, PINGS + 1)
         commands, control = os.pipe()
         with traincast.TrainingInfoWriter(f"wake-{mode}") as writer, Children() as children:

@@ -1,7 +1,7 @@
 /* What a message between two processes costs at the least, without any library.
  *
  *   ping futex N PAUSE_US   one process sleeps in a futex, the other stores the time and wakes it
- *   ping spin N PAUSE_US    the same, but the reader spins on the word
+ *   ping spin N PAUSE_US    the same, but the reader spins on the word, and the writer does not sleep in its pauses
  *   ping line N             half a round trip of a cache line between two spinning processes, N in each sample
  *
  * Prints one sample a line: nanoseconds from before the store to after the reader has seen it.
@@ -44,7 +44,10 @@ static void receive(Shared *shared, uint32_t count, int sleeping) {
 static void send_all(Shared *shared, uint32_t count, unsigned pause_us, int sleeping) {
     struct timespec pause = {0, (long)pause_us * 1000};
     for (uint32_t next = 1; next <= count; next++) {
-        nanosleep(&pause, NULL);
+        if (sleeping)
+            nanosleep(&pause, NULL);
+        else
+            for (uint64_t until = now() + pause_us * 1000u; now() < until;) {}
         while (atomic_load_explicit(&shared->back, memory_order_acquire) + 1 != next) usleep(10);
         atomic_store_explicit(&shared->stamp, now(), memory_order_relaxed);
         atomic_store_explicit(&shared->word, next, memory_order_release);
