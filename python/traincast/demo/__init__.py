@@ -1,4 +1,4 @@
-"""The demo: MountainCar is learned with a curriculum that broadcast training progress drives, and not without.
+"""The demo: MountainCar is learned with a curriculum driven by broadcast training progress, and not without.
 
 - `settings`: the figures of the experiment
 - `envs`: MountainCar with a sparse reward and a head start, wrapped as any user would wrap it

@@ -70,9 +70,10 @@ def _limited(interval: float, show: Progress) -> Progress:
 def _line(summaries: Sequence[Summary]) -> str:
     curriculum, baseline = summaries
     return (
-        f"{curriculum.steps:>9,} steps  level {curriculum.level:4.0%}  return {curriculum.training_return:4.2f}  "
-        f"success {curriculum.success:4.0%}  info {milliseconds(curriculum.info_age)} old  |  without: "
-        f"{baseline.steps:>9,} steps  return {baseline.training_return:4.2f}  success {baseline.success:4.0%}"
+        f"with: {curriculum.steps:>7,} steps  level {curriculum.level:4.0%}  "
+        f"return {curriculum.training_return:4.2f}  success {curriculum.success:4.0%}  |  "
+        f"without: {baseline.steps:>7,} steps  return {baseline.training_return:4.2f}  "
+        f"success {baseline.success:4.0%}  |  info {milliseconds(curriculum.info_age)} old"
     )
 
 
@@ -106,7 +107,8 @@ def _view(settings: Settings, summaries: Sequence[Summary], curves: _Curves) -> 
     table.add_column("with the curriculum", style="green", min_width=_CURVE)
     table.add_column("the same without it", style="yellow", min_width=_CURVE)
     table.add_row("training steps", *[f"{s.steps:,} of {s.total:,}" for s in summaries])
-    table.add_row("", *[ProgressBar(total=s.total, completed=min(s.steps, s.total), width=_CURVE) for s in summaries])
+    bars = [ProgressBar(total=s.total, completed=min(s.steps, s.total), width=_CURVE) for s in summaries]
+    table.add_row("", *bars)
     table.add_row("level", *[_level(s) for s in summaries])
     table.add_row("return, training episodes", *[f"{s.training_return:.2f}" for s in summaries])
     table.add_row("success, the real start", *[f"{s.success:.0%}" for s in summaries])
@@ -115,7 +117,7 @@ def _view(settings: Settings, summaries: Sequence[Summary], curves: _Curves) -> 
         "age of the info at a reset",
         *[f"{milliseconds(s.info_age)}  (99 %: {milliseconds(s.info_age_99)})" for s in summaries],
     )
-    hint = f"Each envs' process reads shared memory; look in from another terminal: traincast watch {settings.name}-curriculum"
+    hint = f"From another terminal: traincast ls, traincast watch {settings.name}-curriculum"
     return Group(table, Text(hint, style="dim"))
 
 

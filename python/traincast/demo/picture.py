@@ -28,7 +28,7 @@ __all__ = ["draw"]
 _COLOURS = {CURRICULUM: "#0072B2", BASELINE: "#D55E00"}
 _INK = "#24292f"
 _FAINT = "#8c959f"
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9,
     "text.color": _INK,
     "axes.labelcolor": _INK,
@@ -64,7 +64,7 @@ def draw(learners: Sequence[Learner], settings: Settings, path: Path) -> None:
         figure.text(
             0.065,
             0.905,
-            f"MountainCar-v0 with a reward at the goal only, Q-learning, {settings.workers} worker processes. "
+            f"MountainCar-v0, reward only at the goal, Q-learning, {settings.workers} worker processes. "
             f"Median and range of {settings.seeds} seeds.",
             color="#57606a",
         )
@@ -150,9 +150,7 @@ def _draw_values(axes: Axes, learner: Learner) -> None:
     to_go[to_go > _MOST_STEPS] = np.nan  # seldom or never visited
     axes.set_facecolor("#eaeef2")
     colours = matplotlib.colormaps["viridis_r"]
-    image = axes.pcolormesh(
-        position, velocity, to_go, cmap=colours, vmin=0, vmax=_MOST_STEPS
-    )
+    image = axes.pcolormesh(position, velocity, to_go, cmap=colours, vmin=0, vmax=_MOST_STEPS)
     path = _drive(learner.values)
     axes.plot(*path.T, color=_INK, linewidth=3.2)
     axes.plot(*path.T, color="white", linewidth=1.6)

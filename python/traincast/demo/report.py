@@ -16,21 +16,36 @@ __all__ = ["write_report"]
 
 
 def write_report(summaries: Sequence[Summary], seconds: float, console: Console) -> None:
-    """Write what came out; plain text if the console is no terminal."""
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII, pad_edge=False)
-    table.add_column("MountainCar, sparse reward")
-    columns = ["steps", "episodes", "success", "by seed", "info age", "99 %"]
-    for column in columns:
-        table.add_column(column, justify="right")
-    for s in summaries:
-        table.add_row(
-            "with the curriculum" if s.arm == CURRICULUM else "the same without it",
-            f"{s.steps:,}",
-            f"{s.resets:,}",
-            f"{s.success:.0%}",
-            " ".join(f"{100 * x:.0f}" for x in s.success_by_seed),
-            milliseconds(s.info_age),
-            milliseconds(s.info_age_99),
-            style=("green" if s.arm == CURRICULUM else "yellow"),
-        )
-    console.print(table)
+    """Write what came out; plain text if the console is no terminal.
+
+    Args:
+        summaries: of the arms.
+        seconds: how long it took.
+        console: where to.
+    """
+    rows = [_row(summary) for summary in summaries]
+    columns = ["MountainCar", "success", "by seed", "episodes", "info age at a reset", "99 % below"]
+    if console.is_terminal:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index == 0 else "right")
+        for summary, row in zip(summaries, rows, strict=True):
+            table.add_row(*row, style="green" if summary.arm == CURRICULUM else "yellow")
+        console.print(table)
+    else:
+        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        for row in (columns, *rows):
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    steps = sum(summary.steps for summary in summaries) * len(summaries[0].success_by_seed)
+    print(f"{steps:,} env steps in {seconds:.1f} s. Success: the latest greedy episodes from the real start.")
+
+
+def _row(summary: Summary) -> list[str]:
+    return [
+        "with the curriculum" if summary.arm == CURRICULUM else "the same without it",
+        f"{summary.success:.0%}",
+        " ".join(f"{100 * success:.0f}" for success in summary.success_by_seed),
+        f"{summary.resets:,}",
+        milliseconds(summary.info_age),
+        milliseconds(summary.info_age_99),
+    ]

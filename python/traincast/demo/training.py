@@ -24,7 +24,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 5.0  # seconds for a worker to notice that the learner has gone
 
 
-class Interrupted(BaseException):  # noqa: N818 - like KeyboardInterrupt, it is no error
+class Interrupted(BaseException):
     """A signal asked the training to end."""
 
     def __init__(self, number: int) -> None:
@@ -95,8 +95,8 @@ def _signals_at_safe_points() -> Iterator[Callable[[], None]]:
 
 def _start_workers(settings: Settings, cleanup: ExitStack) -> dict[Connection, ForkServerProcess]:
     context = multiprocessing.get_context("forkserver")
-    # Workers start from a process that has loaded everything already, and inherit its signal mask: Ctrl-C reaches
-    # them through the terminal too, even before their first line of Python.
+    # Workers start from a process that has loaded everything already, and inherit its signal mask: Ctrl-C
+    # reaches them through the terminal too, even before their first line of Python.
     context.set_forkserver_preload(["traincast.demo.worker"])
     resource_tracker.ensure_running()  # it would unblock the signal again
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

@@ -81,9 +81,7 @@ class _Slot:
         """Play an episode; None when the run has had its steps."""
         evaluation = self._episodes % _EVALUATE_EVERY == 0
         self._episodes += 1
-        observation, reset_info = self._env.reset(
-            seed=self._env_seed, options={"head_start": not evaluation}
-        )
+        observation, reset_info = self._env.reset(seed=self._env_seed, options={"head_start": not evaluation})
         self._env_seed = None  # only the first reset seeds
         # From here on all that the agent knows came with the training information.
         info = self._env.training_info

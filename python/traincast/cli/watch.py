@@ -1,0 +1,199 @@
+"""The command `traincast watch`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+import traincast
+from traincast.cli._output import age, console
+from traincast.cli._values import flatten, json_value, short_text
+from traincast.errors import ChannelNotFoundError
+
+__all__ = ["watch"]
+
+_SLICE = 0.25  # seconds between two looks at a channel where nothing happens
+_RATE_OVER = 3.0  # seconds that the rate is the mean of
+_GLOW = 1.0  # seconds that a changed value is highlighted
+
+
+def watch(
+    name: Annotated[str, typer.Argument(help="The channel.")],
+    policy: Annotated[int, typer.Option(help="The policy of the run.")] = 0,
+    interval: Annotated[
+        float, typer.Option(min=0.01, help="Least time between two updates, in seconds.")
+    ] = 0.2,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Wait for the channel, and for the next one after it."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each update.")] = False,
+) -> None:
+    """Show a channel live: its rate, and what changed. Ends with Ctrl-C, or when the channel is closed."""
+    with _attach(name, policy, follow) as reader:
+        state = _State(name, policy)
+        out = console()
+        view: _View = _Json() if as_json else _Terminal(out) if out.is_terminal else _Lines()
+        try:
+            _follow(reader, state, view, interval, follow)
+        finally:
+            view.close()
+        if not as_json:
+            print(f"{name}, policy {policy}, was closed by its writer at version {state.version}.")
+
+
+def _attach(name: str, policy: int, follow: bool) -> traincast.TrainingInfoReader:
+    said = False
+    while True:
+        try:
+            return traincast.TrainingInfoReader(name, policy, attach_timeout=_SLICE if follow else 0.0)
+        except ChannelNotFoundError:
+            if not follow:
+                raise
+        if not said:
+            print(f"Waiting for {name}, policy {policy}.", file=sys.stderr)
+            said = True
+
+
+def _follow(
+    reader: traincast.TrainingInfoReader, state: _State, view: _View, interval: float, follow: bool
+) -> None:
+    while True:
+        started = time.monotonic()
+        info = reader.read()
+        changed = state.update(reader, info)
+        view.show(state, changed)
+        if state.closed and not follow:
+            return
+        if not reader.wait(_SLICE) and reader.closed:
+            time.sleep(_SLICE)  # wait() does not sleep on a closed channel
+        time.sleep(max(0.0, interval - (time.monotonic() - started)))
+
+
+@dataclass
+class _State:
+    """What is known about the channel."""
+
+    name: str
+    policy: int
+    version: int = 0
+    epoch: int = 0
+    age: float = 0.0
+    alive: bool = True
+    closed: bool = False
+    info: dict[Any, Any] = field(default_factory=dict)
+    leaves: dict[str, str] = field(default_factory=dict)
+    changed_at: dict[str, float] = field(default_factory=dict)
+    _seen: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def update(self, reader: traincast.TrainingInfoReader, info: dict[Any, Any]) -> list[str] | None:
+        """Take over what was read; return the keys that changed, None if there is no new snapshot."""
+        now = time.monotonic()
+        new = (reader.version, reader.epoch) != (self.version, self.epoch)
+        if reader.version < self.version or reader.epoch < self.epoch:
+            self._seen.clear()  # another channel of that name: it counts from 1
+        self.version, self.epoch, self.age = reader.version, reader.epoch, reader.age
+        self.closed = reader.closed
+        self.alive = not self.closed and reader.writer_alive
+        self._seen.append((now, self.version))
+        while now - self._seen[0][0] > _RATE_OVER:
+            self._seen.popleft()
+        if not new:
+            return None
+        self.info = info
+        leaves = {key: short_text(value) for key, value in flatten(info)}
+        changed = [key for key, text in leaves.items() if self.leaves.get(key) != text]
+        if self.leaves:
+            self.changed_at.update(dict.fromkeys(changed, now))
+        self.leaves = leaves
+        return changed
+
+    @property
+    def rate(self) -> float:
+        """Snapshots per second, of late."""
+        (since, first), (until, last) = self._seen[0], self._seen[-1]
+        return (last - first) / (until - since) if until > since else 0.0
+
+    @property
+    def writer(self) -> str:
+        return "closed" if self.closed else "alive" if self.alive else "dead"
+
+
+class _View(Protocol):
+    def show(self, state: _State, changed: list[str] | None) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Terminal:
+    """A table that stays in its place."""
+
+    def __init__(self, out: Console) -> None:
+        self._live = Live(console=out, auto_refresh=False, vertical_overflow="crop")
+        self._live.start()
+
+    def show(self, state: _State, changed: list[str] | None) -> None:
+        style = {"alive": "green", "dead": "yellow", "closed": "dim"}[state.writer]
+        head = Text.assemble(
+            (state.name, "bold"),
+            f" policy {state.policy}   version {state.version}   epoch {state.epoch}   ",
+            (f"{state.rate:,.1f} publishes/s", "bold"),
+            f"   {age(state.age)} old   writer ",
+            (state.writer, style),
+        )
+        table = Table.grid(padding=(0, 2))
+        now = time.monotonic()
+        for key, text in state.leaves.items():
+            glows = now - state.changed_at.get(key, -_GLOW) < _GLOW
+            table.add_row(Text(key, style="dim"), Text(text, style="bold yellow" if glows else ""))
+        self._live.update(Group(head, Text(), table), refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()
+
+
+class _Lines:
+    """A line for each update, with what changed."""
+
+    def __init__(self) -> None:
+        self._writer = "alive"
+
+    def show(self, state: _State, changed: list[str] | None) -> None:
+        if changed is not None:
+            values = "  ".join(f"{key}={state.leaves[key]}" for key in changed) or "nothing changed"
+            head = f"{time.strftime('%H:%M:%S')}  version {state.version}  epoch {state.epoch}"
+            print(f"{head}  {state.rate:.1f}/s  {values}", flush=True)
+        if state.writer != self._writer:
+            self._writer = state.writer
+            if not state.closed:
+                print(f"{time.strftime('%H:%M:%S')}  the writer is {state.writer}", flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class _Json:
+    """JSON Lines."""
+
+    def show(self, state: _State, changed: list[str] | None) -> None:
+        if changed is not None:
+            line = {
+                "version": state.version,
+                "epoch": state.epoch,
+                "rate": round(state.rate, 3),
+                "changed": changed,
+                "training_info": json_value(state.info),
+            }
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+
+    def close(self) -> None:
+        pass
