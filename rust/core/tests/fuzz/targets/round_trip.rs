@@ -1,0 +1,126 @@
+//! Encode, decode: the identity, whatever the encoder and its caches have seen before.
+
+use std::sync::Arc;
+
+use traincast_core::snapshot::encode::{BlobCursor, Encoder, ShapeCache};
+use traincast_core::snapshot::shape::{Kind, Shape};
+
+use super::input::Input;
+use super::snapshot::decoded;
+use super::value::{Value, region};
+
+/// What a writer keeps from publish to publish.
+#[derive(Default)]
+struct Publisher {
+    cache: ShapeCache<()>,
+    encoder: Encoder<Vec<u8>>,
+    /// The last snapshot: its shape, values and blobs.
+    last: Option<(Arc<Shape>, Vec<u64>, Vec<u8>)>,
+}
+
+impl Publisher {
+    /// Ends an encoding that was to give `value`; the shape's id.
+    fn finish(&mut self, value: &Value) -> u64 {
+        let encoder = &self.encoder;
+        let (id, shape) = match encoder.recorded() {
+            Some(bytes) => {
+                let shape = Arc::new(Shape::parse(bytes).expect("an encoder's shape parses"));
+                (self.cache.id_of(bytes).expect("it parses"), shape)
+            }
+            None => {
+                let last = self
+                    .cache
+                    .last()
+                    .expect("nothing was recorded, so one was expected");
+                (last.id, Arc::clone(&last.shape))
+            }
+        };
+        if let Some(last) = self.cache.last().filter(|last| last.id == id) {
+            assert_eq!(last.shape.bytes, shape.bytes, "two shapes of one id");
+        }
+        let blobs = region(encoder);
+        assert_eq!(decoded(&shape, encoder.values(), &blobs).as_ref(), Some(value));
+        self.last = Some((shape, encoder.values().to_vec(), blobs));
+        id
+    }
+
+    /// Publishes a whole dictionary.
+    fn publish(&mut self, value: &Value) -> u64 {
+        self.encoder.start(self.cache.last().map(|last| &last.shape));
+        value.encode(&mut self.encoder);
+        self.finish(value)
+    }
+
+    /// Publishes the last dictionary, which is `value`, with the entries in `changes` replaced; what it is now.
+    fn update(&mut self, value: &Value, changes: &[(usize, Value)]) -> Value {
+        let (shape, values, blobs) = self.last.take().expect("published before");
+        let mut entries = value.entries().to_vec();
+        let expected = self
+            .cache
+            .last()
+            .map(|last| &last.shape)
+            .filter(|last| last.bytes == shape.bytes);
+        let shape = expected.map_or(shape, Arc::clone);
+        let encoder = &mut self.encoder;
+        encoder.start(self.cache.last().map(|last| &last.shape));
+        encoder.container(Kind::Dict, entries.len());
+        let mut cursor = BlobCursor::default();
+        for (index, node) in shape.top_level().enumerate() {
+            let Some((_, change)) = changes.iter().find(|(at, _)| *at == index) else {
+                encoder.splice(&shape, node, &values, &mut cursor, |range| blobs[range].to_vec());
+                continue;
+            };
+            for below in &shape.nodes[node..shape.nodes[node].end as usize] {
+                cursor.advance(&shape, below, &values);
+            }
+            let (key, entry) = &mut entries[index];
+            match key {
+                traincast_core::snapshot::shape::Key::Str(key) => encoder.key_str(key),
+                traincast_core::snapshot::shape::Key::Int(key) => encoder.key_int(*key),
+                traincast_core::snapshot::shape::Key::BigInt(key) => encoder.key_bigint(key),
+            }
+            change.encode(encoder);
+            entry.clone_from(change);
+        }
+        let value = Value::Dict(entries);
+        self.finish(&value);
+        value
+    }
+}
+
+/// Publishes up to six dictionaries that `data` describes, some of them again, some with entries replaced.
+pub fn round_trip(data: &[u8]) {
+    let input = &mut Input(data);
+    let mut publisher = Publisher::default();
+    let mut met: Vec<(Value, u64)> = Vec::new();
+    for _ in 0..6 {
+        if input.is_empty() {
+            break;
+        }
+        let plan = input.byte();
+        let again = usize::from(plan >> 4) % met.len().max(1);
+        match (plan % 3, met.last()) {
+            (0, Some(_)) => {
+                let (value, id) = &met[again];
+                assert_eq!(publisher.publish(value), *id, "a shape that was met has a new id");
+            }
+            (1, Some((value, _))) => {
+                let mut nodes = 100;
+                let change = |input: &mut Input<'_>| (input.below(8), Value::any(input, 1, &mut nodes));
+                let mut change = change;
+                let changes = [change(input), change(input)];
+                let value = value.clone();
+                publisher.publish(&value);
+                let updated = publisher.update(&value, &changes[..1 + usize::from(plan >> 7)]);
+                let id = publisher.publish(&updated);
+                met.push((updated, id));
+            }
+            _ => {
+                let value = Value::root(input);
+                let id = publisher.publish(&value);
+                assert_eq!(publisher.publish(&value), id);
+                met.push((value, id));
+            }
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! A channel's files: a sound segment and roster with edits, then opened, read, listed, cleaned and taken over.
+//!
+//! The files are real ones on a tmpfs, since checking what the system says of them is half of the code. An input edits the words of
+//! a sound channel; raw files would hardly ever get past the first check.
+
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::error::Error;
+use traincast_core::inspect;
+use traincast_core::layout::{HEADER_BYTES, HEADER_WORDS, PAGE, SLOTS, WORD, header, roster, slot};
+use traincast_core::reader::{Reader, Refresh, SlotBuffer, SlotMeta};
+use traincast_core::seqlock::Head;
+use traincast_core::snapshot::encode::Encoder;
+use traincast_core::snapshot::shape::Shape;
+use traincast_core::snapshot::{to_bytes, to_words};
+use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
+
+use super::input::Input;
+use super::snapshot::decoded;
+use super::value::{Value, region};
+
+const STRIDE: usize = PAGE / WORD;
+/// Versions that the sound channel has had; its slots hold the last four.
+const VERSIONS: u64 = 7;
+
+/// What was done so far: reads of a live file, attachments, listings, clean-ups, takeovers.
+static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+
+/// What was done so far, in words.
+pub fn counts() -> String {
+    let [live, attached, listed, cleaned, taken] =
+        COUNTS.each_ref().map(|count| count.load(Ordering::Relaxed));
+    format!(
+        "{live} live edits read, {attached} attached, {listed} listed, {cleaned} cleaned up, {taken} taken over"
+    )
+}
+
+/// An encoded snapshot.
+struct Sample {
+    value: Value,
+    shape: Vec<u8>,
+    values: Vec<u64>,
+    blobs: Vec<u8>,
+}
+
+impl Sample {
+    fn new(seed: &[u8]) -> Self {
+        let value = Value::root(&mut Input(seed));
+        let mut encoder = Encoder::default();
+        encoder.start(None);
+        value.encode(&mut encoder);
+        Self {
+            shape: encoder.recorded().expect("recorded").to_vec(),
+            values: encoder.values().to_vec(),
+            blobs: region(&encoder),
+            value,
+        }
+    }
+
+    /// Publishes it, with so many bytes of blobs beyond its own.
+    fn publish(&self, writer: &mut Writer, id: u64, more: usize) -> Result<u64, Error> {
+        let mut bytes = self.blobs.clone();
+        bytes.resize(bytes.len() + more, 0x77);
+        let blobs = [Blob {
+            offset: 0,
+            bytes: &bytes,
+        }];
+        writer.publish(&Payload {
+            shape_id: id,
+            shape: &to_words(&self.shape),
+            shape_len: self.shape.len(),
+            values: &self.values,
+            blobs: &blobs,
+            blob_words: bytes.len().div_ceil(WORD),
+        })
+    }
+}
+
+/// The files' content before it is written.
+#[derive(Clone, Default)]
+struct Image {
+    segment: Vec<u8>,
+    roster: Vec<u8>,
+    /// Bytes of the file; beyond `segment` it has a hole.
+    size: usize,
+    roster_size: Option<usize>,
+}
+
+/// Two directories: in one a reader stays attached while words change, in the other the files themselves come and go.
+struct Bench {
+    live: Live,
+    directory: Directory,
+    path: PathBuf,
+    roster_path: PathBuf,
+    file: File,
+    /// The roster's file is `sound`'s.
+    roster_is_sound: bool,
+    sound: Image,
+    image: Image,
+    samples: Vec<Sample>,
+    _root: tempfile::TempDir,
+}
+
+struct Live {
+    file: File,
+    reader: Reader,
+    buffer: SlotBuffer,
+}
+
+thread_local! {
+    static BENCH: RefCell<Option<Bench>> = const { RefCell::new(None) };
+}
+
+/// Edits a sound channel as `data` says, and uses it.
+///
+/// Whatever the edits: an error that says so, or a snapshot whose parts lie within the file; and as soon as the channel is sound again, so
+/// is what the same reader reads. A writer that takes over publishes what the next reader reads.
+pub fn segment(data: &[u8]) {
+    BENCH.with_borrow_mut(|bench| {
+        let bench = bench.get_or_insert_with(Bench::new);
+        let input = &mut Input(data);
+        let plan = input.byte();
+        bench.edit(input);
+        let kind = match plan {
+            0..=191 => 0,
+            192..=223 => 1,
+            224..=233 => 2,
+            234..=243 => 3,
+            _ => 4,
+        };
+        COUNTS[kind].fetch_add(1, Ordering::Relaxed);
+        match kind {
+            0 => bench.read_live(u64::from(plan & 1)),
+            1 => bench.attach(),
+            2 => bench.list(),
+            3 => bench.clean(),
+            _ => bench.take_over(plan),
+        }
+    });
+}
+
+fn channel() -> ChannelName {
+    ChannelName::new("run", 3).unwrap()
+}
+
+fn create(path: &PathBuf) -> File {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    options.open(path).unwrap()
+}
+
+impl Bench {
+    fn new() -> Self {
+        let base = std::env::var_os("TRAINCAST_FUZZ_DIR").map_or("/dev/shm".into(), PathBuf::from);
+        let base = if base.is_dir() { base } else { std::env::temp_dir() };
+        let root = tempfile::Builder::new()
+            .prefix("traincast-fuzz-")
+            .tempdir_in(base)
+            .unwrap();
+        let directory = Directory::open(root.path().join("channels")).unwrap();
+        let path = directory.path().join("run@3");
+        let roster_path = directory.path().join("run@3.roster");
+        let seeds: [&[u8]; 2] = [
+            b"\x07\x02\x05steps\x02\x01\x07\x02\x03tag\x05\x04abcd\x02\x01w\x08\x00\x00\x02\x02\x03\x02\x01l\x0a\x03\x01\x01\x00\x06\x02hi",
+            b"\x03\x02\x05steps\x02\x01\x09\x00\x01\x05\x04\x09aaaaaaaaa\x02\x01t\x0b\x02\x07\x00\x01\x02\x03\x04\x05\x06\x07\x08\x03\x05",
+        ];
+        let samples: Vec<_> = seeds.into_iter().map(Sample::new).collect();
+        let options = WriterOptions {
+            capacity: PAGE,
+            ..WriterOptions::default()
+        };
+        let mut writer = Writer::open(&directory, channel(), options).unwrap();
+        for version in 1..=VERSIONS {
+            let index = usize::from(version > 4);
+            samples[index].publish(&mut writer, 1 + index as u64, 0).unwrap();
+        }
+        let segment = fs::read(&path).unwrap();
+        let roster = fs::read(&roster_path).unwrap();
+        drop(writer);
+        let sound = Image {
+            size: segment.len(),
+            roster_size: Some(roster.len()),
+            segment,
+            roster,
+        };
+        let live = Directory::open(root.path().join("live")).unwrap();
+        // Without a roster a reader looks for one at each snapshot, which would be most of the time spent here.
+        fs::write(live.path().join("run@3.roster"), &sound.roster).unwrap();
+        fs::set_permissions(
+            live.path().join("run@3.roster"),
+            fs::Permissions::from_mode(0o600),
+        )
+        .unwrap();
+        let file = create(&live.path().join("run@3"));
+        file.write_all_at(&sound.segment, 0).unwrap();
+        let live = Live {
+            file,
+            reader: Reader::attach(&live, channel(), Duration::ZERO).unwrap(),
+            buffer: SlotBuffer::default(),
+        };
+        Self {
+            live,
+            file: create(&path),
+            directory,
+            path,
+            roster_path,
+            roster_is_sound: false,
+            image: sound.clone(),
+            sound,
+            samples,
+            _root: root,
+        }
+    }
+
+    // ---- edits ------------------------------------------------------------------------------------------------------
+
+    fn edit(&mut self, input: &mut Input<'_>) {
+        self.image.clone_from(&self.sound);
+        for _ in 0..12 {
+            if input.is_empty() {
+                break;
+            }
+            let image = &mut self.image;
+            let newest = Head::from_bits(image.get(header::HEAD)).version() as usize % SLOTS;
+            match input.below(9) {
+                0 => image.set(input.below(header::STARTED + 8), input),
+                1 => image.set(slot_at(newest) + input.below(slot::PAYLOAD), input),
+                2 => image.set(slot_at(input.below(SLOTS)) + input.below(slot::PAYLOAD), input),
+                3 => {
+                    let at = slot_at(newest) + slot::PAYLOAD + input.short() % (STRIDE - slot::PAYLOAD);
+                    image.set(at, input);
+                }
+                4 => image.put_snapshot(newest, input),
+                5 => image.move_head(input),
+                6 => {
+                    let at = input.short() % (image.roster.len() / WORD) * WORD;
+                    let word = &mut image.roster[at..at + WORD];
+                    let number = input.number(u64::from_le_bytes(word.try_into().unwrap()));
+                    word.copy_from_slice(&number.to_le_bytes());
+                }
+                7 => image.resize(input),
+                _ => image.put(
+                    header::HEAD,
+                    image.get(header::HEAD) ^ (1 + u64::from(input.byte()) % 3),
+                ),
+            }
+        }
+    }
+
+    /// Writes the image into the channel's files; a file that was replaced or removed meanwhile is made anew.
+    fn write(&mut self) {
+        let mut ours = self.file.metadata().unwrap();
+        if !fs::metadata(&self.path).is_ok_and(|named| named.ino() == ours.ino()) {
+            let _ = fs::remove_file(&self.path);
+            self.file = create(&self.path);
+            ours = self.file.metadata().unwrap();
+        }
+        // Nobody has it mapped now: a mapped file must not get shorter.
+        if ours.size() != self.image.size as u64 {
+            self.file.set_len(self.image.size as u64).unwrap();
+        }
+        let content = &self.image.segment[..self.image.size.min(self.sound.size)];
+        self.file.write_all_at(content, 0).unwrap();
+        self.write_roster();
+    }
+
+    fn write_roster(&mut self) {
+        let sound =
+            self.image.roster_size == self.sound.roster_size && self.image.roster == self.sound.roster;
+        if sound && self.roster_is_sound {
+            return;
+        }
+        self.roster_is_sound = sound;
+        match self.image.roster_size {
+            None => drop(fs::remove_file(&self.roster_path)),
+            Some(size) => {
+                let file = create(&self.roster_path);
+                let content = &self.image.roster[..size.min(self.image.roster.len())];
+                file.write_all_at(content, 0).unwrap();
+                file.set_len(size as u64).unwrap();
+            }
+        }
+    }
+
+    // ---- uses -------------------------------------------------------------------------------------------------------
+
+    /// A reader that has read the sound channel meets the edits, and then the sound channel again.
+    fn read_live(&mut self, known: u64) {
+        self.expect_sound(VERSIONS);
+        let Live { file, reader, buffer } = &mut self.live;
+        file.write_all_at(&self.image.segment, 0).unwrap();
+        // The caller of a read may say which shape it has cached: the sound channel's.
+        let known = known * ((1 << 48) | 2);
+        use_refreshed(reader.refresh(known, buffer), buffer, known, &self.samples[1]);
+        self.expect_sound(VERSIONS - 1);
+    }
+
+    fn expect_sound(&mut self, version: u64) {
+        let Live { file, reader, buffer } = &mut self.live;
+        file.write_all_at(&self.sound.segment, 0).unwrap();
+        let head = Head::of(version).bits().to_le_bytes();
+        file.write_all_at(&head, (header::HEAD * WORD) as u64).unwrap();
+        match reader.refresh(0, buffer) {
+            Ok(Refresh::Snapshot(meta)) => {
+                assert_eq!(meta.version, version);
+                assert_reads(&meta, buffer, &self.samples[1]);
+            }
+            Ok(Refresh::Unchanged) => assert_eq!(reader.version(), version),
+            Err(error) => panic!("a sound channel: {error}"),
+        }
+    }
+
+    fn attach(&mut self) {
+        self.write();
+        let buffer = &mut SlotBuffer::default();
+        match Reader::attach(&self.directory, channel(), Duration::ZERO) {
+            Ok(mut reader) => {
+                use_refreshed(reader.refresh(0, buffer), buffer, 0, &self.samples[1]);
+                let _ = reader.closed();
+                assert!(!reader.writer_alive().unwrap());
+            }
+            Err(error) => assert_refusal(&error),
+        }
+    }
+
+    fn list(&mut self) {
+        self.write();
+        let channels = inspect::list(&self.directory).unwrap();
+        assert_eq!(channels.len(), 1);
+        assert!(channels[0].age >= 0.0 && channels[0].created >= 0.0);
+        assert!(channels[0].readers.len() <= roster::MAX_BYTES / 64);
+    }
+
+    fn clean(&mut self) {
+        self.write();
+        self.roster_is_sound = false;
+        for leftover in inspect::leftovers(&self.directory).unwrap() {
+            assert!(inspect::remove_leftover(&self.directory, &leftover.path).unwrap());
+        }
+        assert_eq!(fs::read_dir(self.directory.path()).unwrap().count(), 0);
+    }
+
+    fn take_over(&mut self, plan: u8) {
+        self.write();
+        self.roster_is_sound = false;
+        let leftover = match plan % 3 {
+            0 => Leftover::Continue,
+            1 => Leftover::Replace,
+            _ => Leftover::Refuse,
+        };
+        let options = WriterOptions {
+            capacity: PAGE,
+            leftover,
+            ..WriterOptions::default()
+        };
+        let mut old = Reader::attach(&self.directory, channel(), Duration::ZERO).ok();
+        match Writer::open(&self.directory, channel(), options) {
+            Ok(mut writer) => self.publish(&mut writer, &mut old, usize::from(plan & 4) * 4096),
+            Err(Error::ChannelExists { .. }) => assert_eq!(leftover, Leftover::Refuse),
+            Err(error) => assert_refusal(&error),
+        }
+    }
+
+    /// Two snapshots of a writer that has taken over, read by who was there and by who comes later.
+    fn publish(&self, writer: &mut Writer, old: &mut Option<Reader>, more: usize) {
+        let mut buffer = SlotBuffer::default();
+        let mut late: Option<Reader> = None;
+        for (sample, more) in [(0, 0), (1, 0), (0, more)] {
+            let sample = &self.samples[sample];
+            let before = writer.version();
+            let version = match sample.publish(writer, 1, more) {
+                Ok(version) => version,
+                // The file said that its versions are used up.
+                Err(Error::InvalidArgument(_)) => return assert!(before >= Head::MAX_VERSION),
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(version, before + 1);
+            let late = late
+                .get_or_insert_with(|| Reader::attach(&self.directory, channel(), Duration::ZERO).unwrap());
+            for reader in [Some(late), old.as_mut()].into_iter().flatten() {
+                match reader.refresh(0, &mut buffer).unwrap() {
+                    Refresh::Snapshot(meta) => {
+                        assert_eq!((meta.version, meta.epoch), (version, writer.epoch()));
+                        assert_reads(&meta, &buffer, sample);
+                    }
+                    Refresh::Unchanged => panic!("version {version} was published"),
+                }
+            }
+        }
+        writer.close();
+        assert!(late.is_some_and(|late| late.closed()));
+        assert_eq!(fs::read_dir(self.directory.path()).unwrap().count(), 0);
+    }
+}
+
+const fn slot_at(index: usize) -> usize {
+    HEADER_WORDS + index * STRIDE
+}
+
+impl Image {
+    fn get(&self, at: usize) -> u64 {
+        Input(&self.segment[at * WORD..]).word()
+    }
+
+    fn put(&mut self, at: usize, value: u64) {
+        self.segment[at * WORD..][..WORD].copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn set(&mut self, at: usize, input: &mut Input<'_>) {
+        self.put(at, input.number(self.get(at)));
+    }
+
+    /// Puts other content into a slot, with the lengths that it has.
+    fn put_snapshot(&mut self, slot: usize, input: &mut Input<'_>) {
+        let start = slot_at(slot);
+        let len = input.below(96);
+        let shape = to_words(input.take(len));
+        let values: Vec<_> = (0..input.below(24)).map(|_| input.number(4)).collect();
+        let len = input.below(64);
+        let blobs = to_words(input.take(len));
+        let content = [shape.as_slice(), values.as_slice(), blobs.as_slice()].concat();
+        self.put(
+            start + slot::SHAPE_LEN,
+            (shape.len() * WORD - input.below(8).min(shape.len())) as u64,
+        );
+        self.put(start + slot::VALUES_LEN, values.len() as u64);
+        self.put(start + slot::BLOB_WORDS, blobs.len() as u64);
+        self.put(start + slot::SHAPE_ID, 9);
+        for (at, word) in content.into_iter().enumerate() {
+            self.put(start + slot::PAYLOAD + at, word);
+        }
+    }
+
+    /// Another newest version; in most cases its slot agrees.
+    fn move_head(&mut self, input: &mut Input<'_>) {
+        let version = input.number(VERSIONS) & u64::MAX >> 2;
+        self.put(header::HEAD, (version << 2) | (u64::from(input.byte()) % 4));
+        if input.below(4) > 0 {
+            let from = slot_at(VERSIONS as usize % SLOTS);
+            let to = slot_at(version as usize % SLOTS);
+            self.segment
+                .copy_within(from * WORD..(from + STRIDE) * WORD, to * WORD);
+            self.put(to, version.wrapping_mul(2).wrapping_add(2));
+            self.put(to + slot::VERSION, version);
+        }
+    }
+
+    fn resize(&mut self, input: &mut Input<'_>) {
+        let sizes = [
+            0,
+            8,
+            HEADER_BYTES - 1,
+            HEADER_BYTES,
+            HEADER_BYTES + PAGE,
+            5 * PAGE - 8,
+            10 * PAGE,
+            1 << 21,
+        ];
+        match input.below(3) {
+            0 => self.size = sizes[input.below(8)],
+            1 => self.roster_size = Some(sizes[input.below(8)]).filter(|_| input.byte() > 99),
+            _ => {
+                let capacity = PAGE * input.below(5);
+                self.size = HEADER_BYTES + SLOTS * capacity;
+                self.put(header::CAPACITY, capacity as u64);
+                self.put(header::TOTAL, self.size as u64);
+            }
+        }
+    }
+}
+
+/// What a refresh may give for a file that may be damaged.
+fn use_refreshed(refreshed: Result<Refresh, Error>, buffer: &SlotBuffer, known: u64, sample: &Sample) {
+    match refreshed {
+        Ok(Refresh::Unchanged) => {}
+        Ok(Refresh::Snapshot(meta)) => {
+            let stride = 5 * STRIDE;
+            assert!(meta.values_len == buffer.values.len() && meta.values_len <= stride);
+            assert!(meta.blob_words == buffer.blobs.words().len() && meta.blob_words <= stride);
+            assert!(buffer.values.capacity() <= 2 * stride && buffer.blobs.capacity() <= 2 * stride);
+            let bytes = if meta.shape_id == known {
+                sample.shape.clone()
+            } else {
+                to_bytes(&buffer.shape, meta.shape_len)
+            };
+            if let Ok(shape) = Shape::parse(&bytes) {
+                let _ = decoded(&shape, &buffer.values, buffer.blobs.bytes());
+            }
+        }
+        Err(error) => assert_refusal(&error),
+    }
+}
+
+fn assert_reads(meta: &SlotMeta, buffer: &SlotBuffer, sample: &Sample) {
+    assert_eq!(to_bytes(&buffer.shape, meta.shape_len), sample.shape);
+    let shape = Shape::parse(&sample.shape).unwrap();
+    assert_eq!(
+        decoded(&shape, &buffer.values, buffer.blobs.bytes()).as_ref(),
+        Some(&sample.value)
+    );
+}
+
+fn assert_refusal(error: &Error) {
+    let clear = matches!(
+        error,
+        Error::CorruptChannel { .. } | Error::IncompatibleChannel { .. } | Error::ChannelNotFound { .. }
+    );
+    assert!(clear, "{error}");
+}
