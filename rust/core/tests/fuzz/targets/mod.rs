@@ -6,6 +6,7 @@
     reason = "a failed unwrap is a finding"
 )]
 
+mod image;
 mod input;
 pub mod round_trip;
 pub mod segment;

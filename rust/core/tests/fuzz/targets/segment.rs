@@ -13,7 +13,7 @@ use std::time::Duration;
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
 use traincast_core::inspect;
-use traincast_core::layout::{HEADER_BYTES, HEADER_WORDS, PAGE, SLOTS, WORD, header, roster, slot};
+use traincast_core::layout::{PAGE, WORD, header, roster};
 use traincast_core::reader::{Reader, Refresh, SlotBuffer, SlotMeta};
 use traincast_core::seqlock::Head;
 use traincast_core::snapshot::encode::Encoder;
@@ -21,13 +21,10 @@ use traincast_core::snapshot::shape::Shape;
 use traincast_core::snapshot::{to_bytes, to_words};
 use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
 
+use super::image::{Image, STRIDE, VERSIONS};
 use super::input::Input;
 use super::snapshot::decoded;
 use super::value::{Value, region};
-
-const STRIDE: usize = PAGE / WORD;
-/// Versions that the sound channel has had; its slots hold the last four.
-const VERSIONS: u64 = 7;
 
 /// What was done so far: reads of a live file, attachments, listings, clean-ups, takeovers.
 static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
@@ -82,16 +79,6 @@ impl Sample {
     }
 }
 
-/// The files' content before it is written.
-#[derive(Clone, Default)]
-struct Image {
-    segment: Vec<u8>,
-    roster: Vec<u8>,
-    /// Bytes of the file; beyond `segment` it has a hole.
-    size: usize,
-    roster_size: Option<usize>,
-}
-
 /// Two directories: in one a reader stays attached while words change, in the other the files themselves come and go.
 struct Bench {
     live: Live,
@@ -126,7 +113,8 @@ pub fn segment(data: &[u8]) {
         let bench = bench.get_or_insert_with(Bench::new);
         let input = &mut Input(data);
         let plan = input.byte();
-        bench.edit(input);
+        bench.image.clone_from(&bench.sound);
+        bench.image.edit(input);
         let kind = match plan {
             0..=191 => 0,
             192..=223 => 1,
@@ -223,40 +211,7 @@ impl Bench {
         }
     }
 
-    // ---- edits ------------------------------------------------------------------------------------------------------
-
-    fn edit(&mut self, input: &mut Input<'_>) {
-        self.image.clone_from(&self.sound);
-        for _ in 0..12 {
-            if input.is_empty() {
-                break;
-            }
-            let image = &mut self.image;
-            let newest = Head::from_bits(image.get(header::HEAD)).version() as usize % SLOTS;
-            match input.below(9) {
-                0 => image.set(input.below(header::STARTED + 8), input),
-                1 => image.set(slot_at(newest) + input.below(slot::PAYLOAD), input),
-                2 => image.set(slot_at(input.below(SLOTS)) + input.below(slot::PAYLOAD), input),
-                3 => {
-                    let at = slot_at(newest) + slot::PAYLOAD + input.short() % (STRIDE - slot::PAYLOAD);
-                    image.set(at, input);
-                }
-                4 => image.put_snapshot(newest, input),
-                5 => image.move_head(input),
-                6 => {
-                    let at = input.short() % (image.roster.len() / WORD) * WORD;
-                    let word = &mut image.roster[at..at + WORD];
-                    let number = input.number(u64::from_le_bytes(word.try_into().unwrap()));
-                    word.copy_from_slice(&number.to_le_bytes());
-                }
-                7 => image.resize(input),
-                _ => image.put(
-                    header::HEAD,
-                    image.get(header::HEAD) ^ (1 + u64::from(input.byte()) % 3),
-                ),
-            }
-        }
-    }
+    // ---- files --------------------------------------------------------------------------------------------
 
     /// Writes the image into the channel's files; a file that was replaced or removed meanwhile is made anew.
     fn write(&mut self) {
@@ -401,82 +356,6 @@ impl Bench {
         writer.close();
         assert!(late.is_some_and(|late| late.closed()));
         assert_eq!(fs::read_dir(self.directory.path()).unwrap().count(), 0);
-    }
-}
-
-const fn slot_at(index: usize) -> usize {
-    HEADER_WORDS + index * STRIDE
-}
-
-impl Image {
-    fn get(&self, at: usize) -> u64 {
-        Input(&self.segment[at * WORD..]).word()
-    }
-
-    fn put(&mut self, at: usize, value: u64) {
-        self.segment[at * WORD..][..WORD].copy_from_slice(&value.to_le_bytes());
-    }
-
-    fn set(&mut self, at: usize, input: &mut Input<'_>) {
-        self.put(at, input.number(self.get(at)));
-    }
-
-    /// Puts other content into a slot, with the lengths that it has.
-    fn put_snapshot(&mut self, slot: usize, input: &mut Input<'_>) {
-        let start = slot_at(slot);
-        let len = input.below(96);
-        let shape = to_words(input.take(len));
-        let values: Vec<_> = (0..input.below(24)).map(|_| input.number(4)).collect();
-        let len = input.below(64);
-        let blobs = to_words(input.take(len));
-        let content = [shape.as_slice(), values.as_slice(), blobs.as_slice()].concat();
-        self.put(
-            start + slot::SHAPE_LEN,
-            (shape.len() * WORD - input.below(8).min(shape.len())) as u64,
-        );
-        self.put(start + slot::VALUES_LEN, values.len() as u64);
-        self.put(start + slot::BLOB_WORDS, blobs.len() as u64);
-        self.put(start + slot::SHAPE_ID, 9);
-        for (at, word) in content.into_iter().enumerate() {
-            self.put(start + slot::PAYLOAD + at, word);
-        }
-    }
-
-    /// Another newest version; in most cases its slot agrees.
-    fn move_head(&mut self, input: &mut Input<'_>) {
-        let version = input.number(VERSIONS) & u64::MAX >> 2;
-        self.put(header::HEAD, (version << 2) | (u64::from(input.byte()) % 4));
-        if input.below(4) > 0 {
-            let from = slot_at(VERSIONS as usize % SLOTS);
-            let to = slot_at(version as usize % SLOTS);
-            self.segment
-                .copy_within(from * WORD..(from + STRIDE) * WORD, to * WORD);
-            self.put(to, version.wrapping_mul(2).wrapping_add(2));
-            self.put(to + slot::VERSION, version);
-        }
-    }
-
-    fn resize(&mut self, input: &mut Input<'_>) {
-        let sizes = [
-            0,
-            8,
-            HEADER_BYTES - 1,
-            HEADER_BYTES,
-            HEADER_BYTES + PAGE,
-            5 * PAGE - 8,
-            10 * PAGE,
-            1 << 21,
-        ];
-        match input.below(3) {
-            0 => self.size = sizes[input.below(8)],
-            1 => self.roster_size = Some(sizes[input.below(8)]).filter(|_| input.byte() > 99),
-            _ => {
-                let capacity = PAGE * input.below(5);
-                self.size = HEADER_BYTES + SLOTS * capacity;
-                self.put(header::CAPACITY, capacity as u64);
-                self.put(header::TOTAL, self.size as u64);
-            }
-        }
     }
 }
 
