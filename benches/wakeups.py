@@ -14,13 +14,13 @@ from payloads import STEPS, payload
 import traincast
 
 PINGS = 100  # in a round
-# Between pings. The one that wakes a sleeper sleeps itself; the one that is watched by a spinning reader works.
+# Between pings. Who wakes a sleeper sleeps itself; who is watched by a spinning reader works.
 PAUSES_NS = {"futex": 1_000_000, "spin": 100_000}
 
 
 def bare(mode: str, count: int) -> list[float]:
     """Nanoseconds of `count` pings of the C program."""
-    command = [str(BUILD / "ping"), mode, str(count), str(PAUSES_NS[mode] // 1000)]
+    command = [str(BUILD / "ping"), mode, str(count), str(PAUSES_NS.get(mode, 0) // 1000)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return [float(line) for line in done.stdout.split()]
 
