@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::failpoints::failpoint;
 use crate::layout::slot::{BLOB_WORDS, EPOCH, PAYLOAD, PUBLISHED, SHAPE_ID, SHAPE_LEN, VALUES_LEN, VERSION};
 use crate::seqlock::{Slot, SlotWriter};
 use crate::sys::BlobBuffer;
@@ -88,6 +89,7 @@ impl Payload<'_> {
         }
         let values = PAYLOAD + self.shape.len();
         slot.put_words(values, self.values);
+        failpoint!("publish.half-stored");
         let blobs = values + self.values.len();
         for blob in self.blobs {
             slot.put_bytes(blobs + blob.offset, blob.bytes);
@@ -194,6 +196,7 @@ impl SlotBuffer {
         }
         let values = meta.values_start();
         slot.copy(values, meta.values_len, &mut self.values);
+        failpoint!("read.half-copied");
         if meta.blob_words > 0 || !self.blobs.words().is_empty() {
             let words = slot.words(values + meta.values_len, meta.blob_words);
             self.free_blobs().refill(words);
