@@ -137,6 +137,12 @@ impl Channel {
         (reader.generation_key(), reader.head() >> 2) != held
     }
 
+    /// As `newer`, but looks the name up first: somebody may have replaced the file without a mark.
+    pub fn moved(&self, py: Python<'_>, held: (u64, u64)) -> bool {
+        self.reader.get(py).borrow_mut().look_up();
+        self.newer(py, held)
+    }
+
     /// Whether the writer closed the channel and none has opened it since.
     pub fn closed(&self, py: Python<'_>) -> bool {
         let mut reader = self.reader.get(py).borrow_mut();

@@ -213,9 +213,22 @@ impl TrainingInfoReader {
             if left.is_zero() {
                 return Ok(false);
             }
-            let waiter = self.channel(py)?.waiter(py);
-            py.detach(|| waiter.wait(head, left.min(SLICE)));
+            let channel = self.channel(py)?;
+            let waiter = channel.waiter(py);
+            let stirred = py.detach(|| waiter.wait(head, left.min(SLICE)));
             py.check_signals()?;
+            let held = match &*self.held.get(py).borrow() {
+                Some(held) if held.head.load() == head => Some((held.generation, held.version)),
+                _ => None,
+            };
+            if let Some(held) = held.filter(|_| stirred)
+                && channel.moved(py, held)
+            {
+                if let Some(held) = self.held.get(py).borrow_mut().as_mut() {
+                    held.seen = NOTHING; // the head in hand is the old file's, which will never change
+                }
+                return Ok(true);
+            }
         }
     }
 

@@ -152,8 +152,13 @@ impl Reader {
     /// Moves to the file that has the channel's name now, if the present one is closed or superseded.
     pub fn look(&mut self) {
         if self.segment.head().ended() {
-            self.follow();
+            self.look_up();
         }
+    }
+
+    /// Moves to the file that has the channel's name now: somebody may have replaced it without a mark.
+    pub fn look_up(&mut self) {
+        self.follow();
     }
 
     /// The next [`Reader::refresh`] copies the newest snapshot, shape and all, even if that was copied before.
