@@ -68,6 +68,8 @@ def _ours(mode: str, writer: traincast.TrainingInfoWriter, notes: Notes, command
                 pass
         info[STEPS] = monotonic_ns()
         writer.publish(info)
+        while not mine[index]:
+            sleep(0.00001)
     while mine[0]:
         sleep(0.0001)
     return [float(value) for value in mine[1 : PINGS + 1] if value]
