@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -242,3 +243,20 @@ def test_time_namespace(channel_name: str) -> None:
         assert not reader.wait(0.01)
         later.run("writer.close()")
         assert reader.closed
+
+
+def test_truncation_by_its_owner_ends_processes(channel_name: str, traincast_dir: Path) -> None:
+    """What SECURITY.md says of a malicious process of the same user. The next writer starts anew."""
+    with Process() as learner, Process() as env:
+        learner.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
+        learner.call("writer.publish", info(i=1))
+        env.run(f"reader = traincast.TrainingInfoReader({channel_name!r})")
+        os.truncate(traincast_dir / f"{channel_name}@0", 0)
+        for process, use in ((env, "reader.read()"), (learner, "writer.update(i=2)")):
+            with pytest.raises(ChildProcessError, match=f"status -{signal.SIGBUS.value}"):
+                process.run(use)
+    with pytest.raises(traincast.CorruptChannelError, match="it has 0 bytes"):
+        traincast.TrainingInfoReader(channel_name)
+    for entry in traincast._core.leftovers():
+        assert traincast._core.remove_leftover(entry["path"])
+    assert list(traincast_dir.iterdir()) == []

@@ -1,0 +1,6 @@
+# Processes killed at every step, by failpoints that no release holds: another feature, hence another target directory.
+
+.PHONY: test-kill
+test-kill:  ## SIGKILL at every step of writers, readers and `clean`, and 1,000 times at random; prints the matrix
+	cargo clippy --package traincast-core --all-targets --features failpoints --locked --quiet --target-dir target/kill -- -D warnings
+	cargo test --package traincast-core --features failpoints --test kill_matrix --locked --quiet --target-dir target/kill
