@@ -141,8 +141,9 @@ impl SlotMeta {
             .values_start()
             .checked_add(meta.values_len)?
             .checked_add(meta.blob_words)?;
-        (end <= slot.len() && slot.get(VERSION) == version && id != 0 && id >> SHAPE_ID_BITS == 0)
-            .then_some(meta)
+        // Epoch 0 would be that of a reader that knows no shape yet.
+        let named = epoch != 0 && id != 0 && id >> SHAPE_ID_BITS == 0;
+        (end <= slot.len() && slot.get(VERSION) == version && named).then_some(meta)
     }
 
     fn values_start(&self) -> usize {

@@ -206,9 +206,7 @@ impl Writer {
         let version = self.version + 1;
         let words = payload.slot_words().unwrap_or(usize::MAX);
         match &self.segment {
-            Some(segment)
-                if words <= segment.slot_words() && !self.renew && version <= Head::MAX_VERSION =>
-            {
+            Some(segment) if words <= segment.slot_words() && !self.renew && version <= Head::MAX_VERSION => {
                 let stored = &mut self.shapes[version as usize % SLOTS];
                 let shape_is_there = *stored == payload.shape_id;
                 *stored = payload.shape_id;
