@@ -208,7 +208,7 @@ REFUSED = {
         "a masked array is not supported, since its mask would be lost; use .filled() or .data and .mask",
     ),
 }
-if hasattr(np.dtypes, "StringDType"):  # numpy 2
+if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
     REFUSED["variable-length strings"] = (
         np.array(["a", "bcd"], np.dtypes.StringDType()),
         f"an array of dtype {np.dtypes.StringDType()} is not supported; "

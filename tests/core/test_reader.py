@@ -115,9 +115,6 @@ def test_getitem(channel_name: str) -> None:
 TICK = 0.01
 
 
-TICK = 0.02  # snapshots are stamped with the kernel's tick: up to 10 ms early
-
-
 def test_age(channel_name: str) -> None:
     """Seconds since the snapshot in hand was published, or the newest one before the first read."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
