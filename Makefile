@@ -14,11 +14,11 @@ UV := .venv-tools/bin/uv
 CARGO_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 PACKAGE_SOURCES := pyproject.toml README.md LICENSE \
     $(shell find python -type f -not -name '*.so' -not -path '*/__pycache__/*')
-STAGES := lint test-rust test-loom test-python test-cpythons test-sf
+STAGES := lint test-rust test-loom test-mutants test-kill test-python test-cpythons test-sf
 
 .PHONY: help
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
 
 .PHONY: demo
 demo: .venv-demo/.installed  ## real training with and without a curriculum; ends with a table and a picture
@@ -56,6 +56,10 @@ test-rust:  ## the core's tests, without Python
 test-loom:  ## the seqlock under loom: every interleaving that the memory model allows
 	RUSTFLAGS="--cfg loom" cargo test --package traincast-core --test 'loom*' --target-dir target/loom --release --locked --quiet
 
+.PHONY: test-mutants
+test-mutants:  ## each ordering weakened, each fence removed: loom must object to every one
+	scripts/ordering-mutants --target-dir target/mutants
+
 .PHONY: test-python
 test-python: .venv/.installed  ## Python tests with the newest of everything
 	.venv/bin/pytest --ignore tests/integrations/sample_factory $(ARGS)
@@ -89,7 +93,7 @@ lock: .venv-tools/.ready  ## renew the pinned versions in requirements/*.txt
 clean:  ## remove the environments and all that was built
 	rm -rf .venv .venv-* target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-include benches/bench.mk
+include benches/bench.mk fuzz/fuzz.mk scripts/kill.mk
 
 # --- the wheel -------------------------------------------------------------------------------------------------------
 
