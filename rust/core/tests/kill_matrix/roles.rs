@@ -67,7 +67,7 @@ fn write(directory: &Directory, mut seed: u64, leftover: Leftover) {
         ..WriterOptions::default()
     };
     let mut writer = Writer::open(directory, channel(), options).unwrap();
-    for (count, blob) in [(1, 9), (6, 100), (1, 300_000), (5, 200_000)] {
+    for (count, blob) in [(1, 9), (6, 100), (1, 70_000), (5, 1000)] {
         for _ in 0..count {
             seed += 1;
             Sample::new(seed, seed % 2 + 1, 8, blob)
