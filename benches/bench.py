@@ -116,6 +116,7 @@ def main() -> None:
         console.print(f"[dim]{time.strftime('%H:%M:%S')} measuring {name}[/]")
         results["groups"][name] = measured(name, options)
         if options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(dump(results))
     show(results, console)
     if options.json:
