@@ -14,9 +14,7 @@ use traincast_core::snapshot::shape::{Kind, Shape};
 use traincast_core::snapshot::to_words;
 use traincast_core::writer::{Blob, Payload, Writer, WriterOptions};
 
-const COEFFICIENTS: [&str; 8] = [
-    "goal", "alive", "speed", "energy", "smooth", "contact", "height", "effort",
-];
+const COEFFICIENTS: [&str; 8] = ["goal", "alive", "speed", "energy", "smooth", "contact", "height", "effort"];
 const ARRAY_BYTES: usize = 400_000;
 
 /// A channel in a directory of its own.
@@ -35,17 +33,11 @@ fn place(options: WriterOptions) -> Place {
         .into_iter()
         .find(|path| std::path::Path::new(path).is_dir())
         .expect("a directory for temporary files");
-    let root = tempfile::Builder::new()
-        .prefix("traincast-bench-")
-        .tempdir_in(base)
-        .expect("a temporary directory");
+    let root =
+        tempfile::Builder::new().prefix("traincast-bench-").tempdir_in(base).expect("a temporary directory");
     let directory = Directory::open(root.path().join("channels")).expect("a channel directory");
     let writer = Writer::open(&directory, name(), options).expect("a writer");
-    Place {
-        writer,
-        directory,
-        _root: root,
-    }
+    Place { writer, directory, _root: root }
 }
 
 fn walk(encoder: &mut Encoder<()>, step: i64) {
@@ -135,16 +127,10 @@ fn small(criterion: &mut Criterion) {
 }
 
 fn array(criterion: &mut Criterion) {
-    let options = WriterOptions {
-        capacity: 1 << 20,
-        ..WriterOptions::default()
-    };
+    let options = WriterOptions { capacity: 1 << 20, ..WriterOptions::default() };
     let mut place = place(options);
     let bytes = vec![7_u8; ARRAY_BYTES];
-    let blobs = [Blob {
-        offset: 0,
-        bytes: &bytes,
-    }];
+    let blobs = [Blob { offset: 0, bytes: &bytes }];
     let payload = Payload {
         shape_id: 1,
         shape: &[1],

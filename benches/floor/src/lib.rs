@@ -38,10 +38,7 @@ mod traincast_floor {
     impl Cached {
         #[new]
         fn new(dict: Py<PyDict>) -> Self {
-            Self {
-                head: AtomicU64::new(1),
-                dict,
-            }
+            Self { head: AtomicU64::new(1), dict }
         }
 
         /// The dictionary if the head is 1, as it is.

@@ -136,11 +136,7 @@ fn remember(array: &Bound<'_, PyAny>, name: &Arc<str>, itemsize: usize) -> PyRes
     let object = array.getattr(intern!(py, "dtype"))?.unbind();
     let mut known = DTYPES.get(py).borrow_mut();
     if known.len() < KNOWN_DTYPES && !known.iter().any(|known| known.object.is(&object)) {
-        known.push(KnownDtype {
-            object,
-            name: Arc::clone(name),
-            itemsize,
-        });
+        known.push(KnownDtype { object, name: Arc::clone(name), itemsize });
     }
     Ok(())
 }
@@ -161,13 +157,7 @@ fn described<'py>(
     if kind == Kind::Array {
         remember(object, &dtype, itemsize)?;
     }
-    Ok(Foreign::Array(Array {
-        kind,
-        dtype,
-        itemsize,
-        dims,
-        bytes,
-    }))
+    Ok(Foreign::Array(Array { kind, dtype, itemsize, dims, bytes }))
 }
 
 fn scalar<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
@@ -177,11 +167,7 @@ fn scalar<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
     }
     let (dtype, itemsize, bytes): (String, usize, Vec<u8>) = described.extract()?;
     let words = to_words(&bytes);
-    Ok(Foreign::Scalar {
-        dtype,
-        itemsize,
-        words,
-    })
+    Ok(Foreign::Scalar { dtype, itemsize, words })
 }
 
 fn plain<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
@@ -190,27 +176,19 @@ fn plain<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
     let py = object.py();
     // The unbound methods of the builtin give its value whatever the subclass overrides.
     if object.is_instance_of::<PyInt>() {
-        let value = py
-            .get_type::<PyInt>()
-            .call_method1(intern!(py, "__int__"), (object,))?;
+        let value = py.get_type::<PyInt>().call_method1(intern!(py, "__int__"), (object,))?;
         return Ok(Foreign::Plain(value));
     }
     if object.is_instance_of::<PyFloat>() {
-        let value = py
-            .get_type::<PyFloat>()
-            .call_method1(intern!(py, "__float__"), (object,))?;
+        let value = py.get_type::<PyFloat>().call_method1(intern!(py, "__float__"), (object,))?;
         return Ok(Foreign::Plain(value));
     }
     if object.is_instance_of::<PyString>() {
-        let value = py
-            .get_type::<PyString>()
-            .call_method1(intern!(py, "__str__"), (object,))?;
+        let value = py.get_type::<PyString>().call_method1(intern!(py, "__str__"), (object,))?;
         return Ok(Foreign::Plain(value));
     }
     if object.is_instance_of::<PyBytes>() {
-        return Ok(Foreign::Plain(
-            PyBytes::new(py, object.cast::<PyBytes>()?.as_bytes()).into_any(),
-        ));
+        return Ok(Foreign::Plain(PyBytes::new(py, object.cast::<PyBytes>()?.as_bytes()).into_any()));
     }
     if let Ok(tuple) = object.cast::<PyTuple>() {
         return Ok(Foreign::Plain(PyTuple::new(py, tuple.iter())?.into_any()));
@@ -242,13 +220,7 @@ pub fn int_bytes(int: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let bits: usize = class.call_method1(intern!(py, "bit_length"), (int,))?.extract()?;
     let kwargs = PyDict::new(py);
     kwargs.set_item(intern!(py, "signed"), true)?;
-    class
-        .call_method(
-            intern!(py, "to_bytes"),
-            (int, bits / 8 + 1, "little"),
-            Some(&kwargs),
-        )?
-        .extract()
+    class.call_method(intern!(py, "to_bytes"), (int, bits / 8 + 1, "little"), Some(&kwargs))?.extract()
 }
 
 /// The integer of these bytes.
@@ -256,11 +228,7 @@ pub fn int_from_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py,
     let kwargs = PyDict::new(py);
     kwargs.set_item(intern!(py, "signed"), true)?;
     let class = py.get_type::<PyInt>();
-    class.call_method(
-        intern!(py, "from_bytes"),
-        (PyBytes::new(py, bytes), "little"),
-        Some(&kwargs),
-    )
+    class.call_method(intern!(py, "from_bytes"), (PyBytes::new(py, bytes), "little"), Some(&kwargs))
 }
 
 /// What a reader needs to build arrays of a dtype; `None` if the file's dtype is none that a writer sends.

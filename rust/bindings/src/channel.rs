@@ -59,10 +59,7 @@ pub fn channel_name(
     policy_id: PolicyId,
 ) -> PyResult<ChannelName> {
     let Ok(name) = name.to_str() else {
-        let message = format!(
-            "the channel name {} is not allowed: it holds a lone surrogate",
-            name.repr()?
-        );
+        let message = format!("the channel name {} is not allowed: it holds a lone surrogate", name.repr()?);
         return Err(exception(py, "InvalidNameError", &message));
     };
     ChannelName::new(name, policy_id.0).map_err(|error| raise(py, &error))
@@ -108,10 +105,7 @@ impl Channel {
             return Ok(channel);
         }
         registry.retain(|_, channel| channel.strong_count() > 0);
-        let channel = Arc::new(Self {
-            reader: GilCell::new(reader),
-            decoder: GilCell::new(None),
-        });
+        let channel = Arc::new(Self { reader: GilCell::new(reader), decoder: GilCell::new(None) });
         registry.insert(key, Arc::downgrade(&channel));
         Ok(channel)
     }
@@ -186,9 +180,7 @@ impl Decoder {
 
     /// Takes over the newest snapshot, if it is a new one.
     fn refresh(&mut self, py: Python<'_>, reader: &GilCell<Reader>) -> PyResult<()> {
-        let Some(meta) = self
-            .copy(&mut reader.get(py).borrow_mut())
-            .map_err(|error| raise(py, &error))?
+        let Some(meta) = self.copy(&mut reader.get(py).borrow_mut()).map_err(|error| raise(py, &error))?
         else {
             return Ok(());
         };
@@ -196,11 +188,7 @@ impl Decoder {
         self.meta = None;
         let key = (meta.generation_key, meta.shape_id);
         let known = |(known, _): &((u64, u64), Templates)| *known == key;
-        if self
-            .templates
-            .get(self.current)
-            .is_none_or(|current| !known(current))
-        {
+        if self.templates.get(self.current).is_none_or(|current| !known(current)) {
             self.current = match self.templates.iter().position(known) {
                 Some(at) => at,
                 None => {
@@ -237,10 +225,7 @@ impl Decoder {
             return Ok(Some(meta));
         }
         let newest = (reader.generation_key(), reader.version());
-        if self
-            .meta
-            .is_some_and(|meta| (meta.generation_key, meta.version) == newest)
-        {
+        if self.meta.is_some_and(|meta| (meta.generation_key, meta.version) == newest) {
             return Ok(None);
         }
         // Another decoder of this channel has seen it, this one has not.

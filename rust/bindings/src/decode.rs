@@ -149,12 +149,7 @@ impl Templates {
                         dirty: true,
                     },
                 };
-                self.containers.push(Container {
-                    template,
-                    parent,
-                    slot,
-                    children: Vec::new(),
-                });
+                self.containers.push(Container { template, parent, slot, children: Vec::new() });
                 let mut next = at + 1;
                 for position in 0..len {
                     let key = shape.nodes[next].key;
@@ -171,9 +166,7 @@ impl Templates {
                 }
                 let shared = matches!(container.template, Template::Tuple { frozen: true, .. });
                 if parent != u32::MAX && !shared {
-                    self.containers[parent as usize]
-                        .children
-                        .push((slot, Child::Container(index)));
+                    self.containers[parent as usize].children.push((slot, Child::Container(index)));
                 }
                 return Ok(next);
             }
@@ -197,24 +190,9 @@ impl Templates {
                 self.put(py, parent, slot, scalar)?;
             }
             _ => {
-                let maker = if node.kind == Kind::Scalar {
-                    self.maker(py, shape, node)?
-                } else {
-                    0
-                };
-                let leaf = Leaf {
-                    kind: node.kind,
-                    at: node.value_at,
-                    node: at as u32,
-                    parent,
-                    slot,
-                    maker,
-                };
-                let leaves = if node.kind.has_blob() {
-                    &mut self.texts
-                } else {
-                    &mut self.words
-                };
+                let maker = if node.kind == Kind::Scalar { self.maker(py, shape, node)? } else { 0 };
+                let leaf = Leaf { kind: node.kind, at: node.value_at, node: at as u32, parent, slot, maker };
+                let leaves = if node.kind.has_blob() { &mut self.texts } else { &mut self.words };
                 leaves.push(leaf);
             }
         }
@@ -230,12 +208,7 @@ impl Templates {
     }
 
     fn put(&mut self, py: Python<'_>, container: u32, slot: Slot, object: Py<PyAny>) -> PyResult<()> {
-        put(
-            &mut self.containers[container as usize].template,
-            &self.keys,
-            slot,
-            object.into_bound(py),
-        )
+        put(&mut self.containers[container as usize].template, &self.keys, slot, object.into_bound(py))
     }
 
     /// Takes over a snapshot of this shape. After an error the templates are of no use.
@@ -250,15 +223,7 @@ impl Templates {
             let shape = Arc::clone(&self.shape);
             self.update_blobs(py, &shape, values, blobs)?;
         }
-        let Self {
-            words,
-            containers,
-            keys,
-            makers,
-            values: old,
-            shape,
-            ..
-        } = &mut *self;
+        let Self { words, containers, keys, makers, values: old, shape, .. } = &mut *self;
         for leaf in words.iter() {
             let at = leaf.at as usize;
             let object = if leaf.kind == Kind::Scalar {
@@ -269,10 +234,7 @@ impl Templates {
                 }
                 let itemsize = shape.dtypes[shape.nodes[leaf.node as usize].aux as usize].itemsize;
                 let bytes = PyBytes::new(py, &to_bytes(&values[range], itemsize));
-                makers[leaf.maker as usize]
-                    .bind(py)
-                    .call1((bytes,))
-                    .map_err(|error| unmade(py, error))?
+                makers[leaf.maker as usize].bind(py).call1((bytes,)).map_err(|error| unmade(py, error))?
             } else {
                 let word = values[at];
                 if word == old[at] {
@@ -284,12 +246,7 @@ impl Templates {
                     _ => PyBool::new(py, word != 0).to_owned().into_any(),
                 }
             };
-            put(
-                &mut containers[leaf.parent as usize].template,
-                keys,
-                leaf.slot,
-                object,
-            )?;
+            put(&mut containers[leaf.parent as usize].template, keys, leaf.slot, object)?;
         }
         if self.has_frozen {
             self.rebuild_frozen(py)?;
@@ -318,9 +275,7 @@ impl Templates {
             let range = here.advance(shape, node, values).ok_or_else(beyond)?;
             let bytes = new.get(range.clone()).ok_or_else(beyond)?;
             let before = old.as_ref().and_then(|old| {
-                there
-                    .advance(shape, node, &self.values)
-                    .and_then(|range| old.bytes().get(range))
+                there.advance(shape, node, &self.values).and_then(|range| old.bytes().get(range))
             });
             if matches!(node.kind, Kind::Array | Kind::Tensor) {
                 let at = node.value_at as usize;
@@ -351,11 +306,7 @@ impl Templates {
             self.put(py, parent, slot, object)?;
         }
         self.blobs = Some(Arc::clone(blobs));
-        self.blob = if self.fresh.is_empty() {
-            None
-        } else {
-            Some(Py::new(py, Blob(Arc::clone(blobs)))?)
-        };
+        self.blob = if self.fresh.is_empty() { None } else { Some(Py::new(py, Blob(Arc::clone(blobs)))?) };
         Ok(())
     }
 
@@ -364,12 +315,7 @@ impl Templates {
         for index in (0..self.containers.len()).rev() {
             let container = &mut self.containers[index];
             let (parent, slot) = (container.parent, container.slot);
-            if let Template::Tuple {
-                items,
-                built,
-                frozen: true,
-                dirty,
-            } = &mut container.template
+            if let Template::Tuple { items, built, frozen: true, dirty } = &mut container.template
                 && *dirty
             {
                 let tuple = PyTuple::new(py, items.iter())?.unbind();
@@ -397,11 +343,7 @@ impl Templates {
     ) -> PyResult<Bound<'py, PyDict>> {
         let copy = template.bind(py).copy()?;
         for &(slot, child) in &from.children {
-            ffi::set_entry(
-                copy.as_unbound(),
-                &self.keys[slot as usize],
-                self.child(py, child)?,
-            )?;
+            ffi::set_entry(copy.as_unbound(), &self.keys[slot as usize], self.child(py, child)?)?;
         }
         Ok(copy)
     }

@@ -6,7 +6,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 use traincast_core::snapshot::MAX_DEPTH;
-use traincast_core::snapshot::encode::{Encoder, ShapeCache};
+use traincast_core::snapshot::cache::ShapeCache;
+use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Kind;
 
 use crate::arrays::{self, Foreign};
@@ -54,26 +55,18 @@ struct Parent<'a> {
 
 impl Parent<'_> {
     fn enter<'a>(up: Option<&'a Parent<'a>>, object: &Bound<'_, PyAny>) -> Result<Parent<'a>, Refused> {
-        let here = Parent {
-            object: object.as_ptr(),
-            up,
-            depth: up.map_or(1, |up| up.depth + 1),
-        };
+        let here = Parent { object: object.as_ptr(), up, depth: up.map_or(1, |up| up.depth + 1) };
         if here.depth <= MAX_DEPTH {
             return Ok(here);
         }
         let mut above = here.up;
         while let Some(parent) = above {
             if parent.object == here.object {
-                return Err(Refused::Invalid(
-                    "it contains itself; a snapshot must be a tree".into(),
-                ));
+                return Err(Refused::Invalid("it contains itself; a snapshot must be a tree".into()));
             }
             above = parent.up;
         }
-        Err(Refused::Invalid(format!(
-            "it is nested deeper than {MAX_DEPTH} levels; flatten it"
-        )))
+        Err(Refused::Invalid(format!("it is nested deeper than {MAX_DEPTH} levels; flatten it")))
     }
 }
 
@@ -88,11 +81,7 @@ pub struct Walk<'w> {
 
 impl<'w> Walk<'w> {
     pub fn new(encoder: &'w mut Encoder<Bytes>, keys: &'w mut Vec<Option<Py<PyAny>>>) -> Self {
-        Self {
-            encoder,
-            keys,
-            path: Vec::new(),
-        }
+        Self { encoder, keys, path: Vec::new() }
     }
 
     /// The whole dictionary.
@@ -101,10 +90,9 @@ impl<'w> Walk<'w> {
             Item::Dict(dict) => self.dict(&dict, None),
             _ => match info.cast::<PyMapping>() {
                 Ok(mapping) => self.mapping(mapping, None),
-                Err(_) => Err(Refused::Unsupported(format!(
-                    "a snapshot is a dictionary, not {}",
-                    type_name(info)
-                ))),
+                Err(_) => {
+                    Err(Refused::Unsupported(format!("a snapshot is a dictionary, not {}", type_name(info))))
+                }
             },
         };
         walked.map_err(|refused| self.exception(info.py(), refused))
@@ -112,21 +100,14 @@ impl<'w> Walk<'w> {
 
     /// One entry of the root, for `update`.
     pub fn entry(&mut self, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let root = Parent {
-            object: std::ptr::null_mut(),
-            up: None,
-            depth: 1,
-        };
+        let root = Parent { object: std::ptr::null_mut(), up: None, depth: 1 };
         let index = self.encoder.expected_key();
-        let known = index
-            .and_then(|index| self.keys.get(index)?.as_ref())
-            .is_some_and(|key| key.is(name));
+        let known = index.and_then(|index| self.keys.get(index)?.as_ref()).is_some_and(|key| key.is(name));
         let key = if known { Ok(()) } else { self.keyed(name, index) };
-        key.and_then(|()| self.value(ffi::item(value), Some(&root)))
-            .map_err(|refused| {
-                self.path.push(format!("[{}]", short_repr(name)));
-                self.exception(value.py(), refused)
-            })
+        key.and_then(|()| self.value(ffi::item(value), Some(&root))).map_err(|refused| {
+            self.path.push(format!("[{}]", short_repr(name)));
+            self.exception(value.py(), refused)
+        })
     }
 
     fn exception(&mut self, py: Python<'_>, refused: Refused) -> PyErr {
@@ -177,9 +158,7 @@ impl<'w> Walk<'w> {
                 break;
             }
             let index = self.encoder.expected_key();
-            let expected = index
-                .and_then(|index| self.keys.get(index))
-                .and_then(Option::as_ref);
+            let expected = index.and_then(|index| self.keys.get(index)).and_then(Option::as_ref);
             let Some((key, item)) = ffi::next_entry(dict, &mut position, expected) else {
                 break;
             };
@@ -191,18 +170,12 @@ impl<'w> Walk<'w> {
             seen += 1;
         }
         // Only code of a value's own (a Mapping, a tensor) can have got in between.
-        if seen == len && dict.len() == len {
-            Ok(())
-        } else {
-            Err(changed_size())
-        }
+        if seen == len && dict.len() == len { Ok(()) } else { Err(changed_size()) }
     }
 
     /// Only called once something was refused: the walk has not moved on.
     fn segment(&self, dict: &Bound<'_, PyDict>, index: usize) -> String {
-        dict.keys()
-            .get_item(index)
-            .map_or_else(|_| "[…]".into(), |key| format!("[{}]", short_repr(&key)))
+        dict.keys().get_item(index).map_or_else(|_| "[…]".into(), |key| format!("[{}]", short_repr(&key)))
     }
 
     fn mapping(&mut self, mapping: &Bound<'_, PyMapping>, up: Option<&Parent<'_>>) -> Walked {
@@ -212,9 +185,7 @@ impl<'w> Walk<'w> {
         for entry in items.iter() {
             let (key, value) = entry.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
             let index = self.encoder.expected_key();
-            let walked = self
-                .keyed(&key, index)
-                .and_then(|()| self.value(ffi::item(&value), Some(&here)));
+            let walked = self.keyed(&key, index).and_then(|()| self.value(ffi::item(&value), Some(&here)));
             if let Err(refused) = walked {
                 self.path.push(format!("[{}]", short_repr(&key)));
                 return Err(refused);
@@ -252,10 +223,7 @@ impl<'w> Walk<'w> {
             }
             return Ok(());
         }
-        let text = format!(
-            "a key of type {} is not supported; use str or int keys",
-            type_name(key)
-        );
+        let text = format!("a key of type {} is not supported; use str or int keys", type_name(key));
         Err(Refused::Unsupported(text))
     }
 
@@ -272,11 +240,7 @@ impl<'w> Walk<'w> {
                 index += 1;
             }
         }
-        if list.len() == len {
-            Ok(())
-        } else {
-            Err(changed_size())
-        }
+        if list.len() == len { Ok(()) } else { Err(changed_size()) }
     }
 
     fn tuple(&mut self, tuple: &Bound<'_, PyTuple>, up: Option<&Parent<'_>>) -> Walked {
@@ -291,8 +255,7 @@ impl<'w> Walk<'w> {
 
     #[inline]
     fn indexed(&mut self, item: Item<'_>, index: usize, here: &Parent<'_>) -> Walked {
-        self.value(item, Some(here))
-            .inspect_err(|_| self.path.push(format!("[{index}]")))
+        self.value(item, Some(here)).inspect_err(|_| self.path.push(format!("[{index}]")))
     }
 
     fn str(&mut self, text: &Bound<'_, PyString>) -> Walked {
@@ -314,21 +277,10 @@ impl<'w> Walk<'w> {
         match arrays::recognise(object)? {
             Foreign::Array(array) => {
                 let len = array.bytes.len();
-                self.encoder.array(
-                    array.kind,
-                    &array.dtype,
-                    array.itemsize,
-                    &array.dims,
-                    array.bytes,
-                    len,
-                );
+                self.encoder.array(array.kind, &array.dtype, array.itemsize, &array.dims, array.bytes, len);
                 Ok(())
             }
-            Foreign::Scalar {
-                dtype,
-                itemsize,
-                words,
-            } => {
+            Foreign::Scalar { dtype, itemsize, words } => {
                 self.encoder.scalar(&dtype, itemsize, &words);
                 Ok(())
             }
@@ -359,16 +311,12 @@ fn surrogate(what: &str) -> Refused {
 }
 
 fn changed_size() -> Refused {
-    Refused::Python(PyRuntimeError::new_err(
-        "a container changed its size while it was published",
-    ))
+    Refused::Python(PyRuntimeError::new_err("a container changed its size while it was published"))
 }
 
 fn type_name(object: &Bound<'_, PyAny>) -> String {
     let class = object.get_type();
-    let name = class
-        .qualname()
-        .map_or_else(|_| "?".into(), |name| name.to_string());
+    let name = class.qualname().map_or_else(|_| "?".into(), |name| name.to_string());
     match class.module() {
         Ok(module) if module.to_str().is_ok_and(|module| module != "builtins") => format!("{module}.{name}"),
         _ => name,
@@ -397,13 +345,7 @@ fn short_repr(key: &Bound<'_, PyAny>) -> String {
     let text = match key.cast::<PyString>() {
         // As Python code that would index with it, in double quotes.
         Ok(text) => format!("{:?}", text.to_string_lossy()),
-        Err(_) => key
-            .repr()
-            .map_or_else(|_| "…".into(), |text| text.to_string_lossy().into_owned()),
+        Err(_) => key.repr().map_or_else(|_| "…".into(), |text| text.to_string_lossy().into_owned()),
     };
-    if text.chars().count() <= 60 {
-        text
-    } else {
-        text.chars().take(57).chain("…".chars()).collect()
-    }
+    if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("…".chars()).collect() }
 }

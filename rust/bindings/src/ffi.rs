@@ -37,9 +37,7 @@ impl<T> GilCell<T> {
     /// For `__traverse__`, which the interpreter calls attached but without a token.
     pub fn traverse<R: Default>(&self, visit: impl FnOnce(&T) -> R) -> R {
         // In use further up the stack: what it refers to is alive anyway.
-        self.0
-            .try_borrow()
-            .map_or_else(|_| R::default(), |value| visit(&value))
+        self.0.try_borrow().map_or_else(|_| R::default(), |value| visit(&value))
     }
 }
 
@@ -123,12 +121,7 @@ pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Item<'p
     }
     // SAFETY: the index was just checked and no Python code ran since; the reference is borrowed from the list, which
     // stays unchanged until `classify` has returned.
-    unsafe {
-        Some(classify(
-            list.py(),
-            ffi::PyList_GetItem(list.as_ptr(), index as ffi::Py_ssize_t),
-        ))
-    }
+    unsafe { Some(classify(list.py(), ffi::PyList_GetItem(list.as_ptr(), index as ffi::Py_ssize_t))) }
 }
 
 /// The tuple's item, `None` beyond its end.
@@ -138,12 +131,7 @@ pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Item
         return None;
     }
     // SAFETY: the index was just checked; a tuple keeps its items alive.
-    unsafe {
-        Some(classify(
-            tuple.py(),
-            ffi::PyTuple_GetItem(tuple.as_ptr(), index as ffi::Py_ssize_t),
-        ))
-    }
+    unsafe { Some(classify(tuple.py(), ffi::PyTuple_GetItem(tuple.as_ptr(), index as ffi::Py_ssize_t))) }
 }
 
 /// Steps through a dictionary: the next key, `None` if it is the very object `expected`, and the value.
@@ -164,11 +152,7 @@ pub fn next_entry<'py>(
             return None;
         }
         let same = expected.is_some_and(|expected| expected.as_ptr() == key);
-        let key = if same {
-            None
-        } else {
-            Some(Bound::from_borrowed_ptr(py, key))
-        };
+        let key = if same { None } else { Some(Bound::from_borrowed_ptr(py, key)) };
         Some((key, classify(py, value)))
     }
 }
@@ -290,11 +274,7 @@ impl Bytes {
                 return None;
             }
             let keep = Keep::Object(text.clone().into_any().unbind());
-            Some(Self {
-                start: start.cast(),
-                len: len as usize,
-                keep,
-            })
+            Some(Self { start: start.cast(), len: len as usize, keep })
         }
     }
 
@@ -302,20 +282,12 @@ impl Bytes {
     pub fn of_bytes(bytes: &Bound<'_, PyBytes>) -> Self {
         let slice = bytes.as_bytes();
         let keep = Keep::Object(bytes.clone().into_any().unbind());
-        Self {
-            start: slice.as_ptr(),
-            len: slice.len(),
-            keep,
-        }
+        Self { start: slice.as_ptr(), len: slice.len(), keep }
     }
 
     pub fn of_vec(bytes: Vec<u8>) -> Self {
         let owned = bytes.into_boxed_slice();
-        Self {
-            start: owned.as_ptr(),
-            len: owned.len(),
-            keep: Keep::Owned(owned),
-        }
+        Self { start: owned.as_ptr(), len: owned.len(), keep: Keep::Owned(owned) }
     }
 
     /// The memory of an object with a C-contiguous buffer.
@@ -329,11 +301,7 @@ impl Bytes {
             }
             let view = View(view.assume_init());
             let start = NonNull::new(view.0.buf.cast::<u8>()).unwrap_or(NonNull::dangling());
-            Ok(Self {
-                start: start.as_ptr(),
-                len: view.0.len as usize,
-                keep: Keep::Buffer(view),
-            })
+            Ok(Self { start: start.as_ptr(), len: view.0.len as usize, keep: Keep::Buffer(view) })
         }
     }
 
@@ -353,14 +321,7 @@ impl Bytes {
             };
             let dims = dims.iter().map(|&dim| dim as u64).collect();
             let start = NonNull::new(view.0.buf.cast::<u8>()).unwrap_or(NonNull::dangling());
-            Some((
-                Self {
-                    start: start.as_ptr(),
-                    len: view.0.len as usize,
-                    keep: Keep::Buffer(view),
-                },
-                dims,
-            ))
+            Some((Self { start: start.as_ptr(), len: view.0.len as usize, keep: Keep::Buffer(view) }, dims))
         }
     }
 
@@ -408,11 +369,7 @@ pub unsafe fn fill_read_only(
             flags,
         )
     };
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(PyErr::fetch(owner.py()))
-    }
+    if status == 0 { Ok(()) } else { Err(PyErr::fetch(owner.py())) }
 }
 
 /// Keyword arguments.
@@ -448,9 +405,7 @@ pub fn check_main_interpreter() -> PyResult<()> {
 pub fn add_keyword_method<T: KeywordMethod>(class: &Bound<'_, PyType>) -> PyResult<()> {
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: T::METHOD.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunctionFastWithKeywords: keyword_method::<T>,
-        },
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: keyword_method::<T> },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: T::TEXT.as_ptr(),
     }));
@@ -477,11 +432,7 @@ unsafe extern "C" fn keyword_method<T: KeywordMethod>(
                 if positional != 0 {
                     return Err(PyTypeError::new_err("update() takes keyword arguments only"));
                 }
-                let count = if names.is_null() {
-                    0
-                } else {
-                    ffi::PyTuple_Size(names)
-                };
+                let count = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
                 let change = |index| {
                     let name = Bound::from_borrowed_ptr(py, ffi::PyTuple_GetItem(names, index));
                     let value = Bound::from_borrowed_ptr(py, *arguments.offset(index));

@@ -54,11 +54,8 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
         Status::Closed => ("closed", None),
         Status::Broken(reason) => ("broken", Some(reason)),
     };
-    let readers: Vec<_> = channel
-        .readers
-        .iter()
-        .map(|reader| reader_dict(py, reader, channel))
-        .collect::<PyResult<_>>()?;
+    let readers: Vec<_> =
+        channel.readers.iter().map(|reader| reader_dict(py, reader, channel)).collect::<PyResult<_>>()?;
     let dict = PyDict::new(py);
     dict.set_item("name", channel.name.name())?;
     dict.set_item("policy_id", channel.name.policy_id())?;
@@ -73,10 +70,7 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
     dict.set_item("size", channel.size)?;
     dict.set_item("writer_pid", channel.writer_pid)?;
     dict.set_item("readers", readers)?;
-    dict.set_item(
-        "files",
-        channel.files.iter().map(|file| text(file)).collect::<Vec<_>>(),
-    )?;
+    dict.set_item("files", channel.files.iter().map(|file| text(file)).collect::<Vec<_>>())?;
     Ok(dict)
 }
 

@@ -12,6 +12,7 @@ mod errors;
 mod ffi;
 mod inspect;
 mod reader;
+mod update;
 mod writer;
 
 /// The native core: the shared-memory channel of training information.

@@ -89,9 +89,7 @@ impl TrainingInfoReader {
             // Closed or superseded, and nothing newer: what is in hand stays.
             let dict = held.dict.as_ref().map(|dict| dict.clone_ref(py));
             drop(borrowed);
-            return dict
-                .map(|dict| (dict, false))
-                .ok_or_else(|| self.closed_error(py));
+            return dict.map(|dict| (dict, false)).ok_or_else(|| self.closed_error(py));
         };
         if held.generation != meta.generation_key {
             held.head = channel.head(py);
@@ -108,10 +106,7 @@ impl TrainingInfoReader {
     }
 
     fn closed_error(&self, py: Python<'_>) -> PyErr {
-        let message = format!(
-            "this reader of {} is closed; make a new TrainingInfoReader",
-            self.name
-        );
+        let message = format!("this reader of {} is closed; make a new TrainingInfoReader", self.name);
         exception(py, "ChannelClosedError", &message)
     }
 }
@@ -144,11 +139,7 @@ impl TrainingInfoReader {
             epoch: 0,
             published_ns: 0,
         };
-        Ok(Self {
-            name,
-            attach_timeout,
-            held: GilCell::new(Some(held)),
-        })
+        Ok(Self { name, attach_timeout, held: GilCell::new(Some(held)) })
     }
 
     /// The newest dictionary; the same object while nothing changed.
@@ -197,12 +188,7 @@ impl TrainingInfoReader {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             // Loaded before the look: whatever comes after it ends the sleep at once.
-            let head = self
-                .held
-                .get(py)
-                .borrow()
-                .as_ref()
-                .map_or(NOTHING, |held| held.head.load());
+            let head = self.held.get(py).borrow().as_ref().map_or(NOTHING, |held| held.head.load());
             if self.changed(py)? {
                 return Ok(true);
             }
@@ -273,12 +259,7 @@ impl TrainingInfoReader {
     #[getter]
     fn age(&self, py: Python<'_>) -> PyResult<f64> {
         let channel = self.channel(py)?;
-        let mut published = self
-            .held
-            .get(py)
-            .borrow()
-            .as_ref()
-            .map_or(0, |held| held.published_ns);
+        let mut published = self.held.get(py).borrow().as_ref().map_or(0, |held| held.published_ns);
         if published == 0 {
             published = channel.published_ns(py)?;
         }
@@ -312,11 +293,7 @@ impl TrainingInfoReader {
             Some(held) => format!("version={}, epoch={}", held.version, held.epoch),
             None => "closed".into(),
         };
-        format!(
-            "<TrainingInfoReader {:?} policy_id={} {state}>",
-            self.name.name(),
-            self.name.policy_id()
-        )
+        format!("<TrainingInfoReader {:?} policy_id={} {state}>", self.name.name(), self.name.policy_id())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -1,8 +1,6 @@
 //! `TrainingInfoWriter`.
 
-use std::collections::HashMap;
 use std::ffi::CStr;
-use std::sync::Arc;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -10,16 +8,14 @@ use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::reader::SlotBuffer;
-use traincast_core::snapshot::decode::check;
-use traincast_core::snapshot::encode::{BlobCursor, CachedShape, Encoder};
-use traincast_core::snapshot::shape::{Key, Kind, Shape};
-use traincast_core::snapshot::{to_bytes, to_words};
+use traincast_core::snapshot::encode::Encoder;
+use traincast_core::snapshot::to_words;
 use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
 
 use crate::channel::{PolicyId, channel_name};
 use crate::decode::Templates;
 use crate::encode::{Shapes, Walk};
-use crate::errors::{corrupt, exception, raise};
+use crate::errors::{exception, raise};
 use crate::ffi::{Bytes, Changes, GilCell, KeywordMethod};
 
 /// Publishes training information to any number of readers.
@@ -34,18 +30,18 @@ pub struct TrainingInfoWriter {
 
 /// What one publish leaves for the next.
 #[derive(Default)]
-struct Encoding {
-    encoder: Encoder<Bytes>,
-    shapes: Shapes,
+pub struct Encoding {
+    pub encoder: Encoder<Bytes>,
+    pub shapes: Shapes,
     /// The last snapshot's values, if it has no blobs.
-    last: LastValues,
+    pub last: LastValues,
 }
 
 #[derive(Default)]
-struct LastValues {
+pub struct LastValues {
     /// 0 if there are none.
-    shape_id: u64,
-    values: Vec<u64>,
+    pub shape_id: u64,
+    pub values: Vec<u64>,
 }
 
 impl TrainingInfoWriter {
@@ -59,11 +55,7 @@ impl TrainingInfoWriter {
         has: impl Fn(&Encoding, &Bound<'_, PyString>) -> PyResult<bool>,
         resume: Option<(u64, u64)>,
     ) -> PyResult<u64> {
-        self.writer
-            .get(py)
-            .borrow()
-            .check_open()
-            .map_err(|error| raise(py, &error))?;
+        self.writer.get(py).borrow().check_open().map_err(|error| raise(py, &error))?;
         let Some(mut encoding) = self.encoding.get(py).borrow_mut().take() else {
             return Err(PyRuntimeError::new_err(format!(
                 "publish() on {} was called while another one was running; publish from one thread at a time",
@@ -114,31 +106,21 @@ impl Encoding {
     /// Publishes what was encoded. No Python code runs in here.
     #[inline]
     fn publish(&mut self, py: Python<'_>, writer: &mut Writer, resume: Option<(u64, u64)>) -> PyResult<u64> {
-        let Self {
-            encoder,
-            shapes,
-            last,
-            ..
-        } = self;
+        let Self { encoder, shapes, last, .. } = self;
         let recorded;
         let (shape_id, shape, shape_len) = match (encoder.recorded(), shapes.last()) {
             (None, Some(cached)) => (cached.id, &cached.words[..], cached.shape.bytes.len()),
             (bytes, _) => {
                 let bytes = bytes.unwrap_or_default();
                 recorded = to_words(bytes);
-                let id = shapes
-                    .id_of(bytes)
-                    .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+                let id = shapes.id_of(bytes).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
                 (id, &recorded[..], bytes.len())
             }
         };
         let blobs: Vec<Blob<'_>> = encoder
             .blobs()
             .iter()
-            .map(|blob| Blob {
-                offset: blob.offset,
-                bytes: blob.bytes.as_ref(),
-            })
+            .map(|blob| Blob { offset: blob.offset, bytes: blob.bytes.as_ref() })
             .collect();
         let payload = Payload {
             shape_id,
@@ -173,137 +155,6 @@ impl Encoding {
             }
         }
     }
-
-    /// The snapshot that an update starts from, `None` if there is none.
-    fn base(&self, py: Python<'_>, writer: &Writer) -> PyResult<Option<Base>> {
-        let cached = self.shapes.last();
-        if cached.is_some_and(|cached| cached.id == self.last.shape_id) {
-            return Ok(Some(Base::Last));
-        }
-        let mut slot = Box::<SlotBuffer>::default();
-        let Some(meta) = writer.latest(&mut slot).map_err(|error| raise(py, &error))? else {
-            return Ok(None);
-        };
-        let bytes = to_bytes(&slot.shape, meta.shape_len);
-        let shape = match cached {
-            Some(cached) if cached.shape.bytes == bytes => Arc::clone(&cached.shape),
-            _ => Arc::new(Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?),
-        };
-        check(&shape, &slot.values, slot.blobs.bytes()).map_err(|error| corrupt(py, &error.to_string()))?;
-        Ok(Some(Base::Slot(shape, slot)))
-    }
-
-    /// Encodes the base with some entries of its root changed or added.
-    fn encode_update(&mut self, base: &Base, changes: &Changes<'_>) -> PyResult<()> {
-        let Self {
-            encoder,
-            shapes,
-            last,
-            ..
-        } = self;
-        let cached = shapes.last_mut();
-        encoder.start(cached.as_ref().map(|cached| &cached.shape));
-        // The key objects are always those of the shape to expect, whether or not the base has it too.
-        match (base, cached) {
-            (Base::Last, Some(CachedShape { shape, extra, .. })) => {
-                if extra.top.is_empty() {
-                    extra.top = top_of(shape);
-                }
-                overlay(
-                    encoder,
-                    shape,
-                    &last.values,
-                    &[],
-                    &extra.top,
-                    &mut extra.keys,
-                    changes,
-                )
-            }
-            (Base::Slot(shape, slot), cached) => {
-                let mut none = Vec::new();
-                let keys = cached.map_or(&mut none, |cached| &mut cached.extra.keys);
-                overlay(
-                    encoder,
-                    shape,
-                    &slot.values,
-                    slot.blobs.bytes(),
-                    &top_of(shape),
-                    keys,
-                    changes,
-                )
-            }
-            (Base::Last, None) => Err(PyRuntimeError::new_err("there is no last snapshot")),
-        }
-    }
-
-    /// Whether the root of the base has a key.
-    fn base_has(&self, base: &Base, key: &str) -> bool {
-        match base {
-            Base::Last => self
-                .shapes
-                .last()
-                .is_some_and(|cached| top_of(&cached.shape).contains_key(key)),
-            Base::Slot(shape, _) => top_of(shape).contains_key(key),
-        }
-    }
-}
-
-/// The snapshot that an update starts from.
-enum Base {
-    /// The values that the last publish left, of the shape to expect.
-    Last,
-    /// A copy of the newest slot.
-    Slot(Arc<Shape>, Box<SlotBuffer>),
-}
-
-/// The node of each string key of the root.
-fn top_of(shape: &Shape) -> HashMap<Box<str>, usize> {
-    let named = |node: usize| match shape.keys.get(shape.nodes[node].key as usize) {
-        Some(Key::Str(key)) => Some((key.clone(), node)),
-        _ => None,
-    };
-    shape.top_level().filter_map(named).collect()
-}
-
-/// The entries of the root of an earlier snapshot, in order, with the changed ones in their place and the new ones last.
-fn overlay(
-    encoder: &mut Encoder<Bytes>,
-    shape: &Arc<Shape>,
-    values: &[u64],
-    blobs: &[u8],
-    top: &HashMap<Box<str>, usize>,
-    keys: &mut Vec<Option<Py<PyAny>>>,
-    changes: &Changes<'_>,
-) -> PyResult<()> {
-    let mut replaced = Vec::with_capacity(changes.len());
-    let mut added = Vec::new();
-    for (key, value) in changes {
-        match key.to_str().ok().and_then(|key| top.get(key)) {
-            Some(&node) => replaced.push((node, key, value)),
-            None => added.push((key, value)),
-        }
-    }
-    replaced.sort_unstable_by_key(|(node, ..)| *node);
-    encoder.container(Kind::Dict, shape.nodes[0].aux as usize + added.len());
-    let mut replaced = replaced.into_iter().peekable();
-    let mut cursor = BlobCursor::default();
-    for node in shape.top_level() {
-        match replaced.next_if(|(at, ..)| *at == node) {
-            Some((_, key, value)) => {
-                for below in &shape.nodes[node..shape.nodes[node].end as usize] {
-                    cursor.advance(shape, below, values);
-                }
-                Walk::new(encoder, keys).entry(key, value)?;
-            }
-            None => encoder.splice(shape, node, values, &mut cursor, |at| {
-                Bytes::of_vec(blobs[at].to_vec())
-            }),
-        }
-    }
-    for (key, value) in added {
-        Walk::new(encoder, keys).entry(key, value)?;
-    }
-    Ok(())
 }
 
 impl KeywordMethod for TrainingInfoWriter {
@@ -368,11 +219,7 @@ impl TrainingInfoWriter {
                 return Err(PyValueError::new_err(message));
             }
         };
-        let options = WriterOptions {
-            capacity,
-            max_capacity,
-            leftover,
-        };
+        let options = WriterOptions { capacity, max_capacity, leftover };
         let opened =
             Directory::from_env().and_then(|directory| Writer::open(&directory, name.clone(), options));
         let required = match required {
@@ -380,22 +227,12 @@ impl TrainingInfoWriter {
             None => vec![intern!(py, "approx_total_training_steps").clone().unbind()],
         };
         let writer = GilCell::new(opened.map_err(|error| raise(py, &error))?);
-        Ok(Self {
-            name,
-            required,
-            writer,
-            encoding: GilCell::new(Some(Box::default())),
-        })
+        Ok(Self { name, required, writer, encoding: GilCell::new(Some(Box::default())) })
     }
 
     /// Publishes a dictionary and returns its version.
     fn publish(&self, py: Python<'_>, info: &Bound<'_, PyAny>) -> PyResult<u64> {
-        self.encode_and_publish(
-            py,
-            |encoding| encoding.encode(info),
-            |_, key| info.contains(key),
-            None,
-        )
+        self.encode_and_publish(py, |encoding| encoding.encode(info), |_, key| info.contains(key), None)
     }
 
     /// What a checkpoint should hold of this channel.
@@ -409,31 +246,22 @@ impl TrainingInfoWriter {
         state.set_item("version", writer.version())?;
         state.set_item("epoch", writer.epoch())?;
         drop(writer);
-        let info = latest
-            .map(|meta| Templates::decode(py, &slot, &meta))
-            .transpose()?;
+        let info = latest.map(|meta| Templates::decode(py, &slot, &meta)).transpose()?;
         state.set_item("training_info", info)?;
         Ok(state)
     }
 
     /// Publishes the training information of a checkpoint; versions go on above the checkpoint's and the channel's own.
     fn load_state_dict(&self, py: Python<'_>, state: &Bound<'_, PyMapping>) -> PyResult<()> {
-        let (version, epoch): (u64, u64) = (
-            state.get_item("version")?.extract()?,
-            state.get_item("epoch")?.extract()?,
-        );
+        let (version, epoch): (u64, u64) =
+            (state.get_item("version")?.extract()?, state.get_item("epoch")?.extract()?);
         let info = state.get_item("training_info")?;
         if info.is_none() {
             let resumed = self.writer.get(py).borrow_mut().resume_at(version, epoch);
             return resumed.map_err(|error| raise(py, &error));
         }
         let resume = Some((version, epoch));
-        self.encode_and_publish(
-            py,
-            |encoding| encoding.encode(&info),
-            |_, key| info.contains(key),
-            resume,
-        )?;
+        self.encode_and_publish(py, |encoding| encoding.encode(&info), |_, key| info.contains(key), resume)?;
         Ok(())
     }
 

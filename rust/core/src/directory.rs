@@ -56,15 +56,10 @@ impl ChannelName {
                     "policy_id {policy_id} is not allowed: use a number from 0 to 65535"
                 )));
             };
-            return Ok(Self {
-                name: name.into(),
-                policy_id,
-            });
+            return Ok(Self { name: name.into(), policy_id });
         };
         let shown: String = name.chars().take(NAME_BYTES).collect();
-        Err(Error::InvalidName(format!(
-            "the channel name {shown:?} is not allowed: {fault}; {rule}"
-        )))
+        Err(Error::InvalidName(format!("the channel name {shown:?} is not allowed: {fault}; {rule}")))
     }
 
     /// The name.
@@ -213,11 +208,7 @@ impl Directory {
         } else if facts.kind != sys::DIRECTORY {
             Err(self.insecure(format!("it is a {}", facts.kind), "remove it"))
         } else if facts.uid != sys::user() {
-            let reason = format!(
-                "it belongs to user {}, and you are user {}",
-                facts.uid,
-                sys::user()
-            );
+            let reason = format!("it belongs to user {}, and you are user {}", facts.uid, sys::user());
             Err(self.insecure(reason, "have its owner remove it"))
         } else if facts.mode & 0o077 != 0 {
             let reason = format!("others may enter it (mode {:04o})", facts.mode);

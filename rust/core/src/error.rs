@@ -166,26 +166,16 @@ fn advice(error: &io::Error) -> &'static str {
 
 impl Error {
     pub(crate) fn corrupt(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
-        Self::CorruptChannel {
-            path: path.into(),
-            reason: reason.into(),
-        }
+        Self::CorruptChannel { path: path.into(), reason: reason.into() }
     }
 
     pub(crate) fn incompatible(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
-        Self::IncompatibleChannel {
-            path: path.into(),
-            reason: reason.into(),
-        }
+        Self::IncompatibleChannel { path: path.into(), reason: reason.into() }
     }
 
     /// For use in `map_err`: a failed system call, with what it was for.
     pub(crate) fn system(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::System {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::System { action, path: path.to_owned(), source }
     }
 
     /// For use in `map_err`: failed to get `needed` bytes of storage.
@@ -196,18 +186,10 @@ impl Error {
                 Some(libc::EDQUOT) => "the quota is used up",
                 Some(libc::EFBIG) => "files may not become that large here (`ulimit -f`)",
                 _ => {
-                    return Self::System {
-                        action: "write",
-                        path: path.to_owned(),
-                        source,
-                    };
+                    return Self::System { action: "write", path: path.to_owned(), source };
                 }
             };
-            Self::StorageFull {
-                path: path.to_owned(),
-                needed,
-                cause,
-            }
+            Self::StorageFull { path: path.to_owned(), needed, cause }
         }
     }
 }

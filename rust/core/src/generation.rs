@@ -127,11 +127,7 @@ impl Segment {
     /// The bell, with the roster's word in which sleepers announce themselves.
     #[inline]
     pub fn bell<'a>(&'a self, waiters: Option<&'a AtomicU64>) -> Bell<'a> {
-        Bell {
-            head: self.parts().0,
-            futex: self.mapping.half_word(header::FUTEX),
-            waiters,
-        }
+        Bell { head: self.parts().0, futex: self.mapping.half_word(header::FUTEX), waiters }
     }
 
     /// Wakes all who sleep on this file, announced or not.
@@ -186,11 +182,7 @@ impl Opened {
             Ok(None) => return Ok(None),
             Err(error) => {
                 return Err(
-                    match sys::facts_at(handle, &file_name)
-                        .ok()
-                        .flatten()
-                        .and_then(|facts| foreign(&facts))
-                    {
+                    match sys::facts_at(handle, &file_name).ok().flatten().and_then(|facts| foreign(&facts)) {
                         Some(reason) => Error::corrupt(path, reason),
                         None => Error::system("open", &path)(error),
                     },
@@ -207,17 +199,9 @@ impl Opened {
         }
         let size = usize::try_from(facts.size).unwrap_or(usize::MAX);
         if size < HEADER_BYTES || !size.is_multiple_of(PAGE) {
-            return Err(Error::corrupt(
-                path,
-                format!("it has {size} bytes, which no channel has"),
-            ));
+            return Err(Error::corrupt(path, format!("it has {size} bytes, which no channel has")));
         }
-        Ok(Some(Self {
-            file,
-            id: facts.id,
-            size,
-            path,
-        }))
+        Ok(Some(Self { file, id: facts.id, size, path }))
     }
 
     /// Maps the file and believes its header only as far as it agrees with itself, the size and the name.
@@ -248,20 +232,12 @@ impl Opened {
                 format!("its header speaks of {said} bytes in slots of {capacity}, and it has {size} bytes");
             return Err(Error::corrupt(path, reason));
         }
-        let same_name = packed(name)
-            .into_iter()
-            .enumerate()
-            .all(|(i, packed)| word(header::NAME + i) == packed);
+        let same_name =
+            packed(name).into_iter().enumerate().all(|(i, packed)| word(header::NAME + i) == packed);
         if !same_name || word(header::IDENTITY) != identity(name.name().len(), name.policy_id()) {
             return Err(Error::corrupt(path, "it is the file of another channel"));
         }
-        let segment = Segment {
-            mapping,
-            id,
-            capacity,
-            key: KEYS.next(),
-            path: path.into(),
-        };
+        let segment = Segment { mapping, id, capacity, key: KEYS.next(), path: path.into() };
         if !(1..=Head::MAX_VERSION).contains(&segment.head().version()) {
             let reason = format!("its newest version is {}", segment.head().version());
             return Err(Error::corrupt(&*segment.path, reason));
@@ -307,13 +283,7 @@ impl<'a> Draft<'a> {
         failpoint!("create.allocated");
         let mapping = Mapping::new(&file, size, true).map_err(Error::system("map", &path))?;
         let id = sys::facts(&file).map_err(Error::system("examine", &path))?.id;
-        let segment = Segment {
-            mapping,
-            id,
-            capacity,
-            key: KEYS.next(),
-            path: path.into(),
-        };
+        let segment = Segment { mapping, id, capacity, key: KEYS.next(), path: path.into() };
         let words = [
             (header::MAGIC, SEGMENT_MAGIC),
             (header::LAYOUT, LAYOUT_VERSION),
@@ -331,12 +301,7 @@ impl<'a> Draft<'a> {
         for (i, word) in packed(name).into_iter().enumerate() {
             segment.set_header(header::NAME + i, word);
         }
-        Ok(Self {
-            segment,
-            handle,
-            temporary,
-            name: file_name,
-        })
+        Ok(Self { segment, handle, temporary, name: file_name })
     }
 
     /// Gives it the channel's name. `over`: instead of the file that has it.
@@ -365,13 +330,7 @@ impl<'a> TemporaryName<'a> {
             let temporary = name.draft(std::process::id(), sys::now_ns() ^ KEYS.next() << 48);
             match sys::create_at(handle, &temporary, true) {
                 Ok(file) => {
-                    return Ok((
-                        Self {
-                            handle,
-                            name: temporary,
-                        },
-                        file,
-                    ));
+                    return Ok((Self { handle, name: temporary }, file));
                 }
                 // Another container's process of the same number, at the same nanosecond.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}

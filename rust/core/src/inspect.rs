@@ -77,12 +77,8 @@ pub struct LeftoverFile {
 pub fn list(directory: &Directory) -> Result<Vec<ChannelInfo>> {
     let handle = directory.handle()?;
     let channels = channels(directory, &handle)?;
-    let named = channels
-        .into_iter()
-        .filter(|(_, files)| files.contains_key(&Role::Segment));
-    named
-        .filter_map(|(name, files)| inspect(directory, &handle, name, &files).transpose())
-        .collect()
+    let named = channels.into_iter().filter(|(_, files)| files.contains_key(&Role::Segment));
+    named.filter_map(|(name, files)| inspect(directory, &handle, name, &files).transpose()).collect()
 }
 
 type Files = BTreeMap<Role, Vec<OsString>>;
@@ -91,22 +87,14 @@ fn channels(directory: &Directory, handle: &OwnedFd) -> Result<BTreeMap<ChannelN
     let mut channels = BTreeMap::<_, Files>::new();
     for file in sys::list(handle).map_err(Error::system("list", directory.path()))? {
         if let Some((name, role)) = ChannelName::of_file(&file) {
-            channels
-                .entry(name)
-                .or_default()
-                .entry(role)
-                .or_default()
-                .push(file);
+            channels.entry(name).or_default().entry(role).or_default().push(file);
         }
     }
     Ok(channels)
 }
 
 fn size(handle: &OwnedFd, file: &OsString) -> u64 {
-    sys::facts_at(handle, file)
-        .ok()
-        .flatten()
-        .map_or(0, |facts| facts.size)
+    sys::facts_at(handle, file).ok().flatten().map_or(0, |facts| facts.size)
 }
 
 /// `None` if the channel has just vanished.
@@ -171,10 +159,7 @@ fn broken(mut info: ChannelInfo, error: Error) -> ChannelInfo {
 fn readers(handle: &OwnedFd, name: &ChannelName) -> Vec<ReaderInfo> {
     let mut readers = Roster::open(handle, name).map_or_else(Vec::new, |roster| roster.readers());
     readers.sort_by_key(|reader| {
-        (
-            reader.pid,
-            std::cmp::Reverse((reader.alive, reader.generation, reader.version)),
-        )
+        (reader.pid, std::cmp::Reverse((reader.alive, reader.generation, reader.version)))
     });
     readers.dedup_by_key(|reader| reader.pid);
     readers
@@ -196,9 +181,7 @@ pub fn leftovers(directory: &Directory) -> Result<Vec<LeftoverFile>> {
             Some(info) if whole => Some(info.status),
             _ => None,
         };
-        for (role, file) in files
-            .iter()
-            .flat_map(|(role, files)| files.iter().map(move |file| (*role, file)))
+        for (role, file) in files.iter().flat_map(|(role, files)| files.iter().map(move |file| (*role, file)))
         {
             found.push(LeftoverFile {
                 path: directory.join(file),
@@ -230,15 +213,9 @@ fn why(role: Role, status: Option<&Status>) -> String {
 /// # Errors
 /// [`Error::InvalidArgument`] if it is no file of a channel in this directory; [`Error::System`].
 pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
-    let file = path
-        .file_name()
-        .filter(|_| path.parent() == Some(directory.path()));
+    let file = path.file_name().filter(|_| path.parent() == Some(directory.path()));
     let Some((file, (name, role))) = file.and_then(|file| Some((file, ChannelName::of_file(file)?))) else {
-        let text = format!(
-            "{} is not a file of a channel in {}",
-            path.display(),
-            directory.path().display()
-        );
+        let text = format!("{} is not a file of a channel in {}", path.display(), directory.path().display());
         return Err(Error::InvalidArgument(text));
     };
     let handle = directory.handle()?;

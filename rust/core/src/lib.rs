@@ -19,11 +19,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(
     test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        reason = "a failed unwrap is a failed test"
-    )
+    allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")
 )]
 
 #[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]

@@ -52,11 +52,7 @@ impl Ownership {
                 Ok(file) => file,
                 Err(error) => {
                     return Err(
-                        match sys::facts_at(handle, &key.1)
-                            .ok()
-                            .flatten()
-                            .and_then(|facts| foreign(&facts))
-                        {
+                        match sys::facts_at(handle, &key.1).ok().flatten().and_then(|facts| foreign(&facts)) {
                             Some(reason) => Error::corrupt(path, reason),
                             None => Error::storage(&path, 0)(error),
                         },
@@ -76,10 +72,7 @@ impl Ownership {
                 });
             }
             failpoint!("lock.taken");
-            if sys::facts_at(handle, &key.1)
-                .map_err(failed)?
-                .is_some_and(|named| named.id == facts.id)
-            {
+            if sys::facts_at(handle, &key.1).map_err(failed)?.is_some_and(|named| named.id == facts.id) {
                 shared.locks.insert(key.clone(), HeldLock { file, forks });
                 return Ok(Self { key, forks, fresh });
             }
@@ -111,11 +104,7 @@ impl Ownership {
 }
 
 fn busy(name: &ChannelName, holder: impl Into<String>) -> Error {
-    Error::ChannelBusy {
-        name: name.name().to_owned(),
-        policy_id: name.policy_id(),
-        holder: holder.into(),
-    }
+    Error::ChannelBusy { name: name.name().to_owned(), policy_id: name.policy_id(), holder: holder.into() }
 }
 
 /// Whether a channel has a live writer.

@@ -34,11 +34,8 @@ pub struct Shared {
     pub seats: BTreeMap<u64, Weak<Seat>>,
 }
 
-static SHARED: Mutex<Shared> = Mutex::new(Shared {
-    locks: BTreeMap::new(),
-    segments: BTreeMap::new(),
-    seats: BTreeMap::new(),
-});
+static SHARED: Mutex<Shared> =
+    Mutex::new(Shared { locks: BTreeMap::new(), segments: BTreeMap::new(), seats: BTreeMap::new() });
 static FORKS: Counter = Counter::new();
 
 thread_local! {

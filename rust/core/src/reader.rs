@@ -116,9 +116,7 @@ impl Reader {
 
     /// Where the head is, for an unchanged read without this object.
     pub fn head_cell(&self) -> HeadRef {
-        HeadRef {
-            word: WordRef::new(&self.segment, header::HEAD),
-        }
+        HeadRef { word: WordRef::new(&self.segment, header::HEAD) }
     }
 
     /// Copies the newest snapshot if it is newer than the last one. The shape is left out if `known_shape` is
@@ -169,10 +167,7 @@ impl Reader {
 
     #[inline]
     fn copy(&mut self, known_shape: u64, out: &mut SlotBuffer) -> Result<SlotMeta> {
-        let known = KnownShape {
-            id: known_shape,
-            epoch: self.epoch,
-        };
+        let known = KnownShape { id: known_shape, epoch: self.epoch };
         let segment = &self.segment;
         let (head, meta, laps) = segment.read(|version, slot| out.fill(slot, version, segment.key, known))?;
         failpoint!("read.copied");
@@ -255,9 +250,7 @@ impl Reader {
 
     fn named(&self) -> bool {
         let file = self.name.file(Role::Segment);
-        self.directory
-            .handle()
-            .is_ok_and(|handle| matches!(sys::facts_at(&handle, &file), Ok(Some(_))))
+        self.directory.handle().is_ok_and(|handle| matches!(sys::facts_at(&handle, &file), Ok(Some(_))))
     }
 
     /// When the snapshot read last was published, on the clock of [`crate::now_ns`]; 0 before the first.
@@ -320,9 +313,7 @@ impl Waiter {
 
     /// Nobody rings for a file that was replaced without a mark.
     fn moved(&self) -> bool {
-        self.directory
-            .handle()
-            .is_ok_and(|handle| renamed(&handle, &self.name, self.segment.id))
+        self.directory.handle().is_ok_and(|handle| renamed(&handle, &self.name, self.segment.id))
     }
 }
 

@@ -73,10 +73,7 @@ impl Roster {
         if size < roster::FIRST_BYTES {
             return None;
         }
-        Some(Self {
-            mapping: Mapping::new(file, size - size % PAGE, true).ok()?,
-            id: facts.id,
-        })
+        Some(Self { mapping: Mapping::new(file, size - size % PAGE, true).ok()?, id: facts.id })
     }
 
     fn checked(self, id: FileId) -> Option<Self> {
@@ -94,20 +91,14 @@ impl Roster {
 
     fn lines(&self) -> impl Iterator<Item = (usize, &[AtomicU64])> {
         let words = self.mapping.words();
-        (roster::LINES..)
-            .step_by(roster::LINE)
-            .zip(words[roster::LINES..].chunks_exact(roster::LINE))
+        (roster::LINES..).step_by(roster::LINE).zip(words[roster::LINES..].chunks_exact(roster::LINE))
     }
 
     /// Takes a free line, or with `dead` one of a process that is gone.
     fn claim(&self, token: u64, dead: bool) -> Option<usize> {
         self.lines().find_map(|(start, line)| {
             let owner = relaxed(&line[roster::OWNER]);
-            let free = if dead {
-                owner != 0 && !alive(owner)
-            } else {
-                owner == 0
-            };
+            let free = if dead { owner != 0 && !alive(owner) } else { owner == 0 };
             if !free || !claim(&line[roster::OWNER], owner, token) {
                 return None;
             }
@@ -119,9 +110,7 @@ impl Roster {
 
     /// The processes that read the channel.
     pub fn readers(&self) -> Vec<ReaderInfo> {
-        let taken = self
-            .lines()
-            .filter(|(_, line)| relaxed(&line[roster::OWNER]) != 0);
+        let taken = self.lines().filter(|(_, line)| relaxed(&line[roster::OWNER]) != 0);
         let reader = |line: &[AtomicU64]| {
             let owner = relaxed(&line[roster::OWNER]);
             ReaderInfo {
@@ -162,11 +151,7 @@ impl Seat {
     /// goes without.
     pub fn take(handle: &OwnedFd, name: &ChannelName, key: u64, generation: u64) -> Option<Arc<Self>> {
         let known = |shared: &process::Shared| {
-            shared
-                .seats
-                .get(&key)
-                .and_then(Weak::upgrade)
-                .filter(|seat| seat.is_ours())
+            shared.seats.get(&key).and_then(Weak::upgrade).filter(|seat| seat.is_ours())
         };
         if let Some(seat) = known(&process::shared()) {
             return Some(seat);
@@ -195,12 +180,7 @@ impl Seat {
                 (roster, line)
             }
         };
-        let seat = Self {
-            roster,
-            line,
-            token,
-            forks,
-        };
+        let seat = Self { roster, line, token, forks };
         store_relaxed(seat.word(roster::GENERATION), generation);
         Some(seat)
     }

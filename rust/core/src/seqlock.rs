@@ -143,12 +143,7 @@ impl<'a> Ring<'a> {
     #[inline]
     pub fn new(head: &'a AtomicU64, slots: &'a [AtomicU64], count: usize) -> Self {
         debug_assert!(count.is_power_of_two() && count >= 2);
-        Self {
-            head,
-            slots,
-            stride: slots.len() / count,
-            mask: count as u64 - 1,
-        }
+        Self { head, slots, stride: slots.len() / count, mask: count as u64 - 1 }
     }
 
     /// The newest version and the marks.
@@ -161,9 +156,7 @@ impl<'a> Ring<'a> {
     #[inline]
     fn slot(&self, version: u64) -> Slot<'a> {
         let start = (version & self.mask) as usize * self.stride;
-        Slot {
-            words: &self.slots[start..start + self.stride],
-        }
+        Slot { words: &self.slots[start..start + self.stride] }
     }
 
     /// Copies the newest version by means of `copy`, again if the writer went round meanwhile. `copy` may see
@@ -284,9 +277,7 @@ impl<'a> RingWriter<'a> {
     /// The same ring as [`Ring::new`], for writing.
     #[inline]
     pub fn new(head: &'a AtomicU64, slots: &'a [AtomicU64], count: usize) -> Self {
-        Self {
-            ring: Ring::new(head, slots, count),
-        }
+        Self { ring: Ring::new(head, slots, count) }
     }
 
     /// Opens the slot of `version` for writing (W1, W2). From here on readers of the version that it held go
@@ -299,10 +290,7 @@ impl<'a> RingWriter<'a> {
         slot.words[SEQ].store(writing(version), Ordering::Release);
         // Whoever sees a word stored after this fence, and fences, sees the odd seq. Partner: R3 (case B).
         fence(Ordering::Release);
-        SlotWriter {
-            words: slot.words,
-            version,
-        }
+        SlotWriter { words: slot.words, version }
     }
 
     /// Makes `version`, which is complete, the newest one (W5). Marks are taken off: only a file's living
@@ -456,8 +444,7 @@ pub fn store_relaxed(word: &AtomicU64, value: u64) {
 /// Takes a word from `from` to `to` if nobody was quicker. Relaxed: what it guards (a line of the roster) is
 /// information only.
 pub fn claim(word: &AtomicU64, from: u64, to: u64) -> bool {
-    word.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
-        .is_ok()
+    word.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
 /// A process-wide number that only grows. Relaxed: no other memory is reached through it.

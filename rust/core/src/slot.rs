@@ -42,10 +42,7 @@ impl Payload<'_> {
     /// Words of the slot that it needs, the slot's own header among them.
     #[inline]
     pub(crate) fn slot_words(&self) -> Option<usize> {
-        PAYLOAD
-            .checked_add(self.shape.len())?
-            .checked_add(self.values.len())?
-            .checked_add(self.blob_words)
+        PAYLOAD.checked_add(self.shape.len())?.checked_add(self.values.len())?.checked_add(self.blob_words)
     }
 
     /// What is wrong with it, if anything.
@@ -137,10 +134,7 @@ impl SlotMeta {
             blob_words: length(BLOB_WORDS)?,
             generation_key,
         };
-        let end = meta
-            .values_start()
-            .checked_add(meta.values_len)?
-            .checked_add(meta.blob_words)?;
+        let end = meta.values_start().checked_add(meta.values_len)?.checked_add(meta.blob_words)?;
         // Epoch 0 would be that of a reader that knows no shape yet.
         let named = epoch != 0 && id != 0 && id >> SHAPE_ID_BITS == 0;
         (end <= slot.len() && slot.get(VERSION) == version && named).then_some(meta)

@@ -42,19 +42,12 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `bytes` bytes of a file, a multiple of a word; `writable` needs a descriptor that is.
     pub fn new(file: &OwnedFd, bytes: usize, writable: bool) -> io::Result<Self> {
-        let access = if writable {
-            ProtFlags::READ | ProtFlags::WRITE
-        } else {
-            ProtFlags::READ
-        };
+        let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
         // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours.
         let start =
             unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, access, MapFlags::SHARED, file, 0) }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::Other)?;
-        Ok(Self {
-            start,
-            words: bytes / WORD,
-        })
+        Ok(Self { start, words: bytes / WORD })
     }
 
     /// All of its words. Stores through a read-only mapping end the process: only `seqlock::RingWriter` and
@@ -91,10 +84,7 @@ pub struct WordRef<T> {
 
 impl<T> Clone for WordRef<T> {
     fn clone(&self) -> Self {
-        Self {
-            word: self.word,
-            _keeps: Arc::clone(&self._keeps),
-        }
+        Self { word: self.word, _keeps: Arc::clone(&self._keeps) }
     }
 }
 
@@ -107,10 +97,7 @@ impl<T: AsRef<Mapping>> WordRef<T> {
     /// The word at `index` of the mapping. `T` must give the same mapping each time, as a plain field does.
     pub fn new(owner: &Arc<T>, index: usize) -> Self {
         let word = NonNull::from(&(**owner).as_ref().words()[index]);
-        Self {
-            word,
-            _keeps: Arc::clone(owner),
-        }
+        Self { word, _keeps: Arc::clone(owner) }
     }
 }
 
@@ -125,11 +112,7 @@ impl<T> WordRef<T> {
 
 /// From how many words on a copy to or from shared memory is left to [`copy_words`]: below, its start costs
 /// more than it saves.
-pub const BULK_WORDS: usize = if cfg!(all(target_arch = "x86_64", not(miri))) {
-    256
-} else {
-    usize::MAX
-};
+pub const BULK_WORDS: usize = if cfg!(all(target_arch = "x86_64", not(miri))) { 256 } else { usize::MAX };
 
 /// Copies words by one string instruction, several times as fast as one word at a time, which is how the
 /// compiler translates atomics.
@@ -294,9 +277,7 @@ pub fn unix_ns() -> u64 {
 
 #[inline]
 fn nanoseconds(time: Timespec) -> u64 {
-    (time.tv_sec as u64)
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(time.tv_nsec as u64)
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
 /// The effective user.

@@ -42,11 +42,7 @@ pub struct WriterOptions {
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self {
-            capacity: DEFAULT_CAPACITY,
-            max_capacity: DEFAULT_MAX_CAPACITY,
-            leftover: Leftover::default(),
-        }
+        Self { capacity: DEFAULT_CAPACITY, max_capacity: DEFAULT_MAX_CAPACITY, leftover: Leftover::default() }
     }
 }
 
@@ -199,9 +195,7 @@ impl Writer {
     pub fn publish(&mut self, payload: &Payload<'_>) -> Result<u64> {
         self.check_open()?;
         if let Some(fault) = payload.fault() {
-            return Err(Error::InvalidArgument(format!(
-                "the payload cannot be published: {fault}"
-            )));
+            return Err(Error::InvalidArgument(format!("the payload cannot be published: {fault}")));
         }
         let version = self.version + 1;
         let words = payload.slot_words().unwrap_or(usize::MAX);
@@ -233,18 +227,9 @@ impl Writer {
             )));
         }
         let capacity = self.capacity_for(words)?;
-        let generation = self
-            .segment
-            .as_ref()
-            .map_or(0, |old| old.header(header::GENERATION));
+        let generation = self.segment.as_ref().map_or(0, |old| old.header(header::GENERATION));
         let handle = self.directory.handle()?;
-        let draft = Draft::new(
-            &self.directory,
-            &handle,
-            &self.name,
-            capacity,
-            generation.saturating_add(1),
-        )?;
+        let draft = Draft::new(&self.directory, &handle, &self.name, capacity, generation.saturating_add(1))?;
         self.sign(&draft.segment);
         store(&draft.segment, payload, version, self.epoch, false);
         failpoint!("create.first-stored");
@@ -271,10 +256,7 @@ impl Writer {
         self.version = version;
         self.renew = false;
         failpoint!("create.done");
-        for old in [self.segment.replace(new), self.replaced.take()]
-            .into_iter()
-            .flatten()
-        {
+        for old in [self.segment.replace(new), self.replaced.take()].into_iter().flatten() {
             old.wake_all();
         }
         Ok(version)
@@ -282,15 +264,9 @@ impl Writer {
 
     /// Stride of a slot in which so many words fit: the present one, doubled as often as needed.
     fn capacity_for(&self, words: usize) -> Result<usize> {
-        let needed = words
-            .checked_mul(WORD)
-            .and_then(whole_pages)
-            .unwrap_or(usize::MAX);
+        let needed = words.checked_mul(WORD).and_then(whole_pages).unwrap_or(usize::MAX);
         let limit = whole_pages(self.options.max_capacity).unwrap_or(LARGEST_CAPACITY);
-        let present = self
-            .segment
-            .as_ref()
-            .map_or(self.options.capacity, |segment| segment.capacity);
+        let present = self.segment.as_ref().map_or(self.options.capacity, |segment| segment.capacity);
         let mut capacity = whole_pages(present).unwrap_or(limit);
         while capacity < needed && capacity < limit {
             capacity = capacity.saturating_mul(2).min(limit);
@@ -325,9 +301,7 @@ impl Writer {
     /// Those of both.
     pub fn publish_resumed(&mut self, payload: &Payload<'_>, version: u64, epoch: u64) -> Result<u64> {
         let before = (self.version, self.epoch, self.renew);
-        let published = self
-            .resume_at(version, epoch)
-            .and_then(|()| self.publish(payload));
+        let published = self.resume_at(version, epoch).and_then(|()| self.publish(payload));
         if published.is_err() {
             (self.version, self.epoch, self.renew) = before;
         }

@@ -1,10 +1,6 @@
 //! Files that are not what they should be, and bytes that change under a reader.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 
@@ -43,12 +39,8 @@ fn private(path: &Path, bytes: &[u8]) {
 fn is_refused(place: &Place, incompatible: bool, says: &str) {
     let attach = Reader::attach(&place.directory, channel(), Duration::ZERO).map(drop);
     let open = |leftover| place.try_writer(leftover).map(drop);
-    let results: [Result<()>; 4] = [
-        attach,
-        open(Leftover::Continue),
-        open(Leftover::Replace),
-        open(Leftover::Refuse),
-    ];
+    let results: [Result<()>; 4] =
+        [attach, open(Leftover::Continue), open(Leftover::Replace), open(Leftover::Refuse)];
     for result in results {
         let error = result.unwrap_err();
         let fits = match error {
@@ -58,10 +50,7 @@ fn is_refused(place: &Place, incompatible: bool, says: &str) {
         };
         let text = error.to_string();
         let path = place.path("run@3");
-        assert!(
-            fits && text.contains(says) && text.contains(path.to_str().unwrap()),
-            "{error:?}: {text}"
-        );
+        assert!(fits && text.contains(says) && text.contains(path.to_str().unwrap()), "{error:?}: {text}");
         assert!(text.contains("traincast clean"), "{text}");
     }
     let listed = list(&place.directory).unwrap();
@@ -98,21 +87,9 @@ fn files_that_are_no_channel() {
         (good[..good.len() - 4096].to_vec(), false, "its header speaks of"),
         (good[..good.len() - 1].to_vec(), false, "which no channel has"),
         (with_word(&good, header::LAYOUT, 2), true, "layout version 2"),
-        (
-            with_word(&good, header::TOTAL, 1 << 60),
-            false,
-            "its header speaks of",
-        ),
-        (
-            with_word(&good, header::CAPACITY, u64::MAX / 4),
-            false,
-            "its header speaks of",
-        ),
-        (
-            with_word(&good, header::CAPACITY, 0),
-            false,
-            "its header speaks of",
-        ),
+        (with_word(&good, header::TOTAL, 1 << 60), false, "its header speaks of"),
+        (with_word(&good, header::CAPACITY, u64::MAX / 4), false, "its header speaks of"),
+        (with_word(&good, header::CAPACITY, 0), false, "its header speaks of"),
         (with_word(&good, header::SLOTS, 0), false, "its header speaks of"),
         (with_word(&good, header::IDENTITY, 3), false, "another channel"),
         (with_word(&good, header::NAME, 3), false, "another channel"),
@@ -163,11 +140,9 @@ fn names_that_stand_for_no_regular_file_of_ours() {
 
 #[test]
 fn a_lock_file_that_is_none() {
-    for (kind, says) in [
-        ("link", "symbolic link"),
-        ("directory", "directory"),
-        ("open", "others may open it"),
-    ] {
+    for (kind, says) in
+        [("link", "symbolic link"), ("directory", "directory"), ("open", "others may open it")]
+    {
         let place = Place::new();
         dead_channel(&place);
         let lock = place.path("run@3.lock");
@@ -181,10 +156,7 @@ fn a_lock_file_that_is_none() {
             }
         }
         let text = place.try_writer(Leftover::Continue).unwrap_err().to_string();
-        assert!(
-            text.contains("run@3.lock is damaged") && text.contains(says),
-            "{text}"
-        );
+        assert!(text.contains("run@3.lock is damaged") && text.contains(says), "{text}");
         for file in leftovers(&place.directory).unwrap() {
             remove_leftover(&place.directory, &file.path).unwrap();
         }
@@ -198,12 +170,7 @@ fn slots_that_make_no_sense_are_an_error_and_heal_with_the_next_snapshot() {
     let place = Place::new();
     let mut writer = place.writer();
     let mut out = SlotBuffer::default();
-    let file = || {
-        std::fs::OpenOptions::new()
-            .write(true)
-            .open(place.path("run@3"))
-            .unwrap()
-    };
+    let file = || std::fs::OpenOptions::new().write(true).open(place.path("run@3")).unwrap();
     publish(&mut writer, 1);
     let start = (HEADER_BYTES + 65536) / 8; // version 1 lies in slot 1
     for (word, value) in [
@@ -220,20 +187,14 @@ fn slots_that_make_no_sense_are_an_error_and_heal_with_the_next_snapshot() {
     ] {
         let offset = 8 * (start + word) as u64;
         let mut before = [0; 8];
-        std::fs::File::open(place.path("run@3"))
-            .unwrap()
-            .read_exact_at(&mut before, offset)
-            .unwrap();
+        std::fs::File::open(place.path("run@3")).unwrap().read_exact_at(&mut before, offset).unwrap();
         file().write_all_at(&value.to_le_bytes(), offset).unwrap();
         let mut reader = place.reader();
         for _ in 0..2 {
             let error = reader.refresh(0, &mut out).unwrap_err();
             assert!(matches!(error, Error::CorruptChannel { .. }), "{error}");
         }
-        assert!(matches!(
-            list(&place.directory).unwrap()[0].status,
-            Status::Broken(_)
-        ));
+        assert!(matches!(list(&place.directory).unwrap()[0].status, Status::Broken(_)));
         file().write_all_at(&before, offset).unwrap();
         assert_eq!(next(&mut reader, &mut out).1, 1);
     }
@@ -250,11 +211,7 @@ fn bytes_that_change_under_readers_do_no_harm() {
     let place = Place::new();
     let mut writer = place.writer();
     Sample::new(1, 1, 64, 4000).publish(&mut writer).unwrap();
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(place.path("run@3"))
-        .unwrap();
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(place.path("run@3")).unwrap();
     let size = file.metadata().unwrap().len();
     let mut random = 88_172_645_463_325_252u64;
     let mut next_random = move || {
@@ -275,11 +232,7 @@ fn bytes_that_change_under_readers_do_no_harm() {
         let mut word = [0; 8];
         file.read_exact_at(&mut word, offset).unwrap();
         let mut value = u64::from_le_bytes(word);
-        value = if next_random() % 8 == 0 {
-            next_random()
-        } else {
-            value ^ 1 << (next_random() % 64)
-        };
+        value = if next_random() % 8 == 0 { next_random() } else { value ^ 1 << (next_random() % 64) };
         file.write_all_at(&value.to_le_bytes(), offset).unwrap();
         match reader.refresh(0, &mut out) {
             Ok(Refresh::Snapshot(_)) => good += 1,
@@ -321,10 +274,7 @@ fn hostile_names() {
     }
     for policy in [-1, 65536, i64::MAX, i64::MIN] {
         let text = ChannelName::new("run", policy).unwrap_err().to_string();
-        assert!(
-            text.contains(&policy.to_string()) && text.contains("0 to 65535"),
-            "{text}"
-        );
+        assert!(text.contains(&policy.to_string()) && text.contains("0 to 65535"), "{text}");
     }
     ChannelName::new(&long[1..], 65535).unwrap();
     ChannelName::new("a.b-c_D9.lock", 0).unwrap();

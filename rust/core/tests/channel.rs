@@ -1,10 +1,6 @@
 //! Publishing and reading, growing, closing, taking over: all in one process.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 
@@ -27,10 +23,7 @@ fn a_reader_gets_each_snapshot_once() {
     let mut reader = place.reader();
     let (meta, seed) = next(&mut reader, &mut out);
     assert_eq!((meta.version, meta.epoch, seed), (1, 1, 10));
-    assert_eq!(
-        reader.refresh(meta.shape_id, &mut out).unwrap(),
-        Refresh::Unchanged
-    );
+    assert_eq!(reader.refresh(meta.shape_id, &mut out).unwrap(), Refresh::Unchanged);
     for version in 2..20 {
         assert_eq!(publish(&mut writer, 10 * version), version);
         assert_eq!(reader.head(), version << 2);
@@ -39,10 +32,7 @@ fn a_reader_gets_each_snapshot_once() {
     }
     assert_eq!(reader.head(), reader.head_cell().load());
     assert_eq!(reader.version(), 19);
-    assert_eq!(
-        reader.published_ns() / 1_000_000_000,
-        traincast_core::now_ns() / 1_000_000_000
-    );
+    assert_eq!(reader.published_ns() / 1_000_000_000, traincast_core::now_ns() / 1_000_000_000);
 }
 
 #[test]
@@ -70,17 +60,12 @@ fn a_known_shape_is_not_copied_and_an_unknown_one_is() {
     for seed in 2..12 {
         Sample::new(seed, 7, 4, 0).publish(&mut writer).unwrap();
         out.shape = marker.clone();
-        assert!(matches!(
-            reader.refresh(first.shape_id, &mut out).unwrap(),
-            Refresh::Snapshot(_)
-        ));
+        assert!(matches!(reader.refresh(first.shape_id, &mut out).unwrap(), Refresh::Snapshot(_)));
         assert_eq!(out.shape, marker);
     }
     // Round and round with two shapes: each slot's shape is its snapshot's, for one who knows none.
     for seed in 12..40 {
-        Sample::new(seed, 7 + seed / 3 % 2, 4, 0)
-            .publish(&mut writer)
-            .unwrap();
+        Sample::new(seed, 7 + seed / 3 % 2, 4, 0).publish(&mut writer).unwrap();
         assert_eq!(next(&mut reader, &mut out).1, seed);
         assert_eq!(out.shape.len(), 3);
     }
@@ -99,10 +84,7 @@ fn a_snapshot_that_does_not_fit_moves_the_channel_to_a_bigger_file() {
     let key = reader.generation_key();
     let head = reader.head_cell();
     for (version, bytes) in [(2, 100_000), (3, 100), (4, 1_000_003), (5, 5)] {
-        assert_eq!(
-            Sample::new(version, 1, 4, bytes).publish(&mut writer).unwrap(),
-            version
-        );
+        assert_eq!(Sample::new(version, 1, 4, bytes).publish(&mut writer).unwrap(), version);
         let (meta, seed) = next(&mut reader, &mut out);
         assert_eq!(
             (meta.version, meta.epoch, seed, out.blobs.bytes().len()),
@@ -111,20 +93,14 @@ fn a_snapshot_that_does_not_fit_moves_the_channel_to_a_bigger_file() {
     }
     assert_eq!(head.load(), 1 << 2 | 2, "the old file says that it is superseded");
     assert_ne!(reader.generation_key(), key);
-    assert_eq!(
-        std::fs::metadata(place.path("run@3")).unwrap().len(),
-        4096 + 4 * (1 << 20)
-    );
+    assert_eq!(std::fs::metadata(place.path("run@3")).unwrap().len(), 4096 + 4 * (1 << 20));
     assert_eq!(place.files(), ["run@3", "run@3.lock", "run@3.roster"]);
 }
 
 #[test]
 fn a_snapshot_over_the_maximum_is_refused_and_nothing_changes() {
     let place = Place::new();
-    let options = WriterOptions {
-        max_capacity: 100_000,
-        ..WriterOptions::default()
-    };
+    let options = WriterOptions { max_capacity: 100_000, ..WriterOptions::default() };
     let mut writer = Writer::open(&place.directory, channel(), options).unwrap();
     let mut out = SlotBuffer::default();
     let too_large = Sample::new(9, 1, 4, 120_000);
@@ -213,9 +189,7 @@ fn arrays_keep_what_they_show() {
         let (meta, _) = next(&mut reader, &mut out);
         assert_eq!(out.blobs.words().as_ptr().align_offset(64), 0);
         held.push((meta, Arc::clone(&out.blobs), out.blobs.words().to_vec()));
-        Sample::new(seed, 1, 1, 1000 + seed as usize)
-            .publish(&mut writer)
-            .unwrap();
+        Sample::new(seed, 1, 1, 1000 + seed as usize).publish(&mut writer).unwrap();
         for (_, blobs, words) in &held {
             assert_eq!(blobs.words(), words);
         }
@@ -270,17 +244,10 @@ fn readers_of_a_process_share_a_mapping() {
     let mut writer = place.writer();
     publish(&mut writer, 1);
     let readers: Vec<_> = (0..4096).map(|_| place.reader()).collect();
-    assert!(
-        readers
-            .iter()
-            .all(|reader| reader.generation_key() == readers[0].generation_key())
-    );
+    assert!(readers.iter().all(|reader| reader.generation_key() == readers[0].generation_key()));
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let mine = place.path("run@3");
-    let mapped = maps
-        .lines()
-        .filter(|line| line.ends_with(mine.to_str().unwrap()))
-        .count();
+    let mapped = maps.lines().filter(|line| line.ends_with(mine.to_str().unwrap())).count();
     assert_eq!(mapped, 2, "the writer's and the readers'");
     assert!(size_of::<Reader>() <= 256);
 }

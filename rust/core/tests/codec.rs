@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use traincast_core::snapshot::cache::ShapeCache;
 use traincast_core::snapshot::decode::{MalformedValues, Visitor, decode};
-use traincast_core::snapshot::encode::{BlobCursor, Encoder, ShapeCache};
+use traincast_core::snapshot::encode::{BlobCursor, Encoder};
 use traincast_core::snapshot::shape::{Dtype, Key, Kind, Shape};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -150,11 +151,7 @@ fn value() -> impl Strategy<Value = Value> {
         prop::collection::vec(any::<u64>(), 0..3).prop_map(Value::Scalar),
         array.prop_map(|(tensor, dims, byte)| {
             let len = dims.iter().product::<u64>() as usize;
-            Value::Array(
-                if tensor { Kind::Tensor } else { Kind::Array },
-                dims,
-                vec![byte; len],
-            )
+            Value::Array(if tensor { Kind::Tensor } else { Kind::Array }, dims, vec![byte; len])
         }),
     ];
     leaf.prop_recursive(5, 40, 6, |inner| {
@@ -184,9 +181,7 @@ fn round_trip(cache: &mut ShapeCache<()>, encoder: &mut Encoder<Vec<u8>>, info: 
             Arc::new(Shape::parse(bytes).expect("an encoder's shape parses")),
         ),
         None => {
-            let last = cache
-                .last()
-                .expect("nothing was recorded, so a shape was expected");
+            let last = cache.last().expect("nothing was recorded, so a shape was expected");
             (last.id, last.shape.clone())
         }
     };

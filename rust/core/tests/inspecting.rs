@@ -1,10 +1,6 @@
 //! What `traincast ls` and `traincast clean` are made of.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 
@@ -43,38 +39,23 @@ fn a_live_channel_shows_its_writer_and_how_far_readers_lag() {
     next(&mut reader, &mut out);
     let info = &list(&place.directory).unwrap()[0];
     assert_eq!(info.name, channel());
-    assert_eq!(
-        (&info.status, info.version, info.epoch, info.generation),
-        (&Status::Live, 4, 1, 1)
-    );
+    assert_eq!((&info.status, info.version, info.epoch, info.generation), (&Status::Live, 4, 1, 1));
     assert_eq!((info.capacity, info.size), (65536, 266_240 + 4096));
     assert!(info.size <= 320 * 1024);
     assert_eq!(info.writer_pid, std::process::id());
     assert!(info.age >= 0.0 && info.age < 600.0 && info.created > 1.7e9);
     assert_eq!(info.files.len(), 3);
-    let lags: Vec<_> = info
-        .readers
-        .iter()
-        .map(|reader| (reader.pid, reader.alive, reader.version))
-        .collect();
+    let lags: Vec<_> = info.readers.iter().map(|reader| (reader.pid, reader.alive, reader.version)).collect();
     let mut expected = vec![(child.pid as u32, true, 1), (std::process::id(), true, 4)];
     expected.sort_unstable();
     assert_eq!(lags, expected);
     let pid = child.pid as u32;
     child.kill();
     let info = &list(&place.directory).unwrap()[0];
-    assert!(
-        info.readers
-            .iter()
-            .any(|reader| reader.pid == pid && !reader.alive)
-    );
+    assert!(info.readers.iter().any(|reader| reader.pid == pid && !reader.alive));
     drop(reader);
     let info = &list(&place.directory).unwrap()[0];
-    assert_eq!(
-        info.readers.len(),
-        1,
-        "a reader that leaves in good order takes its line along"
-    );
+    assert_eq!(info.readers.len(), 1, "a reader that leaves in good order takes its line along");
 }
 
 #[test]
@@ -93,12 +74,7 @@ fn a_roster_grows_with_its_readers_and_reuses_the_lines_of_dead_ones() {
             })
             .collect();
         until(|| {
-            list(&place.directory).unwrap()[0]
-                .readers
-                .iter()
-                .filter(|reader| reader.alive)
-                .count()
-                == count
+            list(&place.directory).unwrap()[0].readers.iter().filter(|reader| reader.alive).count() == count
         });
         children.into_iter().for_each(common::Child::kill);
     };
@@ -112,12 +88,9 @@ fn a_roster_grows_with_its_readers_and_reuses_the_lines_of_dead_ones() {
 #[test]
 fn only_what_the_dead_left_is_a_leftover() {
     let place = Place::new();
-    let mut live = Writer::open(
-        &place.directory,
-        ChannelName::new("live", 0).unwrap(),
-        WriterOptions::default(),
-    )
-    .unwrap();
+    let mut live =
+        Writer::open(&place.directory, ChannelName::new("live", 0).unwrap(), WriterOptions::default())
+            .unwrap();
     publish(&mut live, 1);
     // Dead with a channel, dead before the first snapshot, dead in the middle of making a file.
     let unpublished = ChannelName::new("unpublished", 1).unwrap();
@@ -141,40 +114,14 @@ fn only_what_the_dead_left_is_a_leftover() {
         .into_iter()
         .map(|info| (info.name.to_string(), info.status))
         .collect();
-    assert_eq!(
-        names,
-        [
-            ("live@0".to_owned(), Status::Live),
-            ("run@3".to_owned(), Status::Dead)
-        ]
-    );
+    assert_eq!(names, [("live@0".to_owned(), Status::Live), ("run@3".to_owned(), Status::Dead)]);
     let found = leftovers(&place.directory).unwrap();
-    let paths: Vec<_> = found
-        .iter()
-        .map(|file| file.path.file_name().unwrap().to_str().unwrap())
-        .collect();
-    assert_eq!(
-        paths,
-        [
-            "run@3",
-            "run@3.roster",
-            ".run@3.4711.abc.tmp",
-            "run@3.lock",
-            "unpublished@1.lock"
-        ]
-    );
+    let paths: Vec<_> = found.iter().map(|file| file.path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(paths, ["run@3", "run@3.roster", ".run@3.4711.abc.tmp", "run@3.lock", "unpublished@1.lock"]);
     assert!(found.iter().all(|file| !file.why.is_empty()));
     for file in &found {
-        assert!(
-            remove_leftover(&place.directory, &file.path).unwrap(),
-            "{:?}",
-            file.path
-        );
-        assert!(
-            !remove_leftover(&place.directory, &file.path).unwrap(),
-            "{:?}",
-            file.path
-        );
+        assert!(remove_leftover(&place.directory, &file.path).unwrap(), "{:?}", file.path);
+        assert!(!remove_leftover(&place.directory, &file.path).unwrap(), "{:?}", file.path);
     }
     assert!(leftovers(&place.directory).unwrap().is_empty());
     let rest = [
@@ -200,12 +147,7 @@ fn only_what_the_dead_left_is_a_leftover() {
     assert!(remove_leftover(&place.directory, &place.path("notes.txt")).is_err());
     assert!(remove_leftover(&place.directory, std::path::Path::new("/etc/passwd")).is_err());
     publish(&mut live, 2);
-    Reader::attach(
-        &place.directory,
-        ChannelName::new("live", 0).unwrap(),
-        Duration::ZERO,
-    )
-    .unwrap();
+    Reader::attach(&place.directory, ChannelName::new("live", 0).unwrap(), Duration::ZERO).unwrap();
 }
 
 #[test]
@@ -219,11 +161,8 @@ fn a_channel_whose_close_was_cut_short_is_closed_and_the_next_writer_starts_anew
     let mut closed = bytes;
     closed[64 * 8] |= 1;
     std::fs::write(place.path("run@3"), closed).unwrap();
-    std::fs::set_permissions(
-        place.path("run@3"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o600),
-    )
-    .unwrap();
+    std::fs::set_permissions(place.path("run@3"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
     assert_eq!(list(&place.directory).unwrap()[0].status, Status::Closed);
     assert!(Reader::attach(&place.directory, channel(), Duration::ZERO).is_err());
     let mut writer = place.writer();

@@ -1,10 +1,6 @@
 //! Numbers at their ends, in a file that says so: refused, and nothing is lost.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 
@@ -55,15 +51,11 @@ fn when_versions_are_used_up_the_last_snapshot_stays() {
 
 #[test]
 fn a_writer_refuses_a_channel_whose_epochs_are_used_up() {
-    for place in [
-        left_behind(&[(header::EPOCH, u64::MAX)], &[]),
-        left_behind(&[], &[(slot::EPOCH, u64::MAX)]),
-    ] {
+    for place in
+        [left_behind(&[(header::EPOCH, u64::MAX)], &[]), left_behind(&[], &[(slot::EPOCH, u64::MAX)])]
+    {
         let refused = place.try_writer(Leftover::Continue);
-        assert!(
-            matches!(refused, Err(Error::CorruptChannel { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(Error::CorruptChannel { .. })), "{refused:?}");
         assert_eq!(next(&mut place.reader(), &mut SlotBuffer::default()).1, 3);
         publish(&mut place.try_writer(Leftover::Replace).unwrap(), 4);
     }
@@ -73,8 +65,5 @@ fn a_writer_refuses_a_channel_whose_epochs_are_used_up() {
 fn no_snapshot_is_of_epoch_zero() {
     let place = left_behind(&[], &[(slot::EPOCH, 0)]);
     let refused = place.reader().refresh(0, &mut SlotBuffer::default());
-    assert!(
-        matches!(refused, Err(Error::CorruptChannel { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::CorruptChannel { .. })), "{refused:?}");
 }

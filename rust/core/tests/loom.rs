@@ -6,11 +6,7 @@
 //! Threads are stopped against their will at most [`PREEMPTIONS`] times per execution, which is what keeps
 //! this to minutes; `LOOM_MAX_PREEMPTIONS` overrides it. What a load may return is not bounded.
 #![cfg(loom)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 use loom::sync::atomic::{AtomicU32, AtomicU64};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -78,9 +74,7 @@ impl Channel {
 
     /// The newest version, which must be whole.
     fn read(&self) -> Head {
-        let read = self
-            .ring()
-            .read(|version, slot| (version, slot.get(1), slot.get(2)));
+        let read = self.ring().read(|version, slot| (version, slot.get(1), slot.get(2)));
         let (head, (version, first, second), _laps) = read.expect("no writer of ours damages a file");
         assert_eq!((first, second), (version * 10, version * 100), "torn");
         assert_eq!(head.version(), version);
@@ -88,11 +82,7 @@ impl Channel {
     }
 
     fn bell(&self) -> Bell<'_> {
-        Bell {
-            head: &self.head,
-            futex: &self.futex,
-            waiters: Some(&self.waiters),
-        }
+        Bell { head: &self.head, futex: &self.futex, waiters: Some(&self.waiters) }
     }
 
     fn publish_and_ring(&self, version: u64) {
@@ -220,10 +210,7 @@ fn a_mark_brings_its_version_with_it() {
             let channel = Arc::clone(&channel);
             thread::spawn(move || {
                 let head = channel.read();
-                assert!(
-                    !head.ended() || head.version() == 2,
-                    "marked before its last snapshot was visible"
-                );
+                assert!(!head.ended() || head.version() == 2, "marked before its last snapshot was visible");
             })
         };
         channel.publish(2, STEPS);

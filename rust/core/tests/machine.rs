@@ -1,10 +1,6 @@
 //! Faults of the machine: full file systems, limits, directories that others could enter.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 
@@ -25,17 +21,8 @@ fn small_tmpfs(place: &Place, kib: u32) {
     unsafe {
         let user = libc::geteuid();
         let (uid, gid) = (libc::geteuid(), libc::getegid());
-        let flags = if user == 0 {
-            libc::CLONE_NEWNS
-        } else {
-            libc::CLONE_NEWNS | libc::CLONE_NEWUSER
-        };
-        assert_eq!(
-            libc::unshare(flags),
-            0,
-            "unshare: {}",
-            std::io::Error::last_os_error()
-        );
+        let flags = if user == 0 { libc::CLONE_NEWNS } else { libc::CLONE_NEWNS | libc::CLONE_NEWUSER };
+        assert_eq!(libc::unshare(flags), 0, "unshare: {}", std::io::Error::last_os_error());
         if user != 0 {
             std::fs::write("/proc/self/setgroups", "deny").unwrap();
             std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).unwrap();
@@ -49,21 +36,10 @@ fn small_tmpfs(place: &Place, kib: u32) {
             libc::MS_REC | libc::MS_PRIVATE,
             std::ptr::null(),
         );
-        let (kind, target) = (
-            CString::new("tmpfs").unwrap(),
-            place.directory.path().to_str().unwrap(),
-        );
-        let (target, options) = (
-            CString::new(target).unwrap(),
-            CString::new(format!("size={kib}k,mode=700")).unwrap(),
-        );
-        let mounted = libc::mount(
-            kind.as_ptr(),
-            target.as_ptr(),
-            kind.as_ptr(),
-            0,
-            options.as_ptr().cast(),
-        );
+        let (kind, target) = (CString::new("tmpfs").unwrap(), place.directory.path().to_str().unwrap());
+        let (target, options) =
+            (CString::new(target).unwrap(), CString::new(format!("size={kib}k,mode=700")).unwrap());
+        let mounted = libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast());
         assert_eq!(mounted, 0, "mount: {}", std::io::Error::last_os_error());
     }
 }
@@ -115,10 +91,7 @@ fn a_full_file_system_is_an_error_and_what_was_published_stays() {
 }
 
 fn limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: value,
-        rlim_max: value,
-    };
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: a limit that lives over the call.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
@@ -180,13 +153,8 @@ fn without_address_space_growth_is_an_error_and_the_channel_goes_on() {
     let child = fork(|| {
         let mut writer = place.writer();
         publish(&mut writer, 1);
-        let pages: u64 = std::fs::read_to_string("/proc/self/statm")
-            .unwrap()
-            .split(' ')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
+        let pages: u64 =
+            std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').next().unwrap().parse().unwrap();
         let big = Sample::new(2, 1, 1, 20 << 20);
         limit(libc::RLIMIT_AS, pages * 4096 + (40 << 20));
         let error = big.publish(&mut writer).unwrap_err();
@@ -208,18 +176,9 @@ fn a_storm_of_signals_disturbs_nothing() {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = ignore as *const () as usize;
             libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut());
-            let often = libc::timeval {
-                tv_sec: 0,
-                tv_usec: 200,
-            };
-            let timer = libc::itimerval {
-                it_interval: often,
-                it_value: often,
-            };
-            assert_eq!(
-                libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()),
-                0
-            );
+            let often = libc::timeval { tv_sec: 0, tv_usec: 200 };
+            let timer = libc::itimerval { it_interval: often, it_value: often };
+            assert_eq!(libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()), 0);
         }
         let mut out = SlotBuffer::default();
         for _ in 0..5 {
@@ -248,10 +207,7 @@ fn a_directory_that_is_removed_under_everybody() {
     assert_eq!(publish(&mut writer, 2), 2);
     assert_eq!(next(&mut reader, &mut out).1, 2);
     let error = Sample::new(3, 1, 1, 100_000).publish(&mut writer).unwrap_err();
-    assert!(
-        error.to_string().contains("the directory has been removed"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the directory has been removed"), "{error}");
     assert_eq!(publish(&mut writer, 3), 3);
     drop(writer);
     let directory = Directory::open(place.directory.path()).unwrap();
@@ -274,10 +230,7 @@ fn directories_that_cannot_be_trusted() {
     };
     let made = place.path("made/for/us");
     Directory::open(&made).unwrap();
-    assert_eq!(
-        std::fs::metadata(&made).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
     std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o710)).unwrap();
     refused(&made, "others may enter it (mode 0710); run `chmod 700");
     let file = place.path("file");

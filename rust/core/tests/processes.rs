@@ -1,10 +1,6 @@
 //! Writers and readers in processes of their own, killed and forked.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 
@@ -37,18 +33,12 @@ fn a_new_writer_takes_over_from_a_killed_one() {
     until(|| reader.head() == 5 << 2);
     let error = place.try_writer(Leftover::Continue).unwrap_err();
     assert!(matches!(error, Error::ChannelBusy { .. }));
-    assert!(
-        error.to_string().contains(&format!("process {}", child.pid)),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&format!("process {}", child.pid)), "{error}");
     assert!(reader.writer_alive().unwrap());
     child.kill();
     assert!(!reader.writer_alive().unwrap() && !reader.closed());
     assert_eq!(next(&mut reader, &mut out).1, 5);
-    assert!(matches!(
-        place.try_writer(Leftover::Refuse),
-        Err(Error::ChannelExists { version: 5, .. })
-    ));
+    assert!(matches!(place.try_writer(Leftover::Refuse), Err(Error::ChannelExists { version: 5, .. })));
     let mut writer = place.writer();
     assert_eq!((writer.version(), writer.epoch()), (5, 2));
     assert_eq!(writer.latest(&mut out).unwrap().unwrap().version, 5);
@@ -69,10 +59,7 @@ fn a_writer_is_dead_though_its_forked_children_live() {
         forever()
     });
     let reader = place.reader_soon();
-    let orphan: i32 = std::fs::read_to_string(place.path(".orphan"))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let orphan: i32 = std::fs::read_to_string(place.path(".orphan")).unwrap().parse().unwrap();
     child.kill();
     // SAFETY: signal 0 only asks.
     assert_eq!(unsafe { libc::kill(orphan, 0) }, 0, "the orphan lives");
@@ -91,18 +78,12 @@ fn a_forked_child_cannot_write_with_its_parents_writer() {
     let mut reader = place.reader();
     let child = fork(|| {
         let mut writer = writer.take().unwrap();
-        assert!(matches!(
-            Sample::new(2, 1, 1, 0).publish(&mut writer),
-            Err(Error::ForkedWriter { .. })
-        ));
+        assert!(matches!(Sample::new(2, 1, 1, 0).publish(&mut writer), Err(Error::ForkedWriter { .. })));
         assert!(writer.check_fork().is_err());
         writer.close();
         assert!(!writer.is_closed());
         drop(writer);
-        assert!(matches!(
-            place.try_writer(Leftover::Replace),
-            Err(Error::ChannelBusy { .. })
-        ));
+        assert!(matches!(place.try_writer(Leftover::Replace), Err(Error::ChannelBusy { .. })));
         assert!(reader.writer_alive().unwrap());
         assert_eq!(next(&mut reader, &mut out).1, 1);
         let other = ChannelName::new("child", 0).unwrap();
@@ -158,10 +139,7 @@ fn a_forked_child_takes_over_its_dead_parents_channel_and_holds_it() {
         0
     });
     assert_eq!(parent.join(), 0);
-    let child: i32 = std::fs::read_to_string(place.path(".child"))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let child: i32 = std::fs::read_to_string(place.path(".child")).unwrap().parse().unwrap();
     let reader = place.reader();
     until(|| reader.head() >> 2 == 2);
     assert!(reader.writer_alive().unwrap());
@@ -181,11 +159,7 @@ fn looking_at_a_channel_does_not_drop_its_lock() {
     for _ in 0..5 {
         assert!(reader.writer_alive().unwrap());
         assert_eq!(traincast_core::inspect::list(&place.directory).unwrap().len(), 1);
-        assert!(
-            traincast_core::inspect::leftovers(&place.directory)
-                .unwrap()
-                .is_empty()
-        );
+        assert!(traincast_core::inspect::leftovers(&place.directory).unwrap().is_empty());
         assert!(place.try_writer(Leftover::Continue).is_err());
     }
     assert_eq!(fork_open(&place), 1);
@@ -233,10 +207,7 @@ fn a_growth_that_was_cut_short_is_completed_by_the_next_writer() {
     .join();
     let mut reader = place.reader();
     assert_eq!(next(&mut reader, &mut out).1, 2);
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .open(place.path("run@3"))
-        .unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(place.path("run@3")).unwrap();
     let head = 2u64 << 2 | 2;
     std::os::unix::fs::FileExt::write_all_at(&file, &head.to_le_bytes(), 64 * 8).unwrap();
     std::fs::write(place.path(".run@3.1.2.tmp"), "half").unwrap();
@@ -255,10 +226,7 @@ fn a_growth_that_was_cut_short_is_completed_by_the_next_writer() {
     assert_eq!(publish(&mut writer, 3), 3);
     assert_eq!(next(&mut reader, &mut out).1, 3);
     assert_ne!(reader.generation_key(), key);
-    assert_eq!(
-        traincast_core::inspect::list(&place.directory).unwrap()[0].generation,
-        2
-    );
+    assert_eq!(traincast_core::inspect::list(&place.directory).unwrap()[0].generation, 2);
 }
 
 #[test]
@@ -274,14 +242,9 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
             loop {
                 let version = writer.version() + 1;
                 // Now and then too large for the file, so that growing is hit too.
-                let blob = if version.is_multiple_of(997) {
-                    70_000 << (round % 2)
-                } else {
-                    version as usize % 4000
-                };
-                Sample::new(version, version % 5 + 1, 16, blob)
-                    .publish(&mut writer)
-                    .unwrap();
+                let blob =
+                    if version.is_multiple_of(997) { 70_000 << (round % 2) } else { version as usize % 4000 };
+                Sample::new(version, version % 5 + 1, 16, blob).publish(&mut writer).unwrap();
             }
         });
         let reader = reader.get_or_insert_with(|| place.reader_soon());
@@ -301,11 +264,7 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
     }
     let mut writer = place.writer();
     publish(&mut writer, 1);
-    assert_eq!(
-        place.files(),
-        ["run@3", "run@3.lock", "run@3.roster"],
-        "drafts of dead writers are gone"
-    );
+    assert_eq!(place.files(), ["run@3", "run@3.lock", "run@3.roster"], "drafts of dead writers are gone");
     assert!(writer.version() > last);
 }
 
@@ -318,9 +277,7 @@ fn readers_verify_every_snapshot_of_a_writer_that_never_pauses() {
             let mut writer = place.writer();
             loop {
                 let version = writer.version() + 1;
-                Sample::new(version, 1, values, blob)
-                    .publish(&mut writer)
-                    .unwrap();
+                Sample::new(version, 1, values, blob).publish(&mut writer).unwrap();
             }
         });
         let readers: Vec<_> = (0..2).map(|_| place.reader_soon()).collect();

@@ -1,10 +1,6 @@
 //! What must never happen: system calls where none are promised, writable mappings, waiting for each other.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 
@@ -80,10 +76,7 @@ fn readers_map_the_channel_read_only() {
         next(&mut reader, &mut SlotBuffer::default());
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let path = place.path("run@3");
-        let of_channel: Vec<_> = maps
-            .lines()
-            .filter(|line| line.ends_with(path.to_str().unwrap()))
-            .collect();
+        let of_channel: Vec<_> = maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).collect();
         assert_eq!(of_channel.len(), 1, "{of_channel:?}");
         assert!(of_channel[0].contains(" r--s "), "{of_channel:?}");
         0
@@ -131,11 +124,7 @@ fn nobody_waits_for_a_stopped_process() {
         next(&mut reader, &mut out);
         until(|| matches!(reader.refresh(0, &mut out), Ok(Refresh::Unchanged)));
         assert!(reader.writer_alive().unwrap());
-        assert!(
-            place
-                .try_writer(traincast_core::writer::Leftover::Continue)
-                .is_err()
-        );
+        assert!(place.try_writer(traincast_core::writer::Leftover::Continue).is_err());
         stopped.kill();
     }
 }

@@ -1,10 +1,6 @@
 //! Sleeping until something is published.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 
@@ -34,18 +30,10 @@ fn a_slice_ends_without_news() {
     let mut reader = place.reader();
     next(&mut reader, &mut SlotBuffer::default());
     let start = Instant::now();
-    let waited = (0..3).any(|_| {
-        reader
-            .waiter()
-            .wait(reader.seen_head(), Duration::from_millis(20))
-    });
+    let waited = (0..3).any(|_| reader.waiter().wait(reader.seen_head(), Duration::from_millis(20)));
     assert!(!waited && start.elapsed() >= Duration::from_millis(20));
     publish(&mut writer, 2);
-    assert!(
-        reader
-            .waiter()
-            .wait(reader.seen_head(), Duration::from_millis(20))
-    );
+    assert!(reader.waiter().wait(reader.seen_head(), Duration::from_millis(20)));
 }
 
 #[test]

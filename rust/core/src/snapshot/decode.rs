@@ -58,16 +58,11 @@ pub enum MalformedValues {
 /// [`MalformedValues`] if not.
 pub fn check(shape: &Shape, values: &[u64], blobs: &[u8]) -> Result<(), MalformedValues> {
     if values.len() != shape.value_words {
-        return Err(MalformedValues::Count {
-            wanted: shape.value_words,
-            found: values.len(),
-        });
+        return Err(MalformedValues::Count { wanted: shape.value_words, found: values.len() });
     }
     let mut cursor = BlobCursor::default();
     for node in shape.nodes.iter().filter(|node| node.kind.has_blob()) {
-        let range = cursor
-            .advance(shape, node, values)
-            .ok_or(MalformedValues::BlobTooLong)?;
+        let range = cursor.advance(shape, node, values).ok_or(MalformedValues::BlobTooLong)?;
         blobs.get(range).ok_or(MalformedValues::BlobTooLong)?;
     }
     Ok(())
@@ -84,11 +79,7 @@ pub fn decode<V: Visitor>(
     visitor: &mut V,
 ) -> Result<(), V::Error> {
     if values.len() != shape.value_words {
-        return Err(MalformedValues::Count {
-            wanted: shape.value_words,
-            found: values.len(),
-        }
-        .into());
+        return Err(MalformedValues::Count { wanted: shape.value_words, found: values.len() }.into());
     }
     let mut cursor = BlobCursor::default();
     let mut open: Vec<(u32, Kind)> = Vec::new();
@@ -98,9 +89,7 @@ pub fn decode<V: Visitor>(
             visitor.key(&shape.keys[node.key as usize])?;
         }
         let blob = if node.kind.has_blob() {
-            let range = cursor
-                .advance(shape, node, values)
-                .ok_or(MalformedValues::BlobTooLong)?;
+            let range = cursor.advance(shape, node, values).ok_or(MalformedValues::BlobTooLong)?;
             blobs.get(range).ok_or(MalformedValues::BlobTooLong)?
         } else {
             &[]
@@ -115,10 +104,7 @@ pub fn decode<V: Visitor>(
             Kind::Str => visitor.str(std::str::from_utf8(blob).map_err(|_| MalformedValues::NotUtf8)?)?,
             Kind::Bytes => visitor.bytes(blob)?,
             Kind::Scalar => {
-                visitor.scalar(
-                    &shape.dtypes[node.aux as usize],
-                    &values[shape.value_range(index)],
-                )?;
+                visitor.scalar(&shape.dtypes[node.aux as usize], &values[shape.value_range(index)])?;
             }
             Kind::Array | Kind::Tensor => {
                 let dims = &values[at..at + usize::from(node.ndim)];

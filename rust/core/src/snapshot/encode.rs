@@ -3,12 +3,11 @@
 //! The encoder walks beside the shape that it expects (the last one). While each event agrees with it, an event costs a
 //! comparison and a push; at the first that does not, it copies the agreed part of the byte form and records from there.
 
-use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::shape::{Key, Kind, MalformedShape, NO_KEY, Node, Shape, zigzag};
-use super::{ARRAY_ALIGN_WORDS, to_words, words_for};
+use super::shape::{Key, Kind, NO_KEY, Node, Shape, zigzag};
+use super::{ARRAY_ALIGN_WORDS, words_for};
 
 /// Bytes that an encoder was handed, and where they go.
 #[derive(Debug)]
@@ -102,11 +101,7 @@ impl<B> Encoder<B> {
 
     #[inline]
     fn node(&self) -> Option<&Node> {
-        if self.recording {
-            None
-        } else {
-            self.expected.as_ref()?.nodes.get(self.cursor)
-        }
+        if self.recording { None } else { self.expected.as_ref()?.nodes.get(self.cursor) }
     }
 
     /// Takes a node of this kind and `aux` from the expected shape, or starts to record.
@@ -308,18 +303,14 @@ impl<B> Encoder<B> {
         blob: impl Fn(Range<usize>) -> B,
     ) {
         let next = shape.nodes[node].end as usize;
-        let same = self
-            .expected
-            .as_ref()
-            .is_some_and(|expected| Arc::ptr_eq(expected, shape));
+        let same = self.expected.as_ref().is_some_and(|expected| Arc::ptr_eq(expected, shape));
         if !self.recording && same && self.cursor == node {
             self.cursor = next;
         } else {
             if let Some(here) = self.node() {
                 self.diverge(here.key_at as usize);
             }
-            self.record
-                .extend_from_slice(&shape.bytes[shape.byte_range(node)]);
+            self.record.extend_from_slice(&shape.bytes[shape.byte_range(node)]);
         }
         self.values.extend_from_slice(&values[shape.value_range(node)]);
         if shape.has_blobs {
@@ -369,92 +360,5 @@ impl BlobCursor {
         let end = byte.checked_add(len)?;
         self.words = start.checked_add(words_for(len))?;
         Some(byte..end)
-    }
-}
-
-/// The shapes that a writer met lately, each with its id and what the caller keeps beside it.
-///
-/// A shape is parsed only when it is met for the second time: one that is never repeated costs its recording alone.
-#[derive(Debug)]
-pub struct ShapeCache<T> {
-    ids: HashMap<Box<[u8]>, u64>,
-    parsed: HashMap<u64, CachedShape<T>>,
-    order: VecDeque<(Box<[u8]>, u64)>,
-    next_id: u64,
-    last: Option<CachedShape<T>>,
-}
-
-/// A parsed shape of a [`ShapeCache`].
-#[derive(Debug)]
-pub struct CachedShape<T> {
-    /// Never zero, never given twice by one cache.
-    pub id: u64,
-    /// The shape.
-    pub shape: Arc<Shape>,
-    /// Its byte form, zero-padded to words.
-    pub words: Vec<u64>,
-    /// What the caller keeps beside it.
-    pub extra: T,
-}
-
-/// Shapes that a cache holds at most: structures may change at every publish.
-const CACHED_SHAPES: usize = 64;
-
-impl<T: Default> Default for ShapeCache<T> {
-    fn default() -> Self {
-        Self {
-            ids: HashMap::new(),
-            parsed: HashMap::new(),
-            order: VecDeque::new(),
-            next_id: 1,
-            last: None,
-        }
-    }
-}
-
-impl<T: Default> ShapeCache<T> {
-    /// The shape to expect next.
-    #[inline]
-    pub fn last(&self) -> Option<&CachedShape<T>> {
-        self.last.as_ref()
-    }
-
-    /// The same, to keep things beside it.
-    #[inline]
-    pub fn last_mut(&mut self) -> Option<&mut CachedShape<T>> {
-        self.last.as_mut()
-    }
-
-    /// The id of a recorded byte form; what repeats becomes the shape to expect next.
-    ///
-    /// # Errors
-    /// [`MalformedShape`] if the events that were recorded do not form a snapshot.
-    pub fn id_of(&mut self, bytes: &[u8]) -> Result<u64, MalformedShape> {
-        if let Some(&id) = self.ids.get(bytes) {
-            let next = match self.parsed.remove(&id) {
-                Some(cached) => cached,
-                None => CachedShape {
-                    id,
-                    shape: Arc::new(Shape::parse(bytes)?),
-                    words: to_words(bytes),
-                    extra: T::default(),
-                },
-            };
-            if let Some(last) = self.last.replace(next) {
-                self.parsed.insert(last.id, last);
-            }
-            return Ok(id);
-        }
-        if self.order.len() == CACHED_SHAPES
-            && let Some((oldest, id)) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
-            self.parsed.remove(&id);
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        self.ids.insert(bytes.into(), id);
-        self.order.push_back((bytes.into(), id));
-        Ok(id)
     }
 }

@@ -15,6 +15,7 @@
 //! A blob's place follows from the lengths in the values, so nothing that is read from a file is used as an offset.
 //! The module knows nothing of Python: [`encode::Encoder`] is driven by events, [`decode::decode`] drives a visitor.
 
+pub mod cache;
 pub mod decode;
 pub mod encode;
 pub mod shape;
@@ -43,9 +44,5 @@ pub fn to_words(bytes: &[u8]) -> Vec<u64> {
 
 /// The first `len` bytes of `words`; what lies beyond their end is left out.
 pub fn to_bytes(words: &[u64], len: usize) -> Vec<u8> {
-    words
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .take(len)
-        .collect()
+    words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect()
 }

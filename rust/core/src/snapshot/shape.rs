@@ -49,9 +49,8 @@ pub enum Kind {
 impl Kind {
     fn from_tag(tag: u8) -> Option<Self> {
         use Kind::*;
-        const ALL: [Kind; 13] = [
-            None, Bool, Int, Float, BigInt, Str, Bytes, List, Tuple, Dict, Scalar, Array, Tensor,
-        ];
+        const ALL: [Kind; 13] =
+            [None, Bool, Int, Float, BigInt, Str, Bytes, List, Tuple, Dict, Scalar, Array, Tensor];
         ALL.get(usize::from(tag)).copied()
     }
 
@@ -62,10 +61,7 @@ impl Kind {
 
     /// Whether the node has a blob.
     pub const fn has_blob(self) -> bool {
-        matches!(
-            self,
-            Kind::BigInt | Kind::Str | Kind::Bytes | Kind::Array | Kind::Tensor
-        )
+        matches!(self, Kind::BigInt | Kind::Str | Kind::Bytes | Kind::Array | Kind::Tensor)
     }
 }
 
@@ -146,11 +142,7 @@ impl Shape {
     /// # Errors
     /// [`MalformedShape`] for anything that no encoder makes.
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedShape> {
-        let mut parser = Parser {
-            bytes,
-            at: 0,
-            shape: Shape::default(),
-        };
+        let mut parser = Parser { bytes, at: 0, shape: Shape::default() };
         if u32::try_from(bytes.len()).is_err() {
             return Err(parser.error("longer than 4 GiB"));
         }
@@ -180,20 +172,14 @@ impl Shape {
     /// The value words of a node's subtree.
     pub fn value_range(&self, node: usize) -> std::ops::Range<usize> {
         let end = self.nodes[node].end as usize;
-        let stop = self
-            .nodes
-            .get(end)
-            .map_or(self.value_words, |next| next.value_at as usize);
+        let stop = self.nodes.get(end).map_or(self.value_words, |next| next.value_at as usize);
         self.nodes[node].value_at as usize..stop
     }
 
     /// The byte form of a node's subtree, its key included.
     pub fn byte_range(&self, node: usize) -> std::ops::Range<usize> {
         let end = self.nodes[node].end as usize;
-        let stop = self
-            .nodes
-            .get(end)
-            .map_or(self.bytes.len(), |next| next.key_at as usize);
+        let stop = self.nodes.get(end).map_or(self.bytes.len(), |next| next.key_at as usize);
         self.nodes[node].key_at as usize..stop
     }
 }
@@ -249,10 +235,7 @@ impl Parser<'_> {
         let at = self.at;
         match std::str::from_utf8(self.take()?) {
             Ok(text) => Ok(text.into()),
-            Err(_) => Err(MalformedShape {
-                at,
-                what: "not UTF-8",
-            }),
+            Err(_) => Err(MalformedShape { at, what: "not UTF-8" }),
         }
     }
 
@@ -361,10 +344,7 @@ mod tests {
             (&[9, 1, 0, 1, 0xff, 2], "not UTF-8"),
             (&[9, 1, 0, 0, 99], "unknown tag"),
             (&[9, 0, 0], "bytes after the root"),
-            (
-                &[9, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02],
-                "over 64 bits",
-            ),
+            (&[9, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02], "over 64 bits"),
         ] {
             let error = Shape::parse(bytes).expect_err("it is malformed");
             assert!(error.to_string().contains(what), "{bytes:?}: {error}");

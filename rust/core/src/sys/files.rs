@@ -115,9 +115,7 @@ pub fn create_at(directory: &OwnedFd, name: &OsStr, exclusive: bool) -> io::Resu
         | OFlags::NONBLOCK
         | OFlags::NOCTTY;
     flags.set(OFlags::EXCL, exclusive);
-    Ok(retry_on_intr(|| {
-        rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
-    })?)
+    Ok(retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR))?)
 }
 
 /// Extends a file from `from` to `bytes` bytes, all of it backed by storage: a full file system is an error
@@ -158,28 +156,22 @@ fn write_zeros(file: &OwnedFd, mut offset: usize, bytes: usize) -> io::Result<()
 /// Renames within a directory. `over`: replace what has the name; otherwise that is an error.
 pub fn rename(directory: &OwnedFd, from: &OsStr, to: &OsStr, over: bool) -> io::Result<()> {
     if over {
-        return Ok(retry_on_intr(|| {
-            rustix::fs::renameat(directory, from, directory, to)
-        })?);
+        return Ok(retry_on_intr(|| rustix::fs::renameat(directory, from, directory, to))?);
     }
     match retry_on_intr(|| rustix::fs::renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE))
     {
         // The file system does not know the flag. The owner of the channel's lock is the only one who makes
         // such names.
-        Err(Errno::INVAL | Errno::NOSYS) if facts_at(directory, to)?.is_none() => Ok(retry_on_intr(|| {
-            rustix::fs::renameat(directory, from, directory, to)
-        })?),
+        Err(Errno::INVAL | Errno::NOSYS) if facts_at(directory, to)?.is_none() => {
+            Ok(retry_on_intr(|| rustix::fs::renameat(directory, from, directory, to))?)
+        }
         result => Ok(result?),
     }
 }
 
 /// Removes a name, a directory's too if it is empty. `false` if there is none.
 pub fn unlink(directory: &OwnedFd, name: &OsStr, is_directory: bool) -> io::Result<bool> {
-    let flags = if is_directory {
-        AtFlags::REMOVEDIR
-    } else {
-        AtFlags::empty()
-    };
+    let flags = if is_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     match retry_on_intr(|| rustix::fs::unlinkat(directory, name, flags)) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT) => Ok(false),

@@ -17,20 +17,11 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        let base = if std::path::Path::new("/dev/shm").is_dir() {
-            "/dev/shm".into()
-        } else {
-            std::env::temp_dir()
-        };
-        let root = tempfile::Builder::new()
-            .prefix("traincast-test-")
-            .tempdir_in(base)
-            .unwrap();
+        let base =
+            if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
+        let root = tempfile::Builder::new().prefix("traincast-test-").tempdir_in(base).unwrap();
         let directory = Directory::open(root.path().join("channels")).unwrap();
-        Self {
-            _root: root,
-            directory,
-        }
+        Self { _root: root, directory }
     }
 
     pub fn path(&self, file: &str) -> PathBuf {
@@ -51,14 +42,7 @@ impl Place {
     }
 
     pub fn try_writer(&self, leftover: Leftover) -> traincast_core::error::Result<Writer> {
-        Writer::open(
-            &self.directory,
-            channel(),
-            WriterOptions {
-                leftover,
-                ..WriterOptions::default()
-            },
-        )
+        Writer::open(&self.directory, channel(), WriterOptions { leftover, ..WriterOptions::default() })
     }
 
     pub fn reader(&self) -> Reader {
@@ -76,9 +60,7 @@ pub fn channel() -> ChannelName {
 }
 
 fn mixed(seed: u64, index: usize) -> u64 {
-    let mut x = seed
-        .wrapping_add(index as u64)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut x = seed.wrapping_add(index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x ^= x >> 29;
     x.wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ x >> 32
 }
@@ -97,23 +79,13 @@ impl Sample {
         let mut words: Vec<_> = (0..values).map(|i| mixed(seed, i)).collect();
         words[0] = seed;
         let shape = (0..3).map(|i| mixed(shape_id, i)).collect();
-        let blob = (0..blob)
-            .map(|i| mixed(seed ^ 0xb10b, i / 8).to_le_bytes()[i % 8])
-            .collect();
-        Self {
-            shape_id,
-            shape,
-            values: words,
-            blob,
-        }
+        let blob = (0..blob).map(|i| mixed(seed ^ 0xb10b, i / 8).to_le_bytes()[i % 8]).collect();
+        Self { shape_id, shape, values: words, blob }
     }
 
     pub fn publish(&self, writer: &mut Writer) -> traincast_core::error::Result<u64> {
         let blob_words = self.blob.len().div_ceil(8);
-        let blobs = [Blob {
-            offset: 0,
-            bytes: &self.blob,
-        }];
+        let blobs = [Blob { offset: 0, bytes: &self.blob }];
         writer.publish(&Payload {
             shape_id: self.shape_id,
             shape: &self.shape,
@@ -138,18 +110,10 @@ pub fn verify(meta: &SlotMeta, out: &SlotBuffer) -> u64 {
         assert_eq!(*word, mixed(seed, i), "torn: version {} word {i}", meta.version);
     }
     assert_eq!(out.blobs.words().len(), meta.blob_words);
-    let (last, whole) = out
-        .blobs
-        .words()
-        .split_last()
-        .map_or((None, &[][..]), |(last, whole)| (Some(last), whole));
+    let (last, whole) =
+        out.blobs.words().split_last().map_or((None, &[][..]), |(last, whole)| (Some(last), whole));
     for (i, word) in whole.iter().enumerate() {
-        assert_eq!(
-            *word,
-            mixed(seed ^ 0xb10b, i),
-            "torn: version {} blob word {i}",
-            meta.version
-        );
+        assert_eq!(*word, mixed(seed ^ 0xb10b, i), "torn: version {} blob word {i}", meta.version);
     }
     if let Some(last) = last {
         let want = mixed(seed ^ 0xb10b, whole.len());
@@ -162,12 +126,7 @@ pub fn verify(meta: &SlotMeta, out: &SlotBuffer) -> u64 {
     let id = meta.shape_id & ((1 << 48) - 1);
     assert_eq!(meta.shape_len, 24);
     for (i, word) in out.shape.iter().enumerate() {
-        assert_eq!(
-            *word,
-            mixed(id, i),
-            "wrong shape: version {} word {i}",
-            meta.version
-        );
+        assert_eq!(*word, mixed(id, i), "wrong shape: version {} word {i}", meta.version);
     }
     seed
 }
@@ -225,11 +184,7 @@ impl Child {
     /// Waits for its end; its exit status.
     pub fn join(mut self) -> i32 {
         let status = self.reap();
-        assert!(
-            libc::WIFEXITED(status),
-            "the child was killed by signal {}",
-            libc::WTERMSIG(status)
-        );
+        assert!(libc::WIFEXITED(status), "the child was killed by signal {}", libc::WTERMSIG(status));
         libc::WEXITSTATUS(status)
     }
 }

@@ -2,11 +2,7 @@
 //!
 //! `TRAINCAST_FUZZ_EXECUTIONS` sets how many edits each target gets. libFuzzer runs the same functions: see `fuzz/`.
 #![cfg(not(loom))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod targets;
 
@@ -53,18 +49,13 @@ impl Random {
 }
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
         .collect();
     files.sort();
-    files
-        .into_iter()
-        .map(|file| std::fs::read(file).unwrap())
-        .collect()
+    files.into_iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
 fn run(name: &str, executions: usize, target: fn(&[u8])) {
@@ -85,10 +76,7 @@ fn run(name: &str, executions: usize, target: fn(&[u8])) {
         random.edit(&mut input, other);
         checked(&input);
     }
-    println!(
-        "{name}: {} inputs of the corpus, {executions} edits",
-        corpus.len()
-    );
+    println!("{name}: {} inputs of the corpus, {executions} edits", corpus.len());
 }
 
 #[test]

@@ -3,11 +3,7 @@
 //! The steps are the failpoints in `src`: each must be met by one of the scenarios. After each kill, those
 //! who live on read whole snapshots, nothing goes back, the next writer takes over, and `clean` leaves
 //! nothing behind.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a failed test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -38,12 +34,7 @@ struct Scenario {
 }
 
 const fn scenario(title: &'static str, role: &'static str, left_by: &'static str) -> Scenario {
-    Scenario {
-        title,
-        role,
-        left_by,
-        crowded: false,
-    }
+    Scenario { title, role, left_by, crowded: false }
 }
 
 const SCENARIOS: [Scenario; 9] = [
@@ -55,10 +46,7 @@ const SCENARIOS: [Scenario; 9] = [
     scenario("draft", "replace", "create.header-half-done:2"),
     scenario("clean", "clean", "publish.half-stored:4"),
     scenario("reader", "read", ""),
-    Scenario {
-        crowded: true,
-        ..scenario("crowd", "read", "")
-    },
+    Scenario { crowded: true, ..scenario("crowd", "read", "") },
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -125,14 +113,7 @@ impl Drop for Named {
 /// What a role passes when nobody kills it, and how often.
 fn passed(scenario: &Scenario) -> BTreeMap<String, u64> {
     let place = Place::new();
-    let status = run(
-        scenario,
-        &place,
-        String::new(),
-        false,
-        true,
-        &mut Witness::default(),
-    );
+    let status = run(scenario, &place, String::new(), false, true, &mut Witness::default());
     assert!(status.success(), "{}: {status}", scenario.title);
     let trace = std::fs::read_to_string(place.directory.path().with_file_name("trace")).unwrap();
     let mut points = BTreeMap::new();
@@ -151,31 +132,16 @@ fn run(
     trace: bool,
     witness: &mut Witness,
 ) -> ExitStatus {
-    let mut stage = Stage {
-        place,
-        seed: 0,
-        failpoint: scenario.left_by.to_owned(),
-        orphan: false,
-        trace: false,
-    };
+    let mut stage =
+        Stage { place, seed: 0, failpoint: scenario.left_by.to_owned(), orphan: false, trace: false };
     if !scenario.left_by.is_empty() {
         let status = follow(&stage, "continue", witness);
         assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
         witness.attach(place);
         witness.look();
     }
-    stage = Stage {
-        seed: 1000,
-        failpoint,
-        orphan,
-        trace,
-        ..stage
-    };
-    if scenario.role == "read" {
-        lead(scenario, &stage)
-    } else {
-        follow(&stage, scenario.role, witness)
-    }
+    stage = Stage { seed: 1000, failpoint, orphan, trace, ..stage };
+    if scenario.role == "read" { lead(scenario, &stage) } else { follow(&stage, scenario.role, witness) }
 }
 
 /// Watches a writing role until it ends.
@@ -227,14 +193,7 @@ fn lead(scenario: &Scenario, stage: &Stage<'_>) -> ExitStatus {
 fn kill_reader(scenario: &Scenario, failpoint: String, after: After, _: &mut Report) {
     let place = Place::new();
     let orphan = after == After::TakeOverBesideOrphan;
-    let status = run(
-        scenario,
-        &place,
-        failpoint,
-        orphan,
-        false,
-        &mut Witness::default(),
-    );
+    let status = run(scenario, &place, failpoint, orphan, false, &mut Witness::default());
     assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
     if orphan {
         Orphan::find(&place);
@@ -276,10 +235,7 @@ fn kill_writer(scenario: &Scenario, failpoint: String, after: After, report: &mu
     assert_eq!(publish(&mut writer, 2000), before + 1);
     for witness in [&mut witness, &mut late] {
         witness.attach(&place);
-        assert!(
-            witness.look() && witness.seed == 2000,
-            "the next snapshot is read"
-        );
+        assert!(witness.look() && witness.seed == 2000, "the next snapshot is read");
         report.slowest_read = report.slowest_read.max(witness.slowest);
     }
     drop(writer);

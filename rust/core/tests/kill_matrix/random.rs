@@ -17,9 +17,7 @@ pub fn kill(kills: u64) {
     let (mut random, mut seed) = (0x9e37_79b9_7f4a_7c15_u64, 0_u64);
     let (mut slowest, mut published) = (Duration::ZERO, 0);
     for round in 0..kills {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let life = Duration::from_nanos(random >> 33 & 0x1f_ffff); // up to 2 ms
         if round % 5 == 4 {
             read_and_be_killed(&place, life, &mut seed);
@@ -27,14 +25,7 @@ pub fn kill(kills: u64) {
         }
         // Seeds only grow: each writer begins above all that the one before can have published.
         seed += 1 << 32;
-        let (base, leftover) = (
-            seed,
-            if round % 7 == 6 {
-                Leftover::Replace
-            } else {
-                Leftover::Continue
-            },
-        );
+        let (base, leftover) = (seed, if round % 7 == 6 { Leftover::Replace } else { Leftover::Continue });
         let child = fork(|| {
             let mut seed = base;
             loop {
@@ -42,9 +33,7 @@ pub fn kill(kills: u64) {
                 for step in 0..200 {
                     seed += 1;
                     let blob = if step == 50 { 100_000 } else { seed as usize % 2000 };
-                    Sample::new(seed, seed % 3 + 1, 8, blob)
-                        .publish(&mut writer)
-                        .unwrap();
+                    Sample::new(seed, seed % 3 + 1, 8, blob).publish(&mut writer).unwrap();
                 }
             }
         });
@@ -95,9 +84,7 @@ fn read_and_be_killed(place: &Place, life: Duration, seed: &mut u64) {
             if let Refresh::Snapshot(meta) = reader.refresh(0, &mut out).unwrap() {
                 verify(&meta, &out);
             }
-            reader
-                .waiter()
-                .wait(reader.seen_head(), Duration::from_micros(50));
+            reader.waiter().wait(reader.seen_head(), Duration::from_micros(50));
         }
     });
     let end = Instant::now() + life;

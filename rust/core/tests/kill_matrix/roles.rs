@@ -62,17 +62,12 @@ pub fn play() -> bool {
 
 /// A writer's whole life: open, publish round the ring, ring the bell, grow, publish, close.
 fn write(directory: &Directory, mut seed: u64, leftover: Leftover) {
-    let options = WriterOptions {
-        leftover,
-        ..WriterOptions::default()
-    };
+    let options = WriterOptions { leftover, ..WriterOptions::default() };
     let mut writer = Writer::open(directory, channel(), options).unwrap();
     for (count, blob) in [(1, 9), (6, 100), (1, 70_000), (5, 1000)] {
         for _ in 0..count {
             seed += 1;
-            Sample::new(seed, seed % 2 + 1, 8, blob)
-                .publish(&mut writer)
-                .unwrap();
+            Sample::new(seed, seed % 2 + 1, 8, blob).publish(&mut writer).unwrap();
         }
         until(|| asleep(directory)); // so that the next publish finds somebody to wake
     }
@@ -118,15 +113,7 @@ pub fn fill_roster(place: &Place) {
     let path = place.path("run@3.roster");
     let mut bytes = std::fs::read(&path).unwrap();
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let start: u64 = stat
-        .rsplit_once(") ")
-        .unwrap()
-        .1
-        .split(' ')
-        .nth(19)
-        .unwrap()
-        .parse()
-        .unwrap();
+    let start: u64 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap().parse().unwrap();
     let token = u64::from(std::process::id()) << 40 | start;
     for line in (roster::LINES * WORD..PAGE).step_by(roster::LINE * WORD) {
         bytes[line..line + WORD].copy_from_slice(&token.to_le_bytes());

@@ -44,12 +44,7 @@ impl Witness {
         };
         let seed = verify(&meta, &self.out);
         if meta.generation_key == self.key {
-            assert!(
-                meta.version > self.version,
-                "version {} after {}",
-                meta.version,
-                self.version
-            );
+            assert!(meta.version > self.version, "version {} after {}", meta.version, self.version);
             assert!(seed > self.seed, "seed {seed} after {}", self.seed);
         }
         assert!(seed >= self.seed, "seed {seed} after {}", self.seed);

@@ -50,10 +50,7 @@ impl Image {
                     word.copy_from_slice(&number.to_le_bytes());
                 }
                 7 => self.resize(input),
-                _ => self.put(
-                    header::HEAD,
-                    self.get(header::HEAD) ^ (1 + u64::from(input.byte()) % 3),
-                ),
+                _ => self.put(header::HEAD, self.get(header::HEAD) ^ (1 + u64::from(input.byte()) % 3)),
             }
         }
     }
@@ -79,10 +76,7 @@ impl Image {
         let len = input.below(64);
         let blobs = to_words(input.take(len));
         let content = [shape.as_slice(), values.as_slice(), blobs.as_slice()].concat();
-        self.put(
-            start + slot::SHAPE_LEN,
-            (shape.len() * WORD - input.below(8).min(shape.len())) as u64,
-        );
+        self.put(start + slot::SHAPE_LEN, (shape.len() * WORD - input.below(8).min(shape.len())) as u64);
         self.put(start + slot::VALUES_LEN, values.len() as u64);
         self.put(start + slot::BLOB_WORDS, blobs.len() as u64);
         self.put(start + slot::SHAPE_ID, 9);
@@ -98,24 +92,15 @@ impl Image {
         if input.below(4) > 0 {
             let from = slot_at(VERSIONS as usize % SLOTS);
             let to = slot_at(version as usize % SLOTS);
-            self.segment
-                .copy_within(from * WORD..(from + STRIDE) * WORD, to * WORD);
+            self.segment.copy_within(from * WORD..(from + STRIDE) * WORD, to * WORD);
             self.put(to, version.wrapping_mul(2).wrapping_add(2));
             self.put(to + slot::VERSION, version);
         }
     }
 
     fn resize(&mut self, input: &mut Input<'_>) {
-        let sizes = [
-            0,
-            8,
-            HEADER_BYTES - 1,
-            HEADER_BYTES,
-            HEADER_BYTES + PAGE,
-            5 * PAGE - 8,
-            10 * PAGE,
-            1 << 21,
-        ];
+        let sizes =
+            [0, 8, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + PAGE, 5 * PAGE - 8, 10 * PAGE, 1 << 21];
         match input.below(3) {
             0 => self.size = sizes[input.below(8)],
             1 => self.roster_size = Some(sizes[input.below(8)]).filter(|_| input.byte() > 99),

@@ -1,10 +1,6 @@
 //! What is fuzzed: functions of bytes that panic if a promise is broken. libFuzzer (`fuzz/`) and the bounded driver beside this
 //! module call the same ones.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed unwrap is a finding"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a finding")]
 
 mod image;
 mod input;

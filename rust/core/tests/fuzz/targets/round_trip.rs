@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use traincast_core::snapshot::encode::{BlobCursor, Encoder, ShapeCache};
+use traincast_core::snapshot::cache::ShapeCache;
+use traincast_core::snapshot::encode::{BlobCursor, Encoder};
 use traincast_core::snapshot::shape::{Kind, Shape};
 
 use super::input::Input;
@@ -28,10 +29,7 @@ impl Publisher {
                 (self.cache.id_of(bytes).expect("it parses"), shape)
             }
             None => {
-                let last = self
-                    .cache
-                    .last()
-                    .expect("nothing was recorded, so one was expected");
+                let last = self.cache.last().expect("nothing was recorded, so one was expected");
                 (last.id, Arc::clone(&last.shape))
             }
         };
@@ -55,11 +53,7 @@ impl Publisher {
     fn update(&mut self, value: &Value, changes: &[(usize, Value)]) -> Value {
         let (shape, values, blobs) = self.last.take().expect("published before");
         let mut entries = value.entries().to_vec();
-        let expected = self
-            .cache
-            .last()
-            .map(|last| &last.shape)
-            .filter(|last| last.bytes == shape.bytes);
+        let expected = self.cache.last().map(|last| &last.shape).filter(|last| last.bytes == shape.bytes);
         let shape = expected.map_or(shape, Arc::clone);
         let encoder = &mut self.encoder;
         encoder.start(self.cache.last().map(|last| &last.shape));

@@ -64,10 +64,7 @@ impl Sample {
     fn publish(&self, writer: &mut Writer, id: u64, more: usize) -> Result<u64, Error> {
         let mut bytes = self.blobs.clone();
         bytes.resize(bytes.len() + more, 0x77);
-        let blobs = [Blob {
-            offset: 0,
-            bytes: &bytes,
-        }];
+        let blobs = [Blob { offset: 0, bytes: &bytes }];
         writer.publish(&Payload {
             shape_id: id,
             shape: &to_words(&self.shape),
@@ -139,12 +136,7 @@ fn channel() -> ChannelName {
 
 fn create(path: &PathBuf) -> File {
     let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options.open(path).unwrap()
 }
 
@@ -152,10 +144,7 @@ impl Bench {
     fn new() -> Self {
         let base = std::env::var_os("TRAINCAST_FUZZ_DIR").map_or("/dev/shm".into(), PathBuf::from);
         let base = if base.is_dir() { base } else { std::env::temp_dir() };
-        let root = tempfile::Builder::new()
-            .prefix("traincast-fuzz-")
-            .tempdir_in(base)
-            .unwrap();
+        let root = tempfile::Builder::new().prefix("traincast-fuzz-").tempdir_in(base).unwrap();
         let directory = Directory::open(root.path().join("channels")).unwrap();
         let path = directory.path().join("run@3");
         let roster_path = directory.path().join("run@3.roster");
@@ -164,10 +153,7 @@ impl Bench {
             b"\x03\x02\x05steps\x02\x01\x09\x00\x01\x05\x04\x09aaaaaaaaa\x02\x01t\x0b\x02\x07\x00\x01\x02\x03\x04\x05\x06\x07\x08\x03\x05",
         ];
         let samples: Vec<_> = seeds.into_iter().map(Sample::new).collect();
-        let options = WriterOptions {
-            capacity: PAGE,
-            ..WriterOptions::default()
-        };
+        let options = WriterOptions { capacity: PAGE, ..WriterOptions::default() };
         let mut writer = Writer::open(&directory, channel(), options).unwrap();
         for version in 1..=VERSIONS {
             let index = usize::from(version > 4);
@@ -176,20 +162,11 @@ impl Bench {
         let segment = fs::read(&path).unwrap();
         let roster = fs::read(&roster_path).unwrap();
         drop(writer);
-        let sound = Image {
-            size: segment.len(),
-            roster_size: Some(roster.len()),
-            segment,
-            roster,
-        };
+        let sound = Image { size: segment.len(), roster_size: Some(roster.len()), segment, roster };
         let live = Directory::open(root.path().join("live")).unwrap();
         // Without a roster a reader looks for one at each snapshot, which would be most of the time spent here.
         fs::write(live.path().join("run@3.roster"), &sound.roster).unwrap();
-        fs::set_permissions(
-            live.path().join("run@3.roster"),
-            fs::Permissions::from_mode(0o600),
-        )
-        .unwrap();
+        fs::set_permissions(live.path().join("run@3.roster"), fs::Permissions::from_mode(0o600)).unwrap();
         let file = create(&live.path().join("run@3"));
         file.write_all_at(&sound.segment, 0).unwrap();
         let live = Live {
@@ -314,11 +291,7 @@ impl Bench {
             1 => Leftover::Replace,
             _ => Leftover::Refuse,
         };
-        let options = WriterOptions {
-            capacity: PAGE,
-            leftover,
-            ..WriterOptions::default()
-        };
+        let options = WriterOptions { capacity: PAGE, leftover, ..WriterOptions::default() };
         let mut old = Reader::attach(&self.directory, channel(), Duration::ZERO).ok();
         match Writer::open(&self.directory, channel(), options) {
             Ok(mut writer) => self.publish(&mut writer, &mut old, usize::from(plan & 4) * 4096),
@@ -384,10 +357,7 @@ fn use_refreshed(refreshed: Result<Refresh, Error>, buffer: &SlotBuffer, known: 
 fn assert_reads(meta: &SlotMeta, buffer: &SlotBuffer, sample: &Sample) {
     assert_eq!(to_bytes(&buffer.shape, meta.shape_len), sample.shape);
     let shape = Shape::parse(&sample.shape).unwrap();
-    assert_eq!(
-        decoded(&shape, &buffer.values, buffer.blobs.bytes()).as_ref(),
-        Some(&sample.value)
-    );
+    assert_eq!(decoded(&shape, &buffer.values, buffer.blobs.bytes()).as_ref(), Some(&sample.value));
 }
 
 fn assert_refusal(error: &Error) {

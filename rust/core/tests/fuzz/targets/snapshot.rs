@@ -21,11 +21,7 @@ pub fn snapshot(data: &[u8]) {
     assert_bounded(&shape, bytes);
     let flags = input.byte();
     let len = input.short();
-    let mut values: Vec<_> = input
-        .take(len)
-        .chunks(8)
-        .map(|chunk| Input(chunk).word())
-        .collect();
+    let mut values: Vec<_> = input.take(len).chunks(8).map(|chunk| Input(chunk).word()).collect();
     // Most inputs get the right number of values, and small ones: those of other numbers are soon refused.
     if flags & 3 != 0 && shape.value_words < 1 << 16 {
         values.resize(shape.value_words, 1);
@@ -79,18 +75,12 @@ fn encode_again(shape: &Arc<Shape>, values: &[u64], blobs: &[u8], value: &Value)
     encoder.start(Some(shape));
     value.encode(encoder);
     assert!(encoder.recorded().is_none(), "a shape is not its own");
-    assert_eq!(
-        decoded(shape, encoder.values(), &region(encoder)).as_ref(),
-        Some(value)
-    );
+    assert_eq!(decoded(shape, encoder.values(), &region(encoder)).as_ref(), Some(value));
 
     encoder.start(None);
     value.encode(encoder);
     let fresh = Shape::parse(encoder.recorded().expect("recorded")).expect("an encoder's shape parses");
-    assert_eq!(
-        decoded(&fresh, encoder.values(), &region(encoder)).as_ref(),
-        Some(value)
-    );
+    assert_eq!(decoded(&fresh, encoder.values(), &region(encoder)).as_ref(), Some(value));
 
     encoder.start(None);
     encoder.container(traincast_core::snapshot::shape::Kind::Dict, value.entries().len());
@@ -99,8 +89,5 @@ fn encode_again(shape: &Arc<Shape>, values: &[u64], blobs: &[u8], value: &Value)
         encoder.splice(shape, node, values, &mut cursor, |range| blobs[range].to_vec());
     }
     let spliced = Shape::parse(encoder.recorded().expect("recorded")).expect("a spliced shape parses");
-    assert_eq!(
-        decoded(&spliced, encoder.values(), &region(encoder)).as_ref(),
-        Some(value)
-    );
+    assert_eq!(decoded(&spliced, encoder.values(), &region(encoder)).as_ref(), Some(value));
 }

@@ -52,11 +52,7 @@ impl Value {
                 Self::Scalar(dtype, to_words(&bytes))
             }
             8 | 9 => {
-                let kind = if input.byte() & 1 == 0 {
-                    Kind::Array
-                } else {
-                    Kind::Tensor
-                };
+                let kind = if input.byte() & 1 == 0 { Kind::Array } else { Kind::Tensor };
                 let dtype = dtype(input);
                 let dims: Vec<_> = (0..input.below(4)).map(|_| input.below(4) as u64).collect();
                 let len = dims.iter().product::<u64>() as usize * dtype.itemsize;
@@ -82,14 +78,7 @@ impl Value {
             Self::Bytes(bytes) => encoder.byte_string(bytes.clone(), bytes.len()),
             Self::Scalar(dtype, words) => encoder.scalar(&dtype.name, dtype.itemsize, words),
             Self::Array(kind, dtype, dims, bytes) => {
-                encoder.array(
-                    *kind,
-                    &dtype.name,
-                    dtype.itemsize,
-                    dims,
-                    bytes.clone(),
-                    bytes.len(),
-                );
+                encoder.array(*kind, &dtype.name, dtype.itemsize, dims, bytes.clone(), bytes.len());
             }
             Self::List(items) => {
                 encoder.container(Kind::List, items.len());
@@ -153,16 +142,11 @@ fn dtype(input: &mut Input<'_>) -> Dtype {
         5 => ("bfloat16".into(), 2),
         _ => (text(input), input.below(40)),
     };
-    Dtype {
-        name: name.into_boxed_str(),
-        itemsize,
-    }
+    Dtype { name: name.into_boxed_str(), itemsize }
 }
 
 fn items(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Vec<Value> {
-    (0..input.below(9))
-        .map(|_| Value::any(input, depth + 1, nodes))
-        .collect()
+    (0..input.below(9)).map(|_| Value::any(input, depth + 1, nodes)).collect()
 }
 
 fn entries(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Vec<(Key, Value)> {
@@ -171,9 +155,7 @@ fn entries(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Vec<(Key, 
         1 => Key::BigInt(blob(input).into()),
         _ => Key::Str(text(input).into()),
     };
-    (0..input.below(9))
-        .map(|_| (key(input), Value::any(input, depth, nodes)))
-        .collect()
+    (0..input.below(9)).map(|_| (key(input), Value::any(input, depth, nodes))).collect()
 }
 
 /// An open container: its key, and its children with theirs.

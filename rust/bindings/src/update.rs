@@ -1,0 +1,126 @@
+//! An update: the last snapshot with some entries of its root changed or added, without a dictionary of the whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use traincast_core::reader::SlotBuffer;
+use traincast_core::snapshot::cache::CachedShape;
+use traincast_core::snapshot::decode::check;
+use traincast_core::snapshot::encode::{BlobCursor, Encoder};
+use traincast_core::snapshot::shape::{Key, Kind, Shape};
+use traincast_core::snapshot::to_bytes;
+use traincast_core::writer::Writer;
+
+use crate::encode::Walk;
+use crate::errors::{corrupt, raise};
+use crate::ffi::{Bytes, Changes};
+use crate::writer::Encoding;
+
+impl Encoding {
+    /// The snapshot that an update starts from, `None` if there is none.
+    pub fn base(&self, py: Python<'_>, writer: &Writer) -> PyResult<Option<Base>> {
+        let cached = self.shapes.last();
+        if cached.is_some_and(|cached| cached.id == self.last.shape_id) {
+            return Ok(Some(Base::Last));
+        }
+        let mut slot = Box::<SlotBuffer>::default();
+        let Some(meta) = writer.latest(&mut slot).map_err(|error| raise(py, &error))? else {
+            return Ok(None);
+        };
+        let bytes = to_bytes(&slot.shape, meta.shape_len);
+        let shape = match cached {
+            Some(cached) if cached.shape.bytes == bytes => Arc::clone(&cached.shape),
+            _ => Arc::new(Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?),
+        };
+        check(&shape, &slot.values, slot.blobs.bytes()).map_err(|error| corrupt(py, &error.to_string()))?;
+        Ok(Some(Base::Slot(shape, slot)))
+    }
+
+    /// Encodes the base with some entries of its root changed or added.
+    pub fn encode_update(&mut self, base: &Base, changes: &Changes<'_>) -> PyResult<()> {
+        let Self { encoder, shapes, last, .. } = self;
+        let cached = shapes.last_mut();
+        encoder.start(cached.as_ref().map(|cached| &cached.shape));
+        // The key objects are always those of the shape to expect, whether or not the base has it too.
+        match (base, cached) {
+            (Base::Last, Some(CachedShape { shape, extra, .. })) => {
+                if extra.top.is_empty() {
+                    extra.top = top_of(shape);
+                }
+                overlay(encoder, shape, &last.values, &[], &extra.top, &mut extra.keys, changes)
+            }
+            (Base::Slot(shape, slot), cached) => {
+                let mut none = Vec::new();
+                let keys = cached.map_or(&mut none, |cached| &mut cached.extra.keys);
+                overlay(encoder, shape, &slot.values, slot.blobs.bytes(), &top_of(shape), keys, changes)
+            }
+            (Base::Last, None) => Err(PyRuntimeError::new_err("there is no last snapshot")),
+        }
+    }
+
+    /// Whether the root of the base has a key.
+    pub fn base_has(&self, base: &Base, key: &str) -> bool {
+        match base {
+            Base::Last => self.shapes.last().is_some_and(|cached| top_of(&cached.shape).contains_key(key)),
+            Base::Slot(shape, _) => top_of(shape).contains_key(key),
+        }
+    }
+}
+
+/// The snapshot that an update starts from.
+pub enum Base {
+    /// The values that the last publish left, of the shape to expect.
+    Last,
+    /// A copy of the newest slot.
+    Slot(Arc<Shape>, Box<SlotBuffer>),
+}
+
+/// The node of each string key of the root.
+fn top_of(shape: &Shape) -> HashMap<Box<str>, usize> {
+    let named = |node: usize| match shape.keys.get(shape.nodes[node].key as usize) {
+        Some(Key::Str(key)) => Some((key.clone(), node)),
+        _ => None,
+    };
+    shape.top_level().filter_map(named).collect()
+}
+
+/// The entries of the root of an earlier snapshot, in order, with the changed ones in their place and the new ones last.
+fn overlay(
+    encoder: &mut Encoder<Bytes>,
+    shape: &Arc<Shape>,
+    values: &[u64],
+    blobs: &[u8],
+    top: &HashMap<Box<str>, usize>,
+    keys: &mut Vec<Option<Py<PyAny>>>,
+    changes: &Changes<'_>,
+) -> PyResult<()> {
+    let mut replaced = Vec::with_capacity(changes.len());
+    let mut added = Vec::new();
+    for (key, value) in changes {
+        match key.to_str().ok().and_then(|key| top.get(key)) {
+            Some(&node) => replaced.push((node, key, value)),
+            None => added.push((key, value)),
+        }
+    }
+    replaced.sort_unstable_by_key(|(node, ..)| *node);
+    encoder.container(Kind::Dict, shape.nodes[0].aux as usize + added.len());
+    let mut replaced = replaced.into_iter().peekable();
+    let mut cursor = BlobCursor::default();
+    for node in shape.top_level() {
+        match replaced.next_if(|(at, ..)| *at == node) {
+            Some((_, key, value)) => {
+                for below in &shape.nodes[node..shape.nodes[node].end as usize] {
+                    cursor.advance(shape, below, values);
+                }
+                Walk::new(encoder, keys).entry(key, value)?;
+            }
+            None => encoder.splice(shape, node, values, &mut cursor, |at| Bytes::of_vec(blobs[at].to_vec())),
+        }
+    }
+    for (key, value) in added {
+        Walk::new(encoder, keys).entry(key, value)?;
+    }
+    Ok(())
+}
