@@ -70,8 +70,8 @@ def _follow(
 ) -> None:
     while True:
         started = time.monotonic()
-        info = reader.read()
-        changed = state.update(reader, info)
+        state.closed = reader.closed  # before reading: a snapshot that came just before it must be shown
+        changed = state.update(reader, reader.read(), started)
         view.show(state, changed)
         if state.closed and not follow:
             return
@@ -96,14 +96,14 @@ class _State:
     changed_at: dict[str, float] = field(default_factory=dict)
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def update(self, reader: traincast.TrainingInfoReader, info: dict[Any, Any]) -> list[str] | None:
-        """Take over what was read; return the keys that changed, None if there is no new snapshot."""
-        now = time.monotonic()
-        new = (reader.version, reader.epoch) != (self.version, self.epoch)
-        if reader.version < self.version or reader.epoch < self.epoch:
+    def update(
+        self, reader: traincast.TrainingInfoReader, info: dict[Any, Any], now: float
+    ) -> list[str] | None:
+        """Take over what was read at `now`; return the keys that changed, None if nothing is new."""
+        new = info is not self.info  # a reader gives the same object while nothing changed
+        if new and reader.version <= self.version:
             self._seen.clear()  # another channel of that name: it counts from 1
         self.version, self.epoch, self.age = reader.version, reader.epoch, reader.age
-        self.closed = reader.closed
         self.alive = not self.closed and reader.writer_alive
         self._seen.append((now, self.version))
         while now - self._seen[0][0] > _RATE_OVER:

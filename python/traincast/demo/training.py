@@ -59,7 +59,12 @@ def train(settings: Settings, progress: Callable[[list[Learner]], None]) -> list
                 try:
                     episode: Episode = connection.recv()
                 except EOFError:
-                    _check_finished(workers.pop(connection))
+                    process = workers[connection]
+                    process.join()
+                    check_signals()  # the one that ended the worker was for all of us
+                    _check_finished(process)
+                    workers.pop(connection).close()
+                    connection.close()
                     continue
                 learners[episode.run].learn(episode)
                 touched.add(episode.run)
@@ -119,7 +124,6 @@ def _start_workers(settings: Settings, cleanup: ExitStack) -> dict[Connection, F
 
 
 def _check_finished(process: ForkServerProcess) -> None:
-    process.join()
     if process.exitcode != 0:
         raise WorkerDiedError(f"{process.name} of the demo ended with exit code {process.exitcode}")
 

@@ -1,0 +1,6 @@
+"""`python -m traincast.cli` is `traincast`."""
+
+from traincast.cli import main
+
+if __name__ == "__main__":  # worker processes import the main module again
+    main()
