@@ -71,6 +71,7 @@ def run_phases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
             "SF_RECORD": str(directory / "events"),
             "TRAINCAST_DIR": str(channels),
             "TMPDIR": str(directory / "tmp"),
+            "OMP_NUM_THREADS": "1",  # a dozen neurons gain nothing from more
         }
         environment.pop("TRAINCAST_NAME", None)
         command = [sys.executable, "-W", "ignore", str(SUPPORT / "sf_train.py"), json.dumps(phases)]

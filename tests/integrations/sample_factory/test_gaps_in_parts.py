@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sf_envs
+from pettingzoo.utils.conversions import aec_to_parallel_wrapper
 from sample_factory.algo.utils.make_env import (
     SequentialVectorizeWrapper,
     make_env_func_batched,
@@ -158,8 +159,6 @@ class Turns(TrainingInfoInterface):
 
 
 def test_gap_7_a_parallel_view_of_a_pettingzoo_env() -> None:
-    from pettingzoo.utils.conversions import aec_to_parallel_wrapper
-
     env = aec_to_parallel_wrapper(Turns())
     with pytest.raises(AttributeError):
         env_utils.find_training_info_interface(env)
