@@ -1,6 +1,7 @@
 """Broadcast training information from a learner to its envs through shared memory.
 
-Importing the package loads neither numpy, torch nor gymnasium: `TrainingInfoWrapper` and `curriculum` are loaded on first use.
+Importing the package loads neither numpy, torch nor gymnasium: `TrainingInfoWrapper` and `curriculum` are
+loaded on first use.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from typing import Any, Literal, Self, final
 class TrainingInfoWriter:
     """Publishes training information to any number of readers, in any process of this machine.
 
-    One live writer owns a channel. Publishing never waits for a reader, and costs the same however many there are.
+    One live writer owns a channel. Publishing never waits for a reader, and costs the same however many
+    there are.
 
     Args:
         name: the channel, usually the run: 1 to 128 of `A-Z a-z 0-9 . _ -`, not starting with a dot.
@@ -16,7 +17,8 @@ class TrainingInfoWriter:
         capacity: bytes of each of the ring's four slots at the start.
         max_capacity: bytes that a slot may grow to.
         required: keys that every snapshot must have, so that readers may rely on them.
-        leftover: what to do with the channel of a writer that died without closing it: `"continue"` takes it over
+        leftover: what to do with the channel of a writer that died without closing it: `"continue"`
+            takes it over
             (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
 
     Raises:
@@ -40,7 +42,9 @@ class TrainingInfoWriter:
         leftover: Literal["continue", "replace", "refuse"] = "continue",
     ) -> Self: ...
     def publish(self, info: Mapping[Any, Any], /) -> int:
-        """Publish a dictionary and return its version. What it holds is copied; a failed call changes nothing.
+        """Publish a dictionary and return its version.
+
+        What it holds is copied; a failed call changes nothing.
 
         Raises:
             MissingKeyError: a required key is not there.
@@ -59,7 +63,10 @@ class TrainingInfoWriter:
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint should hold: `name`, `policy_id`, `version`, `epoch`, `training_info` (`None` before the first)."""
+        """What a checkpoint should hold.
+
+        `name`, `policy_id`, `version`, `epoch`, `training_info` (`None` before the first).
+        """
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         """Publish the training information of a checkpoint.
@@ -68,7 +75,10 @@ class TrainingInfoWriter:
         """
 
     def close(self) -> None:
-        """End the channel: its files go, readers keep the last snapshot and see `closed`. Closing twice is allowed."""
+        """End the channel.
+
+        Its files go, readers keep the last snapshot and see `closed`. Closing twice is allowed.
+        """
 
     @property
     def name(self) -> str:
@@ -99,7 +109,8 @@ class TrainingInfoWriter:
 class TrainingInfoReader:
     """Reads the newest training information of a channel.
 
-    Reading never waits for the writer and never writes to the channel. When the writer dies or closes, the last snapshot
+    Reading never waits for the writer and never writes to the channel. When the writer dies or closes, the
+    last snapshot
     stays; when another one opens the channel, the reader moves over by itself. Readers are pickled by name.
 
     Args:
@@ -170,7 +181,8 @@ class TrainingInfoReader:
     def age(self) -> float:
         """Seconds since the snapshot read last was published; before the first read, since the newest was.
 
-        Publish times are rounded down to a tick of the kernel (1 to 10 ms), so a young snapshot may seem that much older.
+        Publish times are rounded down to a tick of the kernel (1 to 10 ms), so a young snapshot may seem
+        that much older.
         """
 
     def __enter__(self) -> Self: ...
@@ -188,4 +200,7 @@ def leftovers() -> list[dict[str, Any]]:
     """The files that dead writers left: `path`, `size` in bytes, `why`. Never one of a live channel."""
 
 def remove_leftover(path: str, /) -> bool:
-    """Remove one of `leftovers()`, looked at once more under the channel's lock; `False` if it is one no longer."""
+    """Remove one of `leftovers()`, looked at once more under the channel's lock.
+
+    `False` if it is one no longer.
+    """

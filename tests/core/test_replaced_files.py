@@ -1,4 +1,7 @@
-"""Files that somebody removed by hand, and a writer that makes the channel anew: nothing in the old file says so."""
+"""Files that somebody removed by hand, and a writer that makes the channel anew.
+
+Nothing in the old file says so.
+"""
 
 from __future__ import annotations
 
