@@ -48,7 +48,7 @@ def demo(
     settings = Settings(workers=workers, seeds=seeds, steps=steps, seed=seed)
     out = console()
     print(
-        f"MountainCar, reward at the goal only: {seeds} trainings of {steps:,} env steps with a curriculum, "
+        f"MountainCar, reward at the goal only. Trainings of {steps:,} env steps: {seeds} with a curriculum, "
         f"{seeds} without it, in the same {workers} worker processes."
     )
     started = time.monotonic()
