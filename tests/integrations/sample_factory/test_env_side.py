@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 import threading
 import time
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -22,7 +19,6 @@ from sample_factory.utils.attr_dict import AttrDict
 import traincast
 from traincast.integrations.sample_factory import wrap_env_func
 from traincast.integrations.sample_factory.channel import channel_of, hide_channel, show_channel
-from traincast.integrations.sample_factory.policies import AgentPolicies, FollowedPolicies, fixed_policy
 from traincast.integrations.sample_factory.saved import save_state
 
 STEPS = "approx_total_training_steps"
@@ -336,86 +332,3 @@ def test_the_name_in_the_configuration(kind: Any) -> None:
     hide_channel(cfg)
     assert channel_of(cfg) is None
     assert channel_of(None) is None
-
-
-# --- policies
-
-
-@pytest.mark.parametrize(
-    ("argv", "env_config", "policy_id"),
-    [
-        ([], WORKER, 0),
-        (["--num_policies=2"], None, 0),
-        (["--num_policies=2", "--batched_sampling=True"], AttrDict(worker_index=3, env_id=6), 1),
-        (["--num_policies=4", "--async_rl=False"], AttrDict(worker_index=0, env_id=6), 2),
-        (["--num_policies=2", "--async_rl=True"], AttrDict(worker_index=0, env_id=6), None),
-    ],
-)
-def test_which_policy_acts_in_an_env(
-    configuration: Any, argv: list[str], env_config: Any, policy_id: int | None
-) -> None:
-    assert fixed_policy(configuration("--env=informed", *argv), env_config) == policy_id
-
-
-def test_a_fixed_policy_believes_the_worker() -> None:
-    policies = AgentPolicies(2, 0)
-    policies.told(1)
-    assert policies.current == [1, 1]
-
-
-def test_policies_are_followed_in_the_order_of_the_workers_calls() -> None:
-    class Holder:
-        curr_policy_idx: Any = None
-
-    holder = Holder()
-    policies = FollowedPolicies(3, holder)
-    for policy_id in (2, 0, 2):  # the worker makes three agents
-        policies.look()
-        holder.curr_policy_idx = policy_id
-    policies.before_step()
-    assert policies.current == [2, 0, 2]
-    policies.after_step([0, 2])
-    policies.told(2)  # agent 0 has finished, and draws the same number as the last one written
-    policies.look()
-    holder.curr_policy_idx = 1
-    policies.told(2)  # agent 2 has finished, and keeps its policy
-    policies.before_step()
-    assert policies.current == [1, 0, 2]
-    policies.after_step([1])
-    policies.told(0)
-    policies.look()
-    holder.curr_policy_idx = 1  # the number that is there already
-    policies.before_step()
-    assert policies.current == [1, 1, 2]
-
-
-# --- the package
-
-
-def test_sample_factory_is_imported_when_it_is_needed() -> None:
-    code = (
-        "import sys, traincast.integrations.sample_factory as t\n"
-        "assert not {'numpy', 'torch', 'gymnasium', 'sample_factory'} & set(sys.modules)\n"
-        "t.run_rl\n"
-        "assert 'sample_factory' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
-
-
-def test_a_missing_sample_factory_is_named_with_its_install_command() -> None:
-    code = (
-        "import sys; sys.modules['sample_factory'] = None\n"
-        "import traincast.integrations.sample_factory as t\n"
-        "try: t.run_rl\n"
-        "except ModuleNotFoundError as error: print(error)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert "pip install 'traincast[sample-factory]'" in result.stdout
-
-
-def test_a_name_that_is_not_there() -> None:
-    import traincast.integrations.sample_factory as package
-
-    with pytest.raises(AttributeError, match="no attribute 'run'"):
-        package.__getattr__("run")
-    assert Path(package.__file__ or "").name == "__init__.py"
