@@ -48,8 +48,8 @@ def demo(
     settings = Settings(workers=workers, seeds=seeds, steps=steps, seed=seed)
     out = console()
     print(
-        f"MountainCar, reward at the goal only. Trainings of {steps:,} env steps: {seeds} with a curriculum, "
-        f"{seeds} without it, in the same {workers} worker processes."
+        f"MountainCar, reward at the goal only, in {workers} worker processes.\n"
+        f"Trainings of {steps:,} env steps: {seeds} with a curriculum, {seeds} without it."
     )
     started = time.monotonic()
     try:

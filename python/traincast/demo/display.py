@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from traincast.demo.learner import Learner
-from traincast.demo.settings import ARMS, Settings
+from traincast.demo.settings import ARMS, BASELINE, Settings
 from traincast.demo.summary import Summary, summarize
 
 __all__ = ["Progress", "milliseconds", "progress_display"]
@@ -24,7 +24,7 @@ Progress = Callable[[Sequence[Learner]], None]
 _LIVE_INTERVAL = 0.2
 _PLAIN_INTERVAL = 2.0
 _RECENT_RESETS = 50
-_CURVE = 32  # characters
+_CURVE = 26  # characters
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -110,11 +110,11 @@ def _view(settings: Settings, summaries: Sequence[Summary], curves: _Curves) -> 
     bars = [ProgressBar(total=s.total, completed=min(s.steps, s.total), width=_CURVE) for s in summaries]
     table.add_row("", *bars)
     table.add_row("level", *[_level(s) for s in summaries])
-    table.add_row("return, training episodes", *[f"{s.training_return:.2f}" for s in summaries])
-    table.add_row("success, the real start", *[f"{s.success:.0%}" for s in summaries])
+    table.add_row("return in training", *[f"{s.training_return:.2f}" for s in summaries])
+    table.add_row("success, real start", *[f"{s.success:.0%}" for s in summaries])
     table.add_row("  over the steps", *[Text(curves.text(s.arm)) for s in summaries])
     table.add_row(
-        "age of the info at a reset",
+        "info age at a reset",
         *[f"{milliseconds(s.info_age)}  (99 %: {milliseconds(s.info_age_99)})" for s in summaries],
     )
     hint = f"From another terminal: traincast ls, traincast watch {settings.name}-curriculum"
@@ -122,6 +122,6 @@ def _view(settings: Settings, summaries: Sequence[Summary], curves: _Curves) -> 
 
 
 def _level(summary: Summary) -> str:
-    if summary.arm == "baseline":
+    if summary.arm == BASELINE:
         return "the task itself"
-    return f"{summary.level:.0%}  (head start {1 - summary.level:.0%} of the top speed)"
+    return f"{summary.level:.0%}  (head start {1 - summary.level:.0%})"

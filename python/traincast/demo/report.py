@@ -24,7 +24,7 @@ def write_report(summaries: Sequence[Summary], seconds: float, console: Console)
         console: where to.
     """
     rows = [_row(summary) for summary in summaries]
-    columns = ["MountainCar", "success", "by seed", "episodes", "info age at a reset", "99 % below"]
+    columns = ["MountainCar", "success", "by seed", "episodes", "info age", "99 % below"]
     if console.is_terminal:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for index, column in enumerate(columns):
@@ -37,7 +37,11 @@ def write_report(summaries: Sequence[Summary], seconds: float, console: Console)
         for row in (columns, *rows):
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     steps = sum(summary.steps for summary in summaries) * len(summaries[0].success_by_seed)
-    print(f"{steps:,} env steps in {seconds:.1f} s. Success: the latest greedy episodes from the real start.")
+    print(
+        f"{steps:,} env steps in {seconds:.1f} s.\n"
+        "Success: of the latest greedy episodes from the real start.\n"
+        "Info age: of the training information that an env holds when it resets."
+    )
 
 
 def _row(summary: Summary) -> list[str]:
