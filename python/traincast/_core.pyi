@@ -4,6 +4,15 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, final
 
+__all__ = [
+    "TrainingInfoReader",
+    "TrainingInfoWriter",
+    "directory",
+    "leftovers",
+    "list_channels",
+    "remove_leftover",
+]
+
 @final
 class TrainingInfoWriter:
     """Publishes training information to any number of readers, in any process of this machine.
@@ -16,7 +25,8 @@ class TrainingInfoWriter:
         policy_id: which policy the information is about, 0 to 65535: each has a channel of its own.
         capacity: bytes of each of the ring's four slots at the start.
         max_capacity: bytes that a slot may grow to.
-        required: keys that every snapshot must have, so that readers may rely on them.
+        required: keys that every snapshot must have, so that readers may rely on them; by default
+            `approx_total_training_steps` alone.
         leftover: what to do with the channel of a writer that died without closing it: `"continue"`
             takes it over
             (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
@@ -38,10 +48,10 @@ class TrainingInfoWriter:
         *,
         capacity: int = 65536,
         max_capacity: int = 67108864,
-        required: Sequence[str] = ("approx_total_training_steps",),
+        required: Sequence[str] = ...,  # ("approx_total_training_steps",)
         leftover: Literal["continue", "replace", "refuse"] = "continue",
     ) -> Self: ...
-    def publish(self, info: Mapping[Any, Any], /) -> int:
+    def publish(self, info: Mapping[Any, Any]) -> int:
         """Publish a dictionary and return its version.
 
         What it holds is copied; a failed call changes nothing.
@@ -68,7 +78,7 @@ class TrainingInfoWriter:
         `name`, `policy_id`, `version`, `epoch`, `training_info` (`None` before the first).
         """
 
-    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Publish the training information of a checkpoint.
 
         Versions go on above both the checkpoint's and the channel's own, so that no reader sees one twice.
@@ -153,6 +163,7 @@ class TrainingInfoReader:
         """Let go of the channel; `read` then raises. Closing twice is allowed."""
 
     def __getitem__(self, key: Any, /) -> Any: ...
+    def __getnewargs_ex__(self) -> tuple[tuple[str, int], dict[str, float]]: ...
     @property
     def name(self) -> str:
         """The channel."""
