@@ -153,7 +153,7 @@ def vector_envs(effort: Effort) -> Any:
 def memory(effort: Effort) -> Any:
     import figures
 
-    return {**figures.memory(), "loaded by import": figures.loaded_by_import()}
+    return {**figures.in_fresh_process("--memory"), "loaded by import": figures.loaded_by_import()}
 
 
 GROUPS: dict[str, Callable[[Effort], Any]] = {

@@ -3,7 +3,7 @@
     python benches/report.py docs/performance.json
 
 Every figure in the page comes from the file; the text around them is benches/performance.md.in, and
-benches/profile.md is appended as it is.
+benches/profile.md is appended to it.
 """
 
 from __future__ import annotations
@@ -172,6 +172,17 @@ def machine(results: dict[str, Any]) -> str:
     return f"{kind}{about['cores']} cores ({about['processor']}, {software})"
 
 
+def count_table() -> str:
+    """The committed instruction counts of the machine type that they were first made on."""
+    stored = json.loads((HERE / "instructions.json").read_text())
+    counts = stored[min(stored)]["counts"]
+    lines = [
+        [name, f"{row['instructions']:,.0f}", f"{row['calls out']:,.0f}"]
+        for name, row in sorted(counts.items(), key=lambda item: item[1]["instructions"])
+    ]
+    return markdown(["one call of", "instructions", "calls out"], lines)
+
+
 def sample_factory(table: Sequence[rows.Row], found: dict[str, Any]) -> str:
     """The line about row k, if it was measured."""
     for row in table:
@@ -196,6 +207,7 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         mode: {side: [statistics.median(turn) for turn in turns] for side, turns in sides.items()}
         for mode, sides in found["wakeups"]["pings"].items()
     }
+    bare = rows.spread(pings["futex"]["bare"])
     memory = found["memory"]
     failed = [f"{peer['name']} did not run: {peer['failed']}." for peer in peers.values() if "failed" in peer]
     failed += [f"{n} is {v}." for n, v in results["versions"].items() if v.startswith("not installed")]
@@ -250,14 +262,18 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         f"minute) wanted one of the {results['machine']['cores']} cores.",
         "versions": ", ".join(f"{name} {version}" for name, version in results["versions"].items())
         + f". {results['machine']['rustc']}.",
-        "profile": (HERE / "profile.md").read_text(),
+        "count_table": count_table(),
+        "update": ns(calls["update(approx_total_training_steps=n)"]),
+        "spin_bare": ns(pings["spin"]["bare"]),
+        "bare_quartiles": f"{ns([bare.q1])} … {ns([bare.q3])}",
     }
 
 
 def main() -> None:
     source = Path(sys.argv[1])
     results = json.loads(source.read_text())
-    template = string.Template((HERE / "performance.md.in").read_text())
+    text = (HERE / "performance.md.in").read_text() + "\n" + (HERE / "profile.md").read_text()
+    template = string.Template(text)
     page = source.with_suffix(".md")
     page.write_text(template.substitute(fill(results)).rstrip() + "\n")
     found = {name: group["result"] for name, group in results["groups"].items()}
