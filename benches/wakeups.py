@@ -14,6 +14,7 @@ from payloads import STEPS, payload
 import traincast
 
 PINGS = 100  # in a round
+CORES = os.sched_getaffinity(0)
 # Between pings. Who wakes a sleeper sleeps itself; who is watched by a spinning reader works.
 PAUSES_NS = {"futex": 1_000_000, "spin": 100_000}
 
@@ -30,8 +31,15 @@ def cache_line(count: int = 20_000) -> float:
     return bare("line", count)[0]
 
 
+def _pin(mode: str, place: int) -> None:
+    """Who spins needs a core that the other one is not on."""
+    cores = sorted(CORES)
+    os.sched_setaffinity(0, {cores[place % len(cores)]} if mode == "spin" else CORES)
+
+
 def _receive(mode: str, notes: Notes, commands: int) -> None:
     with traincast.TrainingInfoReader(f"wake-{mode}") as reader:
+        _pin(mode, 1)
         mine = notes.row(0)
         while os.read(commands, 1):
             reader.read()
@@ -85,11 +93,13 @@ def run(rounds: int) -> dict[str, Any]:
             writer.publish(payload(0))
             children.start(lambda _: _receive(mode, notes, commands))  # noqa: B023 - runs at once, in the child
             sides: dict[str, list[list[float]]] = {"traincast": [], "bare": []}
+            _pin(mode, 0)
             for turn in range(rounds):
                 for side in ("traincast", "bare")[:: 1 if turn % 2 else -1]:
                     ours = side == "traincast"
                     sides[side].append(_ours(mode, writer, notes, control) if ours else bare(mode, PINGS))
             found[mode] = sides
+        os.sched_setaffinity(0, CORES)
         os.close(commands)
         os.close(control)
     return {"pings": found, "cache_line_ns": [cache_line() for _ in range(25)]}

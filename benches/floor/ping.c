@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +31,21 @@ static uint64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Who spins needs a core that the other one is not on. */
+static cpu_set_t cores;
+
+static void pin(int place) {
+    int count = CPU_COUNT(&cores), wanted = place % count;
+    for (int core = 0; core < CPU_SETSIZE; core++) {
+        if (!CPU_ISSET(core, &cores) || wanted--) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(core, &one);
+        sched_setaffinity(0, sizeof one, &one);
+        return;
+    }
 }
 
 static void receive(Shared *shared, uint32_t count, int sleeping) {
@@ -71,6 +87,8 @@ int main(int argc, char **argv) {
     uint32_t count = (uint32_t)strtoul(argv[2], NULL, 10);
     unsigned pause_us = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1000;
     int line = !strcmp(argv[1], "line"), sleeping = !strcmp(argv[1], "futex");
+    CPU_ZERO(&cores);
+    for (long core = 0; core < sysconf(_SC_NPROCESSORS_ONLN) && core < CPU_SETSIZE; core++) CPU_SET(core, &cores);
     size_t size = sizeof(Shared) + count * sizeof(uint64_t);
     Shared *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
@@ -79,6 +97,7 @@ int main(int argc, char **argv) {
     }
     memset(shared, 0, size);
     pid_t child = fork();
+    if (!sleeping) pin(child == 0);
     if (child < 0) {
         perror("fork");
         return 1;
