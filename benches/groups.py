@@ -88,7 +88,7 @@ def peers(effort: Effort) -> Any:
 
 
 def services(effort: Effort) -> Any:
-    import peers as module
+    import services as module
 
     return _peers(module.SERVICES, effort.few)
 

@@ -8,18 +8,14 @@ have it.
 from __future__ import annotations
 
 import ctypes
-import logging
 import multiprocessing
 import os
 import pickle
-import shutil
 import struct
-import subprocess
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import shared_memory
 from pathlib import Path
@@ -27,7 +23,7 @@ from typing import Any
 
 import msgspec
 from harness import Case, each
-from payloads import STEPS, payload, payloads
+from payloads import payload, payloads
 
 import traincast
 
@@ -66,7 +62,7 @@ def _numbers() -> Iterator[int]:
         yield from range(1_000_000, 2_000_000)
 
 
-def _infos() -> Iterator[dict[str, Any]]:
+def changing() -> Iterator[dict[str, Any]]:
     infos = payloads(512)
     while True:
         yield from infos
@@ -74,7 +70,7 @@ def _infos() -> Iterator[dict[str, Any]]:
 
 def _traincast(stack: ExitStack) -> Operations:
     writers = [stack.enter_context(traincast.TrainingInfoWriter(f"peer-{n}")) for n in range(COPIES)]
-    infos = _infos()
+    infos = changing()
     for writer in writers:
         writer.publish(next(infos))
     readers = [stack.enter_context(traincast.TrainingInfoReader(writer.name)) for writer in writers]
@@ -122,13 +118,8 @@ def _array(stack: ExitStack) -> Operations:
     return Operations(items, "item[:] = row", "item[:]", write_all, {"row": ready[0]})
 
 
-def _manager(stack: ExitStack) -> Operations:
-    manager = stack.enter_context(multiprocessing.Manager())
-    return _mapping([manager.dict()], [None])
-
-
-def _mapping(writers: Sequence[Any], readers: Sequence[Any]) -> Operations:
-    infos = _infos()
+def mapping(writers: Sequence[Any], readers: Sequence[Any]) -> Operations:
+    infos = changing()
     pairs = [(writer, reader or writer) for writer, reader in zip(writers, readers, strict=True)]
 
     def write_all() -> None:
@@ -164,7 +155,7 @@ def _faster_fifo(stack: ExitStack) -> Operations:
 
 
 def _fifo(sender: Any, receiver: Any, put: str, get: str, full: Callable[[], bool]) -> Operations:
-    infos = _infos()
+    infos = changing()
 
     def drain() -> None:
         time.sleep(0)  # a feeder thread needs a moment
@@ -187,7 +178,7 @@ def _fifo(sender: Any, receiver: Any, put: str, get: str, full: Callable[[], boo
 
 
 def _shared_memory(stack: ExitStack) -> Operations:
-    infos = _infos()
+    infos = changing()
     items: list[Any] = [shared_memory.SharedMemory(create=True, size=4096) for _ in range(COPIES)]
     for item in items:
         stack.callback(item.unlink)
@@ -221,7 +212,7 @@ def _ultradict(stack: ExitStack) -> Operations:
     reader = UltraDict(name=name, create=False, auto_unlink=False)
     stack.callback(writer.close, unlink=True)
     stack.callback(reader.close)
-    return _mapping([writer], [reader])
+    return mapping([writer], [reader])
 
 
 def _shared_memory_dict(stack: ExitStack) -> Operations:
@@ -233,7 +224,7 @@ def _shared_memory_dict(stack: ExitStack) -> Operations:
     stack.callback(writer._memory_block.unlink)
     stack.callback(writer.cleanup)
     stack.callback(reader.cleanup)
-    return _mapping([writer], [reader])
+    return mapping([writer], [reader])
 
 
 def _iceoryx2(stack: ExitStack) -> Operations:
@@ -251,7 +242,12 @@ def _iceoryx2(stack: ExitStack) -> Operations:
     config.global_cfg.prefix = iceoryx2.FileName.new(prefix)
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
     config.global_cfg.root_path = iceoryx2.Path.new(folder)
-    stack.callback(lambda: [path.unlink() for path in Path("/dev/shm").glob(f"{prefix}*")])
+
+    def remove() -> None:
+        for path in Path("/dev/shm").glob(f"{prefix}*"):
+            path.unlink()
+
+    stack.callback(remove)
     node = iceoryx2.NodeBuilder.new().config(config).create(iceoryx2.ServiceType.Ipc)
     items: list[Any] = []
     for index in range(COPIES):
@@ -279,69 +275,8 @@ def _iceoryx2(stack: ExitStack) -> Operations:
     )
 
 
-@contextmanager
-def _redis_server() -> Iterator[str]:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        raise FileNotFoundError("redis-server is not installed (apt-get install redis-server)")
-    with tempfile.TemporaryDirectory(prefix="traincast-bench-redis-") as folder:
-        socket = f"{folder}/socket"
-        command = [binary, "--port", "0", "--unixsocket", socket, "--dir", folder]
-        command += ["--save", "", "--appendonly", "no"]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            while not Path(socket).exists():
-                if server.poll() is not None:
-                    raise RuntimeError(f"redis-server ended with {server.returncode}")
-                time.sleep(0.01)
-            yield socket
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def _redis(stack: ExitStack) -> Operations:
-    import redis
-
-    socket = stack.enter_context(_redis_server())
-    clients = [redis.Redis(unix_socket_path=socket) for _ in range(2)]
-    for client in clients:
-        stack.callback(client.close)
-    infos = _infos()
-    encode, decode = msgspec.msgpack.encode, msgspec.msgpack.decode
-
-    def write_all() -> None:
-        clients[0].set("info", encode(next(infos)))
-
-    write_all()
-    return Operations(
-        [clients],
-        "item[0].set('info', encode(take()))",
-        "decode(item[1].get('info'))",
-        write_all,
-        {"take": infos.__next__, "encode": encode, "decode": decode},
-    )
-
-
-def _ray(stack: ExitStack) -> Operations:
-    import ray
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    stack.callback(ray.shutdown)
-    infos = _infos()
-    item = [ray.put(next(infos))]
-
-    def write_all() -> None:
-        item[0] = ray.put(next(infos))
-
-    names = {"take": infos.__next__, "put": ray.put, "get": ray.get}
-    return Operations([item], "item[0] = put(take())", "get(item[0])", write_all, names)
-
-
 def _codec(encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> Operations:
-    infos = _infos()
+    infos = changing()
     items = [[encode(payload(index))] for index in range(COPIES)]
 
     def write_all() -> None:
@@ -368,10 +303,11 @@ def _pickle(stack: ExitStack) -> Operations:
 
 ALWAYS = "does not: decodes each time"
 ONE_EACH = "knows; blocks or polls"
+TRAINCAST = Peer("traincast", WHOLE, "knows (one load)", "no", _traincast)
 PEERS = (
     # First: it patches multiprocessing.resource_tracker, which older SharedMemory objects do not survive.
     Peer("UltraDict", WHOLE, "knows (a counter)", "possible: reads take no lock", _ultradict),
-    Peer("traincast", WHOLE, "knows (one load)", "no", _traincast),
+    TRAINCAST,
     Peer("multiprocessing.RawValue", NUMBER, "compares the number", "no (one aligned word)", _raw_value),
     Peer("multiprocessing.Value", NUMBER, "compares the number", "no (lock)", _value),
     Peer("multiprocessing.Array", FIXED, "compares the numbers", "no (lock)", _array),
@@ -392,12 +328,6 @@ PEERS = (
     Peer("ormsgpack alone", WHOLE, ALWAYS, "no transport", _ormsgpack),
     Peer("pickle alone", WHOLE, ALWAYS, "no transport", _pickle),
 )
-SERVICES = (
-    Peer("traincast", WHOLE, "knows (one load)", "no", _traincast),
-    Peer("Manager().dict()", WHOLE, ALWAYS, "no", _manager, "through a server process"),
-    Peer("redis", WHOLE, ALWAYS, "no", _redis, "unix socket, msgspec as codec"),
-    Peer("Ray object store", WHOLE, "by another reference", "no", _ray, "the reference has to travel too"),
-)
 
 
 def cases(peer: Peer, stack: ExitStack) -> dict[str, Case]:
@@ -414,6 +344,3 @@ def cases(peer: Peer, stack: ExitStack) -> dict[str, Case]:
             f"{name}unchanged", use.unchanged or use.read, use.items, None, "", **use.names
         )
     return found
-
-
-__all__ = ["PEERS", "SERVICES", "STEPS", "Peer", "cases"]

@@ -258,9 +258,9 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         "raw_write": ns(peers["multiprocessing.RawValue"]["cases"]["publish"]["samples"]),
         "rounds": str(len(calls["publish"])),
         "channels": str(CHANNELS),
-        "load": f"What one row compares was measured in one run; the groups of rows ran between {started[0]} and "
-        f"{started[-1]}. When the groups started, {min(loads):.1f} to {max(loads):.1f} processes (averaged over a "
-        f"minute) wanted one of the {results['machine']['cores']} cores.",
+        "load": f"What one row compares was measured in one run; the groups of rows ran between "
+        f"{started[0]} and {started[-1]}. When they started, {min(loads):.1f} to {max(loads):.1f} processes "
+        f"(averaged over a minute) wanted one of the {results['machine']['cores']} cores.",
         "versions": ", ".join(f"{name} {version}" for name, version in results["versions"].items())
         + f". {results['machine']['rustc']}.",
         "count_table": count_table(),
