@@ -141,7 +141,7 @@ def fleet(effort: Effort) -> Any:
 def wakeups(effort: Effort) -> Any:
     import wakeups as module
 
-    return module.run(max(effort.few // 3, 3))
+    return module.run(effort.few)
 
 
 def vector_envs(effort: Effort) -> Any:
