@@ -25,7 +25,7 @@ CLEAR = (traincast.CorruptChannelError, traincast.IncompatibleChannelError, trai
 
 
 def peak_mib() -> int:
-    """The most memory that was resident since exec: `ru_maxrss` counts what the parent had at the fork, too."""
+    """The most memory that was resident since exec: `ru_maxrss` counts what the parent had, too."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) >> 10 for line in file if line.startswith("VmHWM:"))
 

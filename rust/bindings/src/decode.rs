@@ -90,8 +90,7 @@ impl Templates {
         let mut keys = Vec::with_capacity(shape.keys.len());
         for key in &shape.keys {
             keys.push(match key {
-                // Interned: a user who looks up a literal then has the same object.
-                Key::Str(text) => PyString::intern(py, text).into_any().unbind(),
+                Key::Str(text) => key_object(py, text).into_any().unbind(),
                 Key::Int(int) => int.into_pyobject(py)?.into_any().unbind(),
                 Key::BigInt(bytes) => arrays::int_from_bytes(py, bytes)?.unbind(),
             });
@@ -391,5 +390,16 @@ fn put(template: &mut Template, keys: &[Py<PyAny>], slot: Slot, object: Bound<'_
             *dirty = true;
             Ok(())
         }
+    }
+}
+
+/// Interned: a user who looks up a literal then has the same object. Not on 3.12, where what is interned is never freed:
+/// structures that keep changing would use up the memory.
+fn key_object<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
+    let version = py.version_info();
+    if (version.major, version.minor) == (3, 12) {
+        PyString::new(py, text)
+    } else {
+        PyString::intern(py, text)
     }
 }
