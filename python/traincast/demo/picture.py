@@ -155,9 +155,11 @@ def _draw_values(axes: Axes, learner: Learner) -> None:
     axes.plot(*path.T, color=_INK, linewidth=3.2)
     axes.plot(*path.T, color="white", linewidth=1.6)
     axes.plot(*path[0], "o", color="white", markeredgecolor=_INK, markersize=6)
-    axes.plot(*path[-1], "*", color="white", markeredgecolor=_INK, markersize=12, clip_on=False, zorder=4)
+    arrived = path[-1][0] >= 0.5 - 1e-6
+    end, mark = ("goal", "*") if arrived else ("out of time", "X")
+    axes.plot(*path[-1], mark, color="white", markeredgecolor=_INK, markersize=12, clip_on=False, zorder=4)
     box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    for text, place, offset in (("start", path[0], (-22, 0)), ("goal", path[-1], (-20, -1))):
+    for text, place, offset in (("start", path[0], (-22, 0)), (end, path[-1], (-20, -1))):
         axes.annotate(
             text, place, xytext=offset, textcoords="offset points", ha="center", va="center", size=8, bbox=box
         )
