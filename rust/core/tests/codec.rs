@@ -5,140 +5,24 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use traincast_core::snapshot::cache::ShapeCache;
-use traincast_core::snapshot::decode::{MalformedValues, Visitor, decode};
+use traincast_core::snapshot::decode::{MalformedValues, decode};
 use traincast_core::snapshot::encode::{BlobCursor, Encoder};
 use traincast_core::snapshot::shape::{Dtype, Key, Kind, Shape};
 
-#[derive(Clone, Debug, PartialEq)]
-enum Value {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(u64),
-    BigInt(Vec<u8>),
-    Str(String),
-    Bytes(Vec<u8>),
-    Scalar(Vec<u64>),
-    Array(Kind, Vec<u64>, Vec<u8>),
-    List(Vec<Value>),
-    Tuple(Vec<Value>),
-    Dict(Vec<(Key, Value)>),
+#[path = "fuzz/targets/input.rs"]
+#[allow(dead_code, reason = "the fuzzers make their values from bytes, these tests from strategies")]
+mod input;
+#[path = "fuzz/targets/value.rs"]
+#[allow(dead_code, reason = "as above")]
+mod value;
+
+use value::{Build, Value, region};
+
+fn bytes_dtype(name: &str, itemsize: usize) -> Dtype {
+    Dtype { name: name.into(), itemsize }
 }
 
-fn encode(encoder: &mut Encoder<Vec<u8>>, value: &Value) {
-    match value {
-        Value::None => encoder.none(),
-        Value::Bool(value) => encoder.bool(*value),
-        Value::Int(value) => encoder.int(*value),
-        Value::Float(bits) => encoder.float(f64::from_bits(*bits)),
-        Value::BigInt(bytes) => encoder.bigint(bytes.clone(), bytes.len()),
-        Value::Str(text) => encoder.str(text.clone().into_bytes(), text.len()),
-        Value::Bytes(bytes) => encoder.byte_string(bytes.clone(), bytes.len()),
-        Value::Scalar(words) => encoder.scalar("<x", words.len() * 8, words),
-        Value::Array(kind, dims, bytes) => encoder.array(*kind, "|u1", 1, dims, bytes.clone(), bytes.len()),
-        Value::List(items) => {
-            encoder.container(Kind::List, items.len());
-            items.iter().for_each(|item| encode(encoder, item));
-        }
-        Value::Tuple(items) => {
-            encoder.container(Kind::Tuple, items.len());
-            items.iter().for_each(|item| encode(encoder, item));
-        }
-        Value::Dict(items) => {
-            encoder.container(Kind::Dict, items.len());
-            for (key, item) in items {
-                match key {
-                    Key::Str(key) => encoder.key_str(key),
-                    Key::Int(key) => encoder.key_int(*key),
-                    Key::BigInt(key) => encoder.key_bigint(key),
-                }
-                encode(encoder, item);
-            }
-        }
-    }
-}
-
-type Refusal = MalformedValues;
-
-type Items = Vec<(Option<Key>, Value)>;
-
-/// Puts the events together again: one list of (key, value) for each open container.
-#[derive(Default)]
-struct Build {
-    open: Vec<(Option<Key>, Items)>,
-    key: Option<Key>,
-    root: Option<Value>,
-}
-
-impl Build {
-    fn add(&mut self, value: Value) -> Result<(), Refusal> {
-        let key = self.key.take();
-        match self.open.last_mut() {
-            Some((_, items)) => items.push((key, value)),
-            None => self.root = Some(value),
-        }
-        Ok(())
-    }
-}
-
-impl Visitor for Build {
-    type Error = Refusal;
-    fn key(&mut self, key: &Key) -> Result<(), Refusal> {
-        self.key = Some(key.clone());
-        Ok(())
-    }
-    fn none(&mut self) -> Result<(), Refusal> {
-        self.add(Value::None)
-    }
-    fn bool(&mut self, value: bool) -> Result<(), Refusal> {
-        self.add(Value::Bool(value))
-    }
-    fn int(&mut self, value: i64) -> Result<(), Refusal> {
-        self.add(Value::Int(value))
-    }
-    fn float(&mut self, value: f64) -> Result<(), Refusal> {
-        self.add(Value::Float(value.to_bits()))
-    }
-    fn bigint(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.add(Value::BigInt(bytes.to_vec()))
-    }
-    fn str(&mut self, value: &str) -> Result<(), Refusal> {
-        self.add(Value::Str(value.to_owned()))
-    }
-    fn bytes(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        self.add(Value::Bytes(value.to_vec()))
-    }
-    fn scalar(&mut self, _: &Dtype, words: &[u64]) -> Result<(), Refusal> {
-        self.add(Value::Scalar(words.to_vec()))
-    }
-    fn array(&mut self, kind: Kind, _: &Dtype, dims: &[u64], bytes: &[u8]) -> Result<(), Refusal> {
-        self.add(Value::Array(kind, dims.to_vec(), bytes.to_vec()))
-    }
-    fn begin(&mut self, _: Kind, _: usize) -> Result<(), Refusal> {
-        self.open.push((self.key.take(), Vec::new()));
-        Ok(())
-    }
-    fn end(&mut self, kind: Kind) -> Result<(), Refusal> {
-        let (key, items) = self.open.pop().expect("begin came before");
-        self.key = key;
-        let entry = |(key, item): (Option<Key>, Value)| (key.expect("a dict's items have keys"), item);
-        self.add(match kind {
-            Kind::List => Value::List(items.into_iter().map(|(_, item)| item).collect()),
-            Kind::Tuple => Value::Tuple(items.into_iter().map(|(_, item)| item).collect()),
-            _ => Value::Dict(items.into_iter().map(entry).collect()),
-        })
-    }
-}
-
-fn region(encoder: &Encoder<Vec<u8>>) -> Vec<u8> {
-    let mut region = vec![0; encoder.blob_words() * 8];
-    for blob in encoder.blobs() {
-        region[blob.offset * 8..][..blob.bytes.len()].copy_from_slice(&blob.bytes);
-    }
-    region
-}
-
-fn value() -> impl Strategy<Value = Value> {
+fn any_value() -> impl Strategy<Value = Value> {
     let array = (any::<bool>(), prop::collection::vec(0_u64..4, 0..4), any::<u8>());
     let leaf = prop_oneof![
         Just(Value::None),
@@ -148,10 +32,16 @@ fn value() -> impl Strategy<Value = Value> {
         prop::collection::vec(any::<u8>(), 0..20).prop_map(Value::BigInt),
         ".{0,12}".prop_map(Value::Str),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Bytes),
-        prop::collection::vec(any::<u64>(), 0..3).prop_map(Value::Scalar),
+        prop::collection::vec(any::<u64>(), 0..3)
+            .prop_map(|words| Value::Scalar(bytes_dtype("<x", words.len() * 8), words)),
         array.prop_map(|(tensor, dims, byte)| {
             let len = dims.iter().product::<u64>() as usize;
-            Value::Array(if tensor { Kind::Tensor } else { Kind::Array }, dims, vec![byte; len])
+            Value::Array(
+                if tensor { Kind::Tensor } else { Kind::Array },
+                bytes_dtype("|u1", 1),
+                dims,
+                vec![byte; len],
+            )
         }),
     ];
     leaf.prop_recursive(5, 40, 6, |inner| {
@@ -174,7 +64,7 @@ fn entries(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(Ke
 
 fn round_trip(cache: &mut ShapeCache<()>, encoder: &mut Encoder<Vec<u8>>, info: &Value) -> (u64, Value) {
     encoder.start(cache.last().map(|last| &last.shape));
-    encode(encoder, info);
+    info.encode(encoder);
     let (id, shape) = match encoder.recorded() {
         Some(bytes) => (
             cache.id_of(bytes).expect("an encoder's shape parses"),
@@ -193,7 +83,7 @@ fn round_trip(cache: &mut ShapeCache<()>, encoder: &mut Encoder<Vec<u8>>, info: 
 proptest! {
     #[test]
     fn what_is_encoded_is_decoded(
-        infos in prop::collection::vec(entries(value()).prop_map(Value::Dict), 1..6)
+        infos in prop::collection::vec(entries(any_value()).prop_map(Value::Dict), 1..6)
     ) {
         let mut cache = ShapeCache::default();
         let mut encoder = Encoder::default();
@@ -210,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn a_splice_equals_an_encoding(info in entries(value()), change in 0_usize..8, to in value()) {
+    fn a_splice_equals_an_encoding(info in entries(any_value()), change in 0_usize..8, to in any_value()) {
         let mut cache = ShapeCache::<()>::default();
         let mut encoder = Encoder::default();
         for _ in 0..3 {
@@ -229,7 +119,7 @@ proptest! {
                     blobs.advance(&shape, below, &values);
                 }
                 prop_assert!(encoder.expected_key().is_some());
-                encode(&mut encoder, &to);
+                to.encode(&mut encoder);
                 changed[index].1 = to.clone();
             } else {
                 encoder.splice(&shape, node, &values, &mut blobs, |range| old[range].to_vec());
