@@ -1,0 +1,154 @@
+//! Content that proves itself: each word follows from the version and from where it lies, so that the
+//! smallest mixture of two versions shows.
+
+use std::fmt;
+
+use traincast_core::reader::{SlotBuffer, SlotMeta};
+use traincast_core::writer::{Blob, Payload};
+
+use crate::classes::{Class, Lengths};
+
+/// One to one, and no bit of the result without the others (MurmurHash3's finalizer).
+#[inline]
+pub fn mix(mut x: u64) -> u64 {
+    x = (x ^ x >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x = (x ^ x >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^ x >> 33
+}
+
+/// Word `i` of a part is its seed plus `i` of these. Seeds differ, so two versions differ in every word, and
+/// a sum is what vectorises.
+const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    Shape,
+    Values,
+    Blob,
+}
+
+/// `of`: the version; for a shape, its id.
+#[inline]
+fn seed(part: Part, of: u64) -> u64 {
+    mix(of << 2 | part as u64)
+}
+
+#[inline]
+fn word(seed: u64, index: usize) -> u64 {
+    seed.wrapping_add(STRIDE.wrapping_mul(index as u64))
+}
+
+/// A snapshot to publish. Kept from version to version, it allocates nothing.
+#[derive(Default)]
+pub struct Snapshot {
+    shape_id: u64,
+    shape: Vec<u64>,
+    values: Vec<u64>,
+    blob: Vec<u8>,
+}
+
+impl Snapshot {
+    /// Becomes that of a version.
+    pub fn fill(&mut self, class: &Class, version: u64) {
+        let lengths = class.lengths(version);
+        let words = |to: &mut Vec<u64>, seed: u64, len: usize| {
+            to.clear();
+            to.extend((0..len).map(|index| word(seed, index)));
+        };
+        self.shape_id = lengths.shape_id;
+        words(&mut self.shape, seed(Part::Shape, lengths.shape_id), lengths.shape);
+        words(&mut self.values, seed(Part::Values, version), lengths.values);
+        let seed = seed(Part::Blob, version);
+        self.blob.resize(lengths.blob, 0);
+        let (whole, rest) = self.blob.as_chunks_mut::<8>();
+        for (index, bytes) in whole.iter_mut().enumerate() {
+            *bytes = word(seed, index).to_le_bytes();
+        }
+        rest.copy_from_slice(&word(seed, whole.len()).to_le_bytes()[..rest.len()]);
+    }
+
+    /// Hands it to `publish` as a payload.
+    #[inline]
+    pub fn lend<T>(&self, publish: impl FnOnce(&Payload<'_>) -> T) -> T {
+        let blobs = [Blob { offset: 0, bytes: &self.blob }];
+        publish(&Payload {
+            shape_id: self.shape_id,
+            shape: &self.shape,
+            shape_len: self.shape.len() * 8,
+            values: &self.values,
+            blobs: if self.blob.is_empty() { &[] } else { &blobs },
+            blob_words: self.blob.len().div_ceil(8),
+        })
+    }
+}
+
+/// The first word that is not its version's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Torn {
+    Lengths,
+    Word { part: Part, of: u64, index: usize, found: u64 },
+}
+
+impl fmt::Display for Torn {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Word { part, of, index, found } = *self else {
+            return write!(to, "the lengths are another version's");
+        };
+        let wanted = word(seed(part, of), index);
+        write!(to, "{part:?} word {index} is {found:#018x} instead of {wanted:#018x}")?;
+        match (of + 1..=of + (1 << 20)).find(|&later| word(seed(part, later), index) == found) {
+            Some(later) => write!(to, ", which is that of {later}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at every word of a copied snapshot; `with_shape`: at those of the shape too, which a read leaves out,
+/// or half done, if the reader knows it.
+#[inline]
+pub fn check(class: &Class, meta: &SlotMeta, out: &SlotBuffer, with_shape: bool) -> Result<(), Torn> {
+    let Lengths { shape_id, shape, values, blob } = class.lengths(meta.version);
+    let lengths = (meta.shape_id & ((1 << 48) - 1), meta.shape_len, meta.values_len, meta.blob_words);
+    let copied = (out.values.len(), out.blobs.words().len());
+    let blob_words = blob.div_ceil(8);
+    if lengths != (shape_id, shape * 8, values, blob_words) || copied != (values, blob_words) {
+        return Err(Torn::Lengths);
+    }
+    if with_shape {
+        if out.shape.len() != shape {
+            return Err(Torn::Lengths);
+        }
+        words(Part::Shape, shape_id, &out.shape)?;
+    }
+    words(Part::Values, meta.version, &out.values)?;
+    let (whole, last) = out.blobs.words().split_at(blob / 8);
+    words(Part::Blob, meta.version, whole)?;
+    match last {
+        // The last word's unused bytes are zeros.
+        [last] => {
+            let wanted = word(seed(Part::Blob, meta.version), whole.len()) & !(u64::MAX << (blob % 8 * 8));
+            let torn = Torn::Word { part: Part::Blob, of: meta.version, index: whole.len(), found: *last };
+            if *last == wanted { Ok(()) } else { Err(torn) }
+        }
+        _ => Ok(()),
+    }
+}
+
+#[inline]
+fn words(part: Part, of: u64, words: &[u64]) -> Result<(), Torn> {
+    let seed = seed(part, of);
+    // No early end: that would not vectorise.
+    let (mut wanted, mut wrong) = (seed, 0);
+    for found in words {
+        wrong |= found ^ wanted;
+        wanted = wanted.wrapping_add(STRIDE);
+    }
+    if wrong == 0 { Ok(()) } else { Err(first_wrong(part, of, words)) }
+}
+
+#[cold]
+fn first_wrong(part: Part, of: u64, words: &[u64]) -> Torn {
+    let seed = seed(part, of);
+    let index = (0..words.len()).find(|&index| words[index] != word(seed, index)).expect("one was wrong");
+    Torn::Word { part, of, index, found: words[index] }
+}

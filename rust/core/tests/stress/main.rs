@@ -1,0 +1,52 @@
+//! Reads that race with a writer, by the million in `cargo test`, by the thousand million in `make stress`:
+//! none may be torn, and none may go back.
+//!
+//! Each class of payloads has a round of its own: a process that publishes as fast as it can, and three that
+//! read: on the writer's core (`beside`: it is stopped inside copies, and finds them overtaken), on another
+//! core (`across`), and wherever the kernel puts it (`free`). Each copies the newest snapshot again and again,
+//! new or not, and looks at every word.
+//!
+//! `TRAINCAST_STRESS_READS` says how many copies are to be verified in all, `TRAINCAST_STRESS_NEW` how many of
+//! them must be of a version that is new to their reader; by default a quarter, on one core hardly any.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+mod classes;
+#[path = "../common/mod.rs"]
+mod common;
+mod content;
+mod cores;
+mod mixtures;
+mod page;
+mod roles;
+mod round;
+mod table;
+
+use classes::{CLASSES, Goal};
+use table::{Table, grouped, machine};
+
+/// Enough for each class to meet every race, in seconds.
+const READS: u64 = 2_000_000;
+
+fn main() {
+    if roles::play() {
+        return;
+    }
+    round::clean_up_after_signals();
+    let number = |name: &str| std::env::var(name).ok().map(|number| number.parse::<u64>().unwrap());
+    let verified = number("TRAINCAST_STRESS_READS").unwrap_or(READS);
+    let cores = cores::allowed();
+    // On one core no two run at once: what is new is what came during one slice of time.
+    let new = if cores.len() > 1 { verified / 4 } else { verified / 10_000 };
+    let goal = Goal { verified, new: number("TRAINCAST_STRESS_NEW").unwrap_or(new) };
+    println!("stress: {} reads, {} of them new, {}", grouped(verified), grouped(goal.new), machine(&cores));
+    println!("{} mixtures made on purpose, all refused", grouped(mixtures::refused()));
+    let mut table = Table::default();
+    table.head();
+    for (index, class) in CLASSES.iter().enumerate() {
+        let (page, took) = round::play(index, class.goal(goal), &cores);
+        table.round(class.title, page, took);
+    }
+    table.total();
+    assert_eq!((table.torn, table.back), (0, 0), "torn, or gone back");
+    assert!(table.verified >= goal.verified && table.new >= goal.new, "fewer than {goal:?}");
+}

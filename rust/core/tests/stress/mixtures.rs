@@ -1,0 +1,113 @@
+//! Torn snapshots made on purpose: the check must object to each of them.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use traincast_core::BlobBuffer;
+use traincast_core::reader::{SlotBuffer, SlotMeta};
+
+use crate::classes::{CLASSES, Class};
+use crate::content::{Part, Snapshot, Torn, check};
+
+/// Of the small classes: one word of another version at each place, every boundary between two versions,
+/// words that moved, lengths of another version. How many were refused.
+pub fn refused() -> u64 {
+    let mut count = 0;
+    for class in &CLASSES[..3] {
+        for version in [1, 7, 1_000_003, 1 << 40] {
+            let (meta, whole) = copied(class, version);
+            assert_eq!(check(class, &meta, &copy(&whole), true), Ok(()), "{}: a whole one", class.title);
+            // The next one, the next of the same slot, the next of the same shape too, one far away.
+            for later in [1, 4, 84, 1 << 20] {
+                count += mixed(class, &meta, &whole, &copied(class, version + later).1);
+            }
+            let changes: [fn(&mut SlotMeta); 3] =
+                [|meta| meta.values_len += 1, |meta| meta.blob_words ^= 1, |meta| meta.shape_id ^= 3];
+            for change in changes {
+                let mut changed = meta;
+                change(&mut changed);
+                assert_eq!(check(class, &changed, &copy(&whole), true), Err(Torn::Lengths));
+                count += 1;
+            }
+        }
+    }
+    count
+}
+
+struct Copied {
+    shape: Vec<u64>,
+    values: Vec<u64>,
+    blob: Vec<u64>,
+}
+
+/// A version as a reader copies it.
+fn copied(class: &Class, version: u64) -> (SlotMeta, Copied) {
+    let mut snapshot = Snapshot::default();
+    snapshot.fill(class, version);
+    snapshot.lend(|payload| {
+        let bytes = payload.blobs.first().map_or(&[][..], |blob| blob.bytes);
+        let blob = bytes.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        });
+        let meta = SlotMeta {
+            version,
+            epoch: 1,
+            shape_id: 1 << 48 | payload.shape_id,
+            published_ns: 0,
+            shape_len: payload.shape_len,
+            values_len: payload.values.len(),
+            blob_words: payload.blob_words,
+            generation_key: 1,
+        };
+        let (shape, values) = (payload.shape.to_vec(), payload.values.to_vec());
+        (meta, Copied { shape, values, blob: blob.collect() })
+    })
+}
+
+fn copy(of: &Copied) -> SlotBuffer {
+    let mut out = SlotBuffer::default();
+    out.shape.clone_from(&of.shape);
+    out.values.clone_from(&of.values);
+    let words: Vec<_> = of.blob.iter().copied().map(AtomicU64::new).collect();
+    let mut blobs = BlobBuffer::default();
+    blobs.refill(&words);
+    out.blobs = Arc::new(blobs);
+    out
+}
+
+/// Mixtures of a version and a later one, at each place of the values and the blob.
+fn mixed(class: &Class, meta: &SlotMeta, whole: &Copied, later: &Copied) -> u64 {
+    let mut count = 0;
+    let mut refuse = |part, index, out: &SlotBuffer| {
+        match check(class, meta, out, true) {
+            Err(Torn::Word { part: at, index: first, .. }) => assert_eq!((at, first), (part, index)),
+            other => panic!("{}: a mixture at {part:?} word {index}: {other:?}", class.title),
+        }
+        count += 1;
+    };
+    let mut out = copy(whole);
+    for index in 0..whole.values.len().min(later.values.len()) {
+        out.values[index] = later.values[index];
+        refuse(Part::Values, index, &out); // one word
+        out.values[index..].rotate_left(1);
+        refuse_moved(class, meta, &out); // what follows has moved
+        out.values.clone_from(&whole.values);
+        let end = whole.values.len().min(later.values.len());
+        out.values[index..end].copy_from_slice(&later.values[index..end]);
+        refuse(Part::Values, index, &out); // all from here on
+        out.values.clone_from(&whole.values);
+    }
+    for index in 0..whole.blob.len().min(later.blob.len()) {
+        let mut blob = whole.blob.clone();
+        blob[index] = later.blob[index];
+        let torn = Copied { shape: whole.shape.clone(), values: whole.values.clone(), blob };
+        refuse(Part::Blob, index, &copy(&torn));
+    }
+    count
+}
+
+fn refuse_moved(class: &Class, meta: &SlotMeta, out: &SlotBuffer) {
+    assert!(check(class, meta, out, true).is_err(), "{}: words that moved", class.title);
+}

@@ -1,0 +1,158 @@
+//! The processes of a round: this test, executed again with a role.
+
+use std::io::Write;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use rustix::process::{Signal, getppid, nice, set_parent_process_death_signal};
+use traincast_core::directory::Directory;
+use traincast_core::reader::{Reader, Refresh, SlotBuffer};
+use traincast_core::writer::Writer;
+
+use crate::classes::{CLASSES, Class};
+use crate::common::{Place, channel};
+use crate::content::{Snapshot, check};
+use crate::cores;
+use crate::page::{Line, Page};
+
+/// What to play, and where.
+pub struct Part<'a> {
+    pub place: &'a Place,
+    /// Of `CLASSES`.
+    pub class: usize,
+    /// Of the page; line 0 is the writer's.
+    pub line: usize,
+    /// `None`: where the kernel likes.
+    pub core: Option<usize>,
+    /// Whether it leaves the core to others for most of the time.
+    pub yields: bool,
+}
+
+impl Part<'_> {
+    pub fn start(&self) -> Child {
+        Command::new(std::env::current_exe().unwrap())
+            .env("TRAINCAST_ROLE", if self.line == 0 { "write" } else { "read" })
+            .env("TRAINCAST_DIR", self.place.directory.path())
+            .env("TRAINCAST_STRESS_CLASS", self.class.to_string())
+            .env("TRAINCAST_STRESS_LINE", self.line.to_string())
+            .env("TRAINCAST_STRESS_CORE", self.core.map_or(String::new(), |core| core.to_string()))
+            .env("TRAINCAST_STRESS_YIELDS", u8::from(self.yields).to_string())
+            .env("TRAINCAST_STRESS_PARENT", std::process::id().to_string())
+            .spawn()
+            .unwrap()
+    }
+}
+
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).unwrap().parse().ok()
+}
+
+/// Plays the role that the environment asks for, if any.
+pub fn play() -> bool {
+    let Ok(role) = std::env::var("TRAINCAST_ROLE") else {
+        return false;
+    };
+    // Nobody outlives the parent, which may have died before this line.
+    set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
+    let parent = getppid().map(|pid| pid.as_raw_nonzero().get() as usize);
+    assert_eq!(parent, number("TRAINCAST_STRESS_PARENT"), "the parent is gone");
+    if let Some(core) = number("TRAINCAST_STRESS_CORE") {
+        cores::pin(core);
+    }
+    if number("TRAINCAST_STRESS_YIELDS") == Some(1) {
+        nice(10).unwrap();
+    }
+    let directory = Directory::from_env().unwrap();
+    let page = Page::map(&directory.path().with_file_name("page"));
+    let class = &CLASSES[number("TRAINCAST_STRESS_CLASS").unwrap()];
+    let line = &page.lines[number("TRAINCAST_STRESS_LINE").unwrap()];
+    match role.as_str() {
+        "write" => write(&directory, class, page, line),
+        "read" => read(&directory, class, page, line),
+        other => panic!("no role {other}"),
+    }
+    line.preempted.set(cores::preemptions());
+    true
+}
+
+/// Snapshots that are made beforehand, to be published without a pause.
+const BURST: usize = 16;
+
+/// Publishes as fast as it can: the more of its time it is inside a slot, the more often it is met there.
+fn write(directory: &Directory, class: &Class, page: &Page, line: &Line) {
+    let open = || Writer::open(directory, channel(), class.options()).unwrap();
+    let mut writer = open();
+    let mut burst: [Snapshot; BURST] = Default::default();
+    while !page.stopped() {
+        let before = writer.version();
+        if class.begins_anew(before) {
+            let epoch = writer.epoch();
+            writer.close();
+            writer = open();
+            writer.resume_at(before, epoch).unwrap();
+        }
+        for (snapshot, version) in burst.iter_mut().zip(before + 1..) {
+            snapshot.fill(class, version);
+        }
+        for (snapshot, version) in burst.iter().zip(before + 1..) {
+            assert_eq!(snapshot.lend(|payload| writer.publish(payload)).unwrap(), version);
+            line.published.increment();
+        }
+    }
+}
+
+/// Torn snapshots that a reader describes; further ones it only counts.
+const DESCRIBED: u64 = 5;
+
+/// Copies the newest snapshot, again and again, whether it is a new one or not, and checks it.
+fn read(directory: &Directory, class: &Class, page: &Page, line: &Line) {
+    let mut reader = Reader::attach(directory, channel(), Duration::from_secs(60)).unwrap();
+    let mut out = SlotBuffer::default();
+    let (mut last, mut epoch) = (0, 0);
+    let (mut file, mut shape) = (reader.generation_key(), 0);
+    while !page.stopped() {
+        let meta = match reader.refresh(shape, &mut out) {
+            Ok(Refresh::Snapshot(meta)) => meta,
+            Err(error) => {
+                fail(line, format!("TORN: {}, {error}\n", class.title));
+                continue;
+            }
+            Ok(Refresh::Unchanged) => {
+                // Copied once more: the writer may come at any moment.
+                reader.forget();
+                shape = 0;
+                continue;
+            }
+        };
+        let with_shape = (file, shape) != (meta.generation_key, meta.shape_id);
+        if meta.generation_key != file {
+            line.moves.increment();
+        }
+        (file, shape) = (meta.generation_key, meta.shape_id);
+        line.retries.set(reader.laps());
+        match check(class, &meta, &out, with_shape) {
+            Ok(()) => line.verified.increment(),
+            Err(torn) => {
+                fail(line, format!("TORN: {}, version {}: {torn}\n", class.title, meta.version));
+                continue;
+            }
+        }
+        if meta.version < last || meta.epoch < epoch {
+            line.back.increment();
+            eprintln!("BACK: {}, version {} after {last}", class.title, meta.version);
+        }
+        if meta.version > last {
+            line.new.increment();
+        }
+        (last, epoch) = (meta.version.max(last), meta.epoch);
+    }
+}
+
+/// One write, so that what several processes say does not mix.
+#[cold]
+fn fail(line: &Line, what: String) {
+    line.torn.increment();
+    if line.torn.get() <= DESCRIBED {
+        std::io::stderr().write_all(what.as_bytes()).unwrap();
+    }
+}
