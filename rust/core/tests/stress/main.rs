@@ -7,7 +7,8 @@
 //! new or not, and looks at every word.
 //!
 //! `TRAINCAST_STRESS_READS` says how many copies are to be verified in all, `TRAINCAST_STRESS_NEW` how many of
-//! them must be of a version that is new to their reader; by default a quarter, on one core hardly any.
+//! them must be of a version that is new to their reader; by default a quarter, on one core hardly any;
+//! `make stress` asks for all.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod classes;
