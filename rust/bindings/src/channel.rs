@@ -9,16 +9,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
-use traincast_core::reader::{HeadRef, Reader, Refresh, SlotBuffer, SlotMeta, Waiter};
-use traincast_core::snapshot::shape::Shape;
-use traincast_core::snapshot::to_bytes;
+use traincast_core::reader::{HeadRef, Reader, SlotMeta, Waiter};
 
-use crate::decode::Templates;
-use crate::errors::{corrupt, exception, raise};
+use crate::decode::Decoder;
+use crate::errors::{exception, raise};
 use crate::ffi::GilCell;
-
-/// Shapes whose templates are kept: enough for structures that take turns, few enough to forget ones that never return.
-const KEPT_TEMPLATES: usize = 8;
 
 /// One channel in this process.
 pub struct Channel {
@@ -26,17 +21,6 @@ pub struct Channel {
     reader: GilCell<Reader>,
     /// Taken out while Python code may run: whoever comes in meanwhile, on this thread or another, uses one of their own.
     decoder: GilCell<Option<Box<Decoder>>>,
-}
-
-/// The newest snapshot in decoded form.
-#[derive(Default)]
-struct Decoder {
-    buffer: SlotBuffer,
-    /// By generation and shape id, the newest last but for `current`.
-    templates: Vec<((u64, u64), Templates)>,
-    /// The index of those that hold the snapshot of `meta`.
-    current: usize,
-    meta: Option<SlotMeta>,
 }
 
 /// A `policy_id` argument: any int, so that one that is too large gets the same error as one that is a bit too large.
@@ -63,12 +47,6 @@ pub fn channel_name(
         return Err(exception(py, "InvalidNameError", &message));
     };
     ChannelName::new(name, policy_id.0).map_err(|error| raise(py, &error))
-}
-
-/// A new dictionary.
-pub struct Handed {
-    pub dict: Py<PyDict>,
-    pub meta: SlotMeta,
 }
 
 type Registry = BTreeMap<(PathBuf, ChannelName), Weak<Channel>>;
@@ -111,17 +89,27 @@ impl Channel {
     }
 
     /// A dictionary of the newest snapshot, `None` if `held` (generation key and version) is the newest.
-    pub fn read(&self, py: Python<'_>, held: Option<(u64, u64)>) -> PyResult<Option<Handed>> {
+    #[inline]
+    pub fn read<T>(
+        &self,
+        py: Python<'_>,
+        held: Option<(u64, u64)>,
+        take: impl FnOnce(Py<PyDict>, &SlotMeta) -> T,
+    ) -> PyResult<Option<T>> {
         let mut decoder = self.decoder.get(py).borrow_mut().take().unwrap_or_default();
-        let handed = decoder.read(py, &self.reader, held);
+        let taken = match decoder.read(py, &self.reader, held) {
+            Ok(Some((dict, meta))) => Ok(Some(take(dict, meta))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
         let other = self.decoder.get(py).borrow_mut().replace(decoder);
         drop(other); // out of the borrow: it may run Python code
-        handed
+        taken
     }
 
     /// When the newest snapshot was published.
     pub fn published_ns(&self, py: Python<'_>) -> PyResult<u64> {
-        Ok(self.read(py, None)?.map_or(0, |handed| handed.meta.published_ns))
+        Ok(self.read(py, None, |_, meta| meta.published_ns)?.unwrap_or(0))
     }
 
     /// Whether there is a newer snapshot than `held`.
@@ -157,82 +145,5 @@ impl Channel {
 
     pub fn head(&self, py: Python<'_>) -> HeadRef {
         self.reader.get(py).borrow().head_cell()
-    }
-}
-
-impl Decoder {
-    fn read(
-        &mut self,
-        py: Python<'_>,
-        reader: &GilCell<Reader>,
-        held: Option<(u64, u64)>,
-    ) -> PyResult<Option<Handed>> {
-        self.refresh(py, reader)?;
-        let (Some(meta), Some((_, templates))) = (self.meta, self.templates.get(self.current)) else {
-            return Err(corrupt(py, "the channel has no snapshot"));
-        };
-        if held == Some((meta.generation_key, meta.version)) {
-            return Ok(None);
-        }
-        let dict = templates.hand_out(py)?.unbind();
-        Ok(Some(Handed { dict, meta }))
-    }
-
-    /// Takes over the newest snapshot, if it is a new one.
-    fn refresh(&mut self, py: Python<'_>, reader: &GilCell<Reader>) -> PyResult<()> {
-        let Some(meta) = self.copy(&mut reader.get(py).borrow_mut()).map_err(|error| raise(py, &error))?
-        else {
-            return Ok(());
-        };
-        // Until the templates hold the new snapshot there is none: an error must not leave an old one under a new version.
-        self.meta = None;
-        let key = (meta.generation_key, meta.shape_id);
-        let known = |(known, _): &((u64, u64), Templates)| *known == key;
-        if self.templates.get(self.current).is_none_or(|current| !known(current)) {
-            self.current = match self.templates.iter().position(known) {
-                Some(at) => at,
-                None => {
-                    let bytes = to_bytes(&self.buffer.shape, meta.shape_len);
-                    let shape = Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?;
-                    let templates = Templates::new(py, Arc::new(shape))?;
-                    if self.templates.len() == KEPT_TEMPLATES {
-                        self.templates.remove(0);
-                    }
-                    self.templates.push((key, templates));
-                    self.templates.len() - 1
-                }
-            };
-        }
-        let templates = &mut self.templates[self.current].1;
-        // The values lie behind the shape: another length would give other words as values.
-        if templates.shape.bytes.len() != meta.shape_len {
-            return Err(corrupt(py, "a shape has another length than before"));
-        }
-        if let Err(error) = templates.update(py, &self.buffer.values, &self.buffer.blobs) {
-            self.templates.remove(self.current); // half old, half new
-            return Err(error);
-        }
-        self.meta = Some(meta);
-        Ok(())
-    }
-
-    /// Copies the newest snapshot into the buffer if it is not the one of `meta`.
-    fn copy(&mut self, reader: &mut Reader) -> Result<Option<SlotMeta>, Error> {
-        let current = self.templates.get(self.current).map(|(key, _)| *key);
-        let known = current.filter(|(generation, _)| *generation == reader.generation_key());
-        let known = known.map_or(0, |(_, shape_id)| shape_id);
-        if let Refresh::Snapshot(meta) = reader.refresh(known, &mut self.buffer)? {
-            return Ok(Some(meta));
-        }
-        let newest = (reader.generation_key(), reader.version());
-        if self.meta.is_some_and(|meta| (meta.generation_key, meta.version) == newest) {
-            return Ok(None);
-        }
-        // Another decoder of this channel has seen it, this one has not.
-        reader.forget();
-        match reader.refresh(0, &mut self.buffer)? {
-            Refresh::Snapshot(meta) => Ok(Some(meta)),
-            Refresh::Unchanged => Ok(None),
-        }
     }
 }

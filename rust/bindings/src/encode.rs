@@ -210,10 +210,7 @@ impl<'w> Walk<'w> {
 
     fn key(&mut self, key: &Bound<'_, PyAny>) -> Walked {
         if let Ok(text) = key.cast::<PyString>() {
-            let utf8 = Bytes::of_str(text).ok_or_else(|| surrogate("a key"))?;
-            // CPython's own UTF-8 form of a string is valid.
-            let utf8 = std::str::from_utf8(utf8.as_ref()).map_err(|_| surrogate("a key"))?;
-            self.encoder.key_str(utf8);
+            self.encoder.key_str(text.to_str().map_err(|_| surrogate("a key"))?);
             return Ok(());
         }
         if key.is_instance_of::<pyo3::types::PyInt>() && !key.is_instance_of::<pyo3::types::PyBool>() {

@@ -5,6 +5,7 @@
 
 mod arrays;
 mod blob;
+mod build;
 mod channel;
 mod decode;
 mod encode;
@@ -12,6 +13,7 @@ mod errors;
 mod ffi;
 mod inspect;
 mod reader;
+mod templates;
 mod update;
 mod writer;
 

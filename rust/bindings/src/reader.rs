@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use traincast_core::directory::ChannelName;
 use traincast_core::now_ns;
-use traincast_core::reader::HeadRef;
+use traincast_core::reader::{HeadRef, SlotMeta};
 
-use crate::channel::{Channel, Handed, PolicyId, channel_name};
+use crate::channel::{Channel, PolicyId, channel_name};
 use crate::errors::exception;
 use crate::ffi::GilCell;
 
@@ -31,6 +31,8 @@ pub struct TrainingInfoReader {
 
 struct Held {
     channel: Arc<Channel>,
+    /// A second one, which `newest` takes along and puts back: counting references atomically is a tenth of a read.
+    spare: Option<Arc<Channel>>,
     head: HeadRef,
     /// The head word while `dict` is the newest; `NOTHING` before the first read.
     seen: u64,
@@ -54,6 +56,15 @@ impl Held {
         self.idle_reads.set(reads.wrapping_add(1));
         self.head.load() == self.seen && reads != IDLE_READS
     }
+
+    #[inline]
+    fn note(&mut self, meta: &SlotMeta) {
+        self.seen = meta.version << 2;
+        self.generation = meta.generation_key;
+        self.version = meta.version;
+        self.epoch = meta.epoch;
+        self.published_ns = meta.published_ns;
+    }
 }
 
 impl TrainingInfoReader {
@@ -74,35 +85,39 @@ impl TrainingInfoReader {
     }
 
     /// The newest dictionary, and whether it is new to this reader.
-    #[cold]
+    #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
-        let channel = self.channel(py)?;
-        let in_hand = |held: &Held| held.dict.as_ref().map(|_| (held.generation, held.version));
-        let before = self.held.get(py).borrow().as_ref().and_then(in_hand);
-        let handed = channel.read(py, before)?;
-        let mut borrowed = self.held.get(py).borrow_mut();
-        let Some(held) = borrowed.as_mut() else {
-            drop(borrowed);
-            return Err(self.closed_error(py)); // by Python code that ran meanwhile
+        let (channel, before) = match &mut *self.held.get(py).borrow_mut() {
+            Some(held) => (
+                held.spare.take().unwrap_or_else(|| Arc::clone(&held.channel)),
+                held.dict.as_ref().map(|_| (held.generation, held.version)),
+            ),
+            None => return Err(self.closed_error(py)),
         };
-        let Some(Handed { dict, meta }) = handed else {
+        let taken = channel.read(py, before, |dict, meta| {
+            // None: closed by Python code that ran meanwhile.
+            self.held.get(py).borrow_mut().as_mut().map(|held| {
+                if held.generation != meta.generation_key {
+                    held.head = channel.head(py);
+                }
+                held.note(meta);
+                (dict.clone_ref(py), held.dict.replace(dict))
+            })
+        });
+        let in_hand = match &mut *self.held.get(py).borrow_mut() {
+            Some(held) => {
+                held.spare = Some(channel);
+                held.dict.as_ref().map(|dict| dict.clone_ref(py))
+            }
+            None => None,
+        };
+        match taken? {
+            // Out of the borrow: what only we still held may run Python code, which may come back here.
+            Some(Some((dict, _old))) => Ok((dict, true)),
+            Some(None) => Err(self.closed_error(py)),
             // Closed or superseded, and nothing newer: what is in hand stays.
-            let dict = held.dict.as_ref().map(|dict| dict.clone_ref(py));
-            drop(borrowed);
-            return dict.map(|dict| (dict, false)).ok_or_else(|| self.closed_error(py));
-        };
-        if held.generation != meta.generation_key {
-            held.head = channel.head(py);
+            None => in_hand.map(|dict| (dict, false)).ok_or_else(|| self.closed_error(py)),
         }
-        held.seen = meta.version << 2;
-        held.generation = meta.generation_key;
-        held.version = meta.version;
-        held.epoch = meta.epoch;
-        held.published_ns = meta.published_ns;
-        let old = held.dict.replace(dict.clone_ref(py));
-        drop(borrowed);
-        drop(old); // out of the borrow: what only we still held may run Python code, which may come back here
-        Ok((dict, true))
     }
 
     fn closed_error(&self, py: Python<'_>) -> PyErr {
@@ -130,6 +145,7 @@ impl TrainingInfoReader {
         let head = channel.head(py);
         let held = Held {
             channel,
+            spare: None,
             head,
             seen: NOTHING,
             idle_reads: Cell::new(0),

@@ -7,13 +7,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
-use traincast_core::reader::SlotBuffer;
+use traincast_core::reader::{SlotBuffer, SlotMeta};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::to_words;
 use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
 
+use crate::build::Structure;
 use crate::channel::{PolicyId, channel_name};
-use crate::decode::Templates;
 use crate::encode::{Shapes, Walk};
 use crate::errors::{exception, raise};
 use crate::ffi::{Bytes, Changes, GilCell, KeywordMethod};
@@ -246,7 +246,10 @@ impl TrainingInfoWriter {
         state.set_item("version", writer.version())?;
         state.set_item("epoch", writer.epoch())?;
         drop(writer);
-        let info = latest.map(|meta| Templates::decode(py, &slot, &meta)).transpose()?;
+        let decode = |meta: SlotMeta| {
+            Structure::new(py, &slot.shape, meta.shape_len)?.build(py, &slot.values, &slot.blobs)
+        };
+        let info = latest.map(decode).transpose()?;
         state.set_item("training_info", info)?;
         Ok(state)
     }

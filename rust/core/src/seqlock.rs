@@ -240,12 +240,7 @@ impl<'a> Slot<'a> {
     #[inline]
     pub fn copy(&self, start: usize, len: usize, out: &mut Vec<u64>) {
         out.clear();
-        out.reserve(len);
-        let (lines, rest) = load_lines(self.words(start, len));
-        for line in lines {
-            out.extend_from_slice(&line);
-        }
-        out.extend(rest.iter().map(relaxed));
+        out.extend(self.words(start, len).iter().map(relaxed));
     }
 }
 

@@ -1,7 +1,9 @@
 //! The shapes that a writer knows by number.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::shape::{MalformedShape, Shape};
 use super::to_words;
@@ -11,9 +13,9 @@ use super::to_words;
 /// A shape is parsed only when it is met for the second time: one that is never repeated costs its recording alone.
 #[derive(Debug)]
 pub struct ShapeCache<T> {
-    ids: HashMap<Box<[u8]>, u64>,
-    parsed: HashMap<u64, CachedShape<T>>,
-    order: VecDeque<(Box<[u8]>, u64)>,
+    ids: FxHashMap<Arc<[u8]>, u64>,
+    parsed: FxHashMap<u64, CachedShape<T>>,
+    order: VecDeque<(Arc<[u8]>, u64)>,
     next_id: u64,
     last: Option<CachedShape<T>>,
 }
@@ -36,7 +38,13 @@ const CACHED_SHAPES: usize = 64;
 
 impl<T: Default> Default for ShapeCache<T> {
     fn default() -> Self {
-        Self { ids: HashMap::new(), parsed: HashMap::new(), order: VecDeque::new(), next_id: 1, last: None }
+        Self {
+            ids: FxHashMap::default(),
+            parsed: FxHashMap::default(),
+            order: VecDeque::new(),
+            next_id: 1,
+            last: None,
+        }
     }
 }
 
@@ -81,8 +89,9 @@ impl<T: Default> ShapeCache<T> {
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.ids.insert(bytes.into(), id);
-        self.order.push_back((bytes.into(), id));
+        let bytes = Arc::<[u8]>::from(bytes);
+        self.ids.insert(Arc::clone(&bytes), id);
+        self.order.push_back((bytes, id));
         Ok(id)
     }
 }

@@ -139,18 +139,22 @@ impl<B> Encoder<B> {
         self.record.extend_from_slice(bytes);
     }
 
-    /// Takes as many of the expected nodes as `leaf` gives a word for: the short way for leaves that are what they were.
+    /// The short way for leaves that are what they were. `take` gets the expected nodes from here on, at most `limit`, and
+    /// as many words to fill; it returns for how many nodes, all of them numbers, it has filled in the word.
     #[inline]
-    pub fn run(&mut self, mut leaf: impl FnMut(&Node) -> Option<u64>) {
+    pub fn run(&mut self, limit: usize, take: impl FnOnce(&[Node], &mut [u64]) -> usize) -> usize {
         let Some(shape) = self.expected.as_deref().filter(|_| !self.recording) else {
-            return;
+            return 0;
         };
-        for node in &shape.nodes[self.cursor.min(shape.nodes.len())..] {
-            let Some(word) = leaf(node) else { return };
-            debug_assert!(matches!(node.kind, Kind::Bool | Kind::Int | Kind::Float));
-            self.values.push(word);
-            self.cursor += 1;
-        }
+        let nodes = shape.nodes.get(self.cursor..).unwrap_or_default();
+        let nodes = &nodes[..limit.min(nodes.len())];
+        let start = self.values.len();
+        self.values.resize(start + nodes.len(), 0);
+        let taken = take(nodes, &mut self.values[start..]);
+        debug_assert!(nodes[..taken].iter().all(|node| node.kind.is_number()));
+        self.values.truncate(start + taken);
+        self.cursor += taken;
+        taken
     }
 
     /// The key of the next value. A caller that knows it to be [`Self::expected_key`] need not send it.

@@ -44,5 +44,11 @@ pub fn to_words(bytes: &[u8]) -> Vec<u64> {
 
 /// The first `len` bytes of `words`; what lies beyond their end is left out.
 pub fn to_bytes(words: &[u64], len: usize) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect()
+    let words = &words[..words_for(len).min(words.len())];
+    let mut bytes = Vec::with_capacity(words.len() * 8);
+    for word in words {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
 }

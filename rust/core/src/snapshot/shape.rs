@@ -59,6 +59,16 @@ impl Kind {
         matches!(self, Kind::List | Kind::Tuple | Kind::Dict)
     }
 
+    /// Whether the node is one word, the number itself.
+    pub const fn is_number(self) -> bool {
+        matches!(self, Kind::Bool | Kind::Int | Kind::Float)
+    }
+
+    /// Whether the node has a dtype.
+    pub const fn has_dtype(self) -> bool {
+        matches!(self, Kind::Scalar | Kind::Array | Kind::Tensor)
+    }
+
     /// Whether the node has a blob.
     pub const fn has_blob(self) -> bool {
         matches!(self, Kind::BigInt | Kind::Str | Kind::Bytes | Kind::Array | Kind::Tensor)
@@ -298,6 +308,11 @@ impl Parser<'_> {
                 aux = len as u32;
                 if depth > MAX_DEPTH {
                     return Err(self.error("nested too deeply"));
+                }
+                // No more than a node, and a key, for each byte that is left.
+                self.shape.nodes.reserve(len);
+                if kind == Kind::Dict {
+                    self.shape.keys.reserve(len);
                 }
                 for _ in 0..len {
                     let key_at = self.at;

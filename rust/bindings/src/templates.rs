@@ -1,0 +1,390 @@
+//! Dictionaries as copies of what was there before: what a structure that stays needs.
+//!
+//! For a structure there are *templates*: a container object for each container of the snapshot, with the newest leaves
+//! in it, that is never handed out. A new snapshot replaces only the leaves whose words differ; a reader gets copies of
+//! the templates. So the cost follows what changed, and a dictionary that a user edits is that user's alone.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use traincast_core::BlobBuffer;
+use traincast_core::snapshot::encode::BlobCursor;
+use traincast_core::snapshot::shape::{Kind, NO_KEY};
+
+use crate::blob::Blob;
+use crate::build::{Structure, beyond, text};
+use crate::errors::corrupt;
+use crate::ffi;
+
+/// Where an object stands in its container: an index into the shape's keys, or a position.
+type Slot = u32;
+
+/// A leaf whose value is in a word, with the entry that it sets at hand: this is what a changed read spends its time on.
+struct Number {
+    kind: Kind,
+    /// Index of the value word.
+    at: u32,
+    place: Place,
+}
+
+enum Place {
+    Entry { dict: Py<PyDict>, key: Py<PyAny> },
+    Item { parent: u32, slot: Slot },
+}
+
+/// Any other leaf.
+#[derive(Clone, Copy)]
+struct Leaf {
+    node: u32,
+    parent: u32,
+    slot: Slot,
+}
+
+/// An array or tensor: made anew for each dictionary, from memory that is shared.
+struct Fresh {
+    node: u32,
+    dtype: u32,
+    dims: Py<PyTuple>,
+    offset: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Child {
+    Container(u32),
+    Fresh(u32),
+}
+
+enum Template {
+    Dict(Py<PyDict>),
+    List(Py<PyList>),
+    /// A tuple's items; a frozen one, which holds nothing that could be edited, is built once and shared.
+    Tuple {
+        items: Vec<Py<PyAny>>,
+        built: Option<Py<PyTuple>>,
+        frozen: bool,
+        dirty: bool,
+    },
+}
+
+struct Container {
+    template: Template,
+    parent: u32,
+    slot: Slot,
+    /// What must be put into each copy.
+    children: Vec<(Slot, Child)>,
+}
+
+/// The templates of one structure.
+#[derive(Default)]
+pub struct Templates {
+    containers: Vec<Container>,
+    numbers: Vec<Number>,
+    /// numpy scalars.
+    scalars: Vec<Leaf>,
+    /// Strings, bytes and big integers.
+    texts: Vec<Leaf>,
+    fresh: Vec<Fresh>,
+    has_frozen: bool,
+    values: Vec<u64>,
+    blobs: Option<Arc<BlobBuffer>>,
+    blob: Option<Py<Blob>>,
+}
+
+impl Templates {
+    /// Templates with no values yet. Each of the other methods wants the same structure.
+    pub fn new(py: Python<'_>, structure: &mut Structure) -> PyResult<Self> {
+        structure.intern_keys(py);
+        let mut made = Self::default();
+        made.add(py, structure, 0, u32::MAX, 0)?;
+        Ok(made)
+    }
+
+    /// The node's template and those below it. Returns the node after it.
+    fn add(
+        &mut self,
+        py: Python<'_>,
+        structure: &Structure,
+        at: usize,
+        parent: u32,
+        slot: Slot,
+    ) -> PyResult<usize> {
+        let shape = &structure.shape;
+        let node = &shape.nodes[at];
+        let none = || py.None();
+        match node.kind {
+            Kind::List | Kind::Tuple | Kind::Dict => {
+                let index = self.containers.len() as u32;
+                let len = node.aux as usize;
+                let template = match node.kind {
+                    Kind::Dict => Template::Dict(PyDict::new(py).unbind()),
+                    Kind::List => {
+                        Template::List(PyList::new(py, std::iter::repeat_with(none).take(len))?.unbind())
+                    }
+                    _ => Template::Tuple {
+                        items: std::iter::repeat_with(none).take(len).collect(),
+                        built: None,
+                        frozen: false,
+                        dirty: true,
+                    },
+                };
+                self.containers.push(Container { template, parent, slot, children: Vec::new() });
+                let mut next = at + 1;
+                for position in 0..len {
+                    let key = shape.nodes[next].key;
+                    let slot = if key == NO_KEY { position as u32 } else { key };
+                    // The entry exists from the start, so that the order is the shape's.
+                    self.put(&structure.keys, index, slot, py.None().into_bound(py))?;
+                    next = self.add(py, structure, next, index, slot)?;
+                }
+                let container = &mut self.containers[index as usize];
+                let open = !container.children.is_empty();
+                if let Template::Tuple { frozen, .. } = &mut container.template {
+                    *frozen = !open;
+                    self.has_frozen |= !open;
+                }
+                let shared = matches!(container.template, Template::Tuple { frozen: true, .. });
+                if parent != u32::MAX && !shared {
+                    self.containers[parent as usize].children.push((slot, Child::Container(index)));
+                }
+                return Ok(next);
+            }
+            Kind::Array | Kind::Tensor => {
+                let child = Child::Fresh(self.fresh.len() as u32);
+                self.containers[parent as usize].children.push((slot, child));
+                self.fresh.push(Fresh {
+                    node: at as u32,
+                    dtype: node.aux,
+                    dims: PyTuple::empty(py).unbind(),
+                    offset: 0,
+                });
+            }
+            // None is there already.
+            Kind::None => {}
+            // Of no bytes, hence of no words that could change: it is what it is.
+            Kind::Scalar if shape.dtypes[node.aux as usize].itemsize == 0 => {
+                let scalar = structure.scalar(py, node.aux, &[])?;
+                self.put(&structure.keys, parent, slot, scalar)?;
+            }
+            Kind::Scalar => self.scalars.push(Leaf { node: at as u32, parent, slot }),
+            Kind::BigInt | Kind::Str | Kind::Bytes => {
+                self.texts.push(Leaf { node: at as u32, parent, slot });
+            }
+            Kind::Bool | Kind::Int | Kind::Float => {
+                let place = match &self.containers[parent as usize].template {
+                    Template::Dict(dict) => {
+                        let key = structure.keys[slot as usize].clone_ref(py);
+                        Place::Entry { dict: dict.clone_ref(py), key }
+                    }
+                    _ => Place::Item { parent, slot },
+                };
+                self.numbers.push(Number { kind: node.kind, at: node.value_at, place });
+            }
+        }
+        Ok(at + 1)
+    }
+
+    fn put(
+        &mut self,
+        keys: &[Py<PyAny>],
+        container: u32,
+        slot: Slot,
+        object: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        put(&mut self.containers[container as usize].template, keys, slot, object)
+    }
+
+    /// Takes over a snapshot. After an error the templates are of no use.
+    pub fn update(
+        &mut self,
+        py: Python<'_>,
+        structure: &Structure,
+        values: &[u64],
+        blobs: &Arc<BlobBuffer>,
+    ) -> PyResult<()> {
+        let Structure { shape, keys, .. } = structure;
+        if values.len() != shape.value_words {
+            return Err(corrupt(py, "the number of values does not fit the shape"));
+        }
+        if self.values.len() != values.len() {
+            self.values = values.iter().map(|word| !word).collect(); // all of them have changed
+        }
+        if shape.has_blobs {
+            self.update_blobs(py, structure, values, blobs)?;
+        }
+        if !self.scalars.is_empty() {
+            self.update_scalars(py, structure, values)?;
+        }
+        let Self { numbers, containers, values: old, .. } = &mut *self;
+        let old = &mut old[..values.len()];
+        for Number { kind, at, place } in numbers.iter() {
+            let (old, new) = (&mut old[*at as usize], values[*at as usize]);
+            if *old == new {
+                continue;
+            }
+            *old = new;
+            let number = ffi::number(py, *kind, new)?;
+            match place {
+                Place::Entry { dict, key } => ffi::set_entry(dict, key, number)?,
+                Place::Item { parent, slot } => {
+                    put(&mut containers[*parent as usize].template, keys, *slot, number)?;
+                }
+            }
+        }
+        if self.has_frozen {
+            self.rebuild_frozen(py, keys)?;
+        }
+        if shape.has_blobs || !self.scalars.is_empty() {
+            self.values.copy_from_slice(values);
+        }
+        Ok(())
+    }
+
+    fn update_scalars(&mut self, py: Python<'_>, structure: &Structure, values: &[u64]) -> PyResult<()> {
+        for Leaf { node, parent, slot } in &self.scalars {
+            let range = structure.shape.value_range(*node as usize);
+            // An empty text has no word that could differ from what there was before: nothing.
+            if !range.is_empty() && values[range.clone()] == self.values[range.clone()] {
+                continue;
+            }
+            let dtype = structure.shape.nodes[*node as usize].aux;
+            let scalar = structure.scalar(py, dtype, &values[range])?;
+            put(&mut self.containers[*parent as usize].template, &structure.keys, *slot, scalar)?;
+        }
+        Ok(())
+    }
+
+    /// Strings, bytes, big integers and arrays: each one's place follows from the lengths before it.
+    fn update_blobs(
+        &mut self,
+        py: Python<'_>,
+        structure: &Structure,
+        values: &[u64],
+        blobs: &Arc<BlobBuffer>,
+    ) -> PyResult<()> {
+        let shape = &structure.shape;
+        let new = blobs.bytes();
+        let old = self.blobs.take();
+        let (mut here, mut there) = (BlobCursor::default(), BlobCursor::default());
+        let (mut texts, mut fresh) = (0, 0);
+        for (index, node) in shape.nodes.iter().enumerate() {
+            if !node.kind.has_blob() {
+                continue;
+            }
+            let range = here.advance(shape, node, values).ok_or_else(|| beyond(py))?;
+            let bytes = new.get(range.clone()).ok_or_else(|| beyond(py))?;
+            let before = old.as_ref().and_then(|old| {
+                there.advance(shape, node, &self.values).and_then(|range| old.bytes().get(range))
+            });
+            if matches!(node.kind, Kind::Array | Kind::Tensor) {
+                let at = node.value_at as usize;
+                let dims = at..at + usize::from(node.ndim);
+                let slot = &mut self.fresh[fresh];
+                debug_assert_eq!(slot.node as usize, index);
+                slot.offset = range.start;
+                if old.is_none() || values[dims.clone()] != self.values[dims.clone()] {
+                    slot.dims = PyTuple::new(py, &values[dims])?.unbind();
+                }
+                fresh += 1;
+                continue;
+            }
+            let Leaf { node: leaf, parent, slot } = self.texts[texts];
+            debug_assert_eq!(leaf as usize, index);
+            texts += 1;
+            if before == Some(bytes) {
+                continue;
+            }
+            self.put(&structure.keys, parent, slot, text(py, node.kind, bytes)?)?;
+        }
+        self.blobs = Some(Arc::clone(blobs));
+        self.blob = if self.fresh.is_empty() { None } else { Some(Py::new(py, Blob(Arc::clone(blobs)))?) };
+        Ok(())
+    }
+
+    /// Inner tuples first: an outer one holds them.
+    fn rebuild_frozen(&mut self, py: Python<'_>, keys: &[Py<PyAny>]) -> PyResult<()> {
+        for index in (0..self.containers.len()).rev() {
+            let container = &mut self.containers[index];
+            let (parent, slot) = (container.parent, container.slot);
+            if let Template::Tuple { items, built, frozen: true, dirty } = &mut container.template
+                && *dirty
+            {
+                let tuple = PyTuple::new(py, items.iter())?.unbind();
+                *built = Some(tuple.clone_ref(py));
+                *dirty = false;
+                self.put(keys, parent, slot, tuple.into_bound(py).into_any())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A dictionary of the newest snapshot that nobody else has.
+    pub fn hand_out<'py>(&self, py: Python<'py>, structure: &Structure) -> PyResult<Bound<'py, PyDict>> {
+        match &self.containers[0].template {
+            Template::Dict(template) => self.copy_dict(py, structure, &self.containers[0], template),
+            _ => Err(corrupt(py, "the root is not a dictionary")),
+        }
+    }
+
+    fn copy_dict<'py>(
+        &self,
+        py: Python<'py>,
+        structure: &Structure,
+        from: &Container,
+        template: &Py<PyDict>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let copy = template.bind(py).copy()?;
+        for &(slot, child) in &from.children {
+            let child = self.child(py, structure, child)?;
+            ffi::set_entry(copy.as_unbound(), &structure.keys[slot as usize], child)?;
+        }
+        Ok(copy)
+    }
+
+    fn child<'py>(
+        &self,
+        py: Python<'py>,
+        structure: &Structure,
+        child: Child,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let container = match child {
+            Child::Container(index) => &self.containers[index as usize],
+            Child::Fresh(index) => {
+                let fresh = &self.fresh[index as usize];
+                return structure.array(fresh.dtype, fresh.dims.bind(py), &self.blob, fresh.offset);
+            }
+        };
+        match &container.template {
+            Template::Dict(template) => Ok(self.copy_dict(py, structure, container, template)?.into_any()),
+            Template::List(template) => {
+                let template = template.bind(py);
+                let copy = template.get_slice(0, template.len());
+                for &(slot, child) in &container.children {
+                    copy.set_item(slot as usize, self.child(py, structure, child)?)?;
+                }
+                Ok(copy.into_any())
+            }
+            Template::Tuple { items, .. } => {
+                let mut items: Vec<_> = items.iter().map(|item| item.bind(py).clone()).collect();
+                for &(slot, child) in &container.children {
+                    items[slot as usize] = self.child(py, structure, child)?;
+                }
+                Ok(PyTuple::new(py, items)?.into_any())
+            }
+        }
+    }
+}
+
+/// Puts an object into a template.
+#[inline(always)]
+fn put(template: &mut Template, keys: &[Py<PyAny>], slot: Slot, object: Bound<'_, PyAny>) -> PyResult<()> {
+    match template {
+        Template::Dict(dict) => ffi::set_entry(dict, &keys[slot as usize], object),
+        Template::List(list) => list.bind(object.py()).set_item(slot as usize, object),
+        Template::Tuple { items, dirty, .. } => {
+            items[slot as usize] = object.unbind();
+            *dirty = true;
+            Ok(())
+        }
+    }
+}
