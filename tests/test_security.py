@@ -127,6 +127,7 @@ CRATES = {
         "once_cell",
         "proc-macro2",
         "quote",
+        "rustc-hash",
         "rustix",
         "syn",
     ),

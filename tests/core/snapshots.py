@@ -19,11 +19,16 @@ def info(**entries: Any) -> dict[str, Any]:
 
 
 def round_trip(name: str, value: Any) -> Any:
-    """The value as a reader gets it."""
+    """The value as readers get it: built (small structures, and the first of every other), or copied."""
     with traincast.TrainingInfoWriter(name) as writer:
         writer.publish(info(value=value))
-        with traincast.TrainingInfoReader(name) as reader:
-            return reader["value"]
+        with traincast.TrainingInfoReader(name) as reader, traincast.TrainingInfoReader(name) as other:
+            built = reader["value"]
+            for padding in (0.5, 1.5):
+                writer.publish({"padding": dict.fromkeys("abcdefgh", padding), **info(value=value)})
+                assert_identical(reader["value"], built)
+                assert_identical(other["value"], built)
+            return built
 
 
 def assert_identical(actual: Any, expected: Any, path: str = "info") -> None:
