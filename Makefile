@@ -93,7 +93,7 @@ lock: .venv-tools/.ready  ## renew the pinned versions in requirements/*.txt
 clean:  ## remove the environments and all that was built
 	rm -rf .venv .venv-* target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-include benches/bench.mk fuzz/fuzz.mk scripts/kill.mk scripts/stress.mk
+include benches/bench.mk fuzz/fuzz.mk scripts/kill.mk scripts/soak.mk scripts/stress.mk
 
 # --- the wheel -------------------------------------------------------------------------------------------------------
 
