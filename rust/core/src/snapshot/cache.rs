@@ -76,7 +76,10 @@ impl<T: Default> ShapeCache<T> {
                     extra: T::default(),
                 },
             };
-            if let Some(last) = self.last.replace(next) {
+            // One that was forgotten while it was the last is not kept: nobody would find it, or forget it again.
+            if let Some(last) = self.last.replace(next)
+                && self.order.iter().any(|(_, id)| *id == last.id)
+            {
                 self.parsed.insert(last.id, last);
             }
             return Ok(id);
@@ -93,5 +96,31 @@ impl<T: Default> ShapeCache<T> {
         self.ids.insert(Arc::clone(&bytes), id);
         self.order.push_back((bytes, id));
         Ok(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dictionary of one key, whose value is None.
+    fn shape(key: usize) -> Vec<u8> {
+        [&[9, 1, 0, 5], format!("{key:05}").as_bytes(), &[0]].concat()
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut cache = ShapeCache::<()>::default();
+        let mut id_of = |key| {
+            cache.id_of(&shape(key)).expect("it is well formed");
+            assert!(cache.ids.len() <= CACHED_SHAPES && cache.parsed.len() <= CACHED_SHAPES);
+        };
+        for turn in 1..=2 * CACHED_SHAPES {
+            // The last one stays the last while so many others come that it is forgotten; then another takes its place.
+            let others = turn * CACHED_SHAPES..(turn + 1) * CACHED_SHAPES;
+            for key in [0, 0].into_iter().chain(others.clone()).chain([others.end - 1]) {
+                id_of(key);
+            }
+        }
     }
 }
