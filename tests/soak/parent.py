@@ -87,8 +87,9 @@ class Parent(Role):
         if what == 0:
             self._clean()
         else:
-            leftover = "continue" if what == 1 else "replace"
-            with traincast.TrainingInfoWriter(name, leftover=leftover) as writer:
+            with traincast.TrainingInfoWriter(
+                name, leftover="continue" if what == 1 else "replace"
+            ) as writer:
                 writer.publish({STEPS: 0})
         self.counts["writers killed"] += 1
 

@@ -53,7 +53,7 @@ class Part:
 
     def processor_seconds(self) -> float:
         """Its own, and those of the children that it has seen die."""
-        return sum(psutil.Process(self.pid).cpu_times()[:4])
+        return float(sum(psutil.Process(self.pid).cpu_times()[:4]))
 
     def end(self) -> None:
         assert self._process.stdin is not None
