@@ -15,6 +15,7 @@ use super::to_words;
 pub struct ShapeCache<T> {
     ids: FxHashMap<Arc<[u8]>, u64>,
     parsed: FxHashMap<u64, CachedShape<T>>,
+    /// By id, and so by age.
     order: VecDeque<(Arc<[u8]>, u64)>,
     next_id: u64,
     last: Option<CachedShape<T>>,
@@ -78,7 +79,7 @@ impl<T: Default> ShapeCache<T> {
             };
             // One that was forgotten while it was the last is not kept: nobody would find it, or forget it again.
             if let Some(last) = self.last.replace(next)
-                && self.order.iter().any(|(_, id)| *id == last.id)
+                && self.order.front().is_some_and(|(_, oldest)| last.id >= *oldest)
             {
                 self.parsed.insert(last.id, last);
             }
