@@ -53,11 +53,14 @@ def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
             writer.publish(infos[turn])
 
     encoded = [msgspec.msgpack.encode(info) for info in infos[:CHANNELS]]
-    build = native_floor.load().build
+    floor = native_floor.load()
+    keepers = [floor.Keeper(info) for info in payloads(CHANNELS, 5.0)]
+    way = "build" if fixed is None else "copy"
     return [
         each(f"changed read{suffix}", "item.read()", readers, publish, writers=writers),
         each(f"msgspec decode{suffix}", "decode(item)", encoded, decode=msgspec.msgpack.decode),
-        each(f"floor: build the dictionary{suffix}", "build(item)", range(CHANNELS), build=build),
+        each(f"floor: build the dictionary{suffix}", "build(item)", range(CHANNELS), build=floor.build),
+        each(f"floor: {way} it, and keep it", f"item.{way}()", keepers),
     ]
 
 
@@ -99,6 +102,7 @@ def publishing() -> list[Case]:
     return [
         each("publish", "publish(item)", infos, publish=whole.publish, **keep),
         each("msgspec encode", "encode(item)", infos, encode=msgspec.msgpack.encode),
+        each("floor: look at each leaf", "walk(item)", infos, walk=native_floor.load().Keeper(infos[0]).walk),
         each(
             "update(approx_total_training_steps=n)",
             "update(approx_total_training_steps=item)",

@@ -66,6 +66,23 @@ def ratio_table(table: Sequence[rows.Row]) -> str:
     return markdown(["", "what", "medians", "ratio or time", "quartiles", "bound", "met"], lines)
 
 
+FLOORS = (
+    ("b", "changed read", "msgspec decode", "floor: build it, and keep it"),
+    ("b\N{PRIME}", "changed read (steps only)", "msgspec decode (steps only)", "floor: copy it, and keep it"),
+    ("c", "publish", "msgspec encode", "floor: look at each leaf"),
+)
+
+
+def floor_table(calls: dict[str, Any]) -> str:
+    """The rows that are far from their bounds, and the smallest program that does what cannot be left out."""
+    lines = []
+    for letter, ours, base, floor in FLOORS:
+        bounds = [times(rows.ratios(calls[what], calls[base]).median) for what in (floor, ours)]
+        lines.append([letter, *(ns(calls[what]) for what in (floor, ours, base)), *bounds])
+    head = ["", "floor", "traincast", "msgspec", "floor / msgspec", "traincast / msgspec"]
+    return markdown(head, lines)
+
+
 def missed(table: Sequence[rows.Row]) -> str:
     letters = list(dict.fromkeys(row.letter for row in table if not row.met))
     if not letters:
@@ -232,6 +249,7 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         "cold_changed": ns(calls["changed read, cold"]),
         "cold_decode": ns(calls["msgspec decode, cold"]),
         "floor": ns(calls["floor: build the dictionary"]),
+        "floor_table": floor_table(calls),
         "publish": ns(calls["publish"]),
         "wakeup": ns(pings["futex"]["traincast"]),
         "wakeup_bare": ns(pings["futex"]["bare"]),
