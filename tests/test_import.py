@@ -34,6 +34,7 @@ def loaded_after(code: str) -> set[str]:
     [
         "import traincast",
         "import traincast.unwrapping, traincast.interfaces",
+        "import traincast\nassert set(traincast.__all__) <= set(dir(traincast))",
         "import traincast\n"
         "with traincast.TrainingInfoWriter('light') as writer:\n"
         "    writer.publish({'approx_total_training_steps': 1, 'nested': {'a': [1.5, (None, b'x')]}})\n"
