@@ -13,6 +13,7 @@ import statistics
 import string
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,34 @@ def structure_table(structures: dict[str, Any]) -> str:
     return markdown(["structure", "publish", "/ encode", "read, new", "/ decode"], lines)
 
 
+WORST = 2.0  # times msgspec: the aim for any structure
+
+
+def beyond(structures: dict[str, Any]) -> str:
+    """What is slower than the aim, and how the cost grows."""
+    found = []
+    for name, cases in structures.items():
+        for what, base in (("publish", "encode"), ("read", "decode")):
+            middle = rows.ratios(cases[what]["samples"], cases[base]["samples"]).median
+            if middle > WORST:
+                found.append(f"{name}: {what} {middle:.2f}")
+    aim = f"At most {WORST:.0f} times `msgspec` was the aim. "
+    aim += f"Beyond it: {'; '.join(found)}." if found else "All structures meet it."
+
+    def steepest(prefix: str, suffix: str) -> float:
+        cost = [
+            [statistics.median(cases[what]["samples"]) for what in ("publish", "read")]
+            for name, cases in structures.items()
+            if name.startswith(prefix) and name.rstrip("s").endswith(suffix)
+        ]
+        return max(b / a for one, next_one in pairwise(cost) for a, b in zip(one, next_one, strict=True))
+
+    return (
+        f"{aim} There is no cliff: ten times the keys cost at most {steepest('1', 'key'):.1f} times as much, "
+        f"one level more at most {steepest('depth', ''):.2f} times."
+    )
+
+
 def machine(results: dict[str, Any]) -> str:
     about = results["machine"]
     kind = "a virtual machine with " if about["virtual machine"] else ""
@@ -264,6 +293,7 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         **fleet_tables(found["fleet"]),
         "size_table": size_table(found["arrays"]),
         "structure_table": structure_table(found["structures"]),
+        "beyond": beyond(found["structures"]),
         "cores": str(results["machine"]["cores"]),
         "cache_line": ns([min(found["wakeups"]["cache_line_ns"])]),
         "lines": "four",
