@@ -28,10 +28,10 @@ def test_allocator_noise_is_flat() -> None:
 
 
 def test_one_step_within_the_limit_is_flat() -> None:
-    assert judge("", TIMES, [30_000 + 900 * (time > 20) for time in TIMES], OWN).flat
+    assert judge("", TIMES, [30_000 + 1024 * (time > 20) for time in TIMES], OWN).flat
 
 
-@pytest.mark.parametrize("bytes_per_publish", [40, 100])
+@pytest.mark.parametrize("bytes_per_publish", [60, 100])
 def test_memory_kept_by_each_publish_is_seen_through_noise(bytes_per_publish: int) -> None:
     leak = [value + time * bytes_per_publish for time, value in zip(TIMES, noise(100), strict=True)]
     assert not judge("", TIMES, leak, OWN).flat
