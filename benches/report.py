@@ -45,6 +45,7 @@ def ratio_table(table: Sequence[rows.Row]) -> str:
     for row in table:
         unit = f" {row.unit}" if row.unit else ""
         bound = f"{'≥' if row.at_least else '≤'} {row.limit:,g}{unit}"
+        bound += " within the noise" if row.within_noise else ""
         middle = f"{row.found.median:,.0f}{unit}" if row.unit else times(row.found.median)
         quartiles = (
             f"{row.found.q1:,.0f} … {row.found.q3:,.0f}"

@@ -31,15 +31,15 @@ def cache_line(count: int = 20_000) -> float:
     return bare("line", count)[0]
 
 
-def _pin(mode: str, place: int) -> None:
-    """Who spins needs a core that the other one is not on."""
+def _pin(place: int) -> None:
+    """Each has a core of its own: who spins needs it, and waking a sleeper on one's own is cheaper."""
     cores = sorted(CORES)
-    os.sched_setaffinity(0, {cores[place % len(cores)]} if mode == "spin" else CORES)
+    os.sched_setaffinity(0, {cores[place % len(cores)]})
 
 
 def _receive(mode: str, notes: Notes, commands: int) -> None:
     with traincast.TrainingInfoReader(f"wake-{mode}") as reader:
-        _pin(mode, 1)
+        _pin(1)
         mine = notes.row(0)
         while os.read(commands, 1):
             reader.read()
@@ -93,7 +93,7 @@ def run(rounds: int) -> dict[str, Any]:
             writer.publish(payload(0))
             children.start(lambda _: _receive(mode, notes, commands))  # noqa: B023 - runs at once, in the child
             sides: dict[str, list[list[float]]] = {"traincast": [], "bare": []}
-            _pin(mode, 0)
+            _pin(0)
             for turn in range(rounds):
                 for side in ("traincast", "bare")[:: 1 if turn % 2 else -1]:
                     ours = side == "traincast"
