@@ -190,54 +190,47 @@ pub fn run_of_entries(
     encoder: &mut Encoder<Bytes>,
     keys: &[Option<Py<PyAny>>],
 ) -> usize {
-    encoder.run(left, |nodes, words| {
-        // The keys of consecutive leaves are consecutive.
-        let first = nodes.first().map_or(0, |node| node.key as usize);
-        let keys = keys.get(first..).unwrap_or_default();
-        let mut taken = 0;
-        for ((node, expected), word) in nodes.iter().zip(keys).zip(words) {
-            let (Some(expected), true) = (expected, node.kind.is_number()) else { break };
-            let (mut next, mut key, mut value) = (*position, ptr::null_mut(), ptr::null_mut());
-            // SAFETY: as in `next_entry`; none of the calls runs Python code.
-            let found = unsafe {
-                if ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) == 0
-                    || key != expected.as_ptr()
-                {
-                    break;
-                }
-                expected_word(node, value)
-            };
-            let Some(found) = found else { break };
-            *word = found;
-            *position = next;
-            taken += 1;
+    let mut taken = 0;
+    encoder.run(|node| {
+        // A leaf of another kind is met again on the long way: not looked up twice.
+        if taken == left || !node.kind.is_number() {
+            return None;
         }
-        taken
-    })
+        let expected = keys.get(node.key as usize)?.as_ref()?;
+        let (mut next, mut key, mut value) = (*position, ptr::null_mut(), ptr::null_mut());
+        // SAFETY: as in `next_entry`; none of the calls runs Python code.
+        let word = unsafe {
+            if ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) == 0
+                || key != expected.as_ptr()
+            {
+                return None;
+            }
+            expected_word(node, value)?
+        };
+        *position = next;
+        taken += 1;
+        Some(word)
+    });
+    taken
 }
 
 /// As [`run_of_entries`], for the items of a list from `start` on.
 #[inline]
 pub fn run_of_items(list: &Bound<'_, PyList>, start: usize, encoder: &mut Encoder<Bytes>) -> usize {
+    let mut index = start;
     let len = list.len();
-    encoder.run(len - start, |nodes, words| {
-        let mut taken = 0;
-        for (node, word) in nodes.iter().zip(words) {
-            // A node with a key is not one of this list's.
-            if node.key != NO_KEY {
-                break;
-            }
-            let index = (start + taken) as ffi::Py_ssize_t;
-            // SAFETY: the index is below the length, which no Python code can change meanwhile.
-            let Some(found) = (unsafe { expected_word(node, ffi::PyList_GetItem(list.as_ptr(), index)) })
-            else {
-                break;
-            };
-            *word = found;
-            taken += 1;
+    encoder.run(|node| {
+        // A node with a key is not one of this list's.
+        if index == len || node.key != NO_KEY {
+            return None;
         }
-        taken
-    })
+        // SAFETY: the index is below the length, which no Python code can change meanwhile.
+        let word =
+            unsafe { expected_word(node, ffi::PyList_GetItem(list.as_ptr(), index as ffi::Py_ssize_t))? };
+        index += 1;
+        Some(word)
+    });
+    index - start
 }
 
 /// Sets an entry: `PyDict_SetItem` without the conversions.

@@ -58,10 +58,9 @@ enum Child {
 enum Template {
     Dict(Py<PyDict>),
     List(Py<PyList>),
-    /// A tuple's items; a frozen one, which holds nothing that could be edited, is built once and shared.
+    /// A tuple's items; a frozen one, which holds nothing that could be edited, stands built in its parent, and is shared.
     Tuple {
         items: Vec<Py<PyAny>>,
-        built: Option<Py<PyTuple>>,
         frozen: bool,
         dirty: bool,
     },
@@ -123,7 +122,6 @@ impl Templates {
                     }
                     _ => Template::Tuple {
                         items: std::iter::repeat_with(none).take(len).collect(),
-                        built: None,
                         frozen: false,
                         dirty: true,
                     },
@@ -306,13 +304,12 @@ impl Templates {
         for index in (0..self.containers.len()).rev() {
             let container = &mut self.containers[index];
             let (parent, slot) = (container.parent, container.slot);
-            if let Template::Tuple { items, built, frozen: true, dirty } = &mut container.template
+            if let Template::Tuple { items, frozen: true, dirty } = &mut container.template
                 && *dirty
             {
-                let tuple = PyTuple::new(py, items.iter())?.unbind();
-                *built = Some(tuple.clone_ref(py));
+                let tuple = PyTuple::new(py, items.iter())?;
                 *dirty = false;
-                self.put(keys, parent, slot, tuple.into_bound(py).into_any())?;
+                self.put(keys, parent, slot, tuple.into_any())?;
             }
         }
         Ok(())

@@ -139,22 +139,18 @@ impl<B> Encoder<B> {
         self.record.extend_from_slice(bytes);
     }
 
-    /// The short way for leaves that are what they were. `take` gets the expected nodes from here on, at most `limit`, and
-    /// as many words to fill; it returns for how many nodes, all of them numbers, it has filled in the word.
+    /// Takes as many of the expected nodes as `leaf` gives a word for: the short way for leaves that are what they were.
     #[inline]
-    pub fn run(&mut self, limit: usize, take: impl FnOnce(&[Node], &mut [u64]) -> usize) -> usize {
+    pub fn run(&mut self, mut leaf: impl FnMut(&Node) -> Option<u64>) {
         let Some(shape) = self.expected.as_deref().filter(|_| !self.recording) else {
-            return 0;
+            return;
         };
-        let nodes = shape.nodes.get(self.cursor..).unwrap_or_default();
-        let nodes = &nodes[..limit.min(nodes.len())];
-        let start = self.values.len();
-        self.values.resize(start + nodes.len(), 0);
-        let taken = take(nodes, &mut self.values[start..]);
-        debug_assert!(nodes[..taken].iter().all(|node| node.kind.is_number()));
-        self.values.truncate(start + taken);
-        self.cursor += taken;
-        taken
+        for node in &shape.nodes[self.cursor.min(shape.nodes.len())..] {
+            let Some(word) = leaf(node) else { return };
+            debug_assert!(node.kind.is_number());
+            self.values.push(word);
+            self.cursor += 1;
+        }
     }
 
     /// The key of the next value. A caller that knows it to be [`Self::expected_key`] need not send it.
