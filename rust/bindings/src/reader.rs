@@ -31,7 +31,7 @@ pub struct TrainingInfoReader {
 
 struct Held {
     channel: Arc<Channel>,
-    /// A second one, which `newest` takes along and puts back: counting references atomically is a tenth of a read.
+    /// A second one, which `newest` takes along and puts back: it spares two atomic counts.
     spare: Option<Arc<Channel>>,
     head: HeadRef,
     /// The head word while `dict` is the newest; `NOTHING` before the first read.
