@@ -64,7 +64,7 @@ fn encoded() -> (Vec<u8>, Vec<u64>) {
 }
 
 fn codec(criterion: &mut Criterion) {
-    let shape = Arc::new(Shape::parse(&encoded().0).expect("a good shape"));
+    let shape = Arc::new(Shape::parse(encoded().0).expect("a good shape"));
     let mut encoder = Encoder::<()>::default();
     let mut step = 0;
     criterion.bench_function("encode, known shape", |bencher| {

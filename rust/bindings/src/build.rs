@@ -32,13 +32,13 @@ impl Structure {
     /// Of a shape as it lies in a slot: `len` bytes in these words.
     pub fn new(py: Python<'_>, words: &[u64], len: usize) -> PyResult<Self> {
         let malformed = |error: &dyn ToString| corrupt(py, &error.to_string());
-        let shape = Shape::parse(&to_bytes(words, len)).map_err(|error| malformed(&error))?;
-        let mut keys = Vec::with_capacity(shape.keys.len());
-        for key in &shape.keys {
+        let shape = Shape::parse(to_bytes(words, len)).map_err(|error| malformed(&error))?;
+        let mut keys = Vec::with_capacity(shape.key_count());
+        for key in shape.keys() {
             keys.push(match key {
-                Key::Str(text) => PyString::new(py, text).into_any().unbind(),
+                Key::Str(text) => PyString::new(py, &text).into_any().unbind(),
                 Key::Int(int) => int.into_pyobject(py)?.into_any().unbind(),
-                Key::BigInt(bytes) => arrays::int_from_bytes(py, bytes)?.unbind(),
+                Key::BigInt(bytes) => arrays::int_from_bytes(py, &bytes)?.unbind(),
             });
         }
         let mut makers = Vec::with_capacity(shape.dtypes.len());
@@ -60,9 +60,9 @@ impl Structure {
         if (version.major, version.minor) == (3, 12) {
             return;
         }
-        for (object, key) in self.keys.iter_mut().zip(&self.shape.keys) {
+        for (object, key) in self.keys.iter_mut().zip(self.shape.keys()) {
             if let Key::Str(text) = key {
-                *object = PyString::intern(py, text).into_any().unbind();
+                *object = PyString::intern(py, &text).into_any().unbind();
             }
         }
     }

@@ -46,7 +46,7 @@ pub fn channel_name(
         let message = format!("the channel name {} is not allowed: it holds a lone surrogate", name.repr()?);
         return Err(exception(py, "InvalidNameError", &message));
     };
-    ChannelName::new(name, policy_id.0).map_err(|error| raise(py, &error))
+    ChannelName::new(name, policy_id.0).map_err(|error| raise(py, error))
 }
 
 type Registry = BTreeMap<(PathBuf, ChannelName), Weak<Channel>>;
@@ -56,14 +56,14 @@ static CHANNELS: GilCell<Option<Registry>> = GilCell::new(None);
 impl Channel {
     /// The channel of that name, waiting up to `timeout` for it to appear.
     pub fn attach(py: Python<'_>, name: ChannelName, timeout: Duration) -> PyResult<Arc<Self>> {
-        let directory = Directory::from_env().map_err(|error| raise(py, &error))?;
+        let directory = Directory::from_env().map_err(|error| raise(py, error))?;
         let deadline = Instant::now().checked_add(timeout);
         let mut pause = Duration::from_millis(1);
         let reader = loop {
             match Reader::attach(&directory, name.clone(), Duration::ZERO) {
                 Ok(reader) => break reader,
                 Err(Error::ChannelNotFound { .. }) if deadline.is_none_or(|at| Instant::now() < at) => {}
-                Err(error) => return Err(raise(py, &error)),
+                Err(error) => return Err(raise(py, error)),
             }
             let left = deadline.map_or(pause, |at| at.saturating_duration_since(Instant::now()));
             py.detach(|| std::thread::sleep(pause.min(left)));
@@ -136,7 +136,7 @@ impl Channel {
     pub fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
         let mut reader = self.reader.get(py).borrow_mut();
         reader.look();
-        reader.writer_alive().map_err(|error| raise(py, &error))
+        reader.writer_alive().map_err(|error| raise(py, error))
     }
 
     pub fn waiter(&self, py: Python<'_>) -> Waiter {

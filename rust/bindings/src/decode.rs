@@ -20,7 +20,7 @@ struct Known {
     key: Key,
     structure: Structure,
     /// Made when the structure is met again, or when a second dictionary of the same snapshot is wanted.
-    templates: Option<Templates>,
+    templates: Option<Box<Templates>>,
 }
 
 /// The newest snapshot, and what is kept for decoding the next one.
@@ -29,8 +29,10 @@ pub struct Decoder {
     buffer: SlotBuffer,
     /// What its slot says of the snapshot in the buffer, if there is one that can be decoded as far as is known.
     meta: Option<SlotMeta>,
-    /// The structures met lately, the newest last but for `current`.
+    /// The structures met lately.
     known: Vec<Known>,
+    /// The index of the one to forget next, once there are `KEPT`.
+    oldest: usize,
     /// The index of the one that the snapshot in the buffer has.
     current: usize,
     /// Whether its structure has just been met, and no dictionary of it was handed out yet.
@@ -50,7 +52,7 @@ impl Decoder {
         held: Option<(u64, u64)>,
     ) -> PyResult<Option<(Py<PyDict>, &SlotMeta)>> {
         let copied = self.copy(&mut reader.get(py).borrow_mut());
-        if let Some(meta) = copied.map_err(|error| raise(py, &error))? {
+        if let Some(meta) = copied.map_err(|error| raise(py, error))? {
             self.recognise(py, &meta)?;
             self.meta = Some(meta);
         }
@@ -116,11 +118,15 @@ impl Decoder {
             return Ok(());
         }
         let structure = Structure::new(py, &self.buffer.shape, shape_len)?;
-        if self.known.len() == KEPT {
-            self.known.remove(0);
+        let known = Known { key, structure, templates: None };
+        if self.known.len() < KEPT {
+            self.current = self.known.len();
+            self.known.push(known);
+        } else {
+            self.current = self.oldest;
+            self.oldest = (self.oldest + 1) % KEPT;
+            self.known[self.current] = known;
         }
-        self.known.push(Known { key, structure, templates: None });
-        self.current = self.known.len() - 1;
         self.first = true;
         Ok(())
     }
@@ -136,7 +142,7 @@ impl Decoder {
             // Taken out meanwhile: after an error they would be half old, half new.
             let mut made = match templates.take() {
                 Some(templates) => templates,
-                None => Templates::new(py, structure)?,
+                None => Box::new(Templates::new(py, structure)?),
             };
             made.update(py, structure, values, blobs)?;
             *templates = Some(made);

@@ -1,10 +1,9 @@
 //! Walks a Python dictionary beside the shape that it had last time, and feeds the encoder.
 
-use std::collections::HashMap;
-
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
+use rustc_hash::FxHashMap;
 use traincast_core::snapshot::MAX_DEPTH;
 use traincast_core::snapshot::cache::ShapeCache;
 use traincast_core::snapshot::encode::Encoder;
@@ -12,7 +11,7 @@ use traincast_core::snapshot::shape::Kind;
 
 use crate::arrays::{self, Foreign};
 use crate::errors::exception;
-use crate::ffi::{self, Bytes, Item};
+use crate::ffi::{self, Bytes, Item, Place};
 
 /// What is kept beside a cached shape.
 #[derive(Default)]
@@ -22,7 +21,7 @@ pub struct ShapeExtra {
     /// Whether the shape is known to have all required keys.
     pub complete: bool,
     /// The node of each key of the root; filled by the first `update`.
-    pub top: HashMap<Box<str>, usize>,
+    pub top: FxHashMap<Box<str>, usize>,
 }
 
 /// The shapes of a writer.
@@ -71,35 +70,43 @@ impl Parent<'_> {
 }
 
 /// One walk over one dictionary.
-pub struct Walk<'w> {
+pub struct Walk<'w, 'py> {
     pub encoder: &'w mut Encoder<Bytes>,
     /// The key objects of the expected shape.
     pub keys: &'w mut Vec<Option<Py<PyAny>>>,
+    /// The dictionaries inside of which the short way has stopped, innermost first.
+    inside: Vec<(Bound<'py, PyDict>, Place)>,
     /// Where the walk failed, innermost first.
     path: Vec<String>,
 }
 
-impl<'w> Walk<'w> {
+impl<'w, 'py> Walk<'w, 'py> {
     pub fn new(encoder: &'w mut Encoder<Bytes>, keys: &'w mut Vec<Option<Py<PyAny>>>) -> Self {
-        Self { encoder, keys, path: Vec::new() }
+        Self { encoder, keys, inside: Vec::new(), path: Vec::new() }
     }
 
     /// The whole dictionary.
-    pub fn root(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
-        let walked = match ffi::item(info) {
-            Item::Dict(dict) => self.dict(&dict, None),
-            _ => match info.cast::<PyMapping>() {
-                Ok(mapping) => self.mapping(mapping, None),
-                Err(_) => {
-                    Err(Refused::Unsupported(format!("a snapshot is a dictionary, not {}", type_name(info))))
-                }
-            },
+    #[inline(always)]
+    pub fn root(&mut self, info: &Bound<'py, PyAny>) -> PyResult<()> {
+        let walked = match info.cast_exact::<PyDict>() {
+            Ok(dict) => self.dict(dict, None),
+            Err(_) => self.other_root(info),
         };
         walked.map_err(|refused| self.exception(info.py(), refused))
     }
 
+    #[cold]
+    fn other_root(&mut self, info: &Bound<'py, PyAny>) -> Walked {
+        match info.cast::<PyMapping>() {
+            Ok(mapping) => self.mapping(mapping, None),
+            Err(_) => {
+                Err(Refused::Unsupported(format!("a snapshot is a dictionary, not {}", type_name(info))))
+            }
+        }
+    }
+
     /// One entry of the root, for `update`.
-    pub fn entry(&mut self, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub fn entry(&mut self, name: &Bound<'py, PyString>, value: &Bound<'py, PyAny>) -> PyResult<()> {
         let root = Parent { object: std::ptr::null_mut(), up: None, depth: 1 };
         let index = self.encoder.expected_key();
         let known = index.and_then(|index| self.keys.get(index)?.as_ref()).is_some_and(|key| key.is(name));
@@ -110,6 +117,7 @@ impl<'w> Walk<'w> {
         })
     }
 
+    #[cold]
     fn exception(&mut self, py: Python<'_>, refused: Refused) -> PyErr {
         self.path.push("info".into());
         self.path.reverse();
@@ -125,7 +133,7 @@ impl<'w> Walk<'w> {
     }
 
     #[inline]
-    fn value(&mut self, item: Item<'_>, up: Option<&Parent<'_>>) -> Walked {
+    fn value(&mut self, item: Item<'py>, up: Option<&Parent<'_>>) -> Walked {
         match item {
             Item::Float(value) => self.encoder.float(value),
             Item::Int(value) => self.encoder.int(value),
@@ -146,31 +154,56 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    fn dict(&mut self, dict: &Bound<'_, PyDict>, up: Option<&Parent<'_>>) -> Walked {
-        let here = Parent::enter(up, dict.as_any())?;
+    #[inline(always)]
+    fn dict(&mut self, dict: &Bound<'py, PyDict>, up: Option<&Parent<'_>>) -> Walked {
         let len = dict.len();
         self.encoder.container(Kind::Dict, len);
-        let (mut position, mut seen) = (0, 0);
-        while seen < len {
-            let taken = ffi::run_of_entries(dict, &mut position, len - seen, self.encoder, self.keys);
-            seen += taken;
-            if seen == len {
+        let mut place = Place { position: 0, left: len, len };
+        // What has entries and follows an expected shape is not too deep, and no cycle.
+        if len > 0 && self.follow(dict, &mut place) { Ok(()) } else { self.rest_of_dict(dict, place, up) }
+    }
+
+    #[inline]
+    fn follow(&mut self, dict: &Bound<'py, PyDict>, place: &mut Place) -> bool {
+        !self.encoder.is_recording()
+            && ffi::follow(dict, place, &mut self.encoder.expected(), self.keys, &mut self.inside)
+    }
+
+    /// The long way, from where the short one has stopped; after each entry that is tried again.
+    fn rest_of_dict(
+        &mut self,
+        dict: &Bound<'py, PyDict>,
+        mut place: Place,
+        up: Option<&Parent<'_>>,
+    ) -> Walked {
+        let here = Parent::enter(up, dict.as_any())?;
+        loop {
+            if self.encoder.is_recording() {
+                ffi::record_entries(dict, &mut place, self.encoder);
+            }
+            if place.left == 0 {
                 break;
             }
-            let index = self.encoder.expected_key();
-            let expected = index.and_then(|index| self.keys.get(index)).and_then(Option::as_ref);
-            let Some((key, item)) = ffi::next_entry(dict, &mut position, expected) else {
-                break;
+            let entry = if let Some((below, there)) = self.inside.pop() {
+                self.rest_of_dict(&below, there, Some(&here))
+            } else {
+                let index = self.encoder.expected_key();
+                let expected = index.and_then(|index| self.keys.get(index)).and_then(Option::as_ref);
+                let Some((key, item)) = ffi::next_entry(dict, &mut place.position, expected) else {
+                    break;
+                };
+                let key = key.map_or(Ok(()), |key| self.keyed(&key, index));
+                key.and_then(|()| self.value(item, Some(&here)))
             };
-            let key = key.map_or(Ok(()), |key| self.keyed(&key, index));
-            if let Err(refused) = key.and_then(|()| self.value(item, Some(&here))) {
-                self.path.push(self.segment(dict, seen));
+            if let Err(refused) = entry {
+                self.path.push(self.segment(dict, place.len - place.left));
                 return Err(refused);
             }
-            seen += 1;
+            place.left -= 1;
+            self.follow(dict, &mut place);
         }
         // Only code of a value's own (a Mapping, a tensor) can have got in between.
-        if seen == len && dict.len() == len { Ok(()) } else { Err(changed_size()) }
+        if place.left == 0 && dict.len() == place.len { Ok(()) } else { Err(changed_size()) }
     }
 
     /// Only called once something was refused: the walk has not moved on.
@@ -178,7 +211,7 @@ impl<'w> Walk<'w> {
         dict.keys().get_item(index).map_or_else(|_| "[…]".into(), |key| format!("[{}]", short_repr(&key)))
     }
 
-    fn mapping(&mut self, mapping: &Bound<'_, PyMapping>, up: Option<&Parent<'_>>) -> Walked {
+    fn mapping(&mut self, mapping: &Bound<'py, PyMapping>, up: Option<&Parent<'_>>) -> Walked {
         let here = Parent::enter(up, mapping.as_any())?;
         let items = mapping.items()?;
         self.encoder.container(Kind::Dict, items.len());
@@ -224,13 +257,13 @@ impl<'w> Walk<'w> {
         Err(Refused::Unsupported(text))
     }
 
-    fn list(&mut self, list: &Bound<'_, PyList>, up: Option<&Parent<'_>>) -> Walked {
+    fn list(&mut self, list: &Bound<'py, PyList>, up: Option<&Parent<'_>>) -> Walked {
         let here = Parent::enter(up, list.as_any())?;
         let len = list.len();
         self.encoder.container(Kind::List, len);
         let mut index = 0;
         while index < len {
-            index += ffi::run_of_items(list, index, self.encoder);
+            index += ffi::run_of_items(list, index, len - index, &mut self.encoder.expected());
             if index < len {
                 let item = ffi::list_item(list, index).ok_or_else(changed_size)?;
                 self.indexed(item, index, &here)?;
@@ -240,7 +273,7 @@ impl<'w> Walk<'w> {
         if list.len() == len { Ok(()) } else { Err(changed_size()) }
     }
 
-    fn tuple(&mut self, tuple: &Bound<'_, PyTuple>, up: Option<&Parent<'_>>) -> Walked {
+    fn tuple(&mut self, tuple: &Bound<'py, PyTuple>, up: Option<&Parent<'_>>) -> Walked {
         let here = Parent::enter(up, tuple.as_any())?;
         self.encoder.container(Kind::Tuple, tuple.len());
         for index in 0..tuple.len() {
@@ -251,7 +284,7 @@ impl<'w> Walk<'w> {
     }
 
     #[inline]
-    fn indexed(&mut self, item: Item<'_>, index: usize, here: &Parent<'_>) -> Walked {
+    fn indexed(&mut self, item: Item<'py>, index: usize, here: &Parent<'_>) -> Walked {
         self.value(item, Some(here)).inspect_err(|_| self.path.push(format!("[{index}]")))
     }
 
@@ -270,7 +303,7 @@ impl<'w> Walk<'w> {
     }
 
     #[cold]
-    fn other(&mut self, object: &Bound<'_, PyAny>, up: Option<&Parent<'_>>) -> Walked {
+    fn other(&mut self, object: &Bound<'py, PyAny>, up: Option<&Parent<'_>>) -> Walked {
         match arrays::recognise(object)? {
             Foreign::Array(array) => {
                 let len = array.bytes.len();

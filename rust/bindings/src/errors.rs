@@ -20,8 +20,9 @@ pub fn exception(py: Python<'_>, class: &str, message: &str) -> PyErr {
 }
 
 /// The exception for an error of the core.
-pub fn raise(py: Python<'_>, error: &Error) -> PyErr {
-    let class = match error {
+#[cold]
+pub fn raise(py: Python<'_>, error: Error) -> PyErr {
+    let class = match &error {
         Error::ChannelNotFound { .. } => "ChannelNotFoundError",
         Error::ChannelBusy { .. } => "ChannelBusyError",
         Error::ChannelExists { .. } => "ChannelExistsError",

@@ -10,7 +10,7 @@ use traincast_core::inspect::{self, ChannelInfo, ReaderInfo, Status};
 use crate::errors::raise;
 
 fn open(py: Python<'_>) -> PyResult<Directory> {
-    Directory::from_env().map_err(|error| raise(py, &error))
+    Directory::from_env().map_err(|error| raise(py, error))
 }
 
 /// The channel directory, made if it is missing, checked if not.
@@ -22,14 +22,14 @@ pub fn directory(py: Python<'_>) -> PyResult<String> {
 /// One dictionary for each channel file of the directory.
 #[pyfunction]
 pub fn list_channels(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let channels = inspect::list(&open(py)?).map_err(|error| raise(py, &error))?;
+    let channels = inspect::list(&open(py)?).map_err(|error| raise(py, error))?;
     channels.iter().map(|channel| channel_dict(py, channel)).collect()
 }
 
 /// The files that dead writers left.
 #[pyfunction]
 pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let files = inspect::leftovers(&open(py)?).map_err(|error| raise(py, &error))?;
+    let files = inspect::leftovers(&open(py)?).map_err(|error| raise(py, error))?;
     let file_dict = |file: inspect::LeftoverFile| {
         let dict = PyDict::new(py);
         dict.set_item("path", text(&file.path))?;
@@ -44,7 +44,7 @@ pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub fn remove_leftover(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
-    inspect::remove_leftover(&open(py)?, &path).map_err(|error| raise(py, &error))
+    inspect::remove_leftover(&open(py)?, &path).map_err(|error| raise(py, error))
 }
 
 fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'py, PyDict>> {

@@ -1,10 +1,10 @@
 //! An update: the last snapshot with some entries of its root changed or added, without a dictionary of the whole.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use rustc_hash::FxHashMap;
 use traincast_core::reader::SlotBuffer;
 use traincast_core::snapshot::cache::CachedShape;
 use traincast_core::snapshot::decode::check;
@@ -26,13 +26,13 @@ impl Encoding {
             return Ok(Some(Base::Last));
         }
         let mut slot = Box::<SlotBuffer>::default();
-        let Some(meta) = writer.latest(&mut slot).map_err(|error| raise(py, &error))? else {
+        let Some(meta) = writer.latest(&mut slot).map_err(|error| raise(py, error))? else {
             return Ok(None);
         };
         let bytes = to_bytes(&slot.shape, meta.shape_len);
         let shape = match cached {
             Some(cached) if cached.shape.bytes == bytes => Arc::clone(&cached.shape),
-            _ => Arc::new(Shape::parse(&bytes).map_err(|error| corrupt(py, &error.to_string()))?),
+            _ => Arc::new(Shape::parse(bytes).map_err(|error| corrupt(py, &error.to_string()))?),
         };
         check(&shape, &slot.values, slot.blobs.bytes()).map_err(|error| corrupt(py, &error.to_string()))?;
         Ok(Some(Base::Slot(shape, slot)))
@@ -78,9 +78,9 @@ pub enum Base {
 }
 
 /// The node of each string key of the root.
-fn top_of(shape: &Shape) -> HashMap<Box<str>, usize> {
-    let named = |node: usize| match shape.keys.get(shape.nodes[node].key as usize) {
-        Some(Key::Str(key)) => Some((key.clone(), node)),
+fn top_of(shape: &Shape) -> FxHashMap<Box<str>, usize> {
+    let named = |node: usize| match shape.key(shape.nodes[node].key as usize) {
+        Some(Key::Str(key)) => Some((key.into(), node)),
         _ => None,
     };
     shape.top_level().filter_map(named).collect()
@@ -92,7 +92,7 @@ fn overlay(
     shape: &Arc<Shape>,
     values: &[u64],
     blobs: &[u8],
-    top: &HashMap<Box<str>, usize>,
+    top: &FxHashMap<Box<str>, usize>,
     keys: &mut Vec<Option<Py<PyAny>>>,
     changes: &Changes<'_>,
 ) -> PyResult<()> {

@@ -35,6 +35,8 @@ pub struct Encoding {
     pub shapes: Shapes,
     /// The last snapshot's values, if it has no blobs.
     pub last: LastValues,
+    /// The byte form of the last shape that was recorded.
+    recorded: Vec<u64>,
 }
 
 #[derive(Default)]
@@ -55,7 +57,7 @@ impl TrainingInfoWriter {
         has: impl Fn(&Encoding, &Bound<'_, PyString>) -> PyResult<bool>,
         resume: Option<(u64, u64)>,
     ) -> PyResult<u64> {
-        self.writer.get(py).borrow().check_open().map_err(|error| raise(py, &error))?;
+        self.writer.get(py).borrow().check_open().map_err(|error| raise(py, error))?;
         let Some(mut encoding) = self.encoding.get(py).borrow_mut().take() else {
             return Err(PyRuntimeError::new_err(format!(
                 "publish() on {} was called while another one was running; publish from one thread at a time",
@@ -106,13 +108,12 @@ impl Encoding {
     /// Publishes what was encoded. No Python code runs in here.
     #[inline]
     fn publish(&mut self, py: Python<'_>, writer: &mut Writer, resume: Option<(u64, u64)>) -> PyResult<u64> {
-        let Self { encoder, shapes, last, .. } = self;
-        let recorded;
+        let Self { encoder, shapes, last, recorded } = self;
         let (shape_id, shape, shape_len) = match (encoder.recorded(), shapes.last()) {
             (None, Some(cached)) => (cached.id, &cached.words[..], cached.shape.bytes.len()),
             (bytes, _) => {
                 let bytes = bytes.unwrap_or_default();
-                recorded = to_words(bytes);
+                *recorded = to_words(bytes);
                 let id = shapes.id_of(bytes).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
                 (id, &recorded[..], bytes.len())
             }
@@ -134,14 +135,14 @@ impl Encoding {
             None => writer.publish(&payload),
             Some((version, epoch)) => writer.publish_resumed(&payload, version, epoch),
         };
-        let version = published.map_err(|error| raise(py, &error))?;
+        let version = published.map_err(|error| raise(py, error))?;
         last.shape_id = if encoder.blob_words() == 0 { shape_id } else { 0 };
         encoder.swap_values(&mut last.values);
         Ok(version)
     }
 
     /// Encodes a whole dictionary.
-    #[inline]
+    #[inline(always)]
     fn encode(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
         let Self { encoder, shapes, .. } = self;
         match shapes.last_mut() {
@@ -226,7 +227,7 @@ impl TrainingInfoWriter {
             Some(keys) => keys.into_iter().map(Bound::unbind).collect(),
             None => vec![intern!(py, "approx_total_training_steps").clone().unbind()],
         };
-        let writer = GilCell::new(opened.map_err(|error| raise(py, &error))?);
+        let writer = GilCell::new(opened.map_err(|error| raise(py, error))?);
         Ok(Self { name, required, writer, encoding: GilCell::new(Some(Box::default())) })
     }
 
@@ -239,7 +240,7 @@ impl TrainingInfoWriter {
     fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let writer = self.writer.get(py).borrow();
         let mut slot = SlotBuffer::default();
-        let latest = writer.latest(&mut slot).map_err(|error| raise(py, &error))?;
+        let latest = writer.latest(&mut slot).map_err(|error| raise(py, error))?;
         let state = PyDict::new(py);
         state.set_item("name", self.name.name())?;
         state.set_item("policy_id", self.name.policy_id())?;
@@ -261,7 +262,7 @@ impl TrainingInfoWriter {
         let info = state.get_item("training_info")?;
         if info.is_none() {
             let resumed = self.writer.get(py).borrow_mut().resume_at(version, epoch);
-            return resumed.map_err(|error| raise(py, &error));
+            return resumed.map_err(|error| raise(py, error));
         }
         let resume = Some((version, epoch));
         self.encode_and_publish(py, |encoding| encoding.encode(&info), |_, key| info.contains(key), resume)?;

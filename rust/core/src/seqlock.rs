@@ -312,6 +312,13 @@ pub struct SlotWriter<'a> {
 }
 
 impl SlotWriter<'_> {
+    /// Number of words, the seq among them.
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "a slot is never empty")]
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
     /// Stores one word (W3; relaxed: W2 and W5 order it). Word 0 is the seq, and not for the caller.
     #[inline]
     pub fn put(&self, index: usize, value: u64) {

@@ -74,6 +74,7 @@ impl Payload<'_> {
         published: u64,
         shape_is_there: bool,
     ) {
+        assert!(slot.len() >= PAYLOAD, "a slot of a page or more"); // once, and not for each of these words
         slot.put(VERSION, version);
         slot.put(PUBLISHED, published);
         slot.put(EPOCH, epoch);
@@ -120,6 +121,9 @@ impl SlotMeta {
     /// Reads it; `None` if it cannot be true.
     #[inline]
     fn load(slot: Slot<'_>, version: u64, generation_key: u64) -> Option<Self> {
+        if slot.len() < PAYLOAD {
+            return None;
+        }
         let length = |index| usize::try_from(slot.get(index)).ok();
         let (epoch, id) = (slot.get(EPOCH), slot.get(SHAPE_ID));
         let meta = Self {

@@ -195,7 +195,7 @@ impl Writer {
     pub fn publish(&mut self, payload: &Payload<'_>) -> Result<u64> {
         self.check_open()?;
         if let Some(fault) = payload.fault() {
-            return Err(Error::InvalidArgument(format!("the payload cannot be published: {fault}")));
+            return Err(faulty(fault));
         }
         let version = self.version + 1;
         let words = payload.slot_words().unwrap_or(usize::MAX);
@@ -365,13 +365,7 @@ impl Writer {
     /// [`Error::ForkedWriter`] in a child of the process that made it.
     #[inline]
     pub fn check_fork(&self) -> Result<()> {
-        match &self.ownership {
-            Some(ownership) if !ownership.is_ours() => Err(Error::ForkedWriter {
-                name: self.name.name().to_owned(),
-                policy_id: self.name.policy_id(),
-            }),
-            _ => Ok(()),
-        }
+        if self.is_closed() { Ok(()) } else { self.check_open() }
     }
 
     /// Whether it may publish. No system call.
@@ -380,13 +374,19 @@ impl Writer {
     /// [`Error::ChannelClosed`], [`Error::ForkedWriter`].
     #[inline]
     pub fn check_open(&self) -> Result<()> {
-        if self.is_closed() {
-            return Err(Error::ChannelClosed {
-                name: self.name.name().to_owned(),
-                policy_id: self.name.policy_id(),
-            });
+        match &self.ownership {
+            Some(ownership) if ownership.is_ours() => Ok(()),
+            _ => Err(self.not_open()),
         }
-        self.check_fork()
+    }
+
+    #[cold]
+    fn not_open(&self) -> Error {
+        let (name, policy_id) = (self.name.name().to_owned(), self.name.policy_id());
+        match self.is_closed() {
+            true => Error::ChannelClosed { name, policy_id },
+            false => Error::ForkedWriter { name, policy_id },
+        }
     }
 
     /// Ends the channel: readers keep their last snapshot and see that it is closed; the files go. In a
@@ -424,6 +424,11 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+#[cold]
+fn faulty(fault: &str) -> Error {
+    Error::InvalidArgument(format!("the payload cannot be published: {fault}"))
 }
 
 /// Stores a snapshot and makes it the newest.

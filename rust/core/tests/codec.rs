@@ -53,7 +53,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn entries(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(Key, Value)>> {
+fn entries(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(Key<'static>, Value)>> {
     let key = prop_oneof![
         ".{0,6}".prop_map(|text| Key::Str(text.into())),
         any::<i64>().prop_map(Key::Int),
@@ -142,7 +142,7 @@ proptest! {
     ) {
         let mut bytes = bytes;
         bytes.insert(0, Kind::Dict as u8);
-        if let Ok(shape) = Shape::parse(&bytes) {
+        if let Ok(shape) = Shape::parse(bytes) {
             let mut values = values;
             values.resize(shape.value_words, 1);
             let _ = decode(&shape, &values, &blobs, &mut Build::default());

@@ -1,9 +1,10 @@
 //! The shapes that a writer knows by number.
 
 use std::collections::VecDeque;
+use std::hash::Hasher;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHasher;
 
 use super::shape::{MalformedShape, Shape};
 use super::to_words;
@@ -13,12 +14,19 @@ use super::to_words;
 /// A shape is parsed only when it is met for the second time: one that is never repeated costs its recording alone.
 #[derive(Debug)]
 pub struct ShapeCache<T> {
-    ids: FxHashMap<Arc<[u8]>, u64>,
-    parsed: FxHashMap<u64, CachedShape<T>>,
-    /// By id, and so by age.
-    order: VecDeque<(Arc<[u8]>, u64)>,
+    /// Oldest first. Their ids follow each other.
+    met: VecDeque<Met<T>>,
+    /// Of each: looking through so few costs less than a table that changes with every new one.
+    hashes: VecDeque<u64>,
     next_id: u64,
     last: Option<CachedShape<T>>,
+}
+
+#[derive(Debug)]
+struct Met<T> {
+    bytes: Vec<u8>,
+    /// Unless it is the last one.
+    parsed: Option<CachedShape<T>>,
 }
 
 /// A parsed shape of a [`ShapeCache`].
@@ -39,13 +47,7 @@ const CACHED_SHAPES: usize = 64;
 
 impl<T: Default> Default for ShapeCache<T> {
     fn default() -> Self {
-        Self {
-            ids: FxHashMap::default(),
-            parsed: FxHashMap::default(),
-            order: VecDeque::new(),
-            next_id: 1,
-            last: None,
-        }
+        Self { met: VecDeque::new(), hashes: VecDeque::new(), next_id: 1, last: None }
     }
 }
 
@@ -66,37 +68,47 @@ impl<T: Default> ShapeCache<T> {
     ///
     /// # Errors
     /// [`MalformedShape`] if the events that were recorded do not form a snapshot.
+    #[cold]
     pub fn id_of(&mut self, bytes: &[u8]) -> Result<u64, MalformedShape> {
-        if let Some(&id) = self.ids.get(bytes) {
-            let next = match self.parsed.remove(&id) {
-                Some(cached) => cached,
-                None => CachedShape {
-                    id,
-                    shape: Arc::new(Shape::parse(bytes)?),
-                    words: to_words(bytes),
-                    extra: T::default(),
-                },
-            };
-            // One that was forgotten while it was the last is not kept: nobody would find it, or forget it again.
-            if let Some(last) = self.last.replace(next)
-                && self.order.front().is_some_and(|(_, oldest)| last.id >= *oldest)
-            {
-                self.parsed.insert(last.id, last);
+        let mut hasher = FxHasher::default();
+        hasher.write(bytes);
+        let hash = hasher.finish();
+        let oldest = self.next_id - self.met.len() as u64;
+        let known = self.hashes.iter().position(|of| *of == hash);
+        let Some(at) = known.filter(|&at| self.met[at].bytes == bytes) else {
+            return Ok(self.add(hash, bytes)); // one of 2⁶⁴ that have another's hash is always new
+        };
+        let id = oldest + at as u64;
+        let next = match self.met[at].parsed.take() {
+            Some(cached) => cached,
+            None => {
+                let shape = Arc::new(Shape::parse(bytes)?);
+                CachedShape { id, shape, words: to_words(bytes), extra: T::default() }
             }
-            return Ok(id);
-        }
-        if self.order.len() == CACHED_SHAPES
-            && let Some((oldest, id)) = self.order.pop_front()
+        };
+        // One that was forgotten while it was the last is not kept: nobody would find it, or forget it again.
+        if let Some(last) = self.last.replace(next)
+            && let Some(at) = last.id.checked_sub(oldest)
         {
-            self.ids.remove(&oldest);
-            self.parsed.remove(&id);
+            self.met[at as usize].parsed = Some(last);
         }
-        let id = self.next_id;
-        self.next_id += 1;
-        let bytes = Arc::<[u8]>::from(bytes);
-        self.ids.insert(Arc::clone(&bytes), id);
-        self.order.push_back((bytes, id));
         Ok(id)
+    }
+
+    fn add(&mut self, hash: u64, bytes: &[u8]) -> u64 {
+        let mut memory = Vec::new();
+        if self.met.len() == CACHED_SHAPES
+            && let Some(forgotten) = self.met.pop_front()
+        {
+            self.hashes.pop_front();
+            memory = forgotten.bytes;
+            memory.clear();
+        }
+        memory.extend_from_slice(bytes);
+        self.met.push_back(Met { bytes: memory, parsed: None });
+        self.hashes.push_back(hash);
+        self.next_id += 1;
+        self.next_id - 1
     }
 }
 
@@ -114,7 +126,7 @@ mod tests {
         let mut cache = ShapeCache::<()>::default();
         let mut id_of = |key| {
             cache.id_of(&shape(key)).expect("it is well formed");
-            assert!(cache.ids.len() <= CACHED_SHAPES && cache.parsed.len() <= CACHED_SHAPES);
+            assert!(cache.met.len() <= CACHED_SHAPES && cache.hashes.len() == cache.met.len());
         };
         for turn in 1..=2 * CACHED_SHAPES {
             // The last one stays the last while so many others come that it is forgotten; then another takes its place.

@@ -1,14 +1,14 @@
 //! From a shape and its values to calls of a visitor.
 
 use super::encode::BlobCursor;
-use super::shape::{Dtype, Key, Kind, NO_KEY, Shape};
+use super::shape::{Dtype, Key, Kind, Shape};
 
 /// Receives a snapshot in preorder. Every method may refuse.
 pub trait Visitor {
     /// Why it refuses.
     type Error: From<MalformedValues>;
     /// The key of the next value.
-    fn key(&mut self, key: &Key) -> Result<(), Self::Error>;
+    fn key(&mut self, key: Key<'_>) -> Result<(), Self::Error>;
     /// `None`.
     fn none(&mut self) -> Result<(), Self::Error>;
     /// A `bool`.
@@ -85,8 +85,8 @@ pub fn decode<V: Visitor>(
     let mut open: Vec<(u32, Kind)> = Vec::new();
     for (index, node) in shape.nodes.iter().enumerate() {
         close(&mut open, index, visitor)?;
-        if node.key != NO_KEY {
-            visitor.key(&shape.keys[node.key as usize])?;
+        if let Some(key) = shape.key(node.key as usize) {
+            visitor.key(key)?;
         }
         let blob = if node.kind.has_blob() {
             let range = cursor.advance(shape, node, values).ok_or(MalformedValues::BlobTooLong)?;

@@ -21,21 +21,36 @@ pub struct PlacedBlob<B> {
 /// Collects one snapshot; `B` is whatever holds a blob's bytes until they are published.
 #[derive(Debug)]
 pub struct Encoder<B> {
-    expected: Option<Arc<Shape>>,
+    expected: Arc<Shape>,
+    /// The node that is expected next, or [`RECORDING`].
     cursor: usize,
-    recording: bool,
     record: Vec<u8>,
+    /// All words of the expected shape, those of the nodes before the cursor filled in; just the words so far when recording.
     values: Vec<u64>,
     blobs: Vec<PlacedBlob<B>>,
     blob_words: usize,
 }
 
+/// The expected snapshot itself. A caller that finds a bool, an int or a float to be of the kind that is expected next may
+/// put its word into its place and move the cursor on by one; for a container of the expected kind and length, the cursor
+/// alone.
+pub struct Expected<'a> {
+    /// The nodes of the shape.
+    pub nodes: &'a [Node],
+    /// Its words.
+    pub words: &'a mut [u64],
+    /// The index of the node that is expected next, beyond the last one if there is none.
+    pub cursor: &'a mut usize,
+}
+
+/// A cursor beyond all nodes: nothing is expected.
+const RECORDING: usize = usize::MAX;
+
 impl<B> Default for Encoder<B> {
     fn default() -> Self {
         Self {
-            expected: None,
-            cursor: 0,
-            recording: true,
+            expected: Arc::default(),
+            cursor: RECORDING,
             record: Vec::new(),
             values: Vec::new(),
             blobs: Vec::new(),
@@ -48,16 +63,23 @@ impl<B> Encoder<B> {
     /// Starts over; `expected` is the shape that the next snapshot probably has.
     #[inline]
     pub fn start(&mut self, expected: Option<&Arc<Shape>>) {
-        match (&self.expected, expected) {
-            (Some(have), Some(want)) if Arc::ptr_eq(have, want) => {}
-            _ => self.expected = expected.cloned(),
+        match expected {
+            Some(shape) if Arc::ptr_eq(&self.expected, shape) && self.values.len() == shape.value_words => {
+                self.cursor = 0;
+            }
+            _ => self.expect(expected),
         }
-        self.cursor = 0;
-        self.recording = expected.is_none();
         self.record.clear();
-        self.values.clear();
         self.blobs.clear();
         self.blob_words = 0;
+    }
+
+    #[inline(never)]
+    fn expect(&mut self, expected: Option<&Arc<Shape>>) {
+        self.expected = expected.cloned().unwrap_or_default();
+        self.cursor = if expected.is_some() { 0 } else { RECORDING };
+        // What the words held before is overwritten, so they are not cleared.
+        self.values.resize(self.expected.value_words, 0);
     }
 
     /// Drops what the blobs hold on to.
@@ -65,7 +87,7 @@ impl<B> Encoder<B> {
         self.blobs.clear();
     }
 
-    /// The value words so far.
+    /// The value words of the finished snapshot.
     pub fn values(&self) -> &[u64] {
         &self.values
     }
@@ -85,12 +107,18 @@ impl<B> Encoder<B> {
         self.blob_words
     }
 
-    /// `None` when the finished snapshot has the expected shape, else the byte form of its own.
-    pub fn recorded(&self) -> Option<&[u8]> {
-        self.recording.then_some(&self.record)
+    /// Whether nothing is expected any more.
+    #[inline]
+    pub fn is_recording(&self) -> bool {
+        self.cursor == RECORDING
     }
 
-    /// The index into [`Shape::keys`] of the key that is expected now, if all agreed so far.
+    /// `None` when the finished snapshot has the expected shape, else the byte form of its own.
+    pub fn recorded(&self) -> Option<&[u8]> {
+        self.is_recording().then_some(&self.record)
+    }
+
+    /// The index of the key that is expected now, if all agreed so far.
     #[inline]
     pub fn expected_key(&self) -> Option<usize> {
         match self.node() {
@@ -100,33 +128,64 @@ impl<B> Encoder<B> {
     }
 
     #[inline]
-    fn node(&self) -> Option<&Node> {
-        if self.recording { None } else { self.expected.as_ref()?.nodes.get(self.cursor) }
+    fn key(&self) -> Option<Key<'_>> {
+        self.expected.key(self.node()?.key as usize)
     }
 
-    /// Takes a node of this kind and `aux` from the expected shape, or starts to record.
     #[inline]
-    fn agree(&mut self, kind: Kind, aux: Option<u32>) -> bool {
-        if let Some(node) = self.node() {
-            if node.kind == kind && aux.is_none_or(|aux| aux == node.aux) {
+    fn node(&self) -> Option<&Node> {
+        self.expected.nodes.get(self.cursor)
+    }
+
+    /// A bool, an int or a float by its word.
+    #[inline]
+    pub fn number(&mut self, kind: Kind, word: u64) {
+        debug_assert!(kind.is_number());
+        self.word(kind, word);
+    }
+
+    /// A leaf of this kind with one word.
+    #[inline]
+    fn word(&mut self, kind: Kind, word: u64) {
+        match self.expected.nodes.get(self.cursor) {
+            Some(node) if node.kind == kind => {
+                self.values[node.value_at as usize] = word;
                 self.cursor += 1;
-                return true;
             }
-            self.diverge(node.tag_at as usize);
+            _ => {
+                self.diverge(|node| node.tag_at);
+                self.record.push(kind as u8);
+                self.values.push(word);
+            }
         }
-        self.record.push(kind as u8);
-        false
+    }
+
+    /// Words of a leaf that is expected at `at`, if it is.
+    fn words(&mut self, at: Option<usize>, words: &[u64]) {
+        match at {
+            Some(at) => self.values[at..at + words.len()].copy_from_slice(words),
+            None => self.values.extend_from_slice(words),
+        }
+    }
+
+    /// Records from here on: after the expected byte form up to there, and the words before that node.
+    fn diverge(&mut self, at: fn(&Node) -> u32) {
+        if !self.is_recording() {
+            self.record_agreed(at);
+        }
     }
 
     #[cold]
-    fn diverge(&mut self, at: usize) {
-        if let Some(shape) = &self.expected {
-            self.record.extend_from_slice(&shape.bytes[..at]);
+    fn record_agreed(&mut self, at: fn(&Node) -> u32) {
+        if let Some(node) = self.node() {
+            let (bytes, words) = (at(node), node.value_at);
+            self.record.extend_from_slice(&self.expected.bytes[..bytes as usize]);
+            self.values.truncate(words as usize);
         }
-        self.recording = true;
+        self.cursor = RECORDING;
     }
 
-    fn number(&mut self, mut value: u64) {
+    fn leb128(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.record.push(value as u8 | 0x80);
             value >>= 7;
@@ -135,57 +194,48 @@ impl<B> Encoder<B> {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
+        self.leb128(bytes.len() as u64);
         self.record.extend_from_slice(bytes);
     }
 
-    /// Takes as many of the expected nodes as `leaf` gives a word for: the short way for leaves that are what they were.
+    /// The short way for leaves that are what they were: see [`Expected`].
     #[inline]
-    pub fn run(&mut self, mut leaf: impl FnMut(&Node) -> Option<u64>) {
-        let Some(shape) = self.expected.as_deref().filter(|_| !self.recording) else {
-            return;
-        };
-        for node in &shape.nodes[self.cursor.min(shape.nodes.len())..] {
-            let Some(word) = leaf(node) else { return };
-            debug_assert!(node.kind.is_number());
-            self.values.push(word);
-            self.cursor += 1;
-        }
+    pub fn expected(&mut self) -> Expected<'_> {
+        Expected { nodes: &self.expected.nodes, words: &mut self.values, cursor: &mut self.cursor }
     }
 
     /// The key of the next value. A caller that knows it to be [`Self::expected_key`] need not send it.
     #[inline]
     pub fn key_str(&mut self, key: &str) {
-        if let (Some(node), Some(shape)) = (self.node(), &self.expected) {
-            if matches!(shape.keys.get(node.key as usize), Some(Key::Str(want)) if **want == *key) {
-                return;
-            }
-            self.diverge(node.key_at as usize);
+        if matches!(self.key(), Some(Key::Str(want)) if want == key) {
+            return;
         }
-        self.record.push(0);
-        self.bytes(key.as_bytes());
+        self.diverge(|node| node.key_at);
+        if key.len() < 0x80 {
+            self.record.extend_from_slice(&[0, key.len() as u8]);
+            self.record.extend_from_slice(key.as_bytes());
+        } else {
+            self.record.push(0);
+            self.bytes(key.as_bytes());
+        }
     }
 
     /// The key of the next value.
     pub fn key_int(&mut self, key: i64) {
-        if let (Some(node), Some(shape)) = (self.node(), &self.expected) {
-            if matches!(shape.keys.get(node.key as usize), Some(Key::Int(want)) if *want == key) {
-                return;
-            }
-            self.diverge(node.key_at as usize);
+        if matches!(self.key(), Some(Key::Int(want)) if want == key) {
+            return;
         }
+        self.diverge(|node| node.key_at);
         self.record.push(1);
-        self.number(zigzag(key));
+        self.leb128(zigzag(key));
     }
 
     /// The key of the next value: two's complement, little endian.
     pub fn key_bigint(&mut self, key: &[u8]) {
-        if let (Some(node), Some(shape)) = (self.node(), &self.expected) {
-            if matches!(shape.keys.get(node.key as usize), Some(Key::BigInt(want)) if **want == *key) {
-                return;
-            }
-            self.diverge(node.key_at as usize);
+        if matches!(self.key(), Some(Key::BigInt(want)) if *want == *key) {
+            return;
         }
+        self.diverge(|node| node.key_at);
         self.record.push(2);
         self.bytes(key);
     }
@@ -193,52 +243,51 @@ impl<B> Encoder<B> {
     /// `None`.
     #[inline]
     pub fn none(&mut self) {
-        self.agree(Kind::None, None);
+        if self.node().is_some_and(|node| node.kind == Kind::None) {
+            self.cursor += 1;
+            return;
+        }
+        self.diverge(|node| node.tag_at);
+        self.record.push(Kind::None as u8);
     }
 
     /// A `bool`.
     #[inline]
     pub fn bool(&mut self, value: bool) {
-        self.agree(Kind::Bool, None);
-        self.values.push(u64::from(value));
+        self.word(Kind::Bool, u64::from(value));
     }
 
     /// An `int` of at most 64 bits.
     #[inline]
     pub fn int(&mut self, value: i64) {
-        self.agree(Kind::Int, None);
-        self.values.push(value as u64);
+        self.word(Kind::Int, value as u64);
     }
 
     /// A `float`.
     #[inline]
     pub fn float(&mut self, value: f64) {
-        self.agree(Kind::Float, None);
-        self.values.push(value.to_bits());
+        self.word(Kind::Float, value.to_bits());
     }
 
     /// An `int` of any size: two's complement, little endian.
     pub fn bigint(&mut self, bytes: B, len: usize) {
-        self.agree(Kind::BigInt, None);
-        self.text(bytes, len);
+        self.text(Kind::BigInt, bytes, len);
     }
 
     /// A `str`: UTF-8.
     #[inline]
     pub fn str(&mut self, utf8: B, len: usize) {
-        self.agree(Kind::Str, None);
-        self.text(utf8, len);
+        self.text(Kind::Str, utf8, len);
     }
 
     /// A `bytes`.
     #[inline]
     pub fn byte_string(&mut self, bytes: B, len: usize) {
-        self.agree(Kind::Bytes, None);
-        self.text(bytes, len);
+        self.text(Kind::Bytes, bytes, len);
     }
 
-    fn text(&mut self, bytes: B, len: usize) {
-        self.values.push(len as u64);
+    fn text(&mut self, kind: Kind, bytes: B, len: usize) {
+        self.word(kind, len as u64);
         self.place(self.blob_words, bytes, len);
     }
 
@@ -253,43 +302,56 @@ impl<B> Encoder<B> {
     #[inline]
     pub fn container(&mut self, kind: Kind, len: usize) {
         debug_assert!(kind.is_container());
-        if !self.agree(kind, Some(len as u32)) {
-            self.number(len as u64);
+        if self.node().is_some_and(|node| node.kind == kind && node.aux == len as u32) {
+            self.cursor += 1;
+        } else {
+            self.record_container(kind, len);
         }
+    }
+
+    #[inline(never)]
+    fn record_container(&mut self, kind: Kind, len: usize) {
+        self.diverge(|node| node.tag_at);
+        self.record.push(kind as u8);
+        self.leb128(len as u64);
     }
 
     /// A numpy scalar: its bytes, zero-padded to whole words.
     pub fn scalar(&mut self, dtype: &str, itemsize: usize, words: &[u64]) {
         debug_assert_eq!(words.len(), words_for(itemsize));
-        self.dtype(Kind::Scalar, None, dtype, itemsize);
-        self.values.extend_from_slice(words);
+        let at = self.dtype(Kind::Scalar, None, dtype, itemsize);
+        self.words(at, words);
     }
 
     /// A numpy array or torch tensor in C order; `len` is its length in bytes.
     pub fn array(&mut self, kind: Kind, dtype: &str, itemsize: usize, dims: &[u64], bytes: B, len: usize) {
         debug_assert!(matches!(kind, Kind::Array | Kind::Tensor));
-        self.dtype(kind, Some(dims.len() as u8), dtype, itemsize);
-        self.values.extend_from_slice(dims);
+        let at = self.dtype(kind, Some(dims.len() as u8), dtype, itemsize);
+        self.words(at, dims);
         self.place(self.blob_words.next_multiple_of(ARRAY_ALIGN_WORDS), bytes, len);
     }
 
-    fn dtype(&mut self, kind: Kind, ndim: Option<u8>, name: &str, itemsize: usize) {
-        if let (Some(node), Some(shape)) = (self.node(), &self.expected) {
-            if node.kind == kind && ndim.is_none_or(|ndim| ndim == node.ndim) {
-                let dtype = &shape.dtypes[node.aux as usize];
-                if dtype.itemsize == itemsize && *dtype.name == *name {
-                    self.cursor += 1;
-                    return;
-                }
+    /// Where the words of an array, tensor or scalar are expected, if it is.
+    fn dtype(&mut self, kind: Kind, ndim: Option<u8>, name: &str, itemsize: usize) -> Option<usize> {
+        if let Some(node) = self.node()
+            && node.kind == kind
+            && ndim.is_none_or(|ndim| ndim == node.ndim)
+        {
+            let dtype = &self.expected.dtypes[node.aux as usize];
+            if dtype.itemsize == itemsize && *dtype.name == *name {
+                let at = node.value_at as usize;
+                self.cursor += 1;
+                return Some(at);
             }
-            self.diverge(node.tag_at as usize);
         }
+        self.diverge(|node| node.tag_at);
         self.record.push(kind as u8);
         if let Some(ndim) = ndim {
             self.record.push(ndim);
         }
-        self.number(itemsize as u64);
+        self.leb128(itemsize as u64);
         self.bytes(name.as_bytes());
+        None
     }
 
     /// The child `node` of the root of `shape` as it stands in an earlier snapshot with these `values`, its key
@@ -303,16 +365,16 @@ impl<B> Encoder<B> {
         blob: impl Fn(Range<usize>) -> B,
     ) {
         let next = shape.nodes[node].end as usize;
-        let same = self.expected.as_ref().is_some_and(|expected| Arc::ptr_eq(expected, shape));
-        if !self.recording && same && self.cursor == node {
+        let words = shape.value_range(node);
+        let mut at = None;
+        if self.cursor == node && Arc::ptr_eq(&self.expected, shape) {
             self.cursor = next;
+            at = Some(words.start);
         } else {
-            if let Some(here) = self.node() {
-                self.diverge(here.key_at as usize);
-            }
+            self.diverge(|node| node.key_at);
             self.record.extend_from_slice(&shape.bytes[shape.byte_range(node)]);
         }
-        self.values.extend_from_slice(&values[shape.value_range(node)]);
+        self.words(at, &values[words]);
         if shape.has_blobs {
             for node in &shape.nodes[node..next] {
                 // The values were checked when the snapshot was read, so a place is always found.

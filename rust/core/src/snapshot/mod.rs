@@ -34,20 +34,23 @@ pub const fn words_for(bytes: usize) -> usize {
 
 /// `bytes` as little-endian words, the last one zero-padded.
 pub fn to_words(bytes: &[u8]) -> Vec<u64> {
-    let word = |chunk: &[u8]| {
-        let mut padded = [0; 8];
-        padded[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(padded)
-    };
-    bytes.chunks(8).map(word).collect()
+    let (words, tail) = bytes.as_chunks::<8>();
+    let mut out = Vec::with_capacity(words_for(bytes.len()));
+    out.extend(words.iter().map(|word| u64::from_le_bytes(*word)));
+    if !tail.is_empty() {
+        let mut last = [0; 8];
+        last[..tail.len()].copy_from_slice(tail);
+        out.push(u64::from_le_bytes(last));
+    }
+    out
 }
 
 /// The first `len` bytes of `words`; what lies beyond their end is left out.
 pub fn to_bytes(words: &[u64], len: usize) -> Vec<u8> {
     let words = &words[..words_for(len).min(words.len())];
-    let mut bytes = Vec::with_capacity(words.len() * 8);
-    for word in words {
-        bytes.extend_from_slice(&word.to_le_bytes());
+    let mut bytes = vec![0; words.len() * 8];
+    for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
     }
     bytes.truncate(len);
     bytes

@@ -12,6 +12,8 @@
 //! numbers are LEB128; `tag` and `ndim` are one byte
 //! ```
 
+use std::borrow::Cow;
+
 use super::{MAX_DEPTH, words_for};
 
 /// What a node is. The numbers are the tags of the byte form.
@@ -77,13 +79,34 @@ impl Kind {
 
 /// A dictionary key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
+pub enum Key<'a> {
     /// A string.
-    Str(Box<str>),
+    Str(Cow<'a, str>),
     /// An integer that fits 64 bits.
     Int(i64),
     /// Any other integer: two's complement, little endian.
-    BigInt(Box<[u8]>),
+    BigInt(Cow<'a, [u8]>),
+}
+
+impl Key<'_> {
+    /// The same key, of no shape.
+    pub fn into_owned(self) -> Key<'static> {
+        match self {
+            Self::Str(text) => Key::Str(text.into_owned().into()),
+            Self::Int(int) => Key::Int(int),
+            Self::BigInt(bytes) => Key::BigInt(bytes.into_owned().into()),
+        }
+    }
+}
+
+/// Where a key lies in its shape: there may be many, and nothing is allocated for one.
+#[derive(Clone, Copy, Debug)]
+enum KeyAt {
+    /// Start and end in `texts`.
+    Str(u32, u32),
+    Int(i64),
+    /// Start and end in `bytes`.
+    BigInt(u32, u32),
 }
 
 /// The element type of an array, tensor or numpy scalar.
@@ -107,7 +130,7 @@ pub struct Node {
     pub ndim: u8,
     /// Children of a container; index into [`Shape::dtypes`] of a scalar, array or tensor.
     pub aux: u32,
-    /// Index into [`Shape::keys`], or [`NO_KEY`].
+    /// What [`Shape::key`] wants, or [`NO_KEY`].
     pub key: u32,
     /// Index of its first value word.
     pub value_at: u32,
@@ -126,8 +149,9 @@ pub struct Shape {
     pub bytes: Vec<u8>,
     /// Its nodes in preorder; the first is the root dictionary.
     pub nodes: Vec<Node>,
-    /// Its keys in the order of the byte form.
-    pub keys: Vec<Key>,
+    keys: Vec<KeyAt>,
+    /// All keys that are strings, one behind the other.
+    texts: String,
     /// Its dtypes in the order of the byte form.
     pub dtypes: Vec<Dtype>,
     /// How many value words a snapshot of this shape has.
@@ -151,21 +175,31 @@ impl Shape {
     ///
     /// # Errors
     /// [`MalformedShape`] for anything that no encoder makes.
-    pub fn parse(bytes: &[u8]) -> Result<Self, MalformedShape> {
-        let mut parser = Parser { bytes, at: 0, shape: Shape::default() };
-        if u32::try_from(bytes.len()).is_err() {
-            return Err(parser.error("longer than 4 GiB"));
-        }
-        if bytes.first() != Some(&(Kind::Dict as u8)) {
-            return Err(parser.error("the root is not a dictionary"));
-        }
-        parser.node(NO_KEY, 0, 1)?;
-        if parser.at != bytes.len() {
-            return Err(parser.error("bytes after the root"));
-        }
-        let mut shape = parser.shape;
-        shape.bytes = bytes.to_vec();
+    pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, MalformedShape> {
+        let bytes = bytes.into();
+        let mut shape = Parser::new(&bytes).root()?;
+        shape.bytes = bytes;
         Ok(shape)
+    }
+
+    /// How many keys there are.
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The key with that index, in the order of the byte form.
+    #[inline]
+    pub fn key(&self, index: usize) -> Option<Key<'_>> {
+        Some(match *self.keys.get(index)? {
+            KeyAt::Str(start, end) => Key::Str(self.texts[start as usize..end as usize].into()),
+            KeyAt::Int(int) => Key::Int(int),
+            KeyAt::BigInt(start, end) => Key::BigInt(self.bytes[start as usize..end as usize].into()),
+        })
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> impl Iterator<Item = Key<'_>> {
+        (0..self.keys.len()).map_while(|index| self.key(index))
     }
 
     /// The index of each direct child of the root.
@@ -198,9 +232,38 @@ struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     shape: Shape,
+    /// What becomes [`Shape::texts`].
+    texts: Vec<u8>,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, shape: Shape::default(), texts: Vec::with_capacity(bytes.len()) }
+    }
+
+    fn root(mut self) -> Result<Shape, MalformedShape> {
+        if u32::try_from(self.bytes.len()).is_err() {
+            return Err(self.error("longer than 4 GiB"));
+        }
+        if self.bytes.first() != Some(&(Kind::Dict as u8)) {
+            return Err(self.error("the root is not a dictionary"));
+        }
+        self.node(NO_KEY, 0, 1)?;
+        if self.at != self.bytes.len() {
+            return Err(self.error("bytes after the root"));
+        }
+        // All at once: looked at one by one, keys as short as these cost several times as much.
+        let malformed = MalformedShape { at: self.at, what: "a key is not UTF-8" };
+        let mut shape = self.shape;
+        shape.texts = String::from_utf8(self.texts).map_err(|_| malformed)?;
+        for key in &shape.keys {
+            if matches!(key, KeyAt::Str(start, _) if !shape.texts.is_char_boundary(*start as usize)) {
+                return Err(malformed);
+            }
+        }
+        Ok(shape)
+    }
+
     fn error(&self, what: &'static str) -> MalformedShape {
         MalformedShape { at: self.at, what }
     }
@@ -211,7 +274,18 @@ impl Parser<'_> {
         Ok(byte)
     }
 
+    #[inline]
     fn number(&mut self) -> Result<u64, MalformedShape> {
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(byte.into())
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Result<u64, MalformedShape> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -235,7 +309,7 @@ impl Parser<'_> {
         }
     }
 
-    fn take(&mut self) -> Result<&[u8], MalformedShape> {
+    fn take(&mut self) -> Result<&'a [u8], MalformedShape> {
         let len = self.count()?;
         self.at += len;
         Ok(&self.bytes[self.at - len..self.at])
@@ -251,9 +325,17 @@ impl Parser<'_> {
 
     fn key(&mut self) -> Result<u32, MalformedShape> {
         let key = match self.byte()? {
-            0 => Key::Str(self.text()?),
-            1 => Key::Int(unzigzag(self.number()?)),
-            2 => Key::BigInt(self.take()?.into()),
+            0 => {
+                let start = self.texts.len() as u32;
+                let text = self.take()?;
+                self.texts.extend_from_slice(text);
+                KeyAt::Str(start, self.texts.len() as u32)
+            }
+            1 => KeyAt::Int(unzigzag(self.number()?)),
+            2 => {
+                let len = self.take()?.len();
+                KeyAt::BigInt((self.at - len) as u32, self.at as u32)
+            }
             _ => return Err(self.error("an unknown kind of key")),
         };
         self.shape.keys.push(key);
@@ -357,6 +439,7 @@ mod tests {
             (&[9, 1], "beyond the end"),
             (&[9, 1, 7, 0], "unknown kind of key"),
             (&[9, 1, 0, 1, 0xff, 2], "not UTF-8"),
+            (&[9, 2, 0, 1, 0xc3, 2, 0, 1, 0xa9, 2], "not UTF-8"), // one character, half of it in each key
             (&[9, 1, 0, 0, 99], "unknown tag"),
             (&[9, 0, 0], "bytes after the root"),
             (&[9, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02], "over 64 bits"),
@@ -372,7 +455,7 @@ mod tests {
             let mut bytes = vec![9, 1, 0, 0];
             bytes.extend([7, 1].repeat(depth - 1));
             bytes.push(0);
-            Shape::parse(&bytes)
+            Shape::parse(bytes)
         };
         assert!(nested(MAX_DEPTH).is_ok());
         assert!(nested(MAX_DEPTH + 1).is_err());

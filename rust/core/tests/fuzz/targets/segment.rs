@@ -346,7 +346,7 @@ fn use_refreshed(refreshed: Result<Refresh, Error>, buffer: &SlotBuffer, known: 
             } else {
                 to_bytes(&buffer.shape, meta.shape_len)
             };
-            if let Ok(shape) = Shape::parse(&bytes) {
+            if let Ok(shape) = Shape::parse(&bytes[..]) {
                 let _ = decoded(&shape, &buffer.values, buffer.blobs.bytes());
             }
         }
@@ -356,7 +356,7 @@ fn use_refreshed(refreshed: Result<Refresh, Error>, buffer: &SlotBuffer, known: 
 
 fn assert_reads(meta: &SlotMeta, buffer: &SlotBuffer, sample: &Sample) {
     assert_eq!(to_bytes(&buffer.shape, meta.shape_len), sample.shape);
-    let shape = Shape::parse(&sample.shape).unwrap();
+    let shape = Shape::parse(&sample.shape[..]).unwrap();
     assert_eq!(decoded(&shape, &buffer.values, buffer.blobs.bytes()).as_ref(), Some(&sample.value));
 }
 

@@ -39,7 +39,7 @@ pub fn snapshot(data: &[u8]) {
 fn assert_bounded(shape: &Shape, bytes: &[u8]) {
     assert_eq!(shape.bytes, bytes);
     assert!(shape.nodes.len() <= bytes.len());
-    assert!(shape.keys.len() < shape.nodes.len() && shape.dtypes.len() <= shape.nodes.len());
+    assert!(shape.key_count() < shape.nodes.len() && shape.dtypes.len() <= shape.nodes.len());
     assert!(shape.nodes.len() > shape.top_level().count());
     assert_eq!(shape.nodes[0].end as usize, shape.nodes.len());
     let mut open = Vec::new();

@@ -20,7 +20,7 @@ pub enum Value {
     Array(Kind, Dtype, Vec<u64>, Vec<u8>),
     List(Vec<Value>),
     Tuple(Vec<Value>),
-    Dict(Vec<(Key, Value)>),
+    Dict(Vec<(Key<'static>, Value)>),
 }
 
 /// Nodes of a tree that is made from bytes, at most.
@@ -103,7 +103,7 @@ impl Value {
     }
 
     /// The entries of the root.
-    pub fn entries(&self) -> &[(Key, Value)] {
+    pub fn entries(&self) -> &[(Key<'static>, Value)] {
         match self {
             Self::Dict(entries) => entries,
             _ => panic!("the root is a dictionary"),
@@ -149,7 +149,7 @@ fn items(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Vec<Value> {
     (0..input.below(9)).map(|_| Value::any(input, depth + 1, nodes)).collect()
 }
 
-fn entries(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Vec<(Key, Value)> {
+fn entries(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Vec<(Key<'static>, Value)> {
     let key = |input: &mut Input<'_>| match input.below(4) {
         0 => Key::Int(input.number(0) as i64),
         1 => Key::BigInt(blob(input).into()),
@@ -159,13 +159,13 @@ fn entries(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Vec<(Key, 
 }
 
 /// An open container: its key, and its children with theirs.
-type Open = (Option<Key>, Vec<(Option<Key>, Value)>);
+type Open = (Option<Key<'static>>, Vec<(Option<Key<'static>>, Value)>);
 
 /// Puts a decoding's events together again, and checks their order.
 #[derive(Default)]
 pub struct Build {
     open: Vec<Open>,
-    key: Option<Key>,
+    key: Option<Key<'static>>,
     pub root: Option<Value>,
 }
 
@@ -183,8 +183,8 @@ impl Build {
 impl Visitor for Build {
     type Error = MalformedValues;
 
-    fn key(&mut self, key: &Key) -> Result<(), MalformedValues> {
-        assert!(self.key.replace(key.clone()).is_none(), "two keys for a value");
+    fn key(&mut self, key: Key<'_>) -> Result<(), MalformedValues> {
+        assert!(self.key.replace(key.into_owned()).is_none(), "two keys for a value");
         Ok(())
     }
     fn none(&mut self) -> Result<(), MalformedValues> {
@@ -235,7 +235,8 @@ impl Visitor for Build {
     fn end(&mut self, kind: Kind) -> Result<(), MalformedValues> {
         let (key, items) = self.open.pop().expect("begin came before");
         self.key = key;
-        let entry = |(key, item): (Option<Key>, Value)| (key.expect("a dict's items have keys"), item);
+        let entry =
+            |(key, item): (Option<Key<'static>>, Value)| (key.expect("a dict's items have keys"), item);
         self.add(match kind {
             Kind::List => Value::List(items.into_iter().map(|(_, item)| item).collect()),
             Kind::Tuple => Value::Tuple(items.into_iter().map(|(_, item)| item).collect()),
