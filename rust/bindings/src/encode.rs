@@ -166,7 +166,7 @@ impl<'w, 'py> Walk<'w, 'py> {
     #[inline]
     fn follow(&mut self, dict: &Bound<'py, PyDict>, place: &mut Place) -> bool {
         !self.encoder.is_recording()
-            && ffi::follow(dict, place, &mut self.encoder.expected(), self.keys, &mut self.inside)
+            && ffi::follow_entries(dict, place, &mut self.encoder.expected(), self.keys, &mut self.inside)
     }
 
     /// The long way, from where the short one has stopped; after each entry that is tried again.
@@ -263,7 +263,7 @@ impl<'w, 'py> Walk<'w, 'py> {
         self.encoder.container(Kind::List, len);
         let mut index = 0;
         while index < len {
-            index += ffi::run_of_items(list, index, len - index, &mut self.encoder.expected());
+            index += ffi::follow_items(list, index, len - index, &mut self.encoder.expected());
             if index < len {
                 let item = ffi::list_item(list, index).ok_or_else(changed_size)?;
                 self.indexed(item, index, &here)?;

@@ -1,6 +1,6 @@
 //! PyO3 bindings: they translate between Python and `traincast-core`, and decide nothing.
 //!
-//! `ffi.rs` alone has `unsafe`.
+//! `ffi` alone has `unsafe`.
 #![deny(unsafe_code)]
 
 mod arrays;

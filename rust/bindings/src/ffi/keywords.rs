@@ -1,0 +1,79 @@
+//! A method that takes any keyword arguments, without a dictionary of them.
+
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use pyo3::PyClass;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
+
+/// Keyword arguments.
+pub type Changes<'py> = [(Bound<'py, PyString>, Bound<'py, PyAny>)];
+
+/// A method that takes any keyword arguments and nothing else. PyO3 calls such a one with a dictionary, and makes another
+/// from it; this one takes them from the caller's stack.
+pub trait KeywordMethod: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
+    /// The method's name.
+    const METHOD: &'static CStr;
+    /// Its docstring, which begins with its signature as the interpreter wants it.
+    const TEXT: &'static CStr;
+    /// The method.
+    fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>>;
+}
+
+/// Adds the method to the class.
+pub fn add_keyword_method<T: KeywordMethod>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: T::METHOD.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: keyword_method::<T> },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: T::TEXT.as_ptr(),
+    }));
+    // SAFETY: a type, and a definition that is never freed. The descriptor checks that `self` is of that type.
+    let method = unsafe {
+        let method = ffi::PyDescr_NewMethod(class.as_ptr().cast(), definition);
+        Bound::from_owned_ptr_or_err(class.py(), method)?
+    };
+    class.setattr(method.getattr("__name__")?.cast::<PyString>()?, method)
+}
+
+unsafe extern "C" fn keyword_method<T: KeywordMethod>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let called = || {
+        Python::attach(|py| {
+            // SAFETY: the descriptor has checked the type of `this`; the vectorcall protocol gives `positional` arguments and
+            // then one for each of `names`, a tuple of str or null. The caller holds them all over the call.
+            let (this, changes) = unsafe {
+                let this = Borrowed::from_ptr(py, this).cast_unchecked::<T>();
+                if positional != 0 {
+                    return Err(PyTypeError::new_err("update() takes keyword arguments only"));
+                }
+                let count = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
+                let change = |index| {
+                    let name = Bound::from_borrowed_ptr(py, ffi::PyTuple_GetItem(names, index));
+                    let value = Bound::from_borrowed_ptr(py, *arguments.offset(index));
+                    (name.cast_into_unchecked::<PyString>(), value)
+                };
+                (this, (0..count).map(change).collect::<Vec<_>>())
+            };
+            this.get().call(py, &changes)
+        })
+    };
+    // A panic must not unwind into the interpreter.
+    let result = catch_unwind(AssertUnwindSafe(called))
+        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("update() has panicked; please report it")));
+    match result {
+        Ok(object) => object.into_ptr(),
+        Err(error) => {
+            Python::attach(|py| error.restore(py));
+            ptr::null_mut()
+        }
+    }
+}
