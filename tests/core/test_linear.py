@@ -57,3 +57,22 @@ def test_cost_is_linear(channel_name: str, make: Callable[[int], dict[str, Any]]
     # Caches do not hold the larger one; but a quadratic part shows as TIMES times as much again.
     assert many[0] / few[0] < TIMES * 4
     assert many[1] / few[1] < TIMES * 4
+
+
+def test_an_unknown_structure_costs_what_it_has_itself(channel_name: str) -> None:
+    """And nothing for the large one that is known and expected meanwhile."""
+
+    def cost(name: str, leaves: int) -> float:
+        with traincast.TrainingInfoWriter(name, max_capacity=1 << 28) as writer:
+            for _ in range(3):
+                writer.publish(info(**{f"k{i}": float(i) for i in range(leaves)}))
+            took = []
+            for step in range(64):
+                unknown = info(**{f"unknown_{step}": 1.0})
+                start = time.perf_counter()
+                writer.publish(unknown)
+                took.append(time.perf_counter() - start)
+            return sorted(took)[len(took) // 2]
+
+    # A word for each leaf of the large one would take a hundred times as long.
+    assert cost(f"{channel_name}-large", FEW * TIMES) < 10 * cost(f"{channel_name}-small", 1)

@@ -34,14 +34,13 @@ pub fn follow_entries<'py>(
 ) -> bool {
     while place.left > 0 {
         let taken = run_of_entries(dict, place, expected, keys);
-        *expected.cursor += taken;
+        expected.pass(taken);
         place.left -= taken;
         if place.left == 0 {
             break;
         }
-        let Some(node) = expected.nodes.get(*expected.cursor).filter(|node| node.kind == Kind::Dict) else {
-            return false;
-        };
+        let Some(node) = expected.next().filter(|node| node.kind == Kind::Dict) else { return false };
+        let len = node.aux as usize;
         let Some(expected_key) = keys.get_mut(node.key as usize) else { return false };
         let (mut next, mut key, mut value) = (place.position, ptr::null_mut(), ptr::null_mut());
         // SAFETY: as in `next_entry`; none of the calls runs Python code, so `dict` holds `value` until all is done.
@@ -49,15 +48,14 @@ pub fn follow_entries<'py>(
             if ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) == 0
                 || !is_expected_key(dict.py(), key, expected_key)
                 || ffi::Py_TYPE(value) != &raw mut ffi::PyDict_Type
-                || ffi::PyDict_Size(value) != node.aux as ffi::Py_ssize_t
+                || ffi::PyDict_Size(value) != len as ffi::Py_ssize_t
             {
                 return false;
             }
             Borrowed::from_ptr(dict.py(), value).cast_unchecked::<PyDict>()
         };
-        *expected.cursor += 1;
+        expected.pass(1);
         place.position = next;
-        let len = node.aux as usize;
         let mut start = Place { position: 0, left: len, len };
         if !follow_entries(&below, &mut start, expected, keys, inside) {
             inside.push((below.to_owned(), start));
@@ -76,11 +74,10 @@ fn run_of_entries(
     keys: &mut [Option<Py<PyAny>>],
 ) -> usize {
     // Leaves have nothing below them, so the words and keys of those that follow each other do so too.
-    let nodes = expected.nodes.get(*expected.cursor..).unwrap_or_default();
+    let (nodes, words) = expected.ahead(place.left);
     let Some(first) = nodes.first() else { return 0 };
-    let words = expected.words.get_mut(first.value_at as usize..).unwrap_or_default();
     let keys = keys.get_mut(first.key as usize..).unwrap_or_default();
-    let most = place.left.min(nodes.len()).min(words.len()).min(keys.len());
+    let most = nodes.len().min(words.len()).min(keys.len());
     let (nodes, words, keys) = (&nodes[..most], &mut words[..most], &mut keys[..most]);
     let (mut next, mut key, mut value) = (place.position, ptr::null_mut(), ptr::null_mut());
     let mut taken = 0;
@@ -141,11 +138,9 @@ pub fn follow_items(
     expected: &mut Expected<'_>,
 ) -> usize {
     let left = left.min(list.len().saturating_sub(start));
-    let nodes = expected.nodes.get(*expected.cursor..).unwrap_or_default();
-    let Some(first) = nodes.first() else { return 0 };
-    let words = expected.words.get_mut(first.value_at as usize..).unwrap_or_default();
+    let (nodes, words) = expected.ahead(left);
     let mut taken = 0;
-    for (node, place) in nodes.iter().zip(words).take(left) {
+    for (node, place) in nodes.iter().zip(words) {
         let index = (start + taken) as ffi::Py_ssize_t;
         // SAFETY: the index is below the length, which no Python code can change meanwhile.
         let word = unsafe { expected_word(node, ffi::PyList_GetItem(list.as_ptr(), index)) };
@@ -153,7 +148,7 @@ pub fn follow_items(
         *place = word;
         taken += 1;
     }
-    *expected.cursor += taken;
+    expected.pass(taken);
     taken
 }
 

@@ -25,22 +25,46 @@ pub struct Encoder<B> {
     /// The node that is expected next, or [`RECORDING`].
     cursor: usize,
     record: Vec<u8>,
-    /// All words of the expected shape, those of the nodes before the cursor filled in; just the words so far when recording.
+    /// The words so far, and behind them, unless recording, what an earlier snapshot left.
     values: Vec<u64>,
     blobs: Vec<PlacedBlob<B>>,
     blob_words: usize,
 }
 
-/// The expected snapshot itself. A caller that finds a bool, an int or a float to be of the kind that is expected next may
-/// put its word into its place and move the cursor on by one; for a container of the expected kind and length, the cursor
-/// alone.
+/// The expected snapshot itself, for a caller that compares more at a time.
 pub struct Expected<'a> {
     /// The nodes of the shape.
-    pub nodes: &'a [Node],
-    /// Its words.
-    pub words: &'a mut [u64],
-    /// The index of the node that is expected next, beyond the last one if there is none.
-    pub cursor: &'a mut usize,
+    nodes: &'a [Node],
+    value_words: usize,
+    values: &'a mut Vec<u64>,
+    cursor: &'a mut usize,
+}
+
+impl Expected<'_> {
+    /// The node that is expected next.
+    #[inline]
+    pub fn next(&self) -> Option<&Node> {
+        self.nodes.get(*self.cursor)
+    }
+
+    /// The next `most` nodes, or fewer, and a word for each, to be filled in for those at the front that are bools, ints or
+    /// floats. `most` things must be there to compare: room for so many words is made.
+    #[inline]
+    pub fn ahead(&mut self, most: usize) -> (&[Node], &mut [u64]) {
+        let nodes = self.nodes.get(*self.cursor..).unwrap_or_default();
+        let start = nodes.first().map_or(0, |node| node.value_at as usize);
+        let count = most.min(nodes.len()).min(self.value_words.saturating_sub(start));
+        if self.values.len() < start + count {
+            self.values.resize(start + count, 0);
+        }
+        (&nodes[..count], &mut self.values[start..start + count])
+    }
+
+    /// Goes on behind so many nodes: those whose words were filled in, or a container of the expected kind and length.
+    #[inline]
+    pub fn pass(&mut self, count: usize) {
+        *self.cursor += count;
+    }
 }
 
 /// A cursor beyond all nodes: nothing is expected.
@@ -64,22 +88,21 @@ impl<B> Encoder<B> {
     #[inline]
     pub fn start(&mut self, expected: Option<&Arc<Shape>>) {
         match expected {
-            Some(shape) if Arc::ptr_eq(&self.expected, shape) && self.values.len() == shape.value_words => {
+            Some(shape) => {
+                if !Arc::ptr_eq(&self.expected, shape) {
+                    self.expected = Arc::clone(shape);
+                }
                 self.cursor = 0;
+                self.values.truncate(shape.value_words);
             }
-            _ => self.expect(expected),
+            None => {
+                self.cursor = RECORDING;
+                self.values.clear();
+            }
         }
         self.record.clear();
         self.blobs.clear();
         self.blob_words = 0;
-    }
-
-    #[inline(never)]
-    fn expect(&mut self, expected: Option<&Arc<Shape>>) {
-        self.expected = expected.cloned().unwrap_or_default();
-        self.cursor = if expected.is_some() { 0 } else { RECORDING };
-        // What the words held before is overwritten, so they are not cleared.
-        self.values.resize(self.expected.value_words, 0);
     }
 
     /// Drops what the blobs hold on to.
@@ -149,7 +172,10 @@ impl<B> Encoder<B> {
     fn word(&mut self, kind: Kind, word: u64) {
         match self.expected.nodes.get(self.cursor) {
             Some(node) if node.kind == kind => {
-                self.values[node.value_at as usize] = word;
+                match self.values.get_mut(node.value_at as usize) {
+                    Some(value) => *value = word,
+                    None => self.values.push(word),
+                }
                 self.cursor += 1;
             }
             _ => {
@@ -162,10 +188,11 @@ impl<B> Encoder<B> {
 
     /// Words of a leaf that is expected at `at`, if it is.
     fn words(&mut self, at: Option<usize>, words: &[u64]) {
-        match at {
-            Some(at) => self.values[at..at + words.len()].copy_from_slice(words),
-            None => self.values.extend_from_slice(words),
+        let at = at.unwrap_or(self.values.len());
+        if self.values.len() < at + words.len() {
+            self.values.resize(at + words.len(), 0);
         }
+        self.values[at..at + words.len()].copy_from_slice(words);
     }
 
     /// Records from here on: after the expected byte form up to there, and the words before that node.
@@ -201,7 +228,12 @@ impl<B> Encoder<B> {
     /// The short way for leaves that are what they were: see [`Expected`].
     #[inline]
     pub fn expected(&mut self) -> Expected<'_> {
-        Expected { nodes: &self.expected.nodes, words: &mut self.values, cursor: &mut self.cursor }
+        Expected {
+            nodes: &self.expected.nodes,
+            value_words: self.expected.value_words,
+            values: &mut self.values,
+            cursor: &mut self.cursor,
+        }
     }
 
     /// The key of the next value. A caller that knows it to be [`Self::expected_key`] need not send it.
