@@ -165,7 +165,7 @@ impl<'w, 'py> Walk<'w, 'py> {
 
     #[inline]
     fn follow(&mut self, dict: &Bound<'py, PyDict>, place: &mut Place) -> bool {
-        !self.encoder.is_recording()
+        self.encoder.expected_kind().is_some_and(|kind| kind.is_number() || kind == Kind::Dict)
             && ffi::follow_entries(dict, place, &mut self.encoder.expected(), self.keys, &mut self.inside)
     }
 

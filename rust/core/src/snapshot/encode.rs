@@ -150,6 +150,12 @@ impl<B> Encoder<B> {
         }
     }
 
+    /// What is expected now, if all agreed so far.
+    #[inline]
+    pub fn expected_kind(&self) -> Option<Kind> {
+        self.node().map(|node| node.kind)
+    }
+
     #[inline]
     fn key(&self) -> Option<Key<'_>> {
         self.expected.key(self.node()?.key as usize)
