@@ -117,8 +117,8 @@ fn small(criterion: &mut Criterion) {
             || publish(&mut place.writer),
             |_| {
                 let found = reader.refresh(known, &mut out).expect("read");
-                if let traincast_core::reader::Refresh::Snapshot(meta) = found {
-                    known = meta.shape_id;
+                if found == traincast_core::reader::Refresh::Snapshot {
+                    known = out.meta.shape_id;
                 }
             },
             BatchSize::PerIteration,

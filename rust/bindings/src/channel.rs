@@ -88,28 +88,30 @@ impl Channel {
         Ok(channel)
     }
 
-    /// A dictionary of the newest snapshot, `None` if `held` (generation key and version) is the newest.
+    /// Hands a dictionary of the newest snapshot to `take`, unless `held` (generation key and version) is the newest.
     #[inline]
-    pub fn read<T>(
+    pub fn read(
         &self,
         py: Python<'_>,
         held: Option<(u64, u64)>,
-        take: impl FnOnce(Py<PyDict>, &SlotMeta) -> T,
-    ) -> PyResult<Option<T>> {
+        take: impl FnOnce(Py<PyDict>, &SlotMeta),
+    ) -> PyResult<()> {
         let mut decoder = self.decoder.get(py).borrow_mut().take().unwrap_or_default();
-        let taken = match decoder.read(py, &self.reader, held) {
-            Ok(Some((dict, meta))) => Ok(Some(take(dict, meta))),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let read = decoder.read(py, &self.reader, held).map(|found| {
+            if let Some((dict, meta)) = found {
+                take(dict, meta);
+            }
+        });
         let other = self.decoder.get(py).borrow_mut().replace(decoder);
         drop(other); // out of the borrow: it may run Python code
-        taken
+        read
     }
 
     /// When the newest snapshot was published.
     pub fn published_ns(&self, py: Python<'_>) -> PyResult<u64> {
-        Ok(self.read(py, None, |_, meta| meta.published_ns)?.unwrap_or(0))
+        let mut published = 0;
+        self.read(py, None, |_, meta| published = meta.published_ns)?;
+        Ok(published)
     }
 
     /// Whether there is a newer snapshot than `held`.

@@ -27,8 +27,8 @@ struct Known {
 #[derive(Default)]
 pub struct Decoder {
     buffer: SlotBuffer,
-    /// What its slot says of the snapshot in the buffer, if there is one that can be decoded as far as is known.
-    meta: Option<SlotMeta>,
+    /// Whether the buffer holds a snapshot that can be decoded, as far as is known.
+    whole: bool,
     /// The structures met lately.
     known: Vec<Known>,
     /// The index of the one to forget next, once there are `KEPT`.
@@ -52,26 +52,29 @@ impl Decoder {
         held: Option<(u64, u64)>,
     ) -> PyResult<Option<(Py<PyDict>, &SlotMeta)>> {
         let copied = self.copy(&mut reader.get(py).borrow_mut());
-        if let Some(meta) = copied.map_err(|error| raise(py, error))? {
-            self.recognise(py, &meta)?;
-            self.meta = Some(meta);
+        if copied.map_err(|error| raise(py, error))? {
+            self.recognise(py)?;
+            self.whole = true;
         }
-        let meta = self.meta.as_ref().ok_or_else(|| corrupt(py, "the channel has no snapshot"))?;
+        if !self.whole {
+            return Err(corrupt(py, "the channel has no snapshot"));
+        }
+        let meta = &self.buffer.meta;
         if held == Some((meta.generation_key, meta.version)) {
             return Ok(None);
         }
         match self.dictionary(py) {
-            Ok(dict) => Ok(self.meta.as_ref().map(|meta| (dict.unbind(), meta))),
+            Ok(dict) => Ok(Some((dict.unbind(), &self.buffer.meta))),
             Err(error) => {
-                self.meta = None;
+                self.whole = false;
                 Err(error)
             }
         }
     }
 
-    /// Copies the newest snapshot into the buffer if it is not there yet.
+    /// Copies the newest snapshot into the buffer if it is not there yet. Whether it did.
     #[inline]
-    fn copy(&mut self, reader: &mut Reader) -> Result<Option<SlotMeta>, Error> {
+    fn copy(&mut self, reader: &mut Reader) -> Result<bool, Error> {
         let shape_id = match self.known.get(self.current) {
             Some(Known { key: (generation, shape_id), .. }) if *generation == reader.generation_key() => {
                 *shape_id
@@ -79,45 +82,43 @@ impl Decoder {
             _ => 0,
         };
         // Until all went well there is none: an error must not leave new words under an old version.
-        let before = self.meta.take();
-        if let Refresh::Snapshot(meta) = reader.refresh(shape_id, &mut self.buffer)? {
-            return Ok(Some(meta));
+        let before = std::mem::take(&mut self.whole);
+        if reader.refresh(shape_id, &mut self.buffer)? == Refresh::Snapshot {
+            return Ok(true);
         }
-        let newest = (reader.generation_key(), reader.version());
-        if before.is_some_and(|meta| (meta.generation_key, meta.version) == newest) {
-            self.meta = before;
-            return Ok(None);
+        let meta = &self.buffer.meta;
+        if before && (meta.generation_key, meta.version) == (reader.generation_key(), reader.version()) {
+            self.whole = true;
+            return Ok(false);
         }
         // Another decoder of this channel has seen it, this one has not.
         reader.forget();
-        match reader.refresh(0, &mut self.buffer)? {
-            Refresh::Snapshot(meta) => Ok(Some(meta)),
-            Refresh::Unchanged => Ok(None),
-        }
+        Ok(reader.refresh(0, &mut self.buffer)? == Refresh::Snapshot)
     }
 
     /// Finds the structure of the snapshot that was just copied.
     #[inline]
-    fn recognise(&mut self, py: Python<'_>, meta: &SlotMeta) -> PyResult<()> {
+    fn recognise(&mut self, py: Python<'_>) -> PyResult<()> {
+        let meta = &self.buffer.meta;
         let key = (meta.generation_key, meta.shape_id);
         (self.first, self.applied) = (false, false);
         if self.known.get(self.current).is_none_or(|current| current.key != key) {
-            self.switch(py, key, meta.shape_len)?;
+            self.switch(py, key)?;
         }
         // The values lie behind the shape: another length would give other words as values.
-        if self.known[self.current].structure.shape.bytes.len() != meta.shape_len {
+        if self.known[self.current].structure.shape.bytes.len() != self.buffer.meta.shape_len {
             return Err(corrupt(py, "a shape has another length than before"));
         }
         Ok(())
     }
 
     #[cold]
-    fn switch(&mut self, py: Python<'_>, key: Key, shape_len: usize) -> PyResult<()> {
+    fn switch(&mut self, py: Python<'_>, key: Key) -> PyResult<()> {
         if let Some(at) = self.known.iter().position(|known| known.key == key) {
             self.current = at;
             return Ok(());
         }
-        let structure = Structure::new(py, &self.buffer.shape, shape_len)?;
+        let structure = Structure::new(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
         let known = Known { key, structure, templates: None };
         if self.known.len() < KEPT {
             self.current = self.known.len();

@@ -94,27 +94,29 @@ impl TrainingInfoReader {
             ),
             None => return Err(self.closed_error(py)),
         };
-        let taken = channel.read(py, before, |dict, meta| {
+        // What is new, and what was in hand before it.
+        let mut taken = None;
+        let read = channel.read(py, before, |dict, meta| {
             // None: closed by Python code that ran meanwhile.
-            self.held.get(py).borrow_mut().as_mut().map(|held| {
+            if let Some(held) = &mut *self.held.get(py).borrow_mut() {
                 if held.generation != meta.generation_key {
                     held.head = channel.head(py);
                 }
                 held.note(meta);
-                (dict.clone_ref(py), held.dict.replace(dict))
-            })
-        });
-        let in_hand = match &mut *self.held.get(py).borrow_mut() {
-            Some(held) => {
-                held.spare = Some(channel);
-                held.dict.as_ref().map(|dict| dict.clone_ref(py))
+                taken = Some((dict.clone_ref(py), held.dict.replace(dict)));
             }
-            None => None,
-        };
-        match taken? {
+        });
+        let mut in_hand = None;
+        if let Some(held) = &mut *self.held.get(py).borrow_mut() {
+            held.spare = Some(channel);
+            if taken.is_none() {
+                in_hand = held.dict.as_ref().map(|dict| dict.clone_ref(py));
+            }
+        }
+        read?;
+        match taken {
             // Out of the borrow: what only we still held may run Python code, which may come back here.
-            Some(Some((dict, _old))) => Ok((dict, true)),
-            Some(None) => Err(self.closed_error(py)),
+            Some((dict, _old)) => Ok((dict, true)),
             // Closed or superseded, and nothing newer: what is in hand stays.
             None => in_hand.map(|dict| (dict, false)).ok_or_else(|| self.closed_error(py)),
         }

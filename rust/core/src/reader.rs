@@ -21,7 +21,7 @@ pub enum Refresh {
     /// Nothing newer than last time.
     Unchanged,
     /// A newer snapshot, now in the buffer.
-    Snapshot(SlotMeta),
+    Snapshot,
 }
 
 /// The head of the file that a reader is attached to. [`HeadRef::load`] is all that an unchanged read takes.
@@ -142,7 +142,7 @@ impl Reader {
                 }
                 return Ok(Refresh::Unchanged);
             }
-            return self.copy(known_shape, out).map(Refresh::Snapshot);
+            return self.copy(known_shape, out).map(|()| Refresh::Snapshot);
         }
         Ok(Refresh::Unchanged)
     }
@@ -166,10 +166,11 @@ impl Reader {
     }
 
     #[inline]
-    fn copy(&mut self, known_shape: u64, out: &mut SlotBuffer) -> Result<SlotMeta> {
+    fn copy(&mut self, known_shape: u64, out: &mut SlotBuffer) -> Result<()> {
         let known = KnownShape { id: known_shape, epoch: self.epoch };
         let segment = &self.segment;
-        let (head, meta, laps) = segment.read(|version, slot| out.fill(slot, version, segment.key, known))?;
+        let (head, (), laps) = segment.read(|version, slot| out.fill(slot, version, segment.key, known))?;
+        let meta = &out.meta;
         failpoint!("read.copied");
         self.version = meta.version;
         self.epoch = meta.epoch;
@@ -180,7 +181,7 @@ impl Reader {
             Some(seat) if seat.is_ours() => seat.note(meta.version),
             _ => self.take_seat(),
         }
-        Ok(meta)
+        Ok(())
     }
 
     /// Moves to the file that has the channel's name now, if it is another one and is open for business.

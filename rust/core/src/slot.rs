@@ -96,7 +96,7 @@ impl Payload<'_> {
 }
 
 /// What a slot says of its snapshot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SlotMeta {
     /// The version.
     pub version: u64,
@@ -118,15 +118,15 @@ pub struct SlotMeta {
 }
 
 impl SlotMeta {
-    /// Reads it; `None` if it cannot be true.
+    /// Reads it in place; `None` if it cannot be true.
     #[inline]
-    fn load(slot: Slot<'_>, version: u64, generation_key: u64) -> Option<Self> {
+    fn load(&mut self, slot: Slot<'_>, version: u64, generation_key: u64) -> Option<()> {
         if slot.len() < PAYLOAD {
             return None;
         }
         let length = |index| usize::try_from(slot.get(index)).ok();
         let (epoch, id) = (slot.get(EPOCH), slot.get(SHAPE_ID));
-        let meta = Self {
+        *self = Self {
             version,
             epoch,
             // Two epochs with the same lower 16 bits lie 65,536 writers apart; readers compare the epochs
@@ -138,10 +138,10 @@ impl SlotMeta {
             blob_words: length(BLOB_WORDS)?,
             generation_key,
         };
-        let end = meta.values_start().checked_add(meta.values_len)?.checked_add(meta.blob_words)?;
+        let end = self.values_start().checked_add(self.values_len)?.checked_add(self.blob_words)?;
         // Epoch 0 would be that of a reader that knows no shape yet.
         let named = epoch != 0 && id != 0 && id >> SHAPE_ID_BITS == 0;
-        (end <= slot.len() && slot.get(VERSION) == version && named).then_some(meta)
+        (end <= slot.len() && slot.get(VERSION) == version && named).then_some(())
     }
 
     fn values_start(&self) -> usize {
@@ -156,9 +156,11 @@ pub(crate) struct KnownShape {
     pub epoch: u64,
 }
 
-/// Where a copied snapshot goes. Kept from read to read, it allocates nothing.
+/// Where a copied snapshot goes. Kept from read to read, it allocates nothing. After an error it may hold anything.
 #[derive(Debug, Default)]
 pub struct SlotBuffer {
+    /// What the slot says of it.
+    pub meta: SlotMeta,
     /// The shape's bytes, padded with zeros to words. Stale if the read did not copy the shape.
     pub shape: Vec<u64>,
     /// The values.
@@ -182,14 +184,9 @@ impl SlotBuffer {
 
     /// Copies a slot's snapshot, without the shape if it is known. `None` if the lengths cannot be true.
     #[inline]
-    pub(crate) fn fill(
-        &mut self,
-        slot: Slot<'_>,
-        version: u64,
-        key: u64,
-        known: KnownShape,
-    ) -> Option<SlotMeta> {
-        let meta = SlotMeta::load(slot, version, key)?;
+    pub(crate) fn fill(&mut self, slot: Slot<'_>, version: u64, key: u64, known: KnownShape) -> Option<()> {
+        self.meta.load(slot, version, key)?;
+        let meta = self.meta;
         if meta.shape_id != known.id || meta.epoch != known.epoch {
             slot.copy(PAYLOAD, meta.shape_len.div_ceil(8), &mut self.shape);
         }
@@ -200,11 +197,12 @@ impl SlotBuffer {
             let words = slot.words(values + meta.values_len, meta.blob_words);
             self.free_blobs().refill(words);
         }
-        Some(meta)
+        Some(())
     }
 }
 
 /// A slot's own words alone. `None` if they cannot be true.
 pub(crate) fn examine(slot: Slot<'_>, version: u64) -> Option<SlotMeta> {
-    SlotMeta::load(slot, version, 0)
+    let mut meta = SlotMeta::default();
+    meta.load(slot, version, 0).map(|()| meta)
 }

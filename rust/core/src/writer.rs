@@ -289,9 +289,8 @@ impl Writer {
         let Some(segment) = &self.segment else {
             return Ok(None);
         };
-        let (_, meta, _) =
-            segment.read(|version, slot| out.fill(slot, version, segment.key, KnownShape::default()))?;
-        Ok(Some(meta))
+        segment.read(|version, slot| out.fill(slot, version, segment.key, KnownShape::default()))?;
+        Ok(Some(out.meta))
     }
 
     /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is

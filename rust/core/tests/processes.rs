@@ -251,7 +251,8 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let end = std::time::Instant::now() + Duration::from_micros(seed >> 33 & 0x7fff);
         while std::time::Instant::now() < end {
-            if let Refresh::Snapshot(meta) = reader.refresh(0, &mut out).unwrap() {
+            if reader.refresh(0, &mut out).unwrap() == Refresh::Snapshot {
+                let meta = out.meta;
                 assert_eq!(common::verify(&meta, &out), meta.version);
                 assert!(meta.version > last, "version {} after {last}", meta.version);
                 last = meta.version;
@@ -286,7 +287,8 @@ fn readers_verify_every_snapshot_of_a_writer_that_never_pauses() {
                 scope.spawn(move || {
                     let (mut out, mut last, mut verified) = (SlotBuffer::default(), 0, 0);
                     while verified < reads {
-                        if let Refresh::Snapshot(meta) = reader.refresh(0, &mut out).unwrap() {
+                        if reader.refresh(0, &mut out).unwrap() == Refresh::Snapshot {
+                            let meta = out.meta;
                             assert_eq!(common::verify(&meta, &out), meta.version);
                             assert!(meta.version > last);
                             (last, verified) = (meta.version, verified + 1);

@@ -14,7 +14,8 @@ use traincast_core::writer::Leftover;
 fn next_soon(reader: &mut Reader, out: &mut SlotBuffer) -> (u64, u64) {
     watchdog();
     loop {
-        if let Refresh::Snapshot(meta) = reader.refresh(0, out).unwrap() {
+        if reader.refresh(0, out).unwrap() == Refresh::Snapshot {
+            let meta = out.meta;
             return (meta.version, common::verify(&meta, out));
         }
         let (waiter, seen) = (reader.waiter(), reader.seen_head());

@@ -134,7 +134,7 @@ pub fn verify(meta: &SlotMeta, out: &SlotBuffer) -> u64 {
 /// Reads the next snapshot, which there must be; its meta and seed.
 pub fn next(reader: &mut Reader, out: &mut SlotBuffer) -> (SlotMeta, u64) {
     match reader.refresh(0, out).unwrap() {
-        Refresh::Snapshot(meta) => (meta, verify(&meta, out)),
+        Refresh::Snapshot => (out.meta, verify(&out.meta, out)),
         Refresh::Unchanged => panic!("nothing new"),
     }
 }

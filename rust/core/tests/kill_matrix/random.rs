@@ -81,7 +81,8 @@ fn read_and_be_killed(place: &Place, life: Duration, seed: &mut u64) {
         let mut out = SlotBuffer::default();
         loop {
             let mut reader = place.reader();
-            if let Refresh::Snapshot(meta) = reader.refresh(0, &mut out).unwrap() {
+            if reader.refresh(0, &mut out).unwrap() == Refresh::Snapshot {
+                let meta = out.meta;
                 verify(&meta, &out);
             }
             reader.waiter().wait(reader.seen_head(), Duration::from_micros(50));

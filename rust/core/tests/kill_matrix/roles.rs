@@ -93,7 +93,8 @@ fn read(directory: &Directory) {
     let (mut last, mut moves, mut reads) = (0, 0, 0);
     while moves < 3 || reads < 20 {
         let key = reader.generation_key();
-        if let Refresh::Snapshot(meta) = reader.refresh(0, &mut out).unwrap() {
+        if reader.refresh(0, &mut out).unwrap() == Refresh::Snapshot {
+            let meta = out.meta;
             let seed = verify(&meta, &out);
             assert!(seed >= last, "{seed} after {last}");
             (last, reads) = (seed, reads + 1);

@@ -39,9 +39,10 @@ impl Witness {
         let start = Instant::now();
         let found = reader.refresh(0, &mut self.out).unwrap();
         self.slowest = self.slowest.max(start.elapsed());
-        let Refresh::Snapshot(meta) = found else {
+        if found == Refresh::Unchanged {
             return false;
-        };
+        }
+        let meta = self.out.meta;
         let seed = verify(&meta, &self.out);
         if meta.generation_key == self.key {
             assert!(meta.version > self.version, "version {} after {}", meta.version, self.version);

@@ -112,7 +112,7 @@ fn read(directory: &Directory, class: &Class, page: &Page, line: &Line) {
     let (mut file, mut shape) = (reader.generation_key(), 0);
     while !page.stopped() {
         let meta = match reader.refresh(shape, &mut out) {
-            Ok(Refresh::Snapshot(meta)) => meta,
+            Ok(Refresh::Snapshot) => out.meta,
             Err(error) => {
                 fail(line, format!("TORN: {}, {error}\n", class.title));
                 continue;

@@ -244,7 +244,8 @@ impl Bench {
         let head = Head::of(version).bits().to_le_bytes();
         file.write_all_at(&head, (header::HEAD * WORD) as u64).unwrap();
         match reader.refresh(0, buffer) {
-            Ok(Refresh::Snapshot(meta)) => {
+            Ok(Refresh::Snapshot) => {
+                let meta = buffer.meta;
                 assert_eq!(meta.version, version);
                 assert_reads(&meta, buffer, &self.samples[1]);
             }
@@ -318,7 +319,8 @@ impl Bench {
                 .get_or_insert_with(|| Reader::attach(&self.directory, channel(), Duration::ZERO).unwrap());
             for reader in [Some(late), old.as_mut()].into_iter().flatten() {
                 match reader.refresh(0, &mut buffer).unwrap() {
-                    Refresh::Snapshot(meta) => {
+                    Refresh::Snapshot => {
+                        let meta = buffer.meta;
                         assert_eq!((meta.version, meta.epoch), (version, writer.epoch()));
                         assert_reads(&meta, &buffer, sample);
                     }
@@ -336,7 +338,8 @@ impl Bench {
 fn use_refreshed(refreshed: Result<Refresh, Error>, buffer: &SlotBuffer, known: u64, sample: &Sample) {
     match refreshed {
         Ok(Refresh::Unchanged) => {}
-        Ok(Refresh::Snapshot(meta)) => {
+        Ok(Refresh::Snapshot) => {
+            let meta = buffer.meta;
             let stride = 5 * STRIDE;
             assert!(meta.values_len == buffer.values.len() && meta.values_len <= stride);
             assert!(meta.blob_words == buffer.blobs.words().len() && meta.blob_words <= stride);
