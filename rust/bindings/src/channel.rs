@@ -97,14 +97,25 @@ impl Channel {
         take: impl FnOnce(Py<PyDict>, &SlotMeta),
     ) -> PyResult<()> {
         let mut decoder = self.decoder.get(py).borrow_mut().take().unwrap_or_default();
-        let read = decoder.read(py, &self.reader, held).map(|found| {
-            if let Some((dict, meta)) = found {
-                take(dict, meta);
+        match decoder.read(py, &self.reader, held) {
+            Ok(found) => {
+                if let Some((dict, meta)) = found {
+                    take(dict, meta);
+                }
+                self.keep(py, decoder);
+                Ok(())
             }
-        });
+            Err(error) => {
+                self.keep(py, decoder);
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    fn keep(&self, py: Python<'_>, decoder: Box<Decoder>) {
         let other = self.decoder.get(py).borrow_mut().replace(decoder);
         drop(other); // out of the borrow: it may run Python code
-        read
     }
 
     /// When the newest snapshot was published.

@@ -69,9 +69,22 @@ impl TrainingInfoWriter {
             let mut writer = self.writer.get(py).borrow_mut();
             encoding.publish(py, &mut writer, resume)
         });
+        match published {
+            Ok(version) => {
+                self.keep(py, encoding);
+                Ok(version)
+            }
+            Err(error) => {
+                self.keep(py, encoding);
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    fn keep(&self, py: Python<'_>, mut encoding: Box<Encoding>) {
         encoding.encoder.release();
         *self.encoding.get(py).borrow_mut() = Some(encoding);
-        published
     }
 
     /// Looks for the required keys, unless this very shape was found to have them.

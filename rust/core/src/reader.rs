@@ -172,7 +172,7 @@ impl Reader {
         let (head, (), laps) = segment.read(|version, slot| out.fill(slot, version, segment.key, known))?;
         let meta = &out.meta;
         failpoint!("read.copied");
-        self.version = meta.version;
+        self.version = head.version();
         self.epoch = meta.epoch;
         self.published_ns = meta.published_ns;
         self.seen = head;
