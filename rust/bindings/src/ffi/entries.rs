@@ -74,7 +74,7 @@ fn run_of_entries(
     keys: &mut [Option<Py<PyAny>>],
 ) -> usize {
     // Leaves have nothing below them, so the words and keys of those that follow each other do so too.
-    let (nodes, words) = expected.ahead(place.left);
+    let (nodes, words) = expected.run(place.left);
     let Some(first) = nodes.first() else { return 0 };
     let keys = keys.get_mut(first.key as usize..).unwrap_or_default();
     let most = nodes.len().min(words.len()).min(keys.len());
@@ -82,10 +82,6 @@ fn run_of_entries(
     let (mut next, mut key, mut value) = (place.position, ptr::null_mut(), ptr::null_mut());
     let mut taken = 0;
     while taken < most {
-        // Another one is met again on the long way: not looked up twice.
-        if !nodes[taken].kind.is_number() {
-            break;
-        }
         // SAFETY: as in `next_entry`; none of the calls runs Python code.
         unsafe {
             if ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) == 0
@@ -138,7 +134,7 @@ pub fn follow_items(
     expected: &mut Expected<'_>,
 ) -> usize {
     let left = left.min(list.len().saturating_sub(start));
-    let (nodes, words) = expected.ahead(left);
+    let (nodes, words) = expected.run(left);
     let mut taken = 0;
     for (node, place) in nodes.iter().zip(words) {
         let index = (start + taken) as ffi::Py_ssize_t;

@@ -35,7 +35,6 @@ pub struct Encoder<B> {
 pub struct Expected<'a> {
     /// The nodes of the shape.
     nodes: &'a [Node],
-    value_words: usize,
     values: &'a mut Vec<u64>,
     cursor: &'a mut usize,
 }
@@ -47,17 +46,21 @@ impl Expected<'_> {
         self.nodes.get(*self.cursor)
     }
 
-    /// The next `most` nodes, or fewer, and a word for each, to be filled in for those at the front that are bools, ints or
-    /// floats. `most` things must be there to compare: room for so many words is made.
-    #[inline]
-    pub fn ahead(&mut self, most: usize) -> (&[Node], &mut [u64]) {
-        let nodes = self.nodes.get(*self.cursor..).unwrap_or_default();
-        let start = nodes.first().map_or(0, |node| node.value_at as usize);
-        let count = most.min(nodes.len()).min(self.value_words.saturating_sub(start));
+    /// The bools, ints and floats that come next, at most `most`, and a word for each, to be filled in. `most` things must
+    /// be there to compare: room for so many words is made.
+    #[inline(always)]
+    pub fn run(&mut self, most: usize) -> (&[Node], &mut [u64]) {
+        let Some(first) = self.next() else { return (&[], &mut []) };
+        let (start, count) = (first.value_at as usize, most.min(first.run as usize));
         if self.values.len() < start + count {
-            self.values.resize(start + count, 0);
+            self.make_room(start + count);
         }
-        (&nodes[..count], &mut self.values[start..start + count])
+        (&self.nodes[*self.cursor..][..count], &mut self.values[start..][..count])
+    }
+
+    #[cold]
+    fn make_room(&mut self, words: usize) {
+        self.values.resize(words, 0);
     }
 
     /// Goes on behind so many nodes: those whose words were filled in, or a container of the expected kind and length.
@@ -234,12 +237,7 @@ impl<B> Encoder<B> {
     /// The short way for leaves that are what they were: see [`Expected`].
     #[inline]
     pub fn expected(&mut self) -> Expected<'_> {
-        Expected {
-            nodes: &self.expected.nodes,
-            value_words: self.expected.value_words,
-            values: &mut self.values,
-            cursor: &mut self.cursor,
-        }
+        Expected { nodes: &self.expected.nodes, values: &mut self.values, cursor: &mut self.cursor }
     }
 
     /// The key of the next value. A caller that knows it to be [`Self::expected_key`] need not send it.

@@ -140,6 +140,8 @@ pub struct Node {
     pub key_at: u32,
     /// Where its tag starts in the byte form.
     pub tag_at: u32,
+    /// How many bools, ints and floats, one word each, stand here in a row.
+    pub run: u32,
 }
 
 /// A parsed shape.
@@ -251,6 +253,11 @@ impl<'a> Parser<'a> {
         self.node(NO_KEY, 0, 1)?;
         if self.at != self.bytes.len() {
             return Err(self.error("bytes after the root"));
+        }
+        let mut run = 0;
+        for node in self.shape.nodes.iter_mut().rev() {
+            run = if node.kind.is_number() { run + 1 } else { 0 };
+            node.run = run;
         }
         // All at once: looked at one by one, keys as short as these cost several times as much.
         let malformed = MalformedShape { at: self.at, what: "a key is not UTF-8" };
@@ -370,6 +377,7 @@ impl<'a> Parser<'a> {
             end: 0,
             key_at: key_at as u32,
             tag_at: tag_at as u32,
+            run: 0,
         });
         self.shape.has_blobs |= kind.has_blob();
         let (mut ndim, mut aux, mut words) = (0, 0, 0);
