@@ -129,6 +129,7 @@ CRATES = {
         "quote",
         "rustc-hash",
         "rustix",
+        "smallvec",
         "syn",
     ),
     *("pyo3", "pyo3-build-config", "pyo3-ffi", "pyo3-macros", "pyo3-macros-backend", "target-lexicon"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use traincast_core::reader::SlotBuffer;
 use traincast_core::snapshot::cache::CachedShape;
 use traincast_core::snapshot::decode::check;
@@ -96,7 +97,7 @@ fn overlay(
     keys: &mut Vec<Option<Py<PyAny>>>,
     changes: &Changes<'_>,
 ) -> PyResult<()> {
-    let mut replaced = Vec::with_capacity(changes.len());
+    let mut replaced = SmallVec::<[_; 4]>::new();
     let mut added = Vec::new();
     for (key, value) in changes {
         match key.to_str().ok().and_then(|key| top.get(key)) {

@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
+use smallvec::SmallVec;
 
 /// Keyword arguments.
 pub type Changes<'py> = [(Bound<'py, PyString>, Bound<'py, PyAny>)];
@@ -61,7 +62,7 @@ unsafe extern "C" fn keyword_method<T: KeywordMethod>(
                     let value = Bound::from_borrowed_ptr(py, *arguments.offset(index));
                     (name.cast_into_unchecked::<PyString>(), value)
                 };
-                (this, (0..count).map(change).collect::<Vec<_>>())
+                (this, (0..count).map(change).collect::<SmallVec<[_; 4]>>())
             };
             this.get().call(py, &changes)
         })
