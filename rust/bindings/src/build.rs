@@ -93,6 +93,7 @@ impl Structure {
     }
 
     /// The dictionary of these values.
+    #[inline(never)]
     pub fn build<'py>(
         &self,
         py: Python<'py>,

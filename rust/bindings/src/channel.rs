@@ -89,15 +89,17 @@ impl Channel {
     }
 
     /// Hands a dictionary of the newest snapshot to `take`, unless `held` (generation key and version) is the newest.
+    /// Lets go of `old` before, if so.
     #[inline]
     pub fn read(
         &self,
         py: Python<'_>,
         held: Option<(u64, u64)>,
+        old: &mut Option<Py<PyDict>>,
         take: impl FnOnce(Py<PyDict>, &SlotMeta),
     ) -> PyResult<()> {
         let mut decoder = self.decoder.get(py).borrow_mut().take().unwrap_or_default();
-        match decoder.read(py, &self.reader, held) {
+        match decoder.read(py, &self.reader, held, old) {
             Ok(found) => {
                 if let Some((dict, meta)) = found {
                     take(dict, meta);
@@ -121,7 +123,7 @@ impl Channel {
     /// When the newest snapshot was published.
     pub fn published_ns(&self, py: Python<'_>) -> PyResult<u64> {
         let mut published = 0;
-        self.read(py, None, |_, meta| published = meta.published_ns)?;
+        self.read(py, None, &mut None, |_, meta| published = meta.published_ns)?;
         Ok(published)
     }
 

@@ -19,8 +19,12 @@ type Key = (u64, u64);
 struct Known {
     key: Key,
     structure: Structure,
-    /// Made when the structure is met again, or when a second dictionary of the same snapshot is wanted.
+    /// Those of the newest snapshot; made when the structure is met again, or when a second dictionary of the same snapshot
+    /// is wanted.
     templates: Option<Box<Templates>>,
+    /// Those that the next snapshot takes while somebody has numbers of `templates`: a reader that keeps its last dictionary
+    /// has let go of the one before. None where there are blobs, which would be held twice.
+    others: Option<Box<Templates>>,
 }
 
 /// The newest snapshot, and what is kept for decoding the next one.
@@ -43,13 +47,14 @@ pub struct Decoder {
 
 impl Decoder {
     /// A dictionary of the newest snapshot that nobody else has, `None` if `held` (generation key and version) is the
-    /// newest.
+    /// newest. If there is one, `old` is let go of first: it may be the last that has the numbers in use.
     #[inline]
     pub fn read(
         &mut self,
         py: Python<'_>,
         reader: &GilCell<Reader>,
         held: Option<(u64, u64)>,
+        old: &mut Option<Py<PyDict>>,
     ) -> PyResult<Option<(Py<PyDict>, &SlotMeta)>> {
         let copied = self.copy(&mut reader.get(py).borrow_mut());
         if copied.map_err(|error| raise(py, error))? {
@@ -63,6 +68,7 @@ impl Decoder {
         if held == Some((meta.generation_key, meta.version)) {
             return Ok(None);
         }
+        drop(old.take()); // it may run Python code
         match self.dictionary(py) {
             Ok(dict) => Ok(Some((dict.unbind(), &self.buffer.meta))),
             Err(error) => {
@@ -119,7 +125,7 @@ impl Decoder {
             return Ok(());
         }
         let structure = Structure::new(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
-        let known = Known { key, structure, templates: None };
+        let known = Known { key, structure, templates: None, others: None };
         if self.known.len() < KEPT {
             self.current = self.known.len();
             self.known.push(known);
@@ -134,12 +140,16 @@ impl Decoder {
 
     #[inline]
     fn dictionary<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let Known { structure, templates, .. } = &mut self.known[self.current];
+        let Known { structure, templates, others, .. } = &mut self.known[self.current];
         let (values, blobs) = (&self.buffer.values, &self.buffer.blobs);
         if std::mem::take(&mut self.first) || structure.small {
             return structure.build(py, values, blobs);
         }
         if !self.applied {
+            if !structure.shape.has_blobs && templates.as_ref().is_some_and(|templates| templates.in_use(py))
+            {
+                std::mem::swap(templates, others);
+            }
             // Taken out meanwhile: after an error they would be half old, half new.
             let mut made = match templates.take() {
                 Some(templates) => templates,

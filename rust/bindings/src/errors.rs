@@ -7,6 +7,7 @@ use pyo3::types::PyModule;
 use traincast_core::error::Error;
 
 /// An exception of `traincast.errors` with a message.
+#[cold]
 pub fn exception(py: Python<'_>, class: &str, message: &str) -> PyErr {
     static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let made = ERRORS
@@ -44,6 +45,7 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
 }
 
 /// A snapshot whose bytes no writer of ours made.
+#[cold]
 pub fn corrupt(py: Python<'_>, what: &str) -> PyErr {
     let message = format!(
         "a snapshot is damaged: {what}; something else writes to the channel's file. End its writer, then `traincast clean`"

@@ -4,6 +4,7 @@
 mod bytes;
 mod entries;
 mod keywords;
+mod numbers;
 
 use std::cell::RefCell;
 use std::ptr;
@@ -12,11 +13,11 @@ use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
-use traincast_core::snapshot::shape::Kind;
 
 pub use self::bytes::Bytes;
 pub use self::entries::{Place, follow_entries, follow_items, record_entries};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
+pub use self::numbers::{is_shared, learn_layouts, number, set_number};
 
 /// State of a Python object that is touched only while attached to the interpreter.
 ///
@@ -169,20 +170,6 @@ pub fn set_entry(dict: &Py<PyDict>, key: &Py<PyAny>, value: Bound<'_, PyAny>) ->
         Ok(())
     } else {
         Err(PyErr::fetch(value.py()))
-    }
-}
-
-/// The number of a value word. `kind` is that of a bool, an int or a float.
-#[inline]
-pub fn number(py: Python<'_>, kind: Kind, word: u64) -> PyResult<Bound<'_, PyAny>> {
-    // SAFETY: each gives a new reference, or null with an exception set.
-    unsafe {
-        let made = match kind {
-            Kind::Float => ffi::PyFloat_FromDouble(f64::from_bits(word)),
-            Kind::Int => ffi::PyLong_FromLongLong(word as i64),
-            _ => ffi::PyBool_FromLong((word != 0).into()),
-        };
-        Bound::from_owned_ptr_or_err(py, made)
     }
 }
 

@@ -30,6 +30,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         crate::ffi::check_main_interpreter()?;
+        crate::ffi::learn_layouts(module.py())?;
         crate::ffi::add_keyword_method::<TrainingInfoWriter>(&module.py().get_type::<TrainingInfoWriter>())
     }
 }

@@ -87,16 +87,16 @@ impl TrainingInfoReader {
     /// The newest dictionary, and whether it is new to this reader.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
-        let (channel, before) = match &mut *self.held.get(py).borrow_mut() {
+        let (channel, before, mut old) = match &mut *self.held.get(py).borrow_mut() {
             Some(held) => (
                 held.spare.take().unwrap_or_else(|| Arc::clone(&held.channel)),
                 held.dict.as_ref().map(|_| (held.generation, held.version)),
+                held.dict.take(),
             ),
             None => return Err(self.closed_error(py)),
         };
-        // What is new, and what was in hand before it.
         let mut taken = None;
-        let read = channel.read(py, before, |dict, meta| {
+        let read = channel.read(py, before, &mut old, |dict, meta| {
             // None: closed by Python code that ran meanwhile.
             if let Some(held) = &mut *self.held.get(py).borrow_mut() {
                 if held.generation != meta.generation_key {
@@ -110,6 +110,10 @@ impl TrainingInfoReader {
         if let Some(held) = &mut *self.held.get(py).borrow_mut() {
             held.spare = Some(channel);
             if taken.is_none() {
+                // Python code that ran meanwhile may have read a newer one.
+                if held.dict.is_none() {
+                    held.dict = old.take();
+                }
                 in_hand = held.dict.as_ref().map(|dict| dict.clone_ref(py));
             }
         }

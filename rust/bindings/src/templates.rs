@@ -23,9 +23,35 @@ type Slot = u32;
 /// A leaf whose value is in a word, with the entry that it sets at hand: this is what a changed read spends its time on.
 struct Number {
     kind: Kind,
-    /// Index of the value word.
+    /// Index of the value word. They are in this order.
     at: u32,
     place: Place,
+    /// The object that is there.
+    object: Option<Py<PyAny>>,
+}
+
+/// What refers to a number while only this module has it: its template, and the list of numbers.
+const OWNERS: isize = 2;
+
+impl Number {
+    /// Puts another object in its place.
+    #[inline(never)]
+    fn replace(
+        &mut self,
+        py: Python<'_>,
+        containers: &mut [Container],
+        keys: &[Py<PyAny>],
+        word: u64,
+    ) -> PyResult<()> {
+        let object = ffi::number(py, self.kind, word)?;
+        self.object = Some(object.clone().unbind());
+        match &self.place {
+            Place::Entry { dict, key } => ffi::set_entry(dict, key, object),
+            Place::Item { parent, slot } => {
+                put(&mut containers[*parent as usize].template, keys, *slot, object)
+            }
+        }
+    }
 }
 
 enum Place {
@@ -92,6 +118,7 @@ pub struct Templates {
 
 impl Templates {
     /// Templates with no values yet. Each of the other methods wants the same structure.
+    #[cold]
     pub fn new(py: Python<'_>, structure: &mut Structure) -> PyResult<Self> {
         structure.intern_keys(py);
         let mut made = Self::default();
@@ -176,7 +203,7 @@ impl Templates {
                     }
                     _ => Place::Item { parent, slot },
                 };
-                self.numbers.push(Number { kind: node.kind, at: node.value_at, place });
+                self.numbers.push(Number { kind: node.kind, at: node.value_at, place, object: None });
             }
         }
         Ok(at + 1)
@@ -213,31 +240,48 @@ impl Templates {
         if !self.scalars.is_empty() {
             self.update_scalars(py, structure, values)?;
         }
-        let Self { numbers, containers, values: old, .. } = &mut *self;
-        let old = &mut old[..values.len()];
-        for Number { kind, at, place } in numbers.iter() {
-            let (old, new) = (&mut old[*at as usize], values[*at as usize]);
-            if *old == new {
-                continue;
-            }
-            *old = new;
-            let number = ffi::number(py, *kind, new)?;
-            match place {
-                Place::Entry { dict, key } => ffi::set_entry(dict, key, number)?,
-                Place::Item { parent, slot } => {
-                    put(&mut containers[*parent as usize].template, keys, *slot, number)?;
-                }
-            }
-        }
+        self.update_numbers(py, keys, values)?;
         if self.has_frozen {
             self.rebuild_frozen(py, keys)?;
-        }
-        if shape.has_blobs || !self.scalars.is_empty() {
-            self.values.copy_from_slice(values);
         }
         Ok(())
     }
 
+    /// The last one: it takes over the words, of other leaves too.
+    #[inline]
+    fn update_numbers(&mut self, py: Python<'_>, keys: &[Py<PyAny>], values: &[u64]) -> PyResult<()> {
+        let Self { numbers, containers, values: old, .. } = self;
+        let alone = numbers.len() == values.len();
+        let mut next = 0;
+        for (at, (old, &new)) in old.iter_mut().zip(values).enumerate() {
+            if *old == new {
+                continue;
+            }
+            *old = new;
+            if alone {
+                next = at;
+            } else {
+                next += numbers[next..].iter().take_while(|number| (number.at as usize) < at).count();
+            }
+            let Some(number) = numbers.get_mut(next).filter(|number| number.at as usize == at) else {
+                continue;
+            };
+            let object = number.object.as_ref().map(|object| object.bind(py));
+            if !object.is_some_and(|object| ffi::set_number(object, OWNERS, number.kind, new)) {
+                number.replace(py, containers, keys, new)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody has numbers of these templates: as much as the first one says.
+    #[inline]
+    pub fn in_use(&self, py: Python<'_>) -> bool {
+        let first = self.numbers.first().and_then(|number| number.object.as_ref());
+        first.is_some_and(|object| ffi::is_shared(object.bind(py), OWNERS))
+    }
+
+    #[inline(never)]
     fn update_scalars(&mut self, py: Python<'_>, structure: &Structure, values: &[u64]) -> PyResult<()> {
         for Leaf { node, parent, slot } in &self.scalars {
             let range = structure.shape.value_range(*node as usize);
@@ -253,6 +297,7 @@ impl Templates {
     }
 
     /// Strings, bytes, big integers and arrays: each one's place follows from the lengths before it.
+    #[inline(never)]
     fn update_blobs(
         &mut self,
         py: Python<'_>,
@@ -300,6 +345,7 @@ impl Templates {
     }
 
     /// Inner tuples first: an outer one holds them.
+    #[inline(never)]
     fn rebuild_frozen(&mut self, py: Python<'_>, keys: &[Py<PyAny>]) -> PyResult<()> {
         for index in (0..self.containers.len()).rev() {
             let container = &mut self.containers[index];

@@ -1,0 +1,187 @@
+"""What a reader has handed out belongs to whoever holds it: nothing that is read later changes it.
+
+A reader uses numbers again that nobody holds any more, so these tests hold all sorts of parts of what they read.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import random
+import struct
+from typing import Any
+
+import pytest
+from snapshots import STEPS, assert_identical, info
+
+import traincast
+
+# Where an int gets another digit, and where the interpreter keeps a single object of each.
+EDGES = [0, 5, 256, 257, 2**11, 2**15, 2**30, 2**31, 2**45, 2**60, 2**62]
+
+
+def some_int(draw: random.Random) -> int:
+    value = draw.choice(EDGES) + draw.randrange(-3, 4)
+    return -value if draw.random() < 0.2 else value
+
+
+def some_float(draw: random.Random) -> float:
+    special = [0.0, -0.0, float("inf"), float("nan"), 5e-324]
+    return draw.choice(special) if draw.random() < 0.2 else draw.uniform(-1e9, 1e9)
+
+
+def snapshot(draw: random.Random, before: dict[str, Any]) -> dict[str, Any]:
+    """Some leaves are those of the one before."""
+
+    def leaf(path: str, make: Any) -> Any:
+        seen[path] = before[path] if path in before and draw.random() < 0.3 else make(draw)
+        return seen[path]
+
+    seen: dict[str, Any] = {}
+    made = {
+        STEPS: leaf("steps", some_int),
+        "flag": leaf("flag", lambda draw: draw.random() < 0.5),
+        "shaping": {key: leaf(key, some_float) for key in "abcdefgh"},
+        "counts": [leaf(f"count {index}", some_int) for index in range(4)],
+        "pair": (leaf("left", some_float), leaf("right", some_int)),
+        "deep": {"er": {"float": leaf("float", some_float), "int": leaf("int", some_int)}},
+        "list": [{"x": leaf("x", some_float)}, (leaf("y", some_int), [leaf("z", some_float)])],
+    }
+    before.clear()
+    before.update(seen)
+    return made
+
+
+def parts(value: Any) -> list[Any]:
+    """It, and all that is in it."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [value, *(part for item in inner for part in parts(item))]
+
+
+def sound(value: Any) -> None:
+    """An int or float is what its digits say in every respect."""
+    if type(value) is int:
+        other = int(str(value))
+        assert (value, hash(value), value.bit_length(), value + 1) == (
+            other,
+            hash(other),
+            other.bit_length(),
+            other + 1,
+        )
+        assert value is other or not -5 <= value <= 256, "the interpreter has a single object of small ints"
+    elif type(value) is float and value == value:
+        other = struct.unpack("<d", struct.pack("<d", value))[0]
+        assert (repr(value), hash(value)) == (repr(other), hash(other))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("text", [None, "stage"], ids=["numbers", "and a string"])
+def test_what_is_held_stays(channel_name: str, seed: int, text: str | None) -> None:
+    """Several readers of a process, of which any may lag; whole dictionaries, parts and leaves are held for any time."""
+    draw = random.Random(seed)
+    before: dict[str, Any] = {}
+    held: list[tuple[Any, Any]] = []
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        readers = [traincast.TrainingInfoReader(channel_name) for _ in range(3)]
+        for _ in range(1500):
+            made = snapshot(draw, before)
+            if text is not None:
+                made["text"] = text * draw.randrange(3)
+            writer.publish(made)
+            expected = pickle.loads(pickle.dumps(made))
+            for reader in draw.sample(readers, draw.randrange(1, 4)):
+                read = reader.read()
+                assert_identical(read, expected)
+                chosen = draw.choice([[], [0], range(len(parts(read))), [draw.randrange(len(parts(read)))]])
+                pairs = list(zip(parts(read), parts(expected), strict=True))
+                held += [pairs[index] for index in chosen]
+                del read, pairs
+            draw.shuffle(held)
+            del held[draw.choice([0, 5, 50, 200]) :]
+            for actual, wanted in held:
+                assert_identical(actual, wanted)
+                sound(actual)
+
+
+@pytest.mark.parametrize("kept", range(4))
+def test_a_reader_that_keeps_its_last_ones(channel_name: str, kept: int) -> None:
+    """As an env does that stores what it is given."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        reader = traincast.TrainingInfoReader(channel_name)
+        last: list[tuple[int, dict[str, Any]]] = []
+        for step in range(300):
+            writer.publish({STEPS: 1_000_000 + step, "shaping": {key: step + 0.5 for key in "abcdefgh"}})
+            last.append((step, reader.read()))
+            del last[: len(last) - kept]
+            for at, read in last:
+                assert read == {STEPS: 1_000_000 + at, "shaping": {key: at + 0.5 for key in "abcdefgh"}}
+
+
+def test_edits_stay_with_who_made_them(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        reader, other = (traincast.TrainingInfoReader(channel_name) for _ in range(2))
+        for step in range(100):
+            made = {
+                STEPS: 10_000 + step,
+                "shaping": {key: step + 0.25 for key in "abcdefgh"},
+                "list": [step / 7],
+            }
+            writer.publish(made)
+            for one in (reader, other):
+                read = one.read()
+                assert_identical(read, made)
+                read["shaping"]["a"] = read["shaping"].pop("b")
+                read["list"].append(read[STEPS])
+                read[STEPS] = None
+
+
+class Reads:
+    """Reads when it goes, which is in the middle of another read."""
+
+    seen: list[dict[str, Any]]
+
+    def __init__(self, reader: traincast.TrainingInfoReader, seen: list[dict[str, Any]]) -> None:
+        self.reader, self.seen = reader, seen
+
+    def __del__(self) -> None:
+        self.seen.append(self.reader.read())
+
+
+@pytest.mark.parametrize("who", ["itself", "another"])
+def test_a_read_within_a_read(channel_name: str, who: str) -> None:
+    """Letting go of what a user has put into a dictionary may run any code."""
+    seen: list[dict[str, Any]] = []
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        reader, other = (traincast.TrainingInfoReader(channel_name) for _ in range(2))
+        for step in range(1, 100):
+            made = {STEPS: 10_000 + step, "shaping": {key: step + 0.125 for key in "abcdefgh"}}
+            writer.publish(made)
+            read = reader.read()
+            assert_identical(read, made)
+            for inner in seen:
+                assert_identical(inner, made)
+            assert len(seen) == min(step - 1, 1)
+            seen.clear()
+            read["mine"] = Reads(reader if who == "itself" else other, seen)
+            del read
+        assert reader.version == writer.version
+        reader.read().clear()
+
+
+def test_copies_of_the_interpreter_are_copies(channel_name: str) -> None:
+    """A copy shares the numbers, and holds them as well."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        reader = traincast.TrainingInfoReader(channel_name)
+        copies = []
+        for step in range(100):
+            writer.publish({STEPS: 1_000_000 + step, "shaping": {key: step + 0.5 for key in "abcdefgh"}})
+            read = reader.read()
+            copies.append(copy.copy(read) if step % 2 else {**read["shaping"], STEPS: read[STEPS]})
+        for step, one in enumerate(copies):
+            assert one[STEPS] == 1_000_000 + step
+            assert set((one["shaping"] if step % 2 else one).values()) - {one[STEPS]} == {step + 0.5}
