@@ -1,6 +1,7 @@
 """What a reader has handed out belongs to whoever holds it: nothing that is read later changes it.
 
-A reader uses numbers again that nobody holds any more, so these tests hold all sorts of parts of what they read.
+A reader uses numbers again that nobody holds any more, so these tests hold all sorts of parts of what they
+read.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def sound(value: Any) -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("text", [None, "stage"], ids=["numbers", "and a string"])
 def test_what_is_held_stays(channel_name: str, seed: int, text: str | None) -> None:
-    """Several readers of a process, of which any may lag; whole dictionaries, parts and leaves are held for any time."""
+    """Several readers, of which any may lag; dictionaries, parts of them, and leaves are held for any time."""
     draw = random.Random(seed)
     before: dict[str, Any] = {}
     held: list[tuple[Any, Any]] = []
@@ -112,11 +113,11 @@ def test_a_reader_that_keeps_its_last_ones(channel_name: str, kept: int) -> None
         reader = traincast.TrainingInfoReader(channel_name)
         last: list[tuple[int, dict[str, Any]]] = []
         for step in range(300):
-            writer.publish({STEPS: 1_000_000 + step, "shaping": {key: step + 0.5 for key in "abcdefgh"}})
+            writer.publish({STEPS: 1_000_000 + step, "shaping": dict.fromkeys("abcdefgh", step + 0.5)})
             last.append((step, reader.read()))
             del last[: len(last) - kept]
             for at, read in last:
-                assert read == {STEPS: 1_000_000 + at, "shaping": {key: at + 0.5 for key in "abcdefgh"}}
+                assert read == {STEPS: 1_000_000 + at, "shaping": dict.fromkeys("abcdefgh", at + 0.5)}
 
 
 def test_edits_stay_with_who_made_them(channel_name: str) -> None:
@@ -126,7 +127,7 @@ def test_edits_stay_with_who_made_them(channel_name: str) -> None:
         for step in range(100):
             made = {
                 STEPS: 10_000 + step,
-                "shaping": {key: step + 0.25 for key in "abcdefgh"},
+                "shaping": dict.fromkeys("abcdefgh", step + 0.25),
                 "list": [step / 7],
             }
             writer.publish(made)
@@ -158,7 +159,7 @@ def test_a_read_within_a_read(channel_name: str, who: str) -> None:
         writer.publish(info())
         reader, other = (traincast.TrainingInfoReader(channel_name) for _ in range(2))
         for step in range(1, 100):
-            made = {STEPS: 10_000 + step, "shaping": {key: step + 0.125 for key in "abcdefgh"}}
+            made = {STEPS: 10_000 + step, "shaping": dict.fromkeys("abcdefgh", step + 0.125)}
             writer.publish(made)
             read = reader.read()
             assert_identical(read, made)
@@ -179,7 +180,7 @@ def test_copies_of_the_interpreter_are_copies(channel_name: str) -> None:
         reader = traincast.TrainingInfoReader(channel_name)
         copies = []
         for step in range(100):
-            writer.publish({STEPS: 1_000_000 + step, "shaping": {key: step + 0.5 for key in "abcdefgh"}})
+            writer.publish({STEPS: 1_000_000 + step, "shaping": dict.fromkeys("abcdefgh", step + 0.5)})
             read = reader.read()
             copies.append(copy.copy(read) if step % 2 else {**read["shaping"], STEPS: read[STEPS]})
         for step, one in enumerate(copies):
