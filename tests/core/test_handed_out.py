@@ -78,7 +78,7 @@ def sound(value: Any) -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("text", [None, "stage"], ids=["numbers", "and a string"])
 def test_what_is_held_stays(channel_name: str, seed: int, text: str | None) -> None:
-    """Several readers, of which any may lag; dictionaries, parts of them, and leaves are held for any time."""
+    """Several readers, of which any may lag; dictionaries, parts of them and leaves are held for any time."""
     draw = random.Random(seed)
     before: dict[str, Any] = {}
     held: list[tuple[Any, Any]] = []

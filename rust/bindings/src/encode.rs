@@ -92,7 +92,10 @@ impl<'w, 'py> Walk<'w, 'py> {
             Ok(dict) => self.dict(dict, None),
             Err(_) => self.other_root(info),
         };
-        walked.map_err(|refused| self.exception(info.py(), refused))
+        match walked {
+            Ok(()) => Ok(()),
+            Err(refused) => Err(self.exception(info.py(), refused)),
+        }
     }
 
     #[cold]

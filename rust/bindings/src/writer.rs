@@ -56,7 +56,7 @@ impl TrainingInfoWriter {
         walk: impl FnOnce(&mut Encoding) -> PyResult<()>,
         has: impl Fn(&Encoding, &Bound<'_, PyString>) -> PyResult<bool>,
         resume: Option<(u64, u64)>,
-    ) -> PyResult<u64> {
+    ) -> PyResult<i64> {
         self.writer.get(py).borrow().check_open().map_err(|error| raise(py, error))?;
         let Some(mut encoding) = self.encoding.get(py).borrow_mut().take() else {
             return Err(PyRuntimeError::new_err(format!(
@@ -72,7 +72,7 @@ impl TrainingInfoWriter {
         match published {
             Ok(version) => {
                 self.keep(py, encoding);
-                Ok(version)
+                Ok(version as i64) // it has 62 bits, and a Python int is made faster of an i64
             }
             Err(error) => {
                 self.keep(py, encoding);
@@ -122,13 +122,11 @@ impl Encoding {
     #[inline]
     fn publish(&mut self, py: Python<'_>, writer: &mut Writer, resume: Option<(u64, u64)>) -> PyResult<u64> {
         let Self { encoder, shapes, last, recorded } = self;
-        let (shape_id, shape, shape_len) = match (encoder.recorded(), shapes.last()) {
-            (None, Some(cached)) => (cached.id, &cached.words[..], cached.shape.bytes.len()),
-            (bytes, _) => {
-                let bytes = bytes.unwrap_or_default();
-                *recorded = to_words(bytes);
-                let id = shapes.id_of(bytes).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-                (id, &recorded[..], bytes.len())
+        let (shape_id, shape, shape_len) = match shapes.last().filter(|_| !encoder.is_recording()) {
+            Some(cached) => (cached.id, &cached.words[..], cached.shape.bytes.len()),
+            None => {
+                let bytes = encoder.recorded().unwrap_or_default();
+                (name_shape(bytes, shapes, recorded)?, &recorded[..], bytes.len())
             }
         };
         let blobs: Vec<Blob<'_>> = encoder
@@ -169,6 +167,13 @@ impl Encoding {
             }
         }
     }
+}
+
+/// The id of a byte form that was recorded. Its words are then in `words`.
+#[inline(never)]
+fn name_shape(bytes: &[u8], shapes: &mut Shapes, words: &mut Vec<u64>) -> PyResult<u64> {
+    *words = to_words(bytes);
+    shapes.id_of(bytes).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
 impl KeywordMethod for TrainingInfoWriter {
@@ -245,7 +250,7 @@ impl TrainingInfoWriter {
     }
 
     /// Publishes a dictionary and returns its version.
-    fn publish(&self, py: Python<'_>, info: &Bound<'_, PyAny>) -> PyResult<u64> {
+    fn publish(&self, py: Python<'_>, info: &Bound<'_, PyAny>) -> PyResult<i64> {
         self.encode_and_publish(py, |encoding| encoding.encode(info), |_, key| info.contains(key), None)
     }
 

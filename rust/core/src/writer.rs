@@ -193,6 +193,7 @@ impl Writer {
     /// [`Error::System`]: nothing has changed then, for nobody.
     #[inline]
     pub fn publish(&mut self, payload: &Payload<'_>) -> Result<u64> {
+        let now = sys::tick_ns();
         self.check_open()?;
         if let Some(fault) = payload.fault() {
             return Err(faulty(fault));
@@ -204,7 +205,7 @@ impl Writer {
                 let stored = &mut self.shapes[version as usize % SLOTS];
                 let shape_is_there = *stored == payload.shape_id;
                 *stored = payload.shape_id;
-                store(segment, payload, version, self.epoch, shape_is_there);
+                store(segment, payload, version, self.epoch, now, shape_is_there);
                 self.version = version;
                 let bell = segment.bell(self.roster.as_ref().map(Roster::waiters));
                 if bell.ring() {
@@ -231,7 +232,7 @@ impl Writer {
         let handle = self.directory.handle()?;
         let draft = Draft::new(&self.directory, &handle, &self.name, capacity, generation.saturating_add(1))?;
         self.sign(&draft.segment);
-        store(&draft.segment, payload, version, self.epoch, false);
+        store(&draft.segment, payload, version, self.epoch, sys::tick_ns(), false);
         failpoint!("create.first-stored");
         if self.roster.is_none() {
             self.roster = Roster::open_or_create(&handle, &self.name);
@@ -298,6 +299,7 @@ impl Writer {
     ///
     /// # Errors
     /// Those of both.
+    #[cold]
     pub fn publish_resumed(&mut self, payload: &Payload<'_>, version: u64, epoch: u64) -> Result<u64> {
         let before = (self.version, self.epoch, self.renew);
         let published = self.resume_at(version, epoch).and_then(|()| self.publish(payload));
@@ -432,11 +434,11 @@ fn faulty(fault: &str) -> Error {
 
 /// Stores a snapshot and makes it the newest.
 #[inline]
-fn store(segment: &Segment, payload: &Payload<'_>, version: u64, epoch: u64, shape_is_there: bool) {
+fn store(segment: &Segment, payload: &Payload<'_>, version: u64, epoch: u64, now: u64, shape_is_there: bool) {
     let ring = segment.ring_writer();
     let slot = ring.begin(version);
     failpoint!("publish.slot-opened");
-    payload.store(&slot, version, epoch, sys::tick_ns(), shape_is_there);
+    payload.store(&slot, version, epoch, now, shape_is_there);
     failpoint!("publish.stored");
     slot.finish();
     failpoint!("publish.complete");

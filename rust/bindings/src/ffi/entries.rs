@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyList};
 use traincast_core::snapshot::encode::{Encoder, Expected};
 use traincast_core::snapshot::shape::{Kind, Node};
 
+use super::numbers::float_word;
 use super::{Bytes, Item, classify};
 
 /// How far a walk through a dictionary has come.
@@ -186,9 +187,7 @@ unsafe fn expected_word(node: &Node, object: *mut ffi::PyObject) -> Option<u64> 
     unsafe {
         let kind = ffi::Py_TYPE(object);
         match node.kind {
-            Kind::Float if kind == &raw mut ffi::PyFloat_Type => {
-                Some(ffi::PyFloat_AsDouble(object).to_bits())
-            }
+            Kind::Float if kind == &raw mut ffi::PyFloat_Type => Some(float_word(object)),
             Kind::Int if kind == &raw mut ffi::PyLong_Type => {
                 let mut overflow = 0;
                 let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);

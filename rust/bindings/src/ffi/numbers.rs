@@ -75,6 +75,22 @@ pub fn set_number(object: &Bound<'_, PyAny>, owners: isize, kind: Kind, word: u6
     }
 }
 
+/// The word of a float.
+///
+/// # Safety
+/// `object` must be a valid object of exactly that type.
+#[inline]
+pub(super) unsafe fn float_word(object: *mut ffi::PyObject) -> u64 {
+    // SAFETY: as the caller vouches, and `learn_layouts` has seen.
+    unsafe {
+        if FLOATS.load(Relaxed) {
+            object.add(1).cast::<u64>().read()
+        } else {
+            ffi::PyFloat_AsDouble(object).to_bits()
+        }
+    }
+}
+
 /// Whether more than so many owners have a reference to an object.
 #[inline]
 pub fn is_shared(object: &Bound<'_, PyAny>, owners: isize) -> bool {
