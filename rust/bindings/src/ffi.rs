@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "the one module of this crate that has unsafe code")]
 
 mod bytes;
+mod dicts;
 mod entries;
 mod keywords;
 mod numbers;

@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyList};
 use traincast_core::snapshot::encode::{Encoder, Expected};
 use traincast_core::snapshot::shape::{Kind, Node};
 
+use super::dicts::Entries;
 use super::numbers::float_word;
 use super::{Bytes, Item, classify};
 
@@ -33,8 +34,9 @@ pub fn follow_entries<'py>(
     keys: &mut [Option<Py<PyAny>>],
     inside: &mut Vec<(Bound<'py, PyDict>, Place)>,
 ) -> bool {
+    let (py, entries) = (dict.py(), Entries::of(dict));
     while place.left > 0 {
-        let taken = run_of_entries(dict, place, expected, keys);
+        let taken = run_of_entries(py, &entries, place, expected, keys);
         expected.pass(taken);
         place.left -= taken;
         if place.left == 0 {
@@ -43,17 +45,17 @@ pub fn follow_entries<'py>(
         let Some(node) = expected.next().filter(|node| node.kind == Kind::Dict) else { return false };
         let len = node.aux as usize;
         let Some(expected_key) = keys.get_mut(node.key as usize) else { return false };
-        let (mut next, mut key, mut value) = (place.position, ptr::null_mut(), ptr::null_mut());
-        // SAFETY: as in `next_entry`; none of the calls runs Python code, so `dict` holds `value` until all is done.
+        let mut next = place.position;
+        // SAFETY: none of the calls runs Python code, so `dict` is as it was, and holds both until all is done.
         let below = unsafe {
-            if ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) == 0
-                || !is_expected_key(dict.py(), key, expected_key)
+            let Some((key, value)) = entries.step(&mut next) else { return false };
+            if !is_expected_key(py, key, expected_key)
                 || ffi::Py_TYPE(value) != &raw mut ffi::PyDict_Type
                 || ffi::PyDict_Size(value) != len as ffi::Py_ssize_t
             {
                 return false;
             }
-            Borrowed::from_ptr(dict.py(), value).cast_unchecked::<PyDict>()
+            Borrowed::from_ptr(py, value).cast_unchecked::<PyDict>()
         };
         expected.pass(1);
         place.position = next;
@@ -69,7 +71,8 @@ pub fn follow_entries<'py>(
 
 /// Takes the leaves that come next, as far as they are the expected ones. How many.
 fn run_of_entries(
-    dict: &Bound<'_, PyDict>,
+    py: Python<'_>,
+    entries: &Entries<'_>,
     place: &mut Place,
     expected: &mut Expected<'_>,
     keys: &mut [Option<Py<PyAny>>],
@@ -80,14 +83,13 @@ fn run_of_entries(
     let keys = keys.get_mut(first.key as usize..).unwrap_or_default();
     let most = nodes.len().min(words.len()).min(keys.len());
     let (nodes, words, keys) = (&nodes[..most], &mut words[..most], &mut keys[..most]);
-    let (mut next, mut key, mut value) = (place.position, ptr::null_mut(), ptr::null_mut());
     let mut taken = 0;
     while taken < most {
-        // SAFETY: as in `next_entry`; none of the calls runs Python code.
+        let mut next = place.position;
+        // SAFETY: none of the calls runs Python code, so the dict is as it was, and holds both.
         unsafe {
-            if ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) == 0
-                || !is_expected_key(dict.py(), key, &mut keys[taken])
-            {
+            let Some((key, value)) = entries.step(&mut next) else { break };
+            if !is_expected_key(py, key, &mut keys[taken]) {
                 break;
             }
             let Some(word) = expected_word(&nodes[taken], value) else { break };
@@ -152,14 +154,13 @@ pub fn follow_items(
 /// Records the dictionary's next entries as long as keys are strings and values bools, ints or floats: the short way where
 /// nothing is expected.
 pub fn record_entries(dict: &Bound<'_, PyDict>, place: &mut Place, encoder: &mut Encoder<Bytes>) {
-    let (mut next, mut key, mut value) = (place.position, ptr::null_mut(), ptr::null_mut());
+    let (entries, mut next) = (Entries::of(dict), place.position);
     while place.left > 0 {
-        // SAFETY: as in `next_entry`; none of the calls runs Python code. The UTF-8 form of a key is cached in it, and the
-        // dict holds it.
+        // SAFETY: none of the calls runs Python code, so the dict is as it was, and holds both; the UTF-8 form of a key is
+        // cached in it.
         unsafe {
-            if ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) == 0
-                || ffi::Py_TYPE(key) != &raw mut ffi::PyUnicode_Type
-            {
+            let Some((key, value)) = entries.step(&mut next) else { return };
+            if ffi::Py_TYPE(key) != &raw mut ffi::PyUnicode_Type {
                 return;
             }
             let Some((kind, word)) = number_of(value) else { return };

@@ -104,6 +104,7 @@ pub fn learn_layouts(py: Python<'_>) -> PyResult<()> {
     if version.major != 3 || !VERSIONS.contains(&version.minor) {
         return Ok(());
     }
+    super::dicts::learn_layout(py)?;
     // Behind the object's header: a float's value; an int's sign and number of digits, and then these.
     let size = size_of::<ffi::PyObject>() + size_of::<u64>();
     let sizes = |kind: Bound<'_, PyType>| -> PyResult<(usize, usize)> {

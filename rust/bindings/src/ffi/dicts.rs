@@ -1,0 +1,133 @@
+//! The entries of a dictionary where they lie: `PyDict_Next` takes as long for one of them as all that is done with it.
+//!
+//! As with numbers (see there), only in the versions of CPython whose dictionaries are known, and after a look at some.
+//! Nothing is ever written here.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+/// Whether dictionaries are as described here.
+static KNOWN: AtomicBool = AtomicBool::new(false);
+
+/// `PyDictObject`.
+#[repr(C)]
+struct Dict {
+    base: ffi::PyObject,
+    used: isize,
+    version: u64,
+    keys: *const Keys,
+    /// Not null for the attributes of an object, which share their keys with others.
+    values: *const c_void,
+}
+
+/// `PyDictKeysObject`, behind which the hash table lies, and then the entries in their order.
+#[repr(C)]
+struct Keys {
+    references: isize,
+    log2_size: u8,
+    log2_index_bytes: u8,
+    kind: u8,
+    version: u32,
+    usable: isize,
+    entries: isize,
+}
+
+/// `DICT_KEYS_UNICODE`: all keys are exact strings, and entries are without hashes.
+const STRINGS: u8 = 1;
+
+/// `PyDictUnicodeEntry`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Entry {
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+}
+
+/// The way through a dictionary.
+pub(super) struct Entries<'a> {
+    dict: &'a Bound<'a, PyDict>,
+    /// Only if all keys are strings, and none was removed.
+    known: Option<*const [Entry]>,
+}
+
+impl<'a> Entries<'a> {
+    #[inline]
+    pub fn of(dict: &'a Bound<'_, PyDict>) -> Self {
+        Self { dict, known: known(dict) }
+    }
+
+    /// The next key and value, both borrowed, as `PyDict_Next` does it; the position is the same.
+    ///
+    /// # Safety
+    /// The dictionary must not have changed since [`Entries::of`].
+    #[inline(always)]
+    pub unsafe fn step(&self, position: &mut isize) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
+        if let Some(entries) = self.known {
+            // SAFETY: the dictionary has not changed.
+            let Entry { key, value } = *unsafe { &*entries }.get(*position as usize)?;
+            *position += 1;
+            return Some((key, value));
+        }
+        let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: a dict.
+        let found = unsafe { ffi::PyDict_Next(self.dict.as_ptr(), position, &raw mut key, &raw mut value) };
+        (found != 0).then_some((key, value))
+    }
+}
+
+/// The entries where they lie, as long as the dictionary does not change.
+#[inline]
+fn known(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
+    if !KNOWN.load(Relaxed) {
+        return None;
+    }
+    // SAFETY: `learn_layout` has seen that a dict lies in memory like this.
+    unsafe {
+        let dict = &*dict.as_ptr().cast::<Dict>();
+        let keys = &*dict.keys;
+        if !dict.values.is_null() || keys.kind != STRINGS || keys.entries != dict.used {
+            return None;
+        }
+        let start = dict.keys.add(1).cast::<u8>().add(1 << keys.log2_index_bytes);
+        Some(ptr::slice_from_raw_parts(start.cast(), keys.entries as usize))
+    }
+}
+
+/// Finds out whether the dictionaries of this interpreter, which must be a version that is known, are as described here.
+pub(super) fn learn_layout(py: Python<'_>) -> PyResult<()> {
+    if py.get_type::<PyDict>().getattr("__basicsize__")?.extract::<usize>()? != size_of::<Dict>() {
+        return Ok(());
+    }
+    KNOWN.store(true, Relaxed);
+    let known = is_as_described(py);
+    KNOWN.store(matches!(known, Ok(true)), Relaxed);
+    known.map(|_| ())
+}
+
+/// Compares with the official way, over several sizes of the hash table; and which dictionaries are passed over.
+fn is_as_described(py: Python<'_>) -> PyResult<bool> {
+    let dict = PyDict::new(py);
+    for index in 0..300 {
+        dict.set_item(PyString::new(py, &format!("key {index}")), index)?;
+        if [0, 1, 4, 5, 10, 42, 170, 299].contains(&index) && !is_same(&dict) {
+            return Ok(false);
+        }
+    }
+    let copy = dict.copy()?;
+    let seen = is_same(&copy);
+    copy.del_item("key 7")?;
+    dict.set_item(7, "not a string")?;
+    Ok(seen && known(&copy).is_none() && known(&dict).is_none())
+}
+
+fn is_same(dict: &Bound<'_, PyDict>) -> bool {
+    // SAFETY: nobody else has the dictionary.
+    let Some(entries) = known(dict).map(|entries| unsafe { &*entries }) else { return false };
+    let pairs = dict.iter().map(|(key, value)| (key.as_ptr(), value.as_ptr()));
+    entries.len() == dict.len() && pairs.eq(entries.iter().map(|entry| (entry.key, entry.value)))
+}
