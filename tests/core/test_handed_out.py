@@ -7,9 +7,11 @@ read.
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import random
 import struct
+import weakref
 from typing import Any
 
 import pytest
@@ -186,3 +188,31 @@ def test_copies_of_the_interpreter_are_copies(channel_name: str) -> None:
         for step, one in enumerate(copies):
             assert one[STEPS] == 1_000_000 + step
             assert set((one["shaping"] if step % 2 else one).values()) - {one[STEPS]} == {step + 0.5}
+
+
+class Probe:
+    """Can be watched by a weak reference."""
+
+
+@pytest.mark.parametrize("depth", range(4))
+def test_the_collector_knows_them(channel_name: str, depth: int) -> None:
+    """What a user makes a cycle of is freed once it is let go of."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        reader = traincast.TrainingInfoReader(channel_name)
+        for step in range(4):
+            made: dict[str, Any] = {"leaf": 0.5, "other": {"leaf": 1.5}}
+            for _ in range(depth):
+                made = {"before": 1, "below": made, "after": 2.5}
+            writer.publish({STEPS: step, **made})
+            read = reader.read()
+            inner, probe = read, Probe()
+            while "below" in inner:
+                inner = inner["below"]
+            inner["other"]["cycle"], inner["other"]["probe"] = read, probe
+            watched = weakref.ref(probe)
+            writer.publish(info())
+            reader.read()
+            del read, inner, probe
+            gc.collect()
+            assert watched() is None

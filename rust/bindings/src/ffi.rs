@@ -16,7 +16,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 pub use self::bytes::Bytes;
-pub use self::entries::{Place, follow_entries, follow_items, record_entries};
+pub use self::dicts::exchange_dict;
+pub use self::entries::{Place, follow_entries, follow_items, number_word, record_entries};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
 pub use self::numbers::{is_shared, learn_layouts, number, set_number};
 

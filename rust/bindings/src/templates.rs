@@ -77,7 +77,8 @@ struct Fresh {
 
 #[derive(Clone, Copy)]
 enum Child {
-    Container(u32),
+    /// Its index, and at which entry it stands if it is in a dictionary.
+    Container(u32, u32),
     Fresh(u32),
 }
 
@@ -170,7 +171,7 @@ impl Templates {
                 }
                 let shared = matches!(container.template, Template::Tuple { frozen: true, .. });
                 if parent != u32::MAX && !shared {
-                    self.containers[parent as usize].children.push((slot, Child::Container(index)));
+                    self.put_container(py, structure, parent, slot, index)?;
                 }
                 return Ok(next);
             }
@@ -217,6 +218,27 @@ impl Templates {
         object: Bound<'_, PyAny>,
     ) -> PyResult<()> {
         put(&mut self.containers[container as usize].template, keys, slot, object)
+    }
+
+    /// A container that was made stands in another, as the last so far.
+    fn put_container(
+        &mut self,
+        py: Python<'_>,
+        structure: &Structure,
+        parent: u32,
+        slot: Slot,
+        index: u32,
+    ) -> PyResult<()> {
+        let mut entry = 0;
+        if let (Template::Dict(outer), Template::Dict(inner)) =
+            (&self.containers[parent as usize].template, &self.containers[index as usize].template)
+        {
+            // Of the type that the copies have there: see `ffi::exchange_dict`.
+            ffi::set_entry(outer, &structure.keys[slot as usize], inner.bind(py).clone().into_any())?;
+            entry = outer.bind(py).len() as u32 - 1;
+        }
+        self.containers[parent as usize].children.push((slot, Child::Container(index, entry)));
+        Ok(())
     }
 
     /// Takes over a snapshot. After an error the templates are of no use.
@@ -378,8 +400,16 @@ impl Templates {
     ) -> PyResult<Bound<'py, PyDict>> {
         let copy = template.bind(py).copy()?;
         for &(slot, child) in &from.children {
-            let child = self.child(py, structure, child)?;
-            ffi::set_entry(copy.as_unbound(), &structure.keys[slot as usize], child)?;
+            let key = &structure.keys[slot as usize];
+            if let Child::Container(index, entry) = child
+                && let inner = &self.containers[index as usize]
+                && let Template::Dict(template) = &inner.template
+            {
+                let child = self.copy_dict(py, structure, inner, template)?;
+                ffi::exchange_dict(&copy, entry as usize, key, child)?;
+            } else {
+                ffi::set_entry(copy.as_unbound(), key, self.child(py, structure, child)?)?;
+            }
         }
         Ok(copy)
     }
@@ -391,7 +421,7 @@ impl Templates {
         child: Child,
     ) -> PyResult<Bound<'py, PyAny>> {
         let container = match child {
-            Child::Container(index) => &self.containers[index as usize],
+            Child::Container(index, _) => &self.containers[index as usize],
             Child::Fresh(index) => {
                 let fresh = &self.fresh[index as usize];
                 return structure.array(fresh.dtype, fresh.dims.bind(py), &self.blob, fresh.offset);

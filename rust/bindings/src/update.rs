@@ -16,8 +16,11 @@ use traincast_core::writer::Writer;
 
 use crate::encode::Walk;
 use crate::errors::{corrupt, raise};
-use crate::ffi::{Bytes, Changes};
+use crate::ffi::{self, Bytes, Changes};
 use crate::writer::Encoding;
+
+/// Entries of the root that are looked through for a key object before it is looked up by its text.
+const NEAR: usize = 8;
 
 impl Encoding {
     /// The snapshot that an update starts from, `None` if there is none.
@@ -41,6 +44,9 @@ impl Encoding {
 
     /// Encodes the base with some entries of its root changed or added.
     pub fn encode_update(&mut self, base: &Base, changes: &Changes<'_>) -> PyResult<()> {
+        if matches!(base, Base::Last) && self.replace_words(changes) {
+            return Ok(());
+        }
         let Self { encoder, shapes, last, .. } = self;
         let cached = shapes.last_mut();
         encoder.start(cached.as_ref().map(|cached| &cached.shape));
@@ -59,6 +65,23 @@ impl Encoding {
             }
             (Base::Last, None) => Err(PyRuntimeError::new_err("there is no last snapshot")),
         }
+    }
+
+    /// The short way where only numbers change, under key objects that were met: whether that is so.
+    #[inline]
+    fn replace_words(&mut self, changes: &Changes<'_>) -> bool {
+        let Self { encoder, shapes, last, .. } = self;
+        let Some(CachedShape { shape, extra, .. }) = shapes.last() else { return false };
+        let words = encoder.repeat(shape, &last.values);
+        changes.iter().all(|(name, value)| {
+            let is_named = |&node: &usize| {
+                let key = extra.keys.get(shape.nodes[node].key as usize);
+                key.is_some_and(|key| key.as_ref().is_some_and(|key| key.is(name)))
+            };
+            let node = shape.top_level().take(NEAR).find(is_named).map(|node| &shape.nodes[node]);
+            let word = node.and_then(|node| Some((node.value_at, ffi::number_word(node, value)?)));
+            word.map(|(at, word)| words[at as usize] = word).is_some()
+        })
     }
 
     /// Whether the root of the base has a key.

@@ -1,7 +1,6 @@
 //! The entries of a dictionary where they lie: `PyDict_Next` takes as long for one of them as all that is done with it.
 //!
 //! As with numbers (see there), only in the versions of CPython whose dictionaries are known, and after a look at some.
-//! Nothing is ever written here.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -10,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+
+use super::set_entry;
 
 /// Whether dictionaries are as described here.
 static KNOWN: AtomicBool = AtomicBool::new(false);
@@ -98,6 +99,35 @@ fn known(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
     }
 }
 
+/// Puts a dictionary into the place of another one, at an entry of a dictionary that nobody has seen. `PyDict_SetItem` does it
+/// where it cannot be done in place.
+///
+/// Whether the collector must know of the dictionary does not change: there is a value of the same type as before. Nobody
+/// watches it yet, and nobody has remembered its version.
+#[inline]
+pub fn exchange_dict(
+    new: &Bound<'_, PyDict>,
+    entry: usize,
+    key: &Py<PyAny>,
+    value: Bound<'_, PyDict>,
+) -> PyResult<()> {
+    // SAFETY: the entry is one of the dictionary's, and owns the value, as it will own the other.
+    unsafe {
+        if let Some(entries) = known(new)
+            && entry < entries.len()
+            && let place = entries.cast::<Entry>().cast_mut().add(entry)
+            && (*place).key == key.as_ptr()
+            && ffi::Py_TYPE((*place).value) == &raw mut ffi::PyDict_Type
+            && ffi::Py_REFCNT(new.as_ptr()) == 1
+        {
+            let old = std::mem::replace(&mut (*place).value, value.into_ptr());
+            drop(Bound::from_owned_ptr(new.py(), old));
+            return Ok(());
+        }
+    }
+    set_entry(new.as_unbound(), key, value.into_any())
+}
+
 /// Finds out whether the dictionaries of this interpreter, which must be a version that is known, are as described here.
 pub(super) fn learn_layout(py: Python<'_>) -> PyResult<()> {
     if py.get_type::<PyDict>().getattr("__basicsize__")?.extract::<usize>()? != size_of::<Dict>() {
@@ -118,11 +148,17 @@ fn is_as_described(py: Python<'_>) -> PyResult<bool> {
             return Ok(false);
         }
     }
-    let copy = dict.copy()?;
-    let seen = is_same(&copy);
-    copy.del_item("key 7")?;
+    let (copy, inner) = (dict.copy()?, PyDict::new(py));
+    if !is_same(&copy) {
+        return Ok(false);
+    }
+    copy.set_item("key 7", PyDict::new(py))?;
+    let key = copy.keys().get_item(7)?.unbind();
+    exchange_dict(&copy, 7, &key, inner.clone())?;
+    let exchanged = copy.get_item(&key)?.is_some_and(|value| value.is(&inner));
+    copy.del_item(key)?;
     dict.set_item(7, "not a string")?;
-    Ok(seen && known(&copy).is_none() && known(&dict).is_none())
+    Ok(exchanged && known(&copy).is_none() && known(&dict).is_none())
 }
 
 fn is_same(dict: &Bound<'_, PyDict>) -> bool {

@@ -178,6 +178,13 @@ pub fn record_entries(dict: &Bound<'_, PyDict>, place: &mut Place, encoder: &mut
     }
 }
 
+/// The word of a bool, an int or a float that is what its node expects: of that kind, exactly.
+#[inline]
+pub fn number_word(node: &Node, object: &Bound<'_, PyAny>) -> Option<u64> {
+    // SAFETY: it is held.
+    unsafe { expected_word(node, object.as_ptr()) }
+}
+
 /// The word of a leaf that is what its node expects: of that kind, exactly.
 ///
 /// # Safety

@@ -108,6 +108,17 @@ impl<B> Encoder<B> {
         self.blob_words = 0;
     }
 
+    /// A whole snapshot of the shape, which has no blobs, with these words; some of them may be replaced.
+    #[inline]
+    pub fn repeat(&mut self, shape: &Arc<Shape>, values: &[u64]) -> &mut [u64] {
+        debug_assert!(!shape.has_blobs && values.len() == shape.value_words);
+        self.start(Some(shape));
+        self.cursor = shape.nodes.len();
+        self.values.clear();
+        self.values.extend_from_slice(values);
+        &mut self.values
+    }
+
     /// Drops what the blobs hold on to.
     pub fn release(&mut self) {
         self.blobs.clear();
