@@ -14,7 +14,7 @@ UV := .venv-tools/bin/uv
 CARGO_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 PACKAGE_SOURCES := pyproject.toml README.md LICENSE \
     $(shell find python -type f -not -name '*.so' -not -path '*/__pycache__/*')
-STAGES := lint test-rust test-loom test-mutants test-kill test-python test-cpythons test-sf
+STAGES := lint test-rust test-loom test-mutants test-kill test-python test-cpythons test-layouts test-sf
 
 .PHONY: help
 help:  ## list the targets
@@ -73,6 +73,16 @@ SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/tes
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built | .venv/.ready  ## the native module's tests on the other CPythons of this machine
 	scripts/test-cpythons target/wheels/*.whl $(ARGS)
+
+# As on a CPython that is yet to come. Another feature, hence another target directory.
+.PHONY: test-layouts
+test-layouts: | .venv/.ready  ## the native module's tests where it knows nothing of the interpreter's insides
+	.venv-tools/bin/maturin build --release --locked --quiet --features unknown-layouts --interpreter .venv-tools/bin/python \
+	    --target-dir target/layouts --out target/layouts/wheels
+	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-layouts
+	$(UV) pip sync --quiet --python .venv-layouts/bin/python requirements/cpython.txt
+	$(UV) pip install --quiet --no-deps --python .venv-layouts/bin/python target/layouts/wheels/*.whl
+	KNOWN_LAYOUTS= .venv-layouts/bin/pytest tests/core --ignore tests/core/test_codec_torch.py $(ARGS)
 
 # --- other tasks -----------------------------------------------------------------------------------------------------
 

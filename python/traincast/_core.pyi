@@ -8,6 +8,7 @@ __all__ = [
     "TrainingInfoReader",
     "TrainingInfoWriter",
     "directory",
+    "known_layouts",
     "leftovers",
     "list_channels",
     "remove_leftover",
@@ -200,6 +201,9 @@ class TrainingInfoReader:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None, /
     ) -> None: ...
+
+known_layouts: tuple[str, ...]
+"""The types whose objects it looks into itself, on this version of CPython; for others it asks the interpreter."""
 
 def directory() -> str:
     """The channel directory, `$TRAINCAST_DIR` or the default one; made if it is missing, checked if not."""

@@ -99,3 +99,41 @@ def test_update_of_every_structure_after_every_other(channel_name: str) -> None:
             assert_identical(reader.read(), {**other, **second})
             writer.update(**first)
             assert_identical(reader.read(), {**other, **second, **first})
+
+
+@pytest.mark.parametrize("text", [None, "some"], ids=["numbers", "and a string"])
+def test_update_of_any_entry_with_any_value(channel_name: str, text: str | None) -> None:
+    """The first entries are found by their key objects, and numbers take the place of numbers."""
+    values: list[Any] = [
+        5,
+        -(2**63),
+        2**63,
+        True,
+        0.0,
+        -0.0,
+        float("nan"),
+        None,
+        "x",
+        [1],
+        {"y": 2.5},
+        False,
+        7,
+    ]
+    names = [f"entry {index}" for index in range(12)]
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        model = info(**dict.fromkeys(names, 1), text=text)
+        writer.publish(model)
+        writer.publish(model)
+        reader = traincast.TrainingInfoReader(channel_name)
+        for turn, (name, value) in enumerate(product(names, values)):
+            made_anew = "".join(name)  # equal to the key that was met, and another object
+            other = names[turn % len(names)]
+            for changes in ({name: value}, {made_anew: turn}, {name: turn / 3, other: turn}, {STEPS: turn}):
+                model.update(changes)
+                writer.update(**changes)
+                assert_identical(reader.read(), model)
+        with pytest.raises(traincast.UnsupportedTypeError):
+            writer.update(**{STEPS: 1, names[0]: set()})
+        assert_identical(reader.read(), model)
+        writer.update(**{names[-1]: 3})
+        assert_identical(reader.read(), {**model, names[-1]: 3})

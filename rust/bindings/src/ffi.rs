@@ -5,6 +5,7 @@ mod bytes;
 mod dicts;
 mod entries;
 mod keywords;
+mod layouts;
 mod numbers;
 
 use std::cell::RefCell;
@@ -19,7 +20,8 @@ pub use self::bytes::Bytes;
 pub use self::dicts::exchange_dict;
 pub use self::entries::{Place, follow_entries, follow_items, number_word, record_entries};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
-pub use self::numbers::{is_shared, learn_layouts, number, set_number};
+pub use self::layouts::learn_layouts;
+pub use self::numbers::{is_shared, number, set_number};
 
 /// State of a Python object that is touched only while attached to the interpreter.
 ///

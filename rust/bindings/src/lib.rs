@@ -27,10 +27,14 @@ mod _core {
     #[pymodule_export]
     use crate::writer::TrainingInfoWriter;
 
+    use pyo3::prelude::*;
+    use pyo3::types::PyTuple;
+
     #[pymodule_init]
-    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
         crate::ffi::check_main_interpreter()?;
-        crate::ffi::learn_layouts(module.py())?;
-        crate::ffi::add_keyword_method::<TrainingInfoWriter>(&module.py().get_type::<TrainingInfoWriter>())
+        module.add("known_layouts", PyTuple::new(py, crate::ffi::learn_layouts(py)?)?)?;
+        crate::ffi::add_keyword_method::<TrainingInfoWriter>(&py.get_type::<TrainingInfoWriter>())
     }
 }

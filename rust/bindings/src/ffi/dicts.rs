@@ -1,10 +1,8 @@
-//! The entries of a dictionary where they lie: `PyDict_Next` takes as long for one of them as all that is done with it.
-//!
-//! As with numbers (see there), only in the versions of CPython whose dictionaries are known, and after a look at some.
+//! The entries of a dictionary where they lie, if that is known (see `layouts`); else as `PyDict_Next` finds them.
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::OnceLock;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -12,8 +10,8 @@ use pyo3::types::{PyDict, PyString};
 
 use super::set_entry;
 
-/// Whether dictionaries are as described here.
-static KNOWN: AtomicBool = AtomicBool::new(false);
+/// Set once dictionaries were found to be as described here.
+static KNOWN: OnceLock<()> = OnceLock::new();
 
 /// `PyDictObject`.
 #[repr(C)]
@@ -84,10 +82,16 @@ impl<'a> Entries<'a> {
 /// The entries where they lie, as long as the dictionary does not change.
 #[inline]
 fn known(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
-    if !KNOWN.load(Relaxed) {
-        return None;
-    }
-    // SAFETY: `learn_layout` has seen that a dict lies in memory like this.
+    KNOWN.get()?;
+    // SAFETY: this has been found out.
+    unsafe { entries(dict) }
+}
+
+/// # Safety
+/// Dictionaries must lie in memory as it is described here.
+#[inline]
+unsafe fn entries(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
+    // SAFETY: as the caller vouches.
     unsafe {
         let dict = &*dict.as_ptr().cast::<Dict>();
         let keys = &*dict.keys;
@@ -128,42 +132,36 @@ pub fn exchange_dict(
     set_entry(new.as_unbound(), key, value.into_any())
 }
 
-/// Finds out whether the dictionaries of this interpreter, which must be a version that is known, are as described here.
-pub(super) fn learn_layout(py: Python<'_>) -> PyResult<()> {
+/// Finds out whether the dictionaries of this interpreter are as described here.
+///
+/// # Safety
+/// It must be one of the versions that are known.
+pub(super) unsafe fn learn_layout(py: Python<'_>) -> PyResult<bool> {
     if py.get_type::<PyDict>().getattr("__basicsize__")?.extract::<usize>()? != size_of::<Dict>() {
-        return Ok(());
-    }
-    KNOWN.store(true, Relaxed);
-    let known = is_as_described(py);
-    KNOWN.store(matches!(known, Ok(true)), Relaxed);
-    known.map(|_| ())
-}
-
-/// Compares with the official way, over several sizes of the hash table; and which dictionaries are passed over.
-fn is_as_described(py: Python<'_>) -> PyResult<bool> {
-    let dict = PyDict::new(py);
-    for index in 0..300 {
-        dict.set_item(PyString::new(py, &format!("key {index}")), index)?;
-        if [0, 1, 4, 5, 10, 42, 170, 299].contains(&index) && !is_same(&dict) {
-            return Ok(false);
-        }
-    }
-    let (copy, inner) = (dict.copy()?, PyDict::new(py));
-    if !is_same(&copy) {
         return Ok(false);
     }
-    copy.set_item("key 7", PyDict::new(py))?;
-    let key = copy.keys().get_item(7)?.unbind();
-    exchange_dict(&copy, 7, &key, inner.clone())?;
-    let exchanged = copy.get_item(&key)?.is_some_and(|value| value.is(&inner));
-    copy.del_item(key)?;
-    dict.set_item(7, "not a string")?;
-    Ok(exchanged && known(&copy).is_none() && known(&dict).is_none())
-}
-
-fn is_same(dict: &Bound<'_, PyDict>) -> bool {
-    // SAFETY: nobody else has the dictionary.
-    let Some(entries) = known(dict).map(|entries| unsafe { &*entries }) else { return false };
-    let pairs = dict.iter().map(|(key, value)| (key.as_ptr(), value.as_ptr()));
-    entries.len() == dict.len() && pairs.eq(entries.iter().map(|entry| (entry.key, entry.value)))
+    // SAFETY: of a known version, and of the size that it has there: what follows is a second look.
+    let entries = |dict: &Bound<'_, PyDict>| unsafe { entries(dict) };
+    let is_same = |dict: &Bound<'_, PyDict>| {
+        // SAFETY: nobody else has the dictionary.
+        let Some(entries) = entries(dict).map(|entries| unsafe { &*entries }) else { return false };
+        let pairs = dict.iter().map(|(key, value)| (key.as_ptr(), value.as_ptr()));
+        entries.len() == dict.len() && pairs.eq(entries.iter().map(|entry| (entry.key, entry.value)))
+    };
+    let (dict, mut same) = (PyDict::new(py), true);
+    for index in 0..300 {
+        dict.set_item(PyString::new(py, &format!("key {index}")), index)?;
+        // Before and after the hash table grows, up to indices of two bytes.
+        if [0, 1, 4, 5, 10, 42, 170, 299].contains(&index) {
+            same &= is_same(&dict) && is_same(&dict.copy()?);
+        }
+    }
+    let with_hole = dict.copy()?;
+    with_hole.del_item("key 7")?;
+    dict.set_item(7, "under a key that is not a string")?;
+    let found = same && entries(&with_hole).is_none() && entries(&dict).is_none();
+    if found {
+        KNOWN.get_or_init(|| ());
+    }
+    Ok(found)
 }

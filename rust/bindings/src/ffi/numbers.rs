@@ -4,23 +4,19 @@
 //! others and putting them in their place. It is what CPython itself does with a float that only the interpreter's stack
 //! holds, and with the tuples that `zip` yields.
 //!
-//! An abi3 module knows nothing of how a number lies in memory. The versions of CPython listed here do not change that any
-//! more, and `learn_layouts` looks before anything relies on it. Elsewhere numbers are made anew.
+//! Where it is not known how numbers lie in memory (see `layouts`), they are made anew.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::OnceLock;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt, PyType};
 use traincast_core::snapshot::shape::Kind;
 
-/// The minor versions of CPython 3 whose numbers are known.
-const VERSIONS: std::ops::RangeInclusive<u8> = 11..=13;
-
-/// Whether a float is the object's header and its value.
-static FLOATS: AtomicBool = AtomicBool::new(false);
-/// The word behind the object's header of a positive int with one digit, and with two; the digits follow it. 0: unknown.
-static INTS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+/// Set once a float was found to be the object's header and its value.
+static FLOATS: OnceLock<()> = OnceLock::new();
+/// The word behind the object's header of a positive int with one digit, and with two; the digits follow it.
+static INTS: OnceLock<[usize; 2]> = OnceLock::new();
 
 /// Bits of an int's digit.
 const DIGIT: u32 = 30;
@@ -47,22 +43,23 @@ pub fn set_number(object: &Bound<'_, PyAny>, owners: isize, kind: Kind, word: u6
     let object = object.as_ptr();
     // SAFETY: the object is held. Under the global lock, references that are not counted belong to C code that runs, which
     // got them from an owner: there is none but ours. A float is written where a float has its value; an int has digits of
-    // that number behind the word that was compared. `learn_layouts` has seen both.
+    // that number behind the word that was compared. Both were looked at before.
     unsafe {
         if ffi::Py_REFCNT(object) != owners {
             return false;
         }
         let header = object.add(1).cast::<usize>();
         match kind {
-            Kind::Float if ffi::Py_TYPE(object) == &raw mut ffi::PyFloat_Type && FLOATS.load(Relaxed) => {
+            Kind::Float if ffi::Py_TYPE(object) == &raw mut ffi::PyFloat_Type && FLOATS.get().is_some() => {
                 header.cast::<u64>().write(word);
             }
             Kind::Int if ffi::Py_TYPE(object) == &raw mut ffi::PyLong_Type && word >= SHARED_BELOW => {
+                let Some([one, two]) = INTS.get() else { return false };
                 let digits = header.add(1).cast::<u32>();
                 let (low, high) = (word as u32 & ((1 << DIGIT) - 1), word >> DIGIT);
-                if high == 0 && header.read() == INTS[0].load(Relaxed) {
+                if high == 0 && header.read() == *one {
                     digits.write(low);
-                } else if high != 0 && high >> DIGIT == 0 && header.read() == INTS[1].load(Relaxed) {
+                } else if high != 0 && high >> DIGIT == 0 && header.read() == *two {
                     digits.write(low);
                     digits.add(1).write(high as u32);
                 } else {
@@ -81,9 +78,9 @@ pub fn set_number(object: &Bound<'_, PyAny>, owners: isize, kind: Kind, word: u6
 /// `object` must be a valid object of exactly that type.
 #[inline]
 pub(super) unsafe fn float_word(object: *mut ffi::PyObject) -> u64 {
-    // SAFETY: as the caller vouches, and `learn_layouts` has seen.
+    // SAFETY: as the caller vouches, and `learn_floats` has seen.
     unsafe {
-        if FLOATS.load(Relaxed) {
+        if FLOATS.get().is_some() {
             object.add(1).cast::<u64>().read()
         } else {
             ffi::PyFloat_AsDouble(object).to_bits()
@@ -98,38 +95,49 @@ pub fn is_shared(object: &Bound<'_, PyAny>, owners: isize) -> bool {
     unsafe { ffi::Py_REFCNT(object.as_ptr()) > owners }
 }
 
-/// Finds out whether the numbers of this interpreter lie in memory as [`set_number`] has it.
-pub fn learn_layouts(py: Python<'_>) -> PyResult<()> {
-    let version = py.version_info();
-    if version.major != 3 || !VERSIONS.contains(&version.minor) {
-        return Ok(());
-    }
-    super::dicts::learn_layout(py)?;
-    // Behind the object's header: a float's value; an int's sign and number of digits, and then these.
-    let size = size_of::<ffi::PyObject>() + size_of::<u64>();
-    let sizes = |kind: Bound<'_, PyType>| -> PyResult<(usize, usize)> {
-        Ok((kind.getattr("__basicsize__")?.extract()?, kind.getattr("__itemsize__")?.extract()?))
-    };
+/// What lies behind the header of a number: a float's value, or an int's sign and number of digits, and then these.
+const SIZE: usize = size_of::<ffi::PyObject>() + size_of::<u64>();
+
+/// Sizes of a type's objects, and of their items.
+fn sizes(kind: &Bound<'_, PyType>) -> PyResult<(usize, usize)> {
+    Ok((kind.getattr("__basicsize__")?.extract()?, kind.getattr("__itemsize__")?.extract()?))
+}
+
+/// Finds out whether the floats of this interpreter are as described here.
+///
+/// # Safety
+/// It must be one of the versions that are known.
+pub(super) unsafe fn learn_floats(py: Python<'_>) -> PyResult<bool> {
     let value = 1.0_f64 / 3.0;
-    if sizes(py.get_type::<PyFloat>())? == (size, 0) {
-        let object = PyFloat::new(py, value);
-        // SAFETY: within the object, as its size was just found to be.
-        let bits = unsafe { object.as_ptr().add(1).cast::<u64>().read() };
-        FLOATS.store(bits == value.to_bits(), Relaxed);
+    let float = PyFloat::new(py, value);
+    // SAFETY: within the object, as its size says.
+    let found = sizes(&float.get_type())? == (SIZE, 0)
+        && unsafe { float.as_ptr().add(1).cast::<u64>().read() } == value.to_bits();
+    if found {
+        FLOATS.get_or_init(|| ());
     }
-    let digit: u32 = py.import("sys")?.getattr("int_info")?.getattr("bits_per_digit")?.extract()?;
-    if sizes(py.get_type::<PyInt>())? == (size, size_of::<u32>()) && digit == DIGIT {
-        for (index, value) in [0x1234_5678_u64, 0x0234_5678_9abc_def0].into_iter().enumerate() {
-            let object = value.into_pyobject(py)?;
-            // SAFETY: an int of that size has one digit, respectively two.
-            let (header, digits) = unsafe {
-                let header = object.as_ptr().add(1).cast::<usize>();
-                let digits = header.add(1).cast::<u32>();
-                let high = if index == 0 { 0 } else { digits.add(1).read() };
-                (header.read(), u64::from(digits.read()) | u64::from(high) << DIGIT)
-            };
-            INTS[index].store(if digits == value { header } else { 0 }, Relaxed);
-        }
+    Ok(found)
+}
+
+/// Finds out whether the ints of this interpreter are as described here.
+///
+/// # Safety
+/// As for [`learn_floats`].
+pub(super) unsafe fn learn_ints(py: Python<'_>) -> PyResult<bool> {
+    let (one, two) = (0x1234_5678_u64, 0x0234_5678_9abc_def0_u64);
+    let (first, second) = (one.into_pyobject(py)?, two.into_pyobject(py)?);
+    let bits: u32 = py.import("sys")?.getattr("int_info")?.getattr("bits_per_digit")?.extract()?;
+    if sizes(&first.get_type())? != (SIZE, size_of::<u32>()) || bits != DIGIT {
+        return Ok(false);
     }
-    Ok(())
+    // SAFETY: ints of these values have one digit and two, and their sizes were just found out; also below.
+    let header = |int: &Bound<'_, PyInt>| unsafe { int.as_ptr().add(1).cast::<usize>() };
+    // SAFETY: see above.
+    let digit = |int, index| u64::from(unsafe { header(int).add(1).cast::<u32>().add(index).read() });
+    let found = digit(&first, 0) == one && (digit(&second, 0) | digit(&second, 1) << DIGIT) == two;
+    if found {
+        // SAFETY: see above.
+        INTS.get_or_init(|| unsafe { [header(&first).read(), header(&second).read()] });
+    }
+    Ok(found)
 }
