@@ -203,7 +203,7 @@ class TrainingInfoReader:
     ) -> None: ...
 
 known_layouts: tuple[str, ...]
-"""The types whose objects it looks into itself; for others, and on other versions, it asks the interpreter."""
+"""The types whose objects it looks into itself; elsewhere, and on other versions, it asks the interpreter."""
 
 def directory() -> str:
     """The channel directory, `$TRAINCAST_DIR` or the default one; made if it is missing, checked if not."""
