@@ -49,6 +49,7 @@ def calls(effort: Effort) -> dict[str, Any]:
         *one_process.unchanged(),
         *one_process.changed(),
         *one_process.changed(5.0, " (steps only)"),
+        *one_process.held(),
         *one_process.publishing(),
         *one_process.cold(),
     ]

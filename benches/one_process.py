@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -31,14 +32,28 @@ def unchanged() -> list[Case]:
 
 
 def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
-    """A read that finds a new dictionary, and msgspec decoding the same one.
-
-    Each pass publishes to all channels, untimed, and then reads each of them once.
-    """
-    infos = payloads(512, fixed)
-    writers = [
-        traincast.TrainingInfoWriter(f"changed-{fixed}-{CHANNELS}-{index}") for index in range(CHANNELS)
+    """A read that finds a new dictionary, and msgspec decoding the same one."""
+    floor = native_floor.load()
+    encoded = [msgspec.msgpack.encode(info) for info in payloads(CHANNELS, fixed)]
+    return [
+        new_reads(f"changed read{suffix}", fixed),
+        each(f"msgspec decode{suffix}", "decode(item)", encoded, decode=msgspec.msgpack.decode),
+        each(f"floor: build the dictionary{suffix}", "build(item)", range(CHANNELS), build=floor.build),
     ]
+
+
+def held() -> list[Case]:
+    """The same while each channel's last dictionaries stay in use: a reader leaves their numbers alone."""
+    return [
+        new_reads("changed read, the last one held", held=1),
+        new_reads("changed read, the last three held", held=3),
+    ]
+
+
+def new_reads(name: str, fixed: float | None = None, held: int = 0) -> Case:
+    """Each pass publishes to all channels, untimed, and then reads each of them once."""
+    infos = payloads(512, fixed)
+    writers = [traincast.TrainingInfoWriter(f"changed-{fixed}-{held}-{index}") for index in range(CHANNELS)]
     for writer in writers:
         writer.publish(infos[0])
     readers = [traincast.TrainingInfoReader(writer.name) for writer in writers]
@@ -52,16 +67,10 @@ def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
             turn = (turn + 1) % len(infos)
             writer.publish(infos[turn])
 
-    encoded = [msgspec.msgpack.encode(info) for info in infos[:CHANNELS]]
-    floor = native_floor.load()
-    keepers = [floor.Keeper(info) for info in payloads(CHANNELS, 5.0)]
-    way = "build" if fixed is None else "copy"
-    return [
-        each(f"changed read{suffix}", "item.read()", readers, publish, writers=writers),
-        each(f"msgspec decode{suffix}", "decode(item)", encoded, decode=msgspec.msgpack.decode),
-        each(f"floor: build the dictionary{suffix}", "build(item)", range(CHANNELS), build=floor.build),
-        each(f"floor: {way} it, and keep it", f"item.{way}()", keepers),
-    ]
+    if held == 0:
+        return each(name, "item.read()", readers, publish, writers=writers)
+    hold = deque[dict[str, Any]](maxlen=held * CHANNELS).append
+    return each(name, "hold(item.read())", readers, publish, writers=writers, hold=hold)
 
 
 def cold() -> list[Case]:
@@ -102,7 +111,6 @@ def publishing() -> list[Case]:
     return [
         each("publish", "publish(item)", infos, publish=whole.publish, **keep),
         each("msgspec encode", "encode(item)", infos, encode=msgspec.msgpack.encode),
-        each("floor: look at each leaf", "walk(item)", infos, walk=native_floor.load().Keeper(infos[0]).walk),
         each(
             "update(approx_total_training_steps=n)",
             "update(approx_total_training_steps=item)",

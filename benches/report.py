@@ -68,21 +68,9 @@ def ratio_table(table: Sequence[rows.Row]) -> str:
     return markdown(["", "what", "medians", "ratio or time", "quartiles", "bound", "met"], lines)
 
 
-FLOORS = (
-    ("b", "changed read", "msgspec decode", "floor: build it, and keep it"),
-    ("b\N{PRIME}", "changed read (steps only)", "msgspec decode (steps only)", "floor: copy it, and keep it"),
-    ("c", "publish", "msgspec encode", "floor: look at each leaf"),
-)
-
-
-def floor_table(calls: dict[str, Any]) -> str:
-    """The rows that are far from their bounds, and the smallest program that does what cannot be left out."""
-    lines = []
-    for letter, ours, base, floor in FLOORS:
-        bounds = [times(rows.ratios(calls[what], calls[base]).median) for what in (floor, ours)]
-        lines.append([letter, *(ns(calls[what]) for what in (floor, ours, base)), *bounds])
-    head = ["", "floor", "traincast", "msgspec", "floor / msgspec", "traincast / msgspec"]
-    return markdown(head, lines)
+def against_decode(calls: dict[str, Any], name: str) -> str:
+    """A ratio like that of row b."""
+    return times(rows.ratios(calls[name], calls["msgspec decode"]).median)
 
 
 def missed(table: Sequence[rows.Row]) -> str:
@@ -279,7 +267,10 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         "cold_changed": ns(calls["changed read, cold"]),
         "cold_decode": ns(calls["msgspec decode, cold"]),
         "floor": ns(calls["floor: build the dictionary"]),
-        "floor_table": floor_table(calls),
+        "held": ns(calls["changed read, the last one held"]),
+        "held_ratio": against_decode(calls, "changed read, the last one held"),
+        "all_held": ns(calls["changed read, the last three held"]),
+        "all_held_ratio": against_decode(calls, "changed read, the last three held"),
         "publish": ns(calls["publish"]),
         "wakeup": ns(pings["futex"]["traincast"]),
         "wakeup_bare": ns(pings["futex"]["bare"]),

@@ -1,14 +1,10 @@
 //! The smallest PyO3 programs that bound the benchmarks from below.
 
-mod keeper;
-
 /// Floors that traincast is measured against.
 #[pyo3::pymodule]
 mod traincast_floor {
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    #[pymodule_export]
-    use super::keeper::Keeper;
     use pyo3::intern;
     use pyo3::prelude::*;
     use pyo3::types::{PyDict, PyFloat};

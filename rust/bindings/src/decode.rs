@@ -18,7 +18,9 @@ type Key = (u64, u64);
 
 struct Known {
     key: Key,
-    structure: Structure,
+    /// Bytes of the shape.
+    shape_len: usize,
+    structure: Box<Structure>,
     /// Those of the newest snapshot; made when the structure is met again, or when a second dictionary of the same snapshot
     /// is wanted.
     templates: Option<Box<Templates>>,
@@ -112,7 +114,7 @@ impl Decoder {
             self.switch(py, key)?;
         }
         // The values lie behind the shape: another length would give other words as values.
-        if self.known[self.current].structure.shape.bytes.len() != self.buffer.meta.shape_len {
+        if self.known[self.current].shape_len != self.buffer.meta.shape_len {
             return Err(corrupt(py, "a shape has another length than before"));
         }
         Ok(())
@@ -125,7 +127,8 @@ impl Decoder {
             return Ok(());
         }
         let structure = Structure::new(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
-        let known = Known { key, structure, templates: None, others: None };
+        let (shape_len, structure) = (structure.shape.bytes.len(), Box::new(structure));
+        let known = Known { key, shape_len, structure, templates: None, others: None };
         if self.known.len() < KEPT {
             self.current = self.known.len();
             self.known.push(known);

@@ -77,9 +77,16 @@ struct Fresh {
 
 #[derive(Clone, Copy)]
 enum Child {
-    /// Its index, and at which entry it stands if it is in a dictionary.
-    Container(u32, u32),
+    Container(u32),
     Fresh(u32),
+}
+
+/// A dictionary in a dictionary, with all that a copy needs at hand.
+struct Nested {
+    container: u32,
+    /// The how manieth entry of the outer one it is.
+    entry: u32,
+    key: Py<PyAny>,
 }
 
 enum Template {
@@ -98,6 +105,7 @@ struct Container {
     parent: u32,
     slot: Slot,
     /// What must be put into each copy.
+    nested: Vec<Nested>,
     children: Vec<(Slot, Child)>,
 }
 
@@ -154,7 +162,13 @@ impl Templates {
                         dirty: true,
                     },
                 };
-                self.containers.push(Container { template, parent, slot, children: Vec::new() });
+                self.containers.push(Container {
+                    template,
+                    parent,
+                    slot,
+                    nested: Vec::new(),
+                    children: Vec::new(),
+                });
                 let mut next = at + 1;
                 for position in 0..len {
                     let key = shape.nodes[next].key;
@@ -229,15 +243,18 @@ impl Templates {
         slot: Slot,
         index: u32,
     ) -> PyResult<()> {
-        let mut entry = 0;
+        let containers = &mut self.containers;
         if let (Template::Dict(outer), Template::Dict(inner)) =
-            (&self.containers[parent as usize].template, &self.containers[index as usize].template)
+            (&containers[parent as usize].template, &containers[index as usize].template)
         {
+            let key = structure.keys[slot as usize].clone_ref(py);
             // Of the type that the copies have there: see `ffi::exchange_dict`.
-            ffi::set_entry(outer, &structure.keys[slot as usize], inner.bind(py).clone().into_any())?;
-            entry = outer.bind(py).len() as u32 - 1;
+            ffi::set_entry(outer, &key, inner.bind(py).clone().into_any())?;
+            let entry = outer.bind(py).len() as u32 - 1;
+            containers[parent as usize].nested.push(Nested { container: index, entry, key });
+        } else {
+            containers[parent as usize].children.push((slot, Child::Container(index)));
         }
-        self.containers[parent as usize].children.push((slot, Child::Container(index, entry)));
         Ok(())
     }
 
@@ -250,10 +267,10 @@ impl Templates {
         blobs: &Arc<BlobBuffer>,
     ) -> PyResult<()> {
         let Structure { shape, keys, .. } = structure;
-        if values.len() != shape.value_words {
-            return Err(corrupt(py, "the number of values does not fit the shape"));
-        }
         if self.values.len() != values.len() {
+            if values.len() != shape.value_words {
+                return Err(corrupt(py, "the number of values does not fit the shape"));
+            }
             self.values = values.iter().map(|word| !word).collect(); // all of them have changed
         }
         if shape.has_blobs {
@@ -399,17 +416,16 @@ impl Templates {
         template: &Py<PyDict>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let copy = template.bind(py).copy()?;
-        for &(slot, child) in &from.children {
-            let key = &structure.keys[slot as usize];
-            if let Child::Container(index, entry) = child
-                && let inner = &self.containers[index as usize]
-                && let Template::Dict(template) = &inner.template
-            {
+        for Nested { container, entry, key } in &from.nested {
+            let inner = &self.containers[*container as usize];
+            if let Template::Dict(template) = &inner.template {
                 let child = self.copy_dict(py, structure, inner, template)?;
-                ffi::exchange_dict(&copy, entry as usize, key, child)?;
-            } else {
-                ffi::set_entry(copy.as_unbound(), key, self.child(py, structure, child)?)?;
+                ffi::exchange_dict(&copy, *entry as usize, key, child)?;
             }
+        }
+        for &(slot, child) in &from.children {
+            let child = self.child(py, structure, child)?;
+            ffi::set_entry(copy.as_unbound(), &structure.keys[slot as usize], child)?;
         }
         Ok(copy)
     }
@@ -421,7 +437,7 @@ impl Templates {
         child: Child,
     ) -> PyResult<Bound<'py, PyAny>> {
         let container = match child {
-            Child::Container(index, _) => &self.containers[index as usize],
+            Child::Container(index) => &self.containers[index as usize],
             Child::Fresh(index) => {
                 let fresh = &self.fresh[index as usize];
                 return structure.array(fresh.dtype, fresh.dims.bind(py), &self.blob, fresh.offset);

@@ -185,6 +185,7 @@ impl SlotBuffer {
     /// Copies a slot's snapshot, without the shape if it is known. `None` if the lengths cannot be true.
     #[inline]
     pub(crate) fn fill(&mut self, slot: Slot<'_>, version: u64, key: u64, known: KnownShape) -> Option<()> {
+        let before = self.meta.blob_words;
         self.meta.load(slot, version, key)?;
         let meta = self.meta;
         if meta.shape_id != known.id || meta.epoch != known.epoch {
@@ -193,7 +194,7 @@ impl SlotBuffer {
         let values = meta.values_start();
         slot.copy(values, meta.values_len, &mut self.values);
         failpoint!("read.half-copied");
-        if meta.blob_words > 0 || !self.blobs.words().is_empty() {
+        if meta.blob_words > 0 || before > 0 {
             let words = slot.words(values + meta.values_len, meta.blob_words);
             self.free_blobs().refill(words);
         }
