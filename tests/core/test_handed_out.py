@@ -216,3 +216,25 @@ def test_the_collector_knows_them(channel_name: str, depth: int) -> None:
             del read, inner, probe
             gc.collect()
             assert watched() is None
+
+
+def test_a_newer_read_within_a_read(channel_name: str) -> None:
+    """What is read within a read may be newer than what that one has found: a reader never goes back."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info())
+        reader = traincast.TrainingInfoReader(channel_name)
+
+        class Publishes:
+            def __del__(self) -> None:
+                writer.publish(info(values=[0.5, 2]))
+                inner.append(reader.read())
+
+        inner: list[dict[str, Any]] = []
+        for _ in range(5):
+            reader.read()["mine"] = Publishes()
+            writer.publish(info(values=[0.25, 1]))
+            read = reader.read()
+            assert_identical(read, info(values=[0.5, 2]))
+            assert read is inner.pop() is reader.read()
+            assert reader.version == writer.version
+            del read  # or it would be let go of later, not within the next read

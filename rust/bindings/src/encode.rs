@@ -92,10 +92,7 @@ impl<'w, 'py> Walk<'w, 'py> {
             Ok(dict) => self.dict(dict, None),
             Err(_) => self.other_root(info),
         };
-        match walked {
-            Ok(()) => Ok(()),
-            Err(refused) => Err(self.exception(info.py(), refused)),
-        }
+        walked.map_err(|refused| self.exception(info.py(), refused))
     }
 
     #[cold]

@@ -97,10 +97,12 @@ impl TrainingInfoReader {
         };
         let mut taken = None;
         let read = channel.read(py, before, &mut old, |dict, meta| {
-            // None: closed by Python code that ran meanwhile.
+            // Python code that ran meanwhile may have closed it, or have read a newer one.
             if let Some(held) = &mut *self.held.get(py).borrow_mut() {
                 if held.generation != meta.generation_key {
                     held.head = channel.head(py);
+                } else if held.version > meta.version {
+                    return;
                 }
                 held.note(meta);
                 taken = Some((dict.clone_ref(py), held.dict.replace(dict)));
@@ -110,7 +112,6 @@ impl TrainingInfoReader {
         if let Some(held) = &mut *self.held.get(py).borrow_mut() {
             held.spare = Some(channel);
             if taken.is_none() {
-                // Python code that ran meanwhile may have read a newer one.
                 if held.dict.is_none() {
                     held.dict = old.take();
                 }
