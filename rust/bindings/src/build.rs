@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use traincast_core::BlobBuffer;
-use traincast_core::snapshot::encode::BlobCursor;
+use traincast_core::snapshot::blobs::BlobCursor;
 use traincast_core::snapshot::shape::{Key, Kind, Shape};
 use traincast_core::snapshot::to_bytes;
 

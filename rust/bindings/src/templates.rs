@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use traincast_core::BlobBuffer;
-use traincast_core::snapshot::encode::BlobCursor;
+use traincast_core::snapshot::blobs::BlobCursor;
 use traincast_core::snapshot::shape::{Kind, NO_KEY};
 
 use crate::blob::Blob;

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use traincast_core::snapshot::blobs::BlobCursor;
 use traincast_core::snapshot::cache::ShapeCache;
 use traincast_core::snapshot::decode::{MalformedValues, decode};
-use traincast_core::snapshot::encode::{BlobCursor, Encoder};
+use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Dtype, Key, Kind, Shape};
 
 #[path = "fuzz/targets/input.rs"]

@@ -1,6 +1,6 @@
 //! From a shape and its values to calls of a visitor.
 
-use super::encode::BlobCursor;
+use super::blobs::BlobCursor;
 use super::shape::{Dtype, Key, Kind, Shape};
 
 /// Receives a snapshot in preorder. Every method may refuse.

@@ -15,6 +15,7 @@
 //! A blob's place follows from the lengths in the values, so nothing that is read from a file is used as an offset.
 //! The module knows nothing of Python: [`encode::Encoder`] is driven by events, [`decode::decode`] drives a visitor.
 
+pub mod blobs;
 pub mod cache;
 pub mod decode;
 pub mod encode;

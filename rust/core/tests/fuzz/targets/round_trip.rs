@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use traincast_core::snapshot::blobs::BlobCursor;
 use traincast_core::snapshot::cache::ShapeCache;
-use traincast_core::snapshot::encode::{BlobCursor, Encoder};
+use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Kind, Shape};
 
 use super::input::Input;

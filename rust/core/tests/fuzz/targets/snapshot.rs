@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use traincast_core::snapshot::MAX_DEPTH;
+use traincast_core::snapshot::blobs::BlobCursor;
 use traincast_core::snapshot::decode::{MalformedValues, check, decode};
-use traincast_core::snapshot::encode::{BlobCursor, Encoder};
+use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Shape;
 
 use super::input::Input;
