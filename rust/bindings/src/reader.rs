@@ -101,7 +101,7 @@ impl TrainingInfoReader {
             if let Some(held) = &mut *self.held.get(py).borrow_mut() {
                 if held.generation != meta.generation_key {
                     held.head = channel.head(py);
-                } else if held.version > meta.version {
+                } else if held.dict.is_some() && held.version > meta.version {
                     return;
                 }
                 held.note(meta);
