@@ -42,7 +42,7 @@ bench-report: .venv-bench/.ready  ## docs/performance.md and its pictures, from 
 
 .PHONY: bench-core
 bench-core:  ## the core without Python
-	cargo bench --locked --package traincast-bench-core
+	cargo bench --locked --package traincast-bench-core --bench core
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
 
@@ -58,12 +58,20 @@ target/bench/callgrind_client.so: benches/floor/callgrind_client.c | valgrind
 	mkdir -p $(@D)
 	$(CC) -shared -fPIC -O2 -Wall -Wextra -Werror -o $@ $<
 
+# The library and its runner must be of one version.
+GUNGRAUN := $(shell sed -n 's/^gungraun = "=\(.*\)"/\1/p' benches/core/Cargo.toml)
+
+target/tools/bin/gungraun-runner: benches/core/Cargo.toml
+	cargo install --quiet --locked --version $(GUNGRAUN) --root target/tools gungraun-runner
+	touch $@
+
 STAGES += test-instructions
+prepare: target/tools/bin/gungraun-runner
 
 .PHONY: test-instructions
-test-instructions: .venv/.installed target/bench/callgrind_client.so  ## instruction counts against the committed baseline
+test-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## instruction counts against the committed baseline
 	.venv/bin/python benches/instructions.py
 
 .PHONY: accept-instructions
-accept-instructions: .venv/.installed target/bench/callgrind_client.so  ## take the instruction counts as the new baseline
+accept-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## take the instruction counts as the new baseline
 	.venv/bin/python benches/instructions.py --accept

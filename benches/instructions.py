@@ -6,7 +6,8 @@
 Counted for one call of each operation, within the native module alone: the instructions executed, and
 the calls that leave it (into the C API of Python, the C library, the kernel). What those callees do is
 theirs, and differs between builds of Python; how often they are called is ours. For the reset of the
-wrapper the lines and calls of Python are counted too. All of it is the same on a loaded machine.
+wrapper the lines and calls of Python are counted too. The core alone, without Python, is counted by
+gungraun (core/benches/instructions.rs). All of it is the same on a loaded machine.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from pathlib import Path
 from typing import Any
 
 BASELINE = Path(__file__).with_suffix(".json")
-CLIENT = Path(__file__).parent.parent / "target" / "bench" / "callgrind_client.so"
+ROOT = Path(__file__).parent.parent
+CLIENT = ROOT / "target" / "bench" / "callgrind_client.so"
+RUNNER = ROOT / "target" / "tools" / "bin" / "gungraun-runner"
 MODULE = "_core."
 CALLS = 200
 TOLERANCE = 0.03
@@ -161,6 +164,28 @@ def measure() -> Counts:
     return counts
 
 
+def measure_core() -> Counts:
+    """The core's benchmarks under gungraun."""
+    command = ["cargo", "bench", "--locked", "--quiet", "--package", "traincast-bench-core"]
+    command += ["--bench", "instructions", "--", "--output-format=json"]
+    with tempfile.TemporaryDirectory(prefix="traincast-instructions-") as home:
+        environment = os.environ | {"GUNGRAUN_RUNNER": str(RUNNER), "GUNGRAUN_HOME": home}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"the core's run under callgrind failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return parse_core(done.stdout)
+
+
+def parse_core(text: str) -> Counts:
+    """Instructions of each benchmark, from gungraun's report, which has one on each line."""
+    counts: Counts = {}
+    for report in map(json.loads, text.splitlines()):
+        name = report["function_name"].replace("_", " ")
+        counted = report["profiles"][0]["data"]["total"]["metrics"]["Ir"]["values"]["new"]
+        counts[f"core: {name}"] = {"instructions": float(counted)}
+    return counts
+
+
 def compiler() -> str:
     done = subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.split()[1]
@@ -205,10 +230,11 @@ def judge(counts: Counts, stored: dict[str, Any], machine: str, rustc: str) -> t
 
 
 def table(counts: Counts) -> str:
-    lines = [f"{'one call of':<16}{'instructions':>14}{'calls out':>11}{'Python':>8}"]
+    lines = [f"{'one call of':<22}{'instructions':>14}{'calls out':>11}{'Python':>8}"]
     for operation, row in counts.items():
         python = row.get("lines and calls of Python")
-        lines.append(f"{operation:<16}{row['instructions']:>14.1f}{row['calls out']:>11.1f}{python or '':>8}")
+        out = f"{row['calls out']:.1f}" if "calls out" in row else ""
+        lines.append(f"{operation:<22}{row['instructions']:>14.1f}{out:>11}{python or '':>8}")
     return "\n".join(lines)
 
 
@@ -220,7 +246,7 @@ def main() -> None:
     if options.child:
         child(options.child)
         return
-    counts, rustc, machine = measure(), compiler(), platform.machine()
+    counts, rustc, machine = measure() | measure_core(), compiler(), platform.machine()
     print(table(counts))
     stored = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     if options.accept:

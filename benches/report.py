@@ -212,7 +212,7 @@ def count_table() -> str:
     stored = json.loads((HERE / "instructions.json").read_text())
     counts = stored[min(stored)]["counts"]
     lines = [
-        [name, f"{row['instructions']:,.0f}", f"{row['calls out']:,.0f}"]
+        [name, f"{row['instructions']:,.0f}", f"{row['calls out']:,.0f}" if "calls out" in row else ""]
         for name, row in sorted(counts.items(), key=lambda item: item[1]["instructions"])
     ]
     return markdown(["one call of", "instructions", "calls out"], lines)

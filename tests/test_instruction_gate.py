@@ -92,3 +92,11 @@ def test_only_the_native_module_is_counted(gate: Any) -> None:
         ]
     )
     assert gate.parse(dump) == {"instructions": 2200 / gate.CALLS, "calls out": 400 / gate.CALLS}
+
+
+def test_the_report_of_the_core(gate: Any) -> None:
+    line = (
+        '{"function_name":"changed_read","id":"core","profiles":[{"data":{"parts":[],"total":'
+        '{"metrics":{"Ir":{"values":{"new":271}}},"regressions":[]}},"tool":"Callgrind"}]}\n'
+    )
+    assert gate.parse_core(line) == {"core: changed read": {"instructions": 271.0}}
