@@ -16,6 +16,9 @@ const KEPT: usize = 8;
 /// Generation key and shape id.
 type Key = (u64, u64);
 
+/// Shape ids are never 0.
+const NOBODYS: Key = (0, 0);
+
 struct Known {
     key: Key,
     /// Bytes of the shape.
@@ -75,6 +78,8 @@ impl Decoder {
             Ok(dict) => Ok(Some((dict.unbind(), &self.buffer.meta))),
             Err(error) => {
                 self.whole = false;
+                // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
+                self.known[self.current].key = NOBODYS;
                 Err(error)
             }
         }

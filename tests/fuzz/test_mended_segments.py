@@ -1,11 +1,11 @@
-"""A head that somebody sets back, in a real segment: readers go with it, and forward again."""
+"""A segment that somebody spoils, and mends: readers go with it, and go on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from segment_file import HEAD, SEQ, SegmentFile
+from segment_file import HEAD, SEQ, SegmentFile, root
 
 import traincast
 
@@ -35,3 +35,25 @@ def test_a_head_set_back(traincast_dir: Path, numbers: int) -> None:
                         reader.read()
                 file.words[file.slot(version) + SEQ] = sound
                 assert reader.read() == infos[version - 1]
+
+
+@pytest.mark.parametrize("met", [0, 3], ids=["built", "copied"])
+def test_a_shape_spoiled_when_it_was_met(traincast_dir: Path, met: int) -> None:
+    """It has the right length, and is a shape: that it is the wrong one shows with the values."""
+    sound, spoiled = root(*[b"\x02"] * 8), root(*[b"\x02"] * 7, b"\x00")
+    values = list(range(8))
+    with traincast.TrainingInfoWriter("mended") as writer:
+        writer.publish({STEPS: 1})
+        reader = traincast.TrainingInfoReader("mended")
+        with SegmentFile(traincast_dir / "mended@0") as file:
+            for _ in range(met):
+                file.put(spoiled, values[:7], b"", 77)
+                assert reader.read()["k7"] is None
+            file.put(spoiled, values, b"", 77)
+            for one in (reader, traincast.TrainingInfoReader("mended")):
+                for _ in range(2):
+                    with pytest.raises(traincast.CorruptChannelError, match="does not fit the shape"):
+                        one.read()
+            file.put(sound, values, b"", 77)
+            for one in (reader, traincast.TrainingInfoReader("mended")):
+                assert one.read() == {f"k{at}": at for at in values}
