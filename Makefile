@@ -77,6 +77,7 @@ test-cpythons: target/wheels/.built | .venv/.ready  ## the native module's tests
 # As on a CPython that is yet to come. Another feature, hence another target directory.
 .PHONY: test-layouts
 test-layouts: | .venv/.ready  ## the native module's tests where it knows nothing of the interpreter's insides
+	rm -rf target/layouts/wheels
 	.venv-tools/bin/maturin build --release --locked --quiet --features unknown-layouts --interpreter .venv-tools/bin/python \
 	    --target-dir target/layouts --out target/layouts/wheels
 	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-layouts

@@ -15,7 +15,7 @@ use traincast_core::snapshot::shape::Shape;
 use traincast_core::snapshot::to_words;
 use traincast_core::writer::{Blob, Payload, Writer, WriterOptions};
 
-use self::channel::{encoded, name, place, walk};
+use self::channel::{encoded, name, payload, place, walk};
 
 const ARRAY_BYTES: usize = 400_000;
 
@@ -47,15 +47,7 @@ fn small(criterion: &mut Criterion) {
     let words = to_words(&shape);
     let mut publish = |writer: &mut Writer| {
         values[0] += 1;
-        let payload = Payload {
-            shape_id: 1,
-            shape: &words,
-            shape_len: shape.len(),
-            values: &values,
-            blobs: &[],
-            blob_words: 0,
-        };
-        writer.publish(&payload).expect("published")
+        writer.publish(&payload(&words, shape.len(), &values)).expect("published")
     };
     publish(&mut place.writer);
     let mut reader = Reader::attach(&place.directory, name(), Duration::ZERO).expect("a reader");

@@ -13,9 +13,9 @@ use traincast_core::reader::{HeadRef, Reader, SlotBuffer};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Shape;
 use traincast_core::snapshot::to_words;
-use traincast_core::writer::{Payload, WriterOptions};
+use traincast_core::writer::WriterOptions;
 
-use self::channel::{Place, encoded, name, place, walk};
+use self::channel::{Place, encoded, name, payload, place, walk};
 
 /// A channel in use: one of each, with its caches filled.
 struct Warm {
@@ -34,14 +34,7 @@ impl Warm {
         self.step += 1;
         self.encoder.start(Some(&self.shape));
         walk(&mut self.encoder, self.step);
-        let payload = Payload {
-            shape_id: 1,
-            shape: &self.words,
-            shape_len: self.shape.bytes.len(),
-            values: self.encoder.values(),
-            blobs: &[],
-            blob_words: 0,
-        };
+        let payload = payload(&self.words, self.shape.bytes.len(), self.encoder.values());
         self.place.writer.publish(&payload).expect("published");
     }
 
@@ -56,15 +49,7 @@ fn warm(news: bool) -> Box<Warm> {
     let mut place = place(WriterOptions::default());
     let (bytes, values) = encoded();
     let words = to_words(&bytes);
-    let first = Payload {
-        shape_id: 1,
-        shape: &words,
-        shape_len: bytes.len(),
-        values: &values,
-        blobs: &[],
-        blob_words: 0,
-    };
-    place.writer.publish(&first).expect("published");
+    place.writer.publish(&payload(&words, bytes.len(), &values)).expect("published");
     let reader = Reader::attach(&place.directory, name(), Duration::ZERO).expect("a reader");
     let head = reader.head_cell();
     let shape = Arc::new(Shape::parse(bytes).expect("a good shape"));

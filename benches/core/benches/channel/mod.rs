@@ -3,7 +3,7 @@
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Kind;
-use traincast_core::writer::{Writer, WriterOptions};
+use traincast_core::writer::{Payload, Writer, WriterOptions};
 
 const COEFFICIENTS: [&str; 8] = ["goal", "alive", "speed", "energy", "smooth", "contact", "height", "effort"];
 
@@ -45,6 +45,11 @@ pub fn walk(encoder: &mut Encoder<()>, step: i64) {
         encoder.key_str(key);
         encoder.float(step as f64 + index as f64 * 0.1);
     }
+}
+
+/// The payload's words, as they are published.
+pub fn payload<'a>(shape: &'a [u64], shape_len: usize, values: &'a [u64]) -> Payload<'a> {
+    Payload { shape_id: 1, shape, shape_len, values, blobs: &[], blob_words: 0 }
 }
 
 /// The payload's shape, as bytes, and its values.
