@@ -76,7 +76,7 @@ test-cpythons: target/wheels/.built | .venv/.ready  ## the native module's tests
 
 # As on a CPython that is yet to come. Another feature, hence another target directory.
 .PHONY: test-layouts
-test-layouts: | .venv/.ready  ## the native module's tests where it knows nothing of the interpreter's insides
+test-layouts: target/bench/callgrind_client.so | .venv/.ready  ## the native module's tests where it knows nothing of the interpreter's insides
 	rm -rf target/layouts/wheels
 	.venv-tools/bin/maturin build --release --locked --quiet --features unknown-layouts --interpreter .venv-tools/bin/python \
 	    --target-dir target/layouts --out target/layouts/wheels
@@ -84,6 +84,7 @@ test-layouts: | .venv/.ready  ## the native module's tests where it knows nothin
 	$(UV) pip sync --quiet --python .venv-layouts/bin/python requirements/cpython.txt
 	$(UV) pip install --quiet --no-deps --python .venv-layouts/bin/python target/layouts/wheels/*.whl
 	KNOWN_LAYOUTS= .venv-layouts/bin/pytest tests/core --ignore tests/core/test_codec_torch.py $(ARGS)
+	.venv-layouts/bin/python benches/growth.py
 
 # --- other tasks -----------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,8 @@ STAGES += test-instructions
 prepare: target/tools/bin/gungraun-runner
 
 .PHONY: test-instructions
-test-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## instruction counts against the committed baseline
+test-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## instruction counts against the committed baseline, and how they grow with the leaves
+	.venv/bin/python benches/growth.py
 	.venv/bin/python benches/instructions.py
 
 .PHONY: accept-instructions

@@ -13,12 +13,10 @@ gungraun (core/benches/instructions.rs). All of it is the same on a loaded machi
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,10 +24,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import callgrind
+
 BASELINE = Path(__file__).with_suffix(".json")
-ROOT = Path(__file__).parent.parent
-CLIENT = ROOT / "target" / "bench" / "callgrind_client.so"
-RUNNER = ROOT / "target" / "tools" / "bin" / "gungraun-runner"
+RUNNER = callgrind.ROOT / "target" / "tools" / "bin" / "gungraun-runner"
 MODULE = "_core."
 CALLS = 200
 TOLERANCE = 0.03
@@ -39,17 +37,15 @@ ACCEPT = "make accept-instructions"
 Counts = dict[str, dict[str, float]]
 
 
-def child(folder: str) -> None:
-    """Runs under callgrind: does the operations, and dumps the counts of each."""
+def child(events: str) -> None:
+    """Runs under callgrind: dumps the counts of each operation; the events of Python go to a file."""
     from channels import own_directory
     from payloads import payload, payloads
     from resets import Still
 
     import traincast
 
-    client = ctypes.PyDLL(str(CLIENT))
-    if not client.under_valgrind():
-        sys.exit("this is to be run by callgrind")
+    counter = callgrind.Counter()
     infos = payloads(64)
     with own_directory(), traincast.TrainingInfoWriter("a") as writer:
         writer.publish(payload(1))
@@ -73,23 +69,22 @@ def child(folder: str) -> None:
                 operation()
         reader.read()
         env.reset()
-        client.start()
-        for name, operation in operations.items():
-            client.toggle()
+        with counter.instrumented():
+            for name, operation in operations.items():
+                counter.toggle()
+                for _ in range(CALLS):
+                    turn += 1
+                    operation()
+                counter.toggle()
+                counter.dump(name)
             for _ in range(CALLS):
                 turn += 1
-                operation()
-            client.toggle()
-            client.dump(name.encode())
-        for _ in range(CALLS):
-            turn += 1
-            publish()
-            client.toggle()
-            reader.read()
-            client.toggle()
-        client.dump(b"changed read")
-        client.stop()
-        Path(folder, "python.json").write_text(json.dumps(python_events(env)))
+                publish()
+                counter.toggle()
+                reader.read()
+                counter.toggle()
+            counter.dump("changed read")
+        Path(events).write_text(json.dumps(python_events(env)))
 
 
 def python_events(env: Any) -> int:
@@ -140,27 +135,10 @@ def parse(text: str) -> dict[str, float]:
 
 
 def measure() -> Counts:
-    valgrind = shutil.which("valgrind")
-    if valgrind is None:
-        sys.exit(
-            "valgrind is missing: install it (apt-get install valgrind); the counts come from its callgrind"
-        )
-    with tempfile.TemporaryDirectory(prefix="traincast-instructions-") as folder:
-        command = [valgrind, "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no"]
-        command += [f"--callgrind-out-file={folder}/out", "--quiet", sys.executable, "-X", "utf8"]
-        command += [__file__, "--child", folder]
-        environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(f"the run under callgrind failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-        counts: Counts = {}
-        for dump in sorted(Path(folder).glob("out.*")):
-            text = dump.read_text()
-            if trigger := re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.MULTILINE):
-                counts[trigger[1]] = parse(text)
-        counts["wrapper reset"]["lines and calls of Python"] = json.loads(
-            Path(folder, "python.json").read_text()
-        )
+    with tempfile.NamedTemporaryFile(prefix="traincast-instructions-") as events:
+        dumps = callgrind.dumps(__file__, "--child", events.name)
+        counts = {name: parse(text) for name, text in sorted(dumps.items())}
+        counts["wrapper reset"]["lines and calls of Python"] = json.loads(Path(events.name).read_text())
     return counts
 
 
@@ -170,7 +148,9 @@ def measure_core() -> Counts:
     command += ["--bench", "instructions", "--", "--output-format=json"]
     with tempfile.TemporaryDirectory(prefix="traincast-instructions-") as home:
         environment = os.environ | {"GUNGRAUN_RUNNER": str(RUNNER), "GUNGRAUN_HOME": home}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=callgrind.ROOT, env=environment, capture_output=True, text=True, check=False
+        )
     if done.returncode:
         sys.exit(f"the core's run under callgrind failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
     return parse_core(done.stdout)

@@ -1,25 +1,27 @@
-"""The gate on instruction counts: what it lets through, and what it says."""
+"""The gates on instruction counts: what they let through, and what they say."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PATH = Path(__file__).parent.parent / "benches" / "instructions.py"
+BENCHES = Path(__file__).parent.parent / "benches"
 BEFORE = {"publish": {"instructions": 1000.0, "calls out": 30.0}}
 
 
-@pytest.fixture(scope="module")
-def gate() -> Any:
-    spec = importlib.util.spec_from_file_location("instructions", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHES)
+    return importlib.import_module("instructions")
+
+
+@pytest.fixture
+def growth(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHES)
+    return importlib.import_module("growth")
 
 
 def judge(gate: Any, instructions: float, calls: float, rustc: str = "1.95.0") -> tuple[bool, str]:
@@ -100,3 +102,21 @@ def test_the_report_of_the_core(gate: Any) -> None:
         '{"metrics":{"Ir":{"values":{"new":271}}},"regressions":[]}},"tool":"Callgrind"}]}\n'
     )
     assert gate.parse_core(line) == {"core: changed read": {"instructions": 271.0}}
+
+
+def test_a_cost_that_grows_with_the_leaves_passes(growth: Any) -> None:
+    passed, said = growth.judge({"read: known numbers": {1_000: 100, 16_000: 1_650}})
+    assert passed
+    assert "more than" not in said
+
+
+def test_a_cost_that_grows_faster_fails(growth: Any) -> None:
+    passed, said = growth.judge({"read: known numbers": {1_000: 100, 16_000: 2_010}})
+    assert not passed
+    assert "read: known numbers" in said
+    assert "more than 20" in said
+
+
+def test_what_is_beside_may_not_cost_more_at_all(growth: Any) -> None:
+    assert growth.judge({f"publish: {growth.BESIDE} numbers": {1_000: 100, 16_000: 110}})[0]
+    assert not growth.judge({f"publish: {growth.BESIDE} numbers": {1_000: 100, 16_000: 130}})[0]
