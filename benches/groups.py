@@ -125,12 +125,11 @@ def resets(effort: Effort) -> Any:
 def structures(effort: Effort) -> dict[str, Any]:
     import structures as module
 
-    found = {}
-    for name in module.STRUCTURES:
-        cases = module.cases(name)
-        measure(list(cases.values()), effort.few)
-        found[name] = dict(zip(cases, dump(list(cases.values())).values(), strict=True))
-    return found
+    cases = {name: module.cases(name) for name in module.STRUCTURES}
+    measure([case for each in cases.values() for case in each.values()], effort.few)
+    return {
+        name: dict(zip(each, dump(list(each.values())).values(), strict=True)) for name, each in cases.items()
+    }
 
 
 def fleet(effort: Effort) -> Any:

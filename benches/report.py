@@ -187,12 +187,16 @@ def beyond(structures: dict[str, Any]) -> str:
     aim += f"Beyond it: {'; '.join(found)}." if found else "All structures meet it."
 
     def steepest(prefix: str, suffix: str) -> float:
-        cost = [
-            [statistics.median(cases[what]["samples"]) for what in ("publish", "read")]
+        sizes = [
+            cases
             for name, cases in structures.items()
             if name.startswith(prefix) and name.rstrip("s").endswith(suffix)
         ]
-        return max(b / a for one, next_one in pairwise(cost) for a, b in zip(one, next_one, strict=True))
+        return max(
+            rows.ratios(more[what]["samples"], fewer[what]["samples"]).median
+            for fewer, more in pairwise(sizes)
+            for what in ("publish", "read")
+        )
 
     return (
         f"{aim} There is no cliff: ten times the keys cost at most {steepest('1', 'key'):.1f} times as much, "

@@ -89,9 +89,12 @@ def run_phases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
             if process.poll() is None:  # its workers would outlive it
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        assert process.returncode == 0, output[-6000:]
+        # What a component threw is told where it happened, and all the others stop after it.
+        first = output.find("Traceback (most recent call last)")
+        failure = output[max(0, first - 500) :][:6000] if first >= 0 else output[-6000:]
+        assert process.returncode == 0, failure
         log = Log(directory, channels, output)
-        assert [e["status"] for e in log.events if e["kind"] == "status"] == [0] * len(phases), output[-6000:]
+        assert [e["status"] for e in log.events if e["kind"] == "status"] == [0] * len(phases), failure
         return log
 
     yield run
