@@ -18,6 +18,7 @@ use crate::ffi;
 const SMALL: usize = 6;
 
 /// A shape with the Python objects that all of its dictionaries share.
+#[derive(Default)]
 pub struct Structure {
     pub shape: Shape,
     /// By the index of the key in the shape.
@@ -29,11 +30,15 @@ pub struct Structure {
 }
 
 impl Structure {
-    /// Of a shape as it lies in a slot: `len` bytes in these words.
-    pub fn new(py: Python<'_>, words: &[u64], len: usize) -> PyResult<Self> {
+    /// Becomes that of a shape as it lies in a slot: `len` bytes in these words. After an error it is nobody's.
+    pub fn renew(&mut self, py: Python<'_>, words: &[u64], len: usize) -> PyResult<()> {
         let malformed = |error: &dyn ToString| corrupt(py, &error.to_string());
-        let shape = Shape::parse(to_bytes(words, len)).map_err(|error| malformed(&error))?;
-        let mut keys = Vec::with_capacity(shape.key_count());
+        let Self { shape, keys, makers, small } = self;
+        keys.clear();
+        makers.clear();
+        *shape = std::mem::take(shape).parse_again(words, len).map_err(|error| malformed(&error))?;
+        keys.shrink_to(shape.key_count());
+        keys.reserve_exact(shape.key_count());
         for key in shape.keys() {
             keys.push(match key {
                 Key::Str(text) => PyString::new(py, &text).into_any().unbind(),
@@ -41,7 +46,6 @@ impl Structure {
                 Key::BigInt(bytes) => arrays::int_from_bytes(py, &bytes)?.unbind(),
             });
         }
-        let mut makers = Vec::with_capacity(shape.dtypes.len());
         if !shape.dtypes.is_empty() {
             for node in shape.nodes.iter().filter(|node| node.kind.has_dtype()) {
                 let dtype = &shape.dtypes[node.aux as usize];
@@ -49,8 +53,8 @@ impl Structure {
                 makers.push(maker.map_err(|error| malformed(&error))?.unbind());
             }
         }
-        let small = shape.nodes.len() <= SMALL && !shape.has_blobs;
-        Ok(Self { shape, keys, makers, small })
+        *small = shape.nodes.len() <= SMALL && !shape.has_blobs;
+        Ok(())
     }
 
     /// Interns the keys: a user who looks up a literal then has the same object. Not worth it for a structure that is met

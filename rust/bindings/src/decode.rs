@@ -19,6 +19,7 @@ type Key = (u64, u64);
 /// Shape ids are never 0.
 const NOBODYS: Key = (0, 0);
 
+#[derive(Default)]
 struct Known {
     key: Key,
     /// Bytes of the shape.
@@ -131,17 +132,18 @@ impl Decoder {
             self.current = at;
             return Ok(());
         }
-        let structure = Structure::new(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
-        let (shape_len, structure) = (structure.shape.bytes.len(), Box::new(structure));
-        let known = Known { key, shape_len, structure, templates: None, others: None };
         if self.known.len() < KEPT {
             self.current = self.known.len();
-            self.known.push(known);
+            self.known.push(Known::default());
         } else {
             self.current = self.oldest;
             self.oldest = (self.oldest + 1) % KEPT;
-            self.known[self.current] = known;
         }
+        let known = &mut self.known[self.current];
+        (known.key, known.templates, known.others) = (NOBODYS, None, None);
+        known.structure.renew(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
+        known.shape_len = known.structure.shape.bytes.len();
+        known.key = key;
         self.first = true;
         Ok(())
     }

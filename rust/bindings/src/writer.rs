@@ -266,7 +266,9 @@ impl TrainingInfoWriter {
         state.set_item("epoch", writer.epoch())?;
         drop(writer);
         let decode = |meta: SlotMeta| {
-            Structure::new(py, &slot.shape, meta.shape_len)?.build(py, &slot.values, &slot.blobs)
+            let mut structure = Structure::default();
+            structure.renew(py, &slot.shape, meta.shape_len)?;
+            structure.build(py, &slot.values, &slot.blobs)
         };
         let info = latest.map(decode).transpose()?;
         state.set_item("training_info", info)?;

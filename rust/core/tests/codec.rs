@@ -9,6 +9,7 @@ use traincast_core::snapshot::cache::ShapeCache;
 use traincast_core::snapshot::decode::{MalformedValues, decode};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Dtype, Key, Kind, Shape};
+use traincast_core::snapshot::to_words;
 
 #[path = "fuzz/targets/input.rs"]
 #[allow(dead_code, reason = "the fuzzers make their values from bytes, these tests from strategies")]
@@ -133,6 +134,26 @@ proptest! {
         let mut build = Build::default();
         decode(&shape, encoder.values(), &region(&encoder), &mut build).expect("it decodes");
         prop_assert_eq!(build.root.expect("there is a root"), Value::Dict(changed));
+    }
+
+    #[test]
+    fn a_shape_is_parsed_the_same_in_used_memory(infos in prop::collection::vec(entries(any_value()), 1..4), rot in any::<u8>()) {
+        let mut used = Shape::default();
+        for info in infos {
+            let mut encoder = Encoder::<Vec<u8>>::default();
+            encoder.start(None);
+            Value::Dict(info).encode(&mut encoder);
+            let mut bytes = encoder.recorded().expect("recorded").to_vec();
+            used = used.parse_again(&to_words(&bytes), bytes.len()).expect("an encoder's shape parses");
+            let fresh = Shape::parse(&bytes[..]).expect("the same");
+            prop_assert_eq!(format!("{:?}", used), format!("{:?}", fresh));
+            // Also where it is refused half-way.
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= rot;
+            let (again, fresh) = (used.parse_again(&to_words(&bytes), bytes.len()), Shape::parse(bytes));
+            prop_assert_eq!(format!("{:?}", again), format!("{:?}", fresh));
+            used = again.unwrap_or_default();
+        }
     }
 
     #[test]

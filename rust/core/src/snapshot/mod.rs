@@ -48,11 +48,18 @@ pub fn to_words(bytes: &[u8]) -> Vec<u64> {
 
 /// The first `len` bytes of `words`; what lies beyond their end is left out.
 pub fn to_bytes(words: &[u64], len: usize) -> Vec<u8> {
-    let words = &words[..words_for(len).min(words.len())];
-    let mut bytes = vec![0; words.len() * 8];
-    for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-        *bytes = word.to_le_bytes();
-    }
-    bytes.truncate(len);
+    let mut bytes = Vec::new();
+    extend_bytes(&mut bytes, words, len);
     bytes
+}
+
+/// Appends the first `len` bytes of `words`, as [`to_bytes`] does.
+fn extend_bytes(bytes: &mut Vec<u8>, words: &[u64], len: usize) {
+    let words = &words[..words_for(len).min(words.len())];
+    let end = bytes.len() + len;
+    bytes.reserve(words.len() * 8);
+    for word in words {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.truncate(end);
 }

@@ -12,9 +12,11 @@
 //! numbers are LEB128; `tag` and `ndim` are one byte
 //! ```
 
+mod parser;
+
 use std::borrow::Cow;
 
-use super::{MAX_DEPTH, words_for};
+use super::extend_bytes;
 
 /// What a node is. The numbers are the tags of the byte form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,10 +180,18 @@ impl Shape {
     /// # Errors
     /// [`MalformedShape`] for anything that no encoder makes.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, MalformedShape> {
-        let bytes = bytes.into();
-        let mut shape = Parser::new(&bytes).root()?;
-        shape.bytes = bytes;
-        Ok(shape)
+        parser::parse(bytes.into(), Self::default())
+    }
+
+    /// Parses and checks the first `len` bytes of these words, in the memory of a shape that nobody needs any more.
+    ///
+    /// # Errors
+    /// [`MalformedShape`] for anything that no encoder makes.
+    pub fn parse_again(mut self, words: &[u64], len: usize) -> Result<Self, MalformedShape> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        parser::reuse(&mut bytes);
+        extend_bytes(&mut bytes, words, len);
+        parser::parse(bytes, self)
     }
 
     /// How many keys there are.
@@ -230,195 +240,6 @@ impl Shape {
     }
 }
 
-struct Parser<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    shape: Shape,
-    /// What becomes [`Shape::texts`].
-    texts: Vec<u8>,
-}
-
-impl<'a> Parser<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, shape: Shape::default(), texts: Vec::with_capacity(bytes.len()) }
-    }
-
-    fn root(mut self) -> Result<Shape, MalformedShape> {
-        if u32::try_from(self.bytes.len()).is_err() {
-            return Err(self.error("longer than 4 GiB"));
-        }
-        if self.bytes.first() != Some(&(Kind::Dict as u8)) {
-            return Err(self.error("the root is not a dictionary"));
-        }
-        self.node(NO_KEY, 0, 1)?;
-        if self.at != self.bytes.len() {
-            return Err(self.error("bytes after the root"));
-        }
-        let mut run = 0;
-        for node in self.shape.nodes.iter_mut().rev() {
-            run = if node.kind.is_number() { run + 1 } else { 0 };
-            node.run = run;
-        }
-        // All at once: looked at one by one, keys as short as these cost several times as much.
-        let malformed = MalformedShape { at: self.at, what: "a key is not UTF-8" };
-        let mut shape = self.shape;
-        shape.texts = String::from_utf8(self.texts).map_err(|_| malformed)?;
-        for key in &shape.keys {
-            if matches!(key, KeyAt::Str(start, _) if !shape.texts.is_char_boundary(*start as usize)) {
-                return Err(malformed);
-            }
-        }
-        Ok(shape)
-    }
-
-    fn error(&self, what: &'static str) -> MalformedShape {
-        MalformedShape { at: self.at, what }
-    }
-
-    fn byte(&mut self) -> Result<u8, MalformedShape> {
-        let byte = *self.bytes.get(self.at).ok_or(self.error("it ends too early"))?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    #[inline]
-    fn number(&mut self) -> Result<u64, MalformedShape> {
-        match self.bytes.get(self.at) {
-            Some(&byte) if byte < 0x80 => {
-                self.at += 1;
-                Ok(byte.into())
-            }
-            _ => self.long_number(),
-        }
-    }
-
-    fn long_number(&mut self) -> Result<u64, MalformedShape> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(self.error("a number over 64 bits"))
-    }
-
-    /// A count of things that take at least a byte each, so it cannot exceed what is left.
-    fn count(&mut self) -> Result<usize, MalformedShape> {
-        let count = self.number()?;
-        match usize::try_from(count) {
-            Ok(count) if count <= self.bytes.len() - self.at => Ok(count),
-            _ => Err(self.error("a length beyond the end")),
-        }
-    }
-
-    fn take(&mut self) -> Result<&'a [u8], MalformedShape> {
-        let len = self.count()?;
-        self.at += len;
-        Ok(&self.bytes[self.at - len..self.at])
-    }
-
-    fn text(&mut self) -> Result<Box<str>, MalformedShape> {
-        let at = self.at;
-        match std::str::from_utf8(self.take()?) {
-            Ok(text) => Ok(text.into()),
-            Err(_) => Err(MalformedShape { at, what: "not UTF-8" }),
-        }
-    }
-
-    fn key(&mut self) -> Result<u32, MalformedShape> {
-        let key = match self.byte()? {
-            0 => {
-                let start = self.texts.len() as u32;
-                let text = self.take()?;
-                self.texts.extend_from_slice(text);
-                KeyAt::Str(start, self.texts.len() as u32)
-            }
-            1 => KeyAt::Int(unzigzag(self.number()?)),
-            2 => {
-                let len = self.take()?.len();
-                KeyAt::BigInt((self.at - len) as u32, self.at as u32)
-            }
-            _ => return Err(self.error("an unknown kind of key")),
-        };
-        self.shape.keys.push(key);
-        Ok(self.shape.keys.len() as u32 - 1)
-    }
-
-    fn dtype(&mut self) -> Result<u32, MalformedShape> {
-        let itemsize = self.number()?;
-        // A numpy string of 2 GiB is the largest item that any array has.
-        let itemsize = usize::try_from(itemsize)
-            .ok()
-            .filter(|&n| n < 1 << 31)
-            .ok_or(self.error("an absurd item size"))?;
-        let name = self.text()?;
-        self.shape.dtypes.push(Dtype { name, itemsize });
-        Ok(self.shape.dtypes.len() as u32 - 1)
-    }
-
-    fn node(&mut self, key: u32, key_at: usize, depth: usize) -> Result<(), MalformedShape> {
-        let tag_at = self.at;
-        let tag = self.byte()?;
-        let kind = Kind::from_tag(tag).ok_or(self.error("an unknown tag"))?;
-        let index = self.shape.nodes.len();
-        let value_at = self.shape.value_words;
-        let key_at = if key == NO_KEY { tag_at } else { key_at };
-        self.shape.nodes.push(Node {
-            kind,
-            ndim: 0,
-            aux: 0,
-            key,
-            value_at: u32::try_from(value_at).map_err(|_| self.error("too many values"))?,
-            end: 0,
-            key_at: key_at as u32,
-            tag_at: tag_at as u32,
-            run: 0,
-        });
-        self.shape.has_blobs |= kind.has_blob();
-        let (mut ndim, mut aux, mut words) = (0, 0, 0);
-        match kind {
-            Kind::None => {}
-            Kind::Bool | Kind::Int | Kind::Float | Kind::BigInt | Kind::Str | Kind::Bytes => words = 1,
-            Kind::Scalar => {
-                aux = self.dtype()?;
-                words = words_for(self.shape.dtypes[aux as usize].itemsize);
-            }
-            Kind::Array | Kind::Tensor => {
-                ndim = self.byte()?;
-                aux = self.dtype()?;
-                words = usize::from(ndim);
-            }
-            Kind::List | Kind::Tuple | Kind::Dict => {
-                let len = self.count()?;
-                aux = len as u32;
-                if depth > MAX_DEPTH {
-                    return Err(self.error("nested too deeply"));
-                }
-                // No more than a node, and a key, for each byte that is left.
-                self.shape.nodes.reserve(len);
-                if kind == Kind::Dict {
-                    self.shape.keys.reserve(len);
-                }
-                for _ in 0..len {
-                    let key_at = self.at;
-                    let key = if kind == Kind::Dict { self.key()? } else { NO_KEY };
-                    self.node(key, key_at, depth + 1)?;
-                }
-            }
-        }
-        self.shape.value_words += words;
-        let end = self.shape.nodes.len() as u32;
-        let node = &mut self.shape.nodes[index];
-        (node.ndim, node.aux, node.end) = (ndim, aux, end);
-        Ok(())
-    }
-}
-
 pub(super) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
@@ -436,36 +257,5 @@ mod tests {
         for value in [0, 1, -1, i64::MIN, i64::MAX, 300, -300] {
             assert_eq!(unzigzag(zigzag(value)), value);
         }
-    }
-
-    #[test]
-    fn malformed_bytes_are_refused() {
-        for (bytes, what) in [
-            (&[][..], "root"),
-            (&[2], "root"),
-            (&[9], "ends too early"),
-            (&[9, 1], "beyond the end"),
-            (&[9, 1, 7, 0], "unknown kind of key"),
-            (&[9, 1, 0, 1, 0xff, 2], "not UTF-8"),
-            (&[9, 2, 0, 1, 0xc3, 2, 0, 1, 0xa9, 2], "not UTF-8"), // one character, half of it in each key
-            (&[9, 1, 0, 0, 99], "unknown tag"),
-            (&[9, 0, 0], "bytes after the root"),
-            (&[9, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02], "over 64 bits"),
-        ] {
-            let error = Shape::parse(bytes).expect_err("it is malformed");
-            assert!(error.to_string().contains(what), "{bytes:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn depth_is_bounded() {
-        let nested = |depth: usize| {
-            let mut bytes = vec![9, 1, 0, 0];
-            bytes.extend([7, 1].repeat(depth - 1));
-            bytes.push(0);
-            Shape::parse(bytes)
-        };
-        assert!(nested(MAX_DEPTH).is_ok());
-        assert!(nested(MAX_DEPTH + 1).is_err());
     }
 }
