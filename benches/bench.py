@@ -30,18 +30,17 @@ SAMPLE_FACTORY = "sample_factory"
 def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """The result of one group, with when and how busy the machine was."""
     with tempfile.TemporaryDirectory(prefix="traincast-bench-") as folder:
-        path = Path(folder) / "result.json"
         started, load = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()), machine.load()
         begun = time.monotonic()
         if name == SAMPLE_FACTORY:
-            script = Path(__file__).with_name("sample_factory_speed.py")
+            script, path = Path(__file__).with_name("sample_factory_speed.py"), Path(folder) / "result.json"
             command = [options.sample_factory, str(script), "--json", str(path)]
             command += ["--pairs", "1", "--seconds", "4"] if options.quick else []
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+            result = json.loads(path.read_text())
         else:
-            groups.in_process(name, options.quick, __file__, str(path))
+            result = groups.in_process(name, options.quick, __file__, Path(folder))
         took = round(time.monotonic() - begun)
-        result = json.loads(path.read_text())
         return {"started": started, "seconds": took, "load before": load, "result": result}
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import pictures
 import rows
+from groups import PROCESSES
 from payloads import CHANNELS, OTHER_WORK
 from rows import ns
 
@@ -300,6 +301,7 @@ def fill(results: dict[str, Any]) -> dict[str, str]:
         "loaded": ", ".join(memory["loaded by import"]) or "neither numpy, torch nor gymnasium",
         "raw_read": ns(peers["multiprocessing.RawValue"]["cases"]["changed"]["samples"]),
         "raw_write": ns(peers["multiprocessing.RawValue"]["cases"]["publish"]["samples"]),
+        "processes": str(PROCESSES),
         "rounds": str(len(calls["publish"])),
         "channels": str(CHANNELS),
         "load": f"What one row compares was measured in one run; the groups of rows ran between "
