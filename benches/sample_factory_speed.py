@@ -21,6 +21,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from channels import own_directory
 
 KINDS = ("queue", "traincast")
 EPISODE = 20  # steps
@@ -99,7 +100,7 @@ def frames_per_second(reports: list[list[float]]) -> float:
 
 def run(kind: str, seconds: float) -> float:
     """Frames per second of one run, in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="traincast-bench-") as directory:
+    with own_directory(), tempfile.TemporaryDirectory(prefix="traincast-bench-") as directory:
         command = [sys.executable, "-W", "ignore", __file__, "--child", kind, "--directory", directory]
         command += ["--seconds", str(seconds)]
         environment = os.environ | {"TMPDIR": directory}

@@ -28,6 +28,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from channels import own_directory
 
 KINDS = ("queue", "traincast")
 STEPS = "approx_total_training_steps"
@@ -147,7 +148,7 @@ def summary(values: list[float] | list[int]) -> dict[str, float]:
 
 def run(kind: str, workers: int, seconds: int) -> dict[str, Any]:
     """Run one kind in a process of its own and measure it."""
-    with tempfile.TemporaryDirectory() as directory:
+    with own_directory(), tempfile.TemporaryDirectory() as directory:
         logs = Path(directory) / "logs"
         logs.mkdir()
         environment = os.environ | {"STALENESS_LOG": str(logs), "TMPDIR": directory}
