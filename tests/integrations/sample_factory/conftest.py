@@ -133,6 +133,9 @@ def population(run_phases: Any) -> Log:
         *("--pbt_period_env_steps=50", "--pbt_start_mutation=50", "--pbt_mutation_rate=1.0"),
         *("--pbt_replace_reward_gap=0.0", "--pbt_replace_reward_gap_absolute=0.0"),
         "--train_for_env_steps=300",
+        # A trajectory of two policies needs two buffers. Where none is free, Sample Factory waits 100 s for
+        # the batcher to return one; in serial mode that is the same thread, and it loses the trajectory.
+        "--num_batches_to_accumulate=20",
     ]
     return run_phases(
         "population",
