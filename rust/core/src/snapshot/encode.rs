@@ -109,10 +109,10 @@ impl<B> Encoder<B> {
         self.blob_words = 0;
     }
 
-    /// A whole snapshot of the shape, which has no blobs, with these words; some of them may be replaced.
+    /// A whole snapshot of the shape with these words, of which numbers may be replaced. Its blobs, if any, are empty.
     #[inline]
     pub fn repeat(&mut self, shape: &Arc<Shape>, values: &[u64]) -> &mut [u64] {
-        debug_assert!(!shape.has_blobs && values.len() == shape.value_words);
+        debug_assert_eq!(values.len(), shape.value_words);
         self.start(Some(shape));
         self.cursor = shape.nodes.len();
         self.values.clear();
