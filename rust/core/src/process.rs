@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::generation::Segment;
 use crate::roster::Seat;
@@ -44,20 +44,24 @@ thread_local! {
 
 /// Takes the lock.
 pub fn shared() -> MutexGuard<'static, Shared> {
-    watch_forks();
     SHARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many forks lie between the first process and this one. Only meaningful once [`watch_forks`] has run.
+/// How many forks lie between the process that loaded this code and this one.
 #[inline]
 pub fn forks() -> u64 {
     FORKS.get()
 }
 
-/// Starts counting forks.
-pub fn watch_forks() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| sys::at_fork(before_fork, after_fork, in_child));
+// When this code is loaded, not at its first use. At first use, another thread may be forking: a child that finds half of
+// a registration waits for its end for ever, and a fork that has begun does not call what is registered meanwhile, so that
+// the child would take its parent's writer for its own.
+ctor::declarative::ctor! {
+    // SAFETY: before main there may be no runtime of Rust's; only libc is called.
+    #[ctor(unsafe)]
+    fn watch_forks() {
+        sys::at_fork(before_fork, after_fork, in_child);
+    }
 }
 
 extern "C" fn before_fork() {
