@@ -1,6 +1,7 @@
 """numpy and torch on behalf of the native core: taking arrays apart and putting them together.
 
-The native core imports this module when it meets the first array; torch is imported only if a tensor is met.
+Imported together with the native core: a child that is forked while another thread imports a module can never
+import it. numpy is loaded when the core meets the first array, torch only if it meets a tensor.
 """
 
 from __future__ import annotations
@@ -11,15 +12,22 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 # The names of bool, integers, floats, complex, datetime64, timedelta64, bytes, str. Not objects, not
 # structured; no multiples of zero, which numpy divides by.
 _NAME = re.compile(r"[|<>]([biufcSU][0-9]{1,10}|[mM]8(\[([1-9][0-9]{0,9})?([YMWDhms]|[munpfa]s)\])?)")
 
 Described = tuple[str, int, tuple[int, ...], Any]
+
+
+def load_numpy() -> None:
+    """To be called before all else here."""
+    global np
+    import numpy as np
 
 
 def _refusal(dtype: np.dtype[Any], what: str) -> str | None:

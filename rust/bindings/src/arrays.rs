@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{
     PyAnyMethods, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyModule, PyString, PyTuple, PyType,
 };
@@ -14,6 +12,7 @@ use traincast_core::snapshot::shape::Kind;
 use traincast_core::snapshot::to_words;
 
 use crate::ffi::{Bytes, GilCell};
+use crate::once::Once;
 
 /// A numpy array or torch tensor, its bytes in C order.
 pub struct Array {
@@ -40,22 +39,30 @@ pub enum Foreign<'py> {
     Unknown,
 }
 
-/// The helpers that are simpler in Python.
+/// The helpers that are simpler in Python, without numpy.
+pub fn import_helpers(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("traincast._arrays")
+}
+
+/// The helpers, with numpy.
 fn helpers(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
-    static HELPERS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    HELPERS
-        .get_or_try_init(py, || py.import("traincast._arrays").map(Bound::unbind))
-        .map(|module| module.bind(py))
+    static HELPERS: Once<Py<PyModule>> = Once::new();
+    let import = || {
+        let helpers = import_helpers(py)?;
+        helpers.call_method0("load_numpy")?;
+        Ok(helpers.unbind())
+    };
+    HELPERS.get_or_try_init(py, import).map(|helpers| helpers.bind(py))
 }
 
 /// A class of a module, if the module is loaded.
 fn loaded_class<'py>(
     py: Python<'py>,
-    cell: &'static PyOnceLock<Py<PyType>>,
+    kept: &'static Once<Py<PyType>>,
     module: &str,
     class: &str,
 ) -> PyResult<Option<&'py Bound<'py, PyType>>> {
-    if let Some(found) = cell.get(py) {
+    if let Some(found) = kept.get() {
         return Ok(Some(found.bind(py)));
     }
     let modules = py.import("sys")?.getattr("modules")?;
@@ -69,14 +76,25 @@ fn loaded_class<'py>(
     let Ok(class) = class.cast_into::<PyType>() else {
         return Ok(None);
     };
-    Ok(Some(cell.get_or_init(py, || class.unbind()).bind(py)))
+    kept.get_or_try_init(py, || Ok(class.unbind())).map(|class| Some(class.bind(py)))
+}
+
+/// A class of a module, which is imported if need be.
+fn imported<'py>(
+    py: Python<'py>,
+    kept: &'static Once<Py<PyType>>,
+    module: &str,
+    class: &str,
+) -> PyResult<&'py Bound<'py, PyType>> {
+    let import = || Ok(py.import(module)?.getattr(class)?.cast_into::<PyType>()?.unbind());
+    kept.get_or_try_init(py, import).map(|class| class.bind(py))
 }
 
 /// Says what an object is that is no builtin's exact type.
 pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
-    static NDARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    static GENERIC: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    static TENSOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static NDARRAY: Once<Py<PyType>> = Once::new();
+    static GENERIC: Once<Py<PyType>> = Once::new();
+    static TENSOR: Once<Py<PyType>> = Once::new();
     let py = object.py();
     if let Some(class) = loaded_class(py, &NDARRAY, "numpy", "ndarray")?
         && object.is_instance(class)?
@@ -86,7 +104,7 @@ pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
         {
             return Ok(Foreign::Array(array));
         }
-        return described(Kind::Array, object, intern!(py, "describe_array"));
+        return described(Kind::Array, object, "describe_array");
     }
     if let Some(class) = loaded_class(py, &GENERIC, "numpy", "generic")?
         && object.is_instance(class)?
@@ -96,7 +114,7 @@ pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
     if let Some(class) = loaded_class(py, &TENSOR, "torch", "Tensor")?
         && object.is_instance(class)?
     {
-        return described(Kind::Tensor, object, intern!(py, "describe_tensor"));
+        return described(Kind::Tensor, object, "describe_tensor");
     }
     plain(object)
 }
@@ -115,8 +133,10 @@ const KNOWN_DTYPES: usize = 32;
 
 /// A C-contiguous array of a dtype that was met before.
 fn contiguous(array: &Bound<'_, PyAny>) -> PyResult<Option<Array>> {
+    static NAME: Once<Py<PyString>> = Once::new();
     let py = array.py();
-    let dtype = array.getattr(intern!(py, "dtype"))?;
+    let name = NAME.get_or_try_init(py, || Ok(PyString::intern(py, "dtype").unbind()))?;
+    let dtype = array.getattr(name.bind(py))?;
     let known = DTYPES.get(py).borrow();
     let Some(known) = known.iter().find(|known| known.object.is(&dtype)) else {
         return Ok(None);
@@ -133,7 +153,7 @@ fn contiguous(array: &Bound<'_, PyAny>) -> PyResult<Option<Array>> {
 
 fn remember(array: &Bound<'_, PyAny>, name: &Arc<str>, itemsize: usize) -> PyResult<()> {
     let py = array.py();
-    let object = array.getattr(intern!(py, "dtype"))?.unbind();
+    let object = array.getattr("dtype")?.unbind();
     let mut known = DTYPES.get(py).borrow_mut();
     if known.len() < KNOWN_DTYPES && !known.iter().any(|known| known.object.is(&object)) {
         known.push(KnownDtype { object, name: Arc::clone(name), itemsize });
@@ -141,11 +161,7 @@ fn remember(array: &Bound<'_, PyAny>, name: &Arc<str>, itemsize: usize) -> PyRes
     Ok(())
 }
 
-fn described<'py>(
-    kind: Kind,
-    object: &Bound<'py, PyAny>,
-    describe: &Bound<'py, PyString>,
-) -> PyResult<Foreign<'py>> {
+fn described<'py>(kind: Kind, object: &Bound<'py, PyAny>, describe: &str) -> PyResult<Foreign<'py>> {
     let described = helpers(object.py())?.call_method1(describe, (object,))?;
     if let Ok(refusal) = described.cast::<PyString>() {
         return Ok(Foreign::Refused(refusal.to_string()));
@@ -161,7 +177,7 @@ fn described<'py>(
 }
 
 fn scalar<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
-    let described = helpers(object.py())?.call_method1(intern!(object.py(), "describe_scalar"), (object,))?;
+    let described = helpers(object.py())?.call_method1("describe_scalar", (object,))?;
     if let Ok(refusal) = described.cast::<PyString>() {
         return Ok(Foreign::Refused(refusal.to_string()));
     }
@@ -171,20 +187,20 @@ fn scalar<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
 }
 
 fn plain<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
-    static DEQUE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    static MAPPING: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static DEQUE: Once<Py<PyType>> = Once::new();
+    static MAPPING: Once<Py<PyType>> = Once::new();
     let py = object.py();
     // The unbound methods of the builtin give its value whatever the subclass overrides.
     if object.is_instance_of::<PyInt>() {
-        let value = py.get_type::<PyInt>().call_method1(intern!(py, "__int__"), (object,))?;
+        let value = py.get_type::<PyInt>().call_method1("__int__", (object,))?;
         return Ok(Foreign::Plain(value));
     }
     if object.is_instance_of::<PyFloat>() {
-        let value = py.get_type::<PyFloat>().call_method1(intern!(py, "__float__"), (object,))?;
+        let value = py.get_type::<PyFloat>().call_method1("__float__", (object,))?;
         return Ok(Foreign::Plain(value));
     }
     if object.is_instance_of::<PyString>() {
-        let value = py.get_type::<PyString>().call_method1(intern!(py, "__str__"), (object,))?;
+        let value = py.get_type::<PyString>().call_method1("__str__", (object,))?;
         return Ok(Foreign::Plain(value));
     }
     if object.is_instance_of::<PyBytes>() {
@@ -197,18 +213,12 @@ fn plain<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
         return Ok(Foreign::Plain(list.get_slice(0, list.len()).into_any()));
     }
     if object.is_instance_of::<PyDict>()
-        || object.is_instance(MAPPING.import(py, "collections.abc", "Mapping")?)?
+        || object.is_instance(imported(py, &MAPPING, "collections.abc", "Mapping")?)?
     {
         return Ok(Foreign::Mapping(object.clone().cast_into::<PyMapping>()?));
     }
-    if object.is_instance(DEQUE.import(py, "collections", "deque")?)? {
-        return Ok(Foreign::Plain(
-            object
-                .try_iter()?
-                .collect::<PyResult<Vec<_>>>()
-                .and_then(|items| PyList::new(py, items))?
-                .into_any(),
-        ));
+    if object.is_instance(imported(py, &DEQUE, "collections", "deque")?)? {
+        return Ok(Foreign::Plain(py.get_type::<PyList>().call1((object,))?));
     }
     Ok(Foreign::Unknown)
 }
@@ -217,18 +227,18 @@ fn plain<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
 pub fn int_bytes(int: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let py = int.py();
     let class = py.get_type::<PyInt>();
-    let bits: usize = class.call_method1(intern!(py, "bit_length"), (int,))?.extract()?;
+    let bits: usize = class.call_method1("bit_length", (int,))?.extract()?;
     let kwargs = PyDict::new(py);
-    kwargs.set_item(intern!(py, "signed"), true)?;
-    class.call_method(intern!(py, "to_bytes"), (int, bits / 8 + 1, "little"), Some(&kwargs))?.extract()
+    kwargs.set_item("signed", true)?;
+    class.call_method("to_bytes", (int, bits / 8 + 1, "little"), Some(&kwargs))?.extract()
 }
 
 /// The integer of these bytes.
 pub fn int_from_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let kwargs = PyDict::new(py);
-    kwargs.set_item(intern!(py, "signed"), true)?;
+    kwargs.set_item("signed", true)?;
     let class = py.get_type::<PyInt>();
-    class.call_method(intern!(py, "from_bytes"), (PyBytes::new(py, bytes), "little"), Some(&kwargs))
+    class.call_method("from_bytes", (PyBytes::new(py, bytes), "little"), Some(&kwargs))
 }
 
 /// What a reader needs to build arrays of a dtype; `None` if the file's dtype is none that a writer sends.
@@ -239,9 +249,9 @@ pub fn array_maker<'py>(
     itemsize: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
     let name = match kind {
-        Kind::Tensor => intern!(py, "tensor_maker"),
-        Kind::Scalar => intern!(py, "scalar_maker"),
-        _ => intern!(py, "array_maker"),
+        Kind::Tensor => "tensor_maker",
+        Kind::Scalar => "scalar_maker",
+        _ => "array_maker",
     };
     helpers(py)?.call_method1(name, (dtype, itemsize))
 }

@@ -347,8 +347,8 @@ fn changed_size() -> Refused {
 fn type_name(object: &Bound<'_, PyAny>) -> String {
     let class = object.get_type();
     let name = class.qualname().map_or_else(|_| "?".into(), |name| name.to_string());
-    match class.module() {
-        Ok(module) if module.to_str().is_ok_and(|module| module != "builtins") => format!("{module}.{name}"),
+    match class.getattr("__module__").and_then(|module| module.extract::<String>()) {
+        Ok(module) if module != "builtins" => format!("{module}.{name}"),
         _ => name,
     }
 }

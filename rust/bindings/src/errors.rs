@@ -2,17 +2,14 @@
 
 use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyModule;
 use traincast_core::error::Error;
 
 /// An exception of `traincast.errors` with a message.
 #[cold]
 pub fn exception(py: Python<'_>, class: &str, message: &str) -> PyErr {
-    static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let made = ERRORS
-        .get_or_try_init(py, || py.import("traincast.errors").map(Bound::unbind))
-        .and_then(|errors| errors.bind(py).getattr(class))
+    let made = py
+        .import("traincast.errors")
+        .and_then(|errors| errors.getattr(class))
         .and_then(|class| class.call1((message,)));
     match made {
         Ok(exception) => PyErr::from_value(exception),

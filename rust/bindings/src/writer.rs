@@ -3,7 +3,6 @@
 use std::ffi::CStr;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
@@ -243,7 +242,7 @@ impl TrainingInfoWriter {
             Directory::from_env().and_then(|directory| Writer::open(&directory, name.clone(), options));
         let required = match required {
             Some(keys) => keys.into_iter().map(Bound::unbind).collect(),
-            None => vec![intern!(py, "approx_total_training_steps").clone().unbind()],
+            None => vec![PyString::intern(py, "approx_total_training_steps").unbind()],
         };
         let writer = GilCell::new(opened.map_err(|error| raise(py, error))?);
         Ok(Self { name, required, writer, encoding: GilCell::new(Some(Box::default())) })

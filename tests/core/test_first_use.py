@@ -1,0 +1,87 @@
+"""What is made once and kept: a child forked meanwhile does not wait for the thread that was making it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from processes import Process
+
+import traincast
+
+# Calls that make something at their first use, and what they raise. `name` is that of a new channel, `filled`
+# that of one with arrays.
+FIRST_USES = {
+    "writer": ("partial(traincast.TrainingInfoWriter, name)", "()"),
+    "int beyond 64 bits": ("publish({'a': 2**100})", "()"),
+    "array": ("publish({'a': np.zeros(3)})", "()"),
+    "numpy scalar": ("publish({'a': np.float32(1)})", "()"),
+    "subclass of int": ("publish({'a': Int(1)})", "()"),
+    "subclass of float": ("publish({'a': Float(1)})", "()"),
+    "subclass of str": ("publish({'a': Str('s')})", "()"),
+    "mapping": ("publish({'a': types.MappingProxyType({'b': 1})})", "()"),
+    "mapping as root": ("publish(types.MappingProxyType({'a': 1}))", "()"),
+    "deque": ("publish({'a': collections.deque([1, 2])})", "()"),
+    "missing key": ("publish({'b': 1})", "traincast.MissingKeyError"),
+    "unknown type": ("publish({'a': Unknown()})", "traincast.UnsupportedTypeError"),
+    "wrong argument": ("partial(traincast.TrainingInfoWriter, name, capacity=1.5)", "TypeError"),
+    "wrong keys": ("partial(traincast.TrainingInfoWriter, name, required={'a'})", "TypeError"),
+    "wrong state": ("partial(writer(name).load_state_dict, Unknown())", "TypeError"),
+    "missing channel": ("partial(traincast.TrainingInfoReader, name)", "traincast.ChannelNotFoundError"),
+    "read of arrays": ("traincast.TrainingInfoReader(filled).read", "()"),
+}
+
+
+@pytest.mark.parametrize("use", FIRST_USES)
+def test_fork_in_the_middle_of_a_first_use(channel_name: str, use: str) -> None:
+    """Python forks under the interpreter's lock, so that is where the first use lets go of it, if it does.
+
+    The forking thread has asked for the lock by then, and gets it at the first occasion.
+    """
+    call, error = FIRST_USES[use]
+    filled = f"{channel_name}-filled"
+    with traincast.TrainingInfoWriter(filled, required=()) as writer, Process() as other:
+        writer.publish({"a": np.zeros(3), "b": np.float32(1), "c": 2**100})
+        other.run("import collections, operator, signal, sys, threading, types, warnings, numpy as np")
+        other.run("warnings.simplefilter('ignore', DeprecationWarning)  # of fork in a process with threads")
+        other.run(f"""
+from functools import partial
+class Int(int): pass
+class Float(float): pass
+class Str(str): pass
+class Unknown: pass
+filled = {filled!r}
+def prepare(name):
+    writer = partial(traincast.TrainingInfoWriter, required=['a'])
+    def publish(info):
+        return partial(writer(name).publish, info)
+    return {call}
+def in_thread(calls):
+    global begun, over
+    try:
+        begun = True
+        list(calls)  # between them, the interpreter has no occasion to change the thread
+    except {error}: pass
+    over = True
+def in_child():
+    signal.alarm(60)  # a watchdog
+    try:
+        try: prepare({channel_name!r} + '-child')()
+        except {error}: pass
+        os._exit(0)
+    finally:
+        os._exit(1)
+calls = map(operator.call, [dict] * 200_000 + [prepare({channel_name!r})])
+begun = over = False
+children = []
+sys.setswitchinterval(1e-6)
+thread = threading.Thread(target=in_thread, args=[calls])
+thread.start()
+while not begun: pass
+while True:
+    child = os.fork()
+    if child == 0: in_child()
+    children.append(os.waitpid(child, 0)[1])
+    if over: break
+thread.join()
+""")
+        assert set(other.value("children")) == {0}
