@@ -120,6 +120,7 @@ LICENCES = {
 CRATES = {
     *(
         "bitflags",
+        "ctor",
         "errno",
         "heck",
         "libc",

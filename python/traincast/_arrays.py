@@ -43,7 +43,8 @@ def describe_array(array: np.ndarray[Any, Any]) -> Described | str:
     dtype = array.dtype
     if refusal := _refusal(dtype, "an array"):
         return refusal
-    if isinstance(array, np.ma.MaskedArray):
+    # Not np.ma, which numpy would import now: without it there is none.
+    if isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())):
         return (
             "a masked array is not supported, since its mask would be lost; use .filled() or .data and .mask"
         )
