@@ -74,12 +74,12 @@ SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/tes
 test-cpythons: target/wheels/.built | .venv/.ready  ## the native module's tests on the other CPythons of this machine
 	scripts/test-cpythons target/wheels/*.whl $(ARGS)
 
-# As on a CPython that is yet to come. Another feature, hence another target directory.
+# As on a CPython that is yet to come; with debug assertions. Another feature, hence another target directory.
 .PHONY: test-layouts
 test-layouts: target/bench/callgrind_client.so | .venv/.ready  ## the native module's tests where it knows nothing of the interpreter's insides
 	rm -rf target/layouts/wheels
-	.venv-tools/bin/maturin build --release --locked --quiet --features unknown-layouts --interpreter .venv-tools/bin/python \
-	    --target-dir target/layouts --out target/layouts/wheels
+	.venv-tools/bin/maturin build --profile checked --locked --quiet --features unknown-layouts \
+	    --interpreter .venv-tools/bin/python --target-dir target/layouts --out target/layouts/wheels
 	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-layouts
 	$(UV) pip sync --quiet --python .venv-layouts/bin/python requirements/cpython.txt
 	$(UV) pip install --quiet --no-deps --python .venv-layouts/bin/python target/layouts/wheels/*.whl
