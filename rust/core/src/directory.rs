@@ -28,9 +28,17 @@ pub enum Role {
     Roster,
     /// A file that was not complete when its writer died, or is not yet.
     Draft,
+    /// Whose process the lock is.
+    Owner,
+    /// The lock of the relay that serves the channel on this node.
+    Relay,
     /// The writer's lock.
     Lock,
 }
+
+/// What follows the channel's name in the names of its files.
+const SUFFIXES: [(Role, &str); 4] =
+    [(Role::Lock, ".lock"), (Role::Owner, ".owner"), (Role::Relay, ".relay"), (Role::Roster, ".roster")];
 
 impl ChannelName {
     /// Checks a name and a policy.
@@ -74,12 +82,7 @@ impl ChannelName {
 
     /// The name of one of the channel's files. (Drafts: see [`ChannelName::draft`].)
     pub(crate) fn file(&self, role: Role) -> OsString {
-        let suffix = match role {
-            Role::Segment => "",
-            Role::Roster => ".roster",
-            Role::Lock => ".lock",
-            Role::Draft => ".tmp",
-        };
+        let suffix = SUFFIXES.iter().find(|(of, _)| *of == role).map_or("", |(_, suffix)| suffix);
         format!("{self}{suffix}").into()
     }
 
@@ -94,12 +97,9 @@ impl ChannelName {
         let (role, rest) = if let Some(rest) = file.strip_prefix('.') {
             let (rest, _nonce) = rest.strip_suffix(".tmp")?.rsplit_once('.')?;
             (Role::Draft, rest.rsplit_once('.')?.0)
-        } else if let Some(rest) = file.strip_suffix(".lock") {
-            (Role::Lock, rest)
-        } else if let Some(rest) = file.strip_suffix(".roster") {
-            (Role::Roster, rest)
         } else {
-            (Role::Segment, file)
+            let suffixed = |(role, suffix): &(Role, &'static str)| Some((*role, file.strip_suffix(suffix)?));
+            SUFFIXES.iter().find_map(suffixed).unwrap_or((Role::Segment, file))
         };
         let (name, policy) = rest.split_once('@')?;
         let channel = Self::new(name, policy.parse::<u16>().ok()?).ok()?;
@@ -131,49 +131,54 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// `$TRAINCAST_DIR`, else `/dev/shm/traincast-<uid>`, else `traincast-<uid>` in the temporary directory;
-    /// made if it is missing.
+    /// `$TRAINCAST_DIR`, else `/dev/shm/traincast-<uid>`, else `traincast-<uid>` in the temporary directory. Only named:
+    /// a reader makes no directory.
     ///
     /// # Errors
-    /// As [`Directory::open`].
+    /// [`Error::System`] if the working directory is needed, and gone.
     pub fn from_env() -> Result<Self> {
         if let Some(path) = std::env::var_os("TRAINCAST_DIR").filter(|path| !path.is_empty()) {
-            return Self::open(path);
+            return Self::at(path);
         }
         let name = format!("traincast-{}", sys::user());
-        let shared = Path::new("/dev/shm").join(&name);
+        let shared = Path::new("/dev/shm");
         // What exists is used or refused: falling back would part a writer from its readers.
-        if sys::facts_of_path(&shared).is_ok() || sys::make_directory(&shared).is_ok() {
-            return Self::open(shared);
+        if sys::facts_of_path(&shared.join(&name)).is_ok() || sys::may_make_files(shared) {
+            return Self::at(shared.join(name));
         }
-        Self::open(std::env::temp_dir().join(name))
+        Self::at(std::env::temp_dir().join(name))
     }
 
-    /// A directory, made with mode 0700 if it is missing.
+    /// A directory by its path.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the path is relative, and the working directory gone.
+    pub fn at(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let path = std::path::absolute(path).map_err(Error::system("use", path))?;
+        Ok(Self { path: path.into() })
+    }
+
+    /// Makes the directory with mode 0700 if it is missing, and whatever of its path is missing too. For writers.
     ///
     /// # Errors
     /// [`Error::InsecureDirectory`] if it is a link, someone else's, open to others or remote;
     /// [`Error::System`] if it cannot be made.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let path = std::path::absolute(path).map_err(Error::system("use", path))?;
-        let directory = Self { path: path.into() };
-        if let Some(parent) = directory.path.parent() {
+    pub fn make(&self) -> Result<()> {
+        if let Some(parent) = self.path.parent() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
             made.map_err(Error::system("create", parent))?;
         }
-        sys::make_directory(&directory.path).map_err(Error::system("create", &directory.path))?;
-        let handle = directory.handle()?;
-        let remote = sys::remote_file_system(&handle).map_err(Error::system("examine", &directory.path))?;
-        match remote {
-            None => Ok(directory),
-            Some(kind) => Err(directory.insecure(
-                format!(
-                    "it lies on {kind}, which may be shared with other machines, and shared memory is not"
-                ),
-                "use a local file system",
-            )),
-        }
+        self.put_back().map(drop)
+    }
+
+    /// Makes the directory alone, whose parent must be there. Opens it.
+    ///
+    /// # Errors
+    /// As [`Directory::make`].
+    pub(crate) fn put_back(&self) -> Result<OwnedFd> {
+        sys::make_directory(&self.path).map_err(Error::system("create", &self.path))?;
+        self.handle()
     }
 
     /// Where it is.
@@ -187,19 +192,42 @@ impl Directory {
     }
 
     /// Opens and checks it.
+    ///
+    /// # Errors
+    /// [`Error::InsecureDirectory`]; [`Error::System`], also if it is missing.
     pub(crate) fn handle(&self) -> Result<OwnedFd> {
+        self.find()?
+            .ok_or_else(|| Error::system("open", &self.path)(std::io::Error::from_raw_os_error(libc::ENOENT)))
+    }
+
+    /// Opens and checks it; `None` if it is missing.
+    ///
+    /// # Errors
+    /// [`Error::InsecureDirectory`]; [`Error::System`].
+    pub(crate) fn find(&self) -> Result<Option<OwnedFd>> {
         let handle = match sys::open_directory(&self.path) {
             Ok(handle) => handle,
             Err(error) => {
                 if let Ok(facts) = sys::facts_of_path(&self.path) {
                     self.check(&facts)?;
                 }
-                return Err(Error::system("open", &self.path)(error));
+                return match error.kind() {
+                    std::io::ErrorKind::NotFound => Ok(None),
+                    _ => Err(Error::system("open", &self.path)(error)),
+                };
             }
         };
-        let facts = sys::facts(&handle).map_err(Error::system("examine", &self.path))?;
+        let examined = Error::system("examine", &self.path);
+        let facts = sys::facts(&handle).map_err(examined)?;
         self.check(&facts)?;
-        Ok(handle)
+        let remote = sys::remote_file_system(&handle).map_err(Error::system("examine", &self.path))?;
+        match remote {
+            None => Ok(Some(handle)),
+            Some(kind) => Err(self.insecure(
+                format!("it lies on {kind}, which other machines may share; shared memory is one machine's"),
+                "use a local file system",
+            )),
+        }
     }
 
     fn check(&self, facts: &sys::FileFacts) -> Result<()> {

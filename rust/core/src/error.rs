@@ -4,6 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::numbering::Stamp;
+use crate::snapshot::wire::MalformedMessage;
+
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -80,6 +83,37 @@ pub enum Error {
         /// The channel's policy.
         policy_id: u16,
     },
+    /// Another writer has the channel now, or had it meanwhile.
+    #[error(
+        "this writer has lost channel {name:?} (policy {policy_id}): {reason}. Its lock was dropped, by something in this \
+         process that opened and closed the lock file, or its files were removed. Nothing more is published by it; make a \
+         new writer if the channel is to be this process's again"
+    )]
+    ChannelLost {
+        /// The channel's name.
+        name: String,
+        /// The channel's policy.
+        policy_id: u16,
+        /// What happened.
+        reason: String,
+    },
+    /// A message is older than what the channel has.
+    #[error(
+        "the message is older ({message}) than the newest snapshot of channel {name:?} (policy {policy_id}): {newest}"
+    )]
+    Outdated {
+        /// The channel's name.
+        name: String,
+        /// The channel's policy.
+        policy_id: u16,
+        /// Numbers of the message.
+        message: Stamp,
+        /// Numbers of the newest snapshot.
+        newest: Stamp,
+    },
+    /// Bytes that are no snapshot in wire form.
+    #[error(transparent)]
+    MalformedMessage(#[from] MalformedMessage),
     /// The encoded snapshot is larger than the channel may become.
     #[error(
         "the snapshot needs {needed} bytes, and this channel may not grow beyond {limit} per snapshot; \
@@ -139,7 +173,7 @@ pub enum Error {
         remedy: String,
     },
     /// A system call failed for a reason of the machine's.
-    #[error("cannot {action} {}: {source}{}", path.display(), advice(source))]
+    #[error("cannot {action} {}: {source}{}", path.display(), advice(action, source))]
     System {
         /// What was attempted, as a verb.
         action: &'static str,
@@ -150,7 +184,7 @@ pub enum Error {
     },
 }
 
-fn advice(error: &io::Error) -> &'static str {
+fn advice(action: &str, error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EMFILE) => "; this process has too many files open: raise `ulimit -n`",
         Some(libc::ENFILE) => "; the machine has too many files open",
@@ -158,6 +192,10 @@ fn advice(error: &io::Error) -> &'static str {
             "; the process has no address space left for it: raise `ulimit -v`, or use a smaller max_capacity"
         }
         Some(libc::EROFS) => "; the file system is read-only: point TRAINCAST_DIR at another one",
+        Some(libc::EACCES | libc::EPERM) if action == "lock" => {
+            "; file locks are denied here (by a security module, or a sandbox): allow them, or point TRAINCAST_DIR at a \
+             directory where they are allowed"
+        }
         Some(libc::EACCES | libc::EPERM) => "; the directory must belong to you, with mode 0700",
         Some(libc::ENOENT) => "; the directory has been removed",
         _ => "",

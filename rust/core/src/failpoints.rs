@@ -29,7 +29,7 @@ pub fn pass(name: &str) {
         trace: Option<std::ffi::OsString>,
     }
     static PLAN: OnceLock<Plan> = OnceLock::new();
-    static PASSED: crate::seqlock::Counter = crate::seqlock::Counter::new();
+    static PASSED: crate::words::Counter = crate::words::Counter::new();
 
     let plan = PLAN.get_or_init(|| {
         let wanted = std::env::var("TRAINCAST_FAILPOINT").unwrap_or_default();

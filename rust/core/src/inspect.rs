@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::directory::{ChannelName, Directory, Role};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
-use crate::generation::Segment;
+pub use crate::layout::Link;
 use crate::layout::header;
-use crate::ownership::{Ownership, writer_alive};
+use crate::ownership::{Ownership, Record, is_served, writer_alive};
+use crate::ring::seqlock::Head;
 pub use crate::roster::ReaderInfo;
 use crate::roster::Roster;
-use crate::seqlock::Head;
-use crate::slot::examine;
+use crate::segment::Segment;
+use crate::snapshot::SlotMeta;
 use crate::sys::{self, now_ns};
 
 /// How a channel stands.
@@ -41,6 +42,12 @@ pub struct ChannelInfo {
     pub version: u64,
     /// Epoch of its newest writer.
     pub epoch: u64,
+    /// Which life of the channel it is.
+    pub term: u64,
+    /// How the learner stands to the files on this node.
+    pub link: Link,
+    /// Where the learner runs: host and process id there.
+    pub origin: (String, u64),
     /// How many files it has had.
     pub generation: u64,
     /// Seconds since the newest version was published.
@@ -51,7 +58,7 @@ pub struct ChannelInfo {
     pub capacity: usize,
     /// Bytes of shared memory, all files together.
     pub size: u64,
-    /// Process id of the newest writer.
+    /// Process id of the writer on this node, in its own pid namespace.
     pub writer_pid: u32,
     /// The processes that read it.
     pub readers: Vec<ReaderInfo>,
@@ -75,10 +82,12 @@ pub struct LeftoverFile {
 /// # Errors
 /// What is wrong with the directory.
 pub fn list(directory: &Directory) -> Result<Vec<ChannelInfo>> {
-    let handle = directory.handle()?;
+    let Some(handle) = directory.find()? else {
+        return Ok(Vec::new()); // no writer has made it yet
+    };
     let channels = channels(directory, &handle)?;
     let named = channels.into_iter().filter(|(_, files)| files.contains_key(&Role::Segment));
-    named.filter_map(|(name, files)| inspect(directory, &handle, name, &files).transpose()).collect()
+    Ok(named.filter_map(|(name, files)| inspect(directory, &handle, name, &files)).collect())
 }
 
 type Files = BTreeMap<Role, Vec<OsString>>;
@@ -97,18 +106,16 @@ fn size(handle: &OwnedFd, file: &OsString) -> u64 {
     sys::facts_at(handle, file).ok().flatten().map_or(0, |facts| facts.size)
 }
 
-/// `None` if the channel has just vanished.
-fn inspect(
-    directory: &Directory,
-    handle: &OwnedFd,
-    name: ChannelName,
-    files: &Files,
-) -> Result<Option<ChannelInfo>> {
+/// `None` if the channel has just vanished. What is wrong with one channel is said of that one alone.
+fn inspect(directory: &Directory, handle: &OwnedFd, name: ChannelName, files: &Files) -> Option<ChannelInfo> {
     let files: Vec<_> = files.values().flatten().collect();
     let mut info = ChannelInfo {
         status: Status::Dead,
         version: 0,
         epoch: 0,
+        term: 0,
+        link: Link::Local,
+        origin: (String::new(), 0),
         generation: 0,
         age: 0.0,
         created: 0.0,
@@ -119,32 +126,41 @@ fn inspect(
         files: files.iter().map(|file| directory.join(file)).collect(),
         name,
     };
-    let opened = Segment::open(directory, handle, &info.name, false);
-    let segment = match opened {
-        Ok(Some(segment)) => segment,
-        Ok(None) => return Ok(None),
-        Err(error) => return Ok(Some(broken(info, error))),
+    match examine(directory, handle, &mut info) {
+        Ok(true) => Some(info),
+        Ok(false) => None,
+        Err(error) => Some(broken(info, error)),
+    }
+}
+
+/// Fills in what the channel's files say. `false` if they have just vanished.
+fn examine(directory: &Directory, handle: &OwnedFd, info: &mut ChannelInfo) -> Result<bool> {
+    let Some(segment) = Segment::open(directory, handle, &info.name, false)? else {
+        return Ok(false);
     };
     info.generation = segment.header(header::GENERATION);
     info.created = segment.header(header::CREATED) as f64 / 1e9;
     info.writer_pid = segment.header(header::PID) as u32;
-    info.epoch = segment.header(header::EPOCH);
+    info.link = segment.link();
+    info.origin = (segment.origin_host(), segment.header(header::ORIGIN_PID));
     info.capacity = segment.capacity;
-    let newest = match segment.read(|version, slot| examine(slot, version)) {
-        Ok((_, newest, _)) => newest,
-        Err(error) => return Ok(Some(broken(info, error))),
-    };
-    info.version = newest.version;
+    let (_, newest, _) = segment.read(|position, slot| SlotMeta::load(slot, position))?;
+    info.version = newest.stamp.version.get();
+    info.epoch = newest.stamp.epoch.get();
+    info.term = newest.stamp.term.get();
     info.age = now_ns().saturating_sub(newest.published_ns) as f64 / 1e9;
+    info.readers = readers(handle, &info.name);
     info.status = if segment.head().closed() {
         Status::Closed
     } else if writer_alive(directory, handle, &info.name)? {
+        // Who has taken the channel over, and has not published yet, is not in the segment.
+        info.writer_pid =
+            Record::read(handle, &info.name).map_or(info.writer_pid, |record| record.process.pid);
         Status::Live
     } else {
         Status::Dead
     };
-    info.readers = readers(handle, &info.name);
-    Ok(Some(info))
+    Ok(true)
 }
 
 fn broken(mut info: ChannelInfo, error: Error) -> ChannelInfo {
@@ -170,17 +186,17 @@ fn readers(handle: &OwnedFd, name: &ChannelName) -> Vec<ReaderInfo> {
 /// # Errors
 /// What is wrong with the directory.
 pub fn leftovers(directory: &Directory) -> Result<Vec<LeftoverFile>> {
-    let handle = directory.handle()?;
+    let Some(handle) = directory.find()? else {
+        return Ok(Vec::new());
+    };
     let mut found = Vec::new();
     for (name, files) in channels(directory, &handle)? {
-        if writer_alive(directory, &handle, &name)? {
+        // What cannot be examined is left alone, and shown by `list`.
+        if is_served(directory, &handle, &name).unwrap_or(true) {
             continue;
         }
         let whole = files.contains_key(&Role::Segment);
-        let status = match inspect(directory, &handle, name, &files)? {
-            Some(info) if whole => Some(info.status),
-            _ => None,
-        };
+        let status = inspect(directory, &handle, name, &files).filter(|_| whole).map(|info| info.status);
         for (role, file) in files.iter().flat_map(|(role, files)| files.iter().map(move |file| (*role, file)))
         {
             found.push(LeftoverFile {
@@ -203,6 +219,8 @@ fn why(role: Role, status: Option<&Status>) -> String {
         (Role::Draft, _) => "its writer died while it made the file".into(),
         (Role::Roster, _) => "list of readers of a channel without a writer".into(),
         (Role::Lock, _) => "lock that no process holds".into(),
+        (Role::Owner, _) => "name of a writer that is gone".into(),
+        (Role::Relay, _) => "lock of a relay that is gone".into(),
     }
 }
 
@@ -218,12 +236,17 @@ pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
         let text = format!("{} is not a file of a channel in {}", path.display(), directory.path().display());
         return Err(Error::InvalidArgument(text));
     };
-    let handle = directory.handle()?;
+    let Some(handle) = directory.find()? else {
+        return Ok(false);
+    };
     let failed = |error| Error::system("remove", path)(error);
     let Some(facts) = sys::facts_at(&handle, file).map_err(failed)? else {
         return Ok(false);
     };
-    let mut acquired = Ownership::acquire(directory, &handle, &name);
+    if is_served(directory, &handle, &name)? {
+        return Ok(false);
+    }
+    let mut acquired = Ownership::acquire_to_clean(directory, &handle, &name);
     if matches!(acquired, Err(Error::CorruptChannel { .. })) && !writer_alive(directory, &handle, &name)? {
         // The lock file is something else, which nobody can hold: it stands in the way of everything.
         let lock = name.file(Role::Lock);
@@ -233,7 +256,7 @@ pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
         if role == Role::Lock {
             return Ok(removed);
         }
-        acquired = Ownership::acquire(directory, &handle, &name);
+        acquired = Ownership::acquire_to_clean(directory, &handle, &name);
     }
     let ownership = match acquired {
         Ok(ownership) => ownership,
@@ -252,7 +275,7 @@ pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
         sys::unlink(&handle, file, facts.kind == sys::DIRECTORY).map_err(failed)
     };
     failpoint!("clean.removed");
-    ownership.release((fresh || role == Role::Lock).then_some(&handle));
+    ownership.release(Some(&handle), &name, fresh || role == Role::Lock);
     removed
 }
 

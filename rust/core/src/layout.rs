@@ -1,4 +1,5 @@
-//! The memory map of a channel's files. All integers are little-endian 64-bit words; offsets are in words.
+//! The memory map of a channel's files, layout 2. All integers are little-endian 64-bit words; offsets are in words. What
+//! is not named is zero, and reserved. `docs/layout.md` says the same for those who write a reader of their own.
 //!
 //! ```text
 //! segment NAME@POLICY                                   roster NAME@POLICY.roster
@@ -6,26 +7,38 @@
 //!        1  layout version                                   1  layout version
 //!        2  size of the file, bytes                          8  waiters: 1 = somebody may sleep
 //!        3  capacity: stride of a slot, bytes                16 a line of 8 words per reading process
-//!        4  number of slots                                       0 pid and start time, 0 = free
-//!        5  generation                                            1 generation that it reads
-//!        6  creation time, Unix ns                                2 version last seen
-//!        7  policy_id │ length of name << 32                 24 the next process ...
-//!        8  name, 128 bytes
-//!       64  head: version << 2 │ superseded │ closed    a cache line that only publishing writes
-//!       65  futex (its low 4 bytes, a u32)
-//!       80  epoch                                       information only
-//!       81  writer's pid
-//!       82  writer's start time
-//!      512  slot 0
-//!             0  seq: 2v+1 while v is written, 2v+2 once it is complete
-//!             1  version v
-//!             2  publish time, CLOCK_MONOTONIC ns
+//!        4  number of slots                                       0 its number, 0 = free
+//!        5  generation                                            1 pid
+//!        6  creation time, Unix ns                                2 start time
+//!        7  policy_id │ length of name << 32                      3 inode of its pid namespace
+//!        8  name, 128 bytes                                       4 generation that it reads
+//!       64  head: position << 2 │ superseded │ closed             5 position last seen
+//!       65  futex (its low 4 bytes, a u32)                        6 version last seen
+//!       66  taken: 1 = another writer has the channel             7 publish time of that snapshot
+//!       80  pid of the writer of this file              24 the next process ...
+//!       81  its start time
+//!       82  inode of its pid namespace                  owner NAME@POLICY.owner
+//!       83  inode of its time namespace                 word 0  magic
+//!       84  its nonce                                        1  layout version
+//!       85  takeovers of this file, from 1                   2  pid of the writer
+//!       96  pid of the origin, in its own namespace          3  its start time
+//!       97  link state                                       4  inode of its pid namespace
+//!       98  link state since, CLOCK_MONOTONIC ns             5  its program's random number
+//!      104  host of the origin, 64 bytes                     6  its nonce
+//!      512  slot 0                                           7  all of these, xored
+//!             0  seq: 2p+1 while position p is written, 2p+2 once it is complete
+//!             1  position p
+//!             2  term
 //!             3  epoch
-//!             4  shape id (the writer's own)
-//!             5  length of the shape, bytes
-//!             6  length of the values, words
-//!             7  length of the blobs, words
-//!             8  shape │ values │ blobs
+//!             4  version
+//!             5  publish time on this node, CLOCK_MONOTONIC ns
+//!             6  publish time at the origin, Unix ns
+//!             7  takeover of the writer that stored it
+//!             8  shape id (that writer's own)
+//!             9  length of the shape, bytes
+//!            10  length of the values, words
+//!            11  length of the blobs, words
+//!            16  shape │ values │ blobs
 //!  512 + n·capacity/8  slot n
 //! ```
 
@@ -33,8 +46,10 @@
 pub const SEGMENT_MAGIC: u64 = u64::from_le_bytes(*b"traincst");
 /// First word of a roster.
 pub const ROSTER_MAGIC: u64 = u64::from_le_bytes(*b"trainros");
+/// First word of an owner record.
+pub const OWNER_MAGIC: u64 = u64::from_le_bytes(*b"trainown");
 /// Goes up whenever the meaning of a word changes; files of another version are refused.
-pub const LAYOUT_VERSION: u64 = 1;
+pub const LAYOUT_VERSION: u64 = 2;
 
 /// Bytes of a word.
 pub const WORD: usize = 8;
@@ -54,6 +69,8 @@ pub const DEFAULT_MAX_CAPACITY: usize = 64 * 1024 * 1024;
 pub const LARGEST_CAPACITY: usize = 1 << 40;
 /// Longest channel name, bytes.
 pub const NAME_BYTES: usize = 128;
+/// Longest host name that is kept, bytes: as long as Linux allows.
+pub const HOST_BYTES: usize = 64;
 
 /// Words of a segment's header.
 pub mod header {
@@ -75,40 +92,120 @@ pub mod header {
     pub const IDENTITY: usize = 7;
     /// The name's bytes, padded with zeros.
     pub const NAME: usize = 8;
-    /// The word that readers watch: see [`crate::seqlock::Head`].
+    /// The word that readers watch: see [`crate::ring::seqlock::Head`].
     pub const HEAD: usize = 64;
     /// The word that sleepers sleep on: a u32, never touched as a u64.
     pub const FUTEX: usize = 65;
-    /// Epoch of the newest writer.
-    pub const EPOCH: usize = 80;
-    /// Its process id.
-    pub const PID: usize = 81;
+    /// Not zero: another writer has taken the channel. See [`crate::ring::handover`].
+    pub const TAKEN: usize = 66;
+    /// Process id of the writer of this file.
+    pub const PID: usize = 80;
     /// Its start time in clock ticks since boot.
-    pub const STARTED: usize = 82;
+    pub const STARTED: usize = 81;
+    /// Inode of its pid namespace.
+    pub const PID_NAMESPACE: usize = 82;
+    /// Inode of its time namespace: elsewhere its monotonic clock says nothing.
+    pub const TIME_NAMESPACE: usize = 83;
+    /// Random: the number of its ownership.
+    pub const NONCE: usize = 84;
+    /// 1 for the writer that made the file, +1 for each that took it over in place.
+    pub const TAKEOVERS: usize = 85;
+    /// Process id of the learner, where it runs.
+    pub const ORIGIN_PID: usize = 96;
+    /// See [`super::Link`].
+    pub const LINK: usize = 97;
+    /// Since when the link has been in that state, `CLOCK_MONOTONIC` in ns.
+    pub const LINK_SINCE: usize = 98;
+    /// Name of the learner's machine, padded with zeros.
+    pub const ORIGIN_HOST: usize = 104;
+}
+
+/// How the learner stands to this file: [`header::LINK`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u64)]
+pub enum Link {
+    /// The learner itself writes it.
+    #[default]
+    Local = 0,
+    /// A relay writes it, and hears from the learner.
+    Live = 1,
+    /// A relay writes it; the learner has closed the channel.
+    LearnerClosed = 2,
+    /// A relay writes it; the learner is gone without closing the channel.
+    LearnerLost = 3,
+    /// A relay writes it, and hears nothing from where the learner is.
+    LinkLost = 4,
+}
+
+impl Link {
+    /// From the word in the file; what no writer of ours stores counts as lost.
+    pub const fn from_word(word: u64) -> Self {
+        match word {
+            0 => Self::Local,
+            1 => Self::Live,
+            2 => Self::LearnerClosed,
+            3 => Self::LearnerLost,
+            _ => Self::LinkLost,
+        }
+    }
 }
 
 /// Words of a slot.
 pub mod slot {
-    /// `2v+1` while version v is written, `2v+2` once it is complete. Version-tagged, so no value ever comes
-    /// back.
+    /// `2p+1` while position p is written, `2p+2` once it is complete. Position-tagged, so no value ever comes back.
     pub const SEQ: usize = 0;
-    /// The version, once more.
-    pub const VERSION: usize = 1;
-    /// `CLOCK_MONOTONIC` in ns.
-    pub const PUBLISHED: usize = 2;
-    /// Epoch of the writer.
+    /// The position, once more.
+    pub const POSITION: usize = 1;
+    /// The origin's term.
+    pub const TERM: usize = 2;
+    /// The origin's epoch.
     pub const EPOCH: usize = 3;
-    /// The writer's number for the shape.
-    pub const SHAPE_ID: usize = 4;
+    /// The origin's version.
+    pub const VERSION: usize = 4;
+    /// `CLOCK_MONOTONIC` of this node in ns.
+    pub const PUBLISHED: usize = 5;
+    /// Unix time at the origin in ns.
+    pub const PUBLISHED_UNIX: usize = 6;
+    /// Of the writer that stored it: [`super::header::TAKEOVERS`].
+    pub const TAKEOVER: usize = 7;
+    /// That writer's number for the shape.
+    pub const SHAPE_ID: usize = 8;
     /// Bytes of the shape.
-    pub const SHAPE_LEN: usize = 5;
+    pub const SHAPE_LEN: usize = 9;
     /// Words of the values.
-    pub const VALUES_LEN: usize = 6;
+    pub const VALUES_LEN: usize = 10;
     /// Words of the blobs.
-    pub const BLOB_WORDS: usize = 7;
+    pub const BLOB_WORDS: usize = 11;
     /// Where the payload begins.
-    pub const PAYLOAD: usize = 8;
+    pub const PAYLOAD: usize = 16;
 }
+
+/// Words of an owner record.
+pub mod owner {
+    /// [`super::OWNER_MAGIC`].
+    pub const MAGIC: usize = 0;
+    /// [`super::LAYOUT_VERSION`].
+    pub const LAYOUT: usize = 1;
+    /// Process id of the writer.
+    pub const PID: usize = 2;
+    /// Its start time in clock ticks since boot.
+    pub const STARTED: usize = 3;
+    /// Inode of its pid namespace.
+    pub const PID_NAMESPACE: usize = 4;
+    /// What the kernel drew for its program.
+    pub const IMAGE: usize = 5;
+    /// Drawn for this ownership.
+    pub const NONCE: usize = 6;
+    /// All words before, xored.
+    pub const CHECK: usize = 7;
+    /// How many there are.
+    pub const WORDS: usize = 8;
+}
+
+/// Bytes of a lock file that a writer locks.
+pub const WRITER_LOCK: std::ops::Range<u64> = 0..1;
+/// Bytes of a lock file that `clean` locks: the writer's, and one more, which tells the two apart.
+pub const CLEANER_LOCK: std::ops::Range<u64> = 0..2;
 
 /// Words of a roster.
 pub mod roster {
@@ -122,12 +219,22 @@ pub mod roster {
     pub const LINES: usize = 16;
     /// Words of a line.
     pub const LINE: usize = 8;
-    /// Of a line: who holds it, 0 = nobody.
+    /// Of a line: the number of who took it, 0 = nobody.
     pub const OWNER: usize = 0;
+    /// Of a line: process id, for people.
+    pub const PID: usize = 1;
+    /// Of a line: the process's start time in clock ticks since boot, for people.
+    pub const STARTED: usize = 2;
+    /// Of a line: inode of the process's pid namespace.
+    pub const PID_NAMESPACE: usize = 3;
     /// Of a line: the generation that the process reads.
-    pub const GENERATION: usize = 1;
+    pub const GENERATION: usize = 4;
+    /// Of a line: the position that it has last seen.
+    pub const POSITION: usize = 5;
     /// Of a line: the version that it has last seen.
-    pub const VERSION: usize = 2;
+    pub const VERSION: usize = 6;
+    /// Of a line: when that snapshot was published, `CLOCK_MONOTONIC` in ns.
+    pub const PUBLISHED: usize = 7;
     /// Bytes of a new roster.
     pub const FIRST_BYTES: usize = super::PAGE;
     /// Bytes beyond which a roster does not grow.
@@ -157,13 +264,18 @@ const _: () = {
     assert!(header::NAME + NAME_BYTES / WORD <= header::HEAD);
     // What publishing writes shares no line, and no pair of lines that a prefetcher takes together, with
     // anything else.
-    assert!(header::HEAD.is_multiple_of(2 * LINE_WORDS) && header::FUTEX < header::HEAD + LINE_WORDS);
-    assert!(header::EPOCH >= header::HEAD + 2 * LINE_WORDS && header::STARTED < HEADER_WORDS);
-    assert!(HEADER_WORDS.is_multiple_of(LINE_WORDS) && slot::PAYLOAD == LINE_WORDS);
+    assert!(header::HEAD.is_multiple_of(2 * LINE_WORDS) && header::TAKEN < header::HEAD + LINE_WORDS);
+    assert!(header::PID >= header::HEAD + 2 * LINE_WORDS && header::TAKEOVERS < header::ORIGIN_PID);
+    assert!(
+        header::LINK_SINCE < header::ORIGIN_HOST && header::ORIGIN_HOST + HOST_BYTES / WORD <= HEADER_WORDS
+    );
+    assert!(HEADER_WORDS.is_multiple_of(LINE_WORDS) && slot::PAYLOAD == 2 * LINE_WORDS);
+    assert!(slot::BLOB_WORDS < slot::PAYLOAD && slot::SEQ == 0);
     assert!(SLOTS.is_power_of_two() && SLOTS >= 2);
     assert!(roster::WAITERS.is_multiple_of(LINE_WORDS) && roster::LINES == roster::WAITERS + LINE_WORDS);
-    assert!(roster::LINE == LINE_WORDS && roster::VERSION < roster::LINE);
-    // A channel of small snapshots, both files at their first size, stays under 320 KiB.
+    assert!(roster::LINE == LINE_WORDS && roster::PUBLISHED < roster::LINE);
+    assert!(owner::CHECK + 1 == owner::WORDS);
+    // A channel of small snapshots, all files at their first size, stays under 320 KiB.
     assert!(HEADER_BYTES + SLOTS * DEFAULT_CAPACITY == 266_240);
-    assert!(HEADER_BYTES + SLOTS * DEFAULT_CAPACITY + roster::FIRST_BYTES <= 320 * 1024);
+    assert!(HEADER_BYTES + SLOTS * DEFAULT_CAPACITY + roster::FIRST_BYTES + PAGE <= 320 * 1024);
 };

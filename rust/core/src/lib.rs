@@ -8,14 +8,17 @@
 //! | module | concern |
 //! |---|---|
 //! | [`layout`] | the memory map |
-//! | [`seqlock`] | the protocol: the only module that knows memory orderings |
-//! | `sys` | system calls and raw pointers: the only module with `unsafe` |
+//! | [`numbering`] | position, version, epoch, term: numbers that are not taken for each other |
+//! | [`ring`] | the protocol: the only rooms that know memory orderings, beside `sync` |
+//! | `sys` | system calls and raw pointers: the only room with `unsafe` |
+//! | `fork` | the fork count, and a lock that survives a fork |
 //! | [`directory`] | names and paths, and whose directory it is |
-//! | `ownership` | one writer per channel, over kills and forks |
-//! | `generation` | files: create, open, check, replace |
+//! | `drafts` | files under construction |
+//! | `ownership` | one writer per channel, over kills, forks and lost locks |
+//! | `segment` | files: create, open, check |
 //! | `roster` | who reads, who sleeps |
+//! | [`snapshot`] | a snapshot: its codec, in a slot, on the wire |
 //! | [`writer`], [`reader`], [`inspect`] | what users hold |
-//! | [`snapshot`] | the codec of the payload |
 #![deny(unsafe_code)]
 #![cfg_attr(
     test,
@@ -28,34 +31,40 @@ compile_error!(
 );
 
 pub mod layout;
-pub mod seqlock;
+pub mod numbering;
+pub mod ring;
 mod sync;
 
 // Under loom only the protocol is built: loom's atomics cannot lie in a file.
 #[cfg(not(loom))]
 pub mod directory;
 #[cfg(not(loom))]
+mod drafts;
+#[cfg(not(loom))]
 pub mod error;
 #[cfg(not(loom))]
 mod failpoints;
 #[cfg(not(loom))]
-mod generation;
+mod fork;
 #[cfg(not(loom))]
 pub mod inspect;
 #[cfg(not(loom))]
 mod ownership;
 #[cfg(not(loom))]
-mod process;
-#[cfg(not(loom))]
 pub mod reader;
 #[cfg(not(loom))]
 mod roster;
 #[cfg(not(loom))]
-mod slot;
+mod segment;
 #[cfg(not(loom))]
 pub mod snapshot;
 #[cfg(not(loom))]
 mod sys;
+#[cfg(loom)]
+#[path = "sys/loom.rs"]
+mod sys;
+#[cfg(not(loom))]
+mod words;
 #[cfg(not(loom))]
 pub mod writer;
 

@@ -6,64 +6,61 @@ use std::time::{Duration, Instant};
 use crate::directory::{ChannelName, Directory, Role};
 use crate::error::Result;
 use crate::failpoints::failpoint;
-use crate::generation::{Segment, renamed};
-use crate::layout::header;
+use crate::layout::{Link, header};
 use crate::ownership;
+use crate::ring::seqlock::{Head, load_head};
 use crate::roster::Seat;
-use crate::seqlock::{Head, load_head};
-use crate::slot::KnownShape;
-pub use crate::slot::{SlotBuffer, SlotMeta};
+use crate::segment::Segment;
+use crate::snapshot::wire::{self, Origin};
+use crate::snapshot::{SegmentKey, Snapshot};
 use crate::sys::{self, WordRef, tick_ns};
-
-/// What [`Reader::refresh`] has found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refresh {
-    /// Nothing newer than last time.
-    Unchanged,
-    /// A newer snapshot, now in the buffer.
-    Snapshot,
-}
 
 /// The head of the file that a reader is attached to. [`HeadRef::load`] is all that an unchanged read takes.
 ///
-/// After a [`Reader::refresh`] whose `generation_key` differs from the one before, take a new one.
+/// After a [`Reader::read_into`] that filled the snapshot from another segment, take a new one.
 #[derive(Clone, Debug)]
 pub struct HeadRef {
     word: WordRef<Segment>,
 }
 
 impl HeadRef {
-    /// `version << 2 | superseded << 1 | closed`, by one load.
+    /// The head, by one load.
     #[inline]
-    pub fn load(&self) -> u64 {
-        load_head(self.word.get()).bits()
+    pub fn load(&self) -> Head {
+        load_head(self.word.get())
     }
 }
 
-/// One reader of a channel. It never writes the channel, and never makes the writer wait.
+/// One reader of a channel. It never writes the channel, and never makes the writer wait. What it has read is in the
+/// [`Snapshot`] that the caller keeps: one reader can serve several of them.
 #[derive(Debug)]
 pub struct Reader {
     directory: Directory,
     name: ChannelName,
     segment: Arc<Segment>,
     seat: Option<Arc<Seat>>,
-    /// Of the last snapshot read from `segment`; 0: none yet.
-    version: u64,
-    epoch: u64,
-    published_ns: u64,
-    /// The head when that was read.
-    seen: Head,
-    /// When the name was last compared with `segment`.
-    looked_ns: u64,
+    /// When its lock was last taken again, on the clock of publish times.
+    seated_ns: u64,
+    name_checked: NameCheck,
     laps: u64,
 }
 
-/// How many successors of a file one refresh follows: a writer cannot replace files as fast as they can be
+/// When the channel's name was last compared with the file at hand.
+#[derive(Clone, Copy, Debug)]
+struct NameCheck {
+    at_ns: u64,
+    /// The file's head then. A mark that was not there then asks for another comparison at once.
+    head: Head,
+}
+
+/// How many successors of a file one read follows: a writer cannot replace files as fast as they can be
 /// opened for long.
 const MAX_MOVES: u32 = 64;
 /// How often an idle reader makes sure that its file is still the one with the name: somebody may have
 /// removed it without a mark.
-const LOOK_EVERY_NS: u64 = 1_000_000_000;
+const IDLE_CHECK_NS: u64 = 1_000_000_000;
+/// How often it looks for the successor of a file that has ended.
+const ENDED_CHECK_NS: u64 = 10_000_000;
 /// How long a reader that waits for a channel sleeps between two looks.
 const ATTACH_SLICE: Duration = Duration::from_millis(2);
 
@@ -77,18 +74,10 @@ impl Reader {
         loop {
             if let Some(segment) = find(directory, &name)? {
                 failpoint!("attach.found");
-                let mut reader = Self {
-                    directory: directory.clone(),
-                    name,
-                    segment,
-                    seat: None,
-                    version: 0,
-                    epoch: 0,
-                    published_ns: 0,
-                    seen: Head::default(),
-                    looked_ns: tick_ns(),
-                    laps: 0,
-                };
+                let name_checked = NameCheck { at_ns: tick_ns(), head: segment.head() };
+                let directory = directory.clone();
+                let mut reader =
+                    Self { directory, name, segment, seat: None, seated_ns: 0, name_checked, laps: 0 };
                 reader.take_seat();
                 failpoint!("attach.seated");
                 return Ok(reader);
@@ -101,125 +90,150 @@ impl Reader {
         }
     }
 
-    /// The head now: `version << 2 | superseded << 1 | closed`, by one load.
+    /// The head now, by one load.
     #[inline]
-    pub fn head(&self) -> u64 {
-        self.segment.head().bits()
-    }
-
-    /// The head at the last [`Reader::refresh`]: what to hand to [`Waiter::wait`] so that nothing in between
-    /// is missed.
-    #[inline]
-    pub fn seen_head(&self) -> u64 {
-        self.seen.bits()
+    pub fn head(&self) -> Head {
+        self.segment.head()
     }
 
     /// Where the head is, for an unchanged read without this object.
-    pub fn head_cell(&self) -> HeadRef {
+    pub fn head_ref(&self) -> HeadRef {
         HeadRef { word: WordRef::new(&self.segment, header::HEAD) }
     }
 
-    /// Copies the newest snapshot if it is newer than the last one. The shape is left out if `known_shape` is
-    /// its id and it comes from the same file and writer as the last one.
+    /// Which mapping of which file it reads.
+    pub fn segment_key(&self) -> SegmentKey {
+        SegmentKey(self.segment.key)
+    }
+
+    /// Copies the channel's newest snapshot, unless `snapshot` holds it: whether it is another one than before.
     ///
-    /// Follows the channel to a new file. When that cannot be opened, the last snapshot stays, and the next
+    /// Follows the channel to a new file. When that cannot be opened, the present one is read on, and a later
     /// call tries again.
     ///
     /// # Errors
-    /// [`crate::error::Error::CorruptChannel`]. The last snapshot stays what it is, and the next call tries
-    /// again.
+    /// [`crate::error::Error::CorruptChannel`]: then `snapshot` holds nothing, and the next call copies anew.
     #[inline]
-    pub fn refresh(&mut self, known_shape: u64, out: &mut SlotBuffer) -> Result<Refresh> {
+    pub fn read_into(&mut self, snapshot: &mut Snapshot) -> Result<bool> {
         for _ in 0..MAX_MOVES {
             let head = self.segment.head();
-            if head.ended() && self.follow() {
+            if head.ended() && self.may_have_successor(head) && self.follow() {
                 continue;
             }
-            if head.version() == self.version {
-                self.seen = head;
-                if self.overdue() && self.follow() {
+            if snapshot.segment == self.segment_key() && snapshot.meta.position == head.position() {
+                if self.idle_for_long() && self.follow() {
                     continue;
                 }
-                return Ok(Refresh::Unchanged);
+                return Ok(false);
             }
-            return self.copy(known_shape, out).map(|()| Refresh::Snapshot);
+            return self.copy(snapshot);
         }
-        Ok(Refresh::Unchanged)
-    }
-
-    /// Moves to the file that has the channel's name now, if the present one is closed or superseded.
-    pub fn look(&mut self) {
-        if self.segment.head().ended() {
-            self.look_up();
-        }
-    }
-
-    /// Moves to the file that has the channel's name now: somebody may have replaced it without a mark.
-    pub fn look_up(&mut self) {
-        self.follow();
-    }
-
-    /// The next [`Reader::refresh`] copies the newest snapshot, shape and all, even if that was copied before.
-    pub fn forget(&mut self) {
-        self.version = 0;
-        self.epoch = 0;
+        Ok(false)
     }
 
     #[inline]
-    fn copy(&mut self, known_shape: u64, out: &mut SlotBuffer) -> Result<()> {
-        let known = KnownShape { id: known_shape, epoch: self.epoch };
-        let segment = &self.segment;
-        let (head, (), laps) = segment.read(|version, slot| out.fill(slot, version, segment.key, known))?;
-        let meta = &out.meta;
+    fn copy(&mut self, snapshot: &mut Snapshot) -> Result<bool> {
+        let before = snapshot.is_filled().then_some(snapshot.meta.stamp);
+        let key = self.segment_key();
+        let (_, (), laps) = self.segment.read(|position, slot| snapshot.fill(slot, position, key))?;
+        snapshot.keep(key);
         failpoint!("read.copied");
-        self.version = head.version();
-        self.epoch = meta.epoch;
-        self.published_ns = meta.published_ns;
-        self.seen = head;
         self.laps += u64::from(laps);
-        match &self.seat {
-            Some(seat) if seat.is_ours() => seat.note(meta.version),
-            _ => self.take_seat(),
+        let meta = &snapshot.meta;
+        // Publish times are a clock too, and cost nothing.
+        let long_ago = meta.published_ns.saturating_sub(self.seated_ns) > IDLE_CHECK_NS;
+        let inherited = self.seat.as_ref().is_some_and(|seat| !seat.is_ours());
+        if long_ago || inherited {
+            self.keep_seat();
         }
-        Ok(())
+        if let Some(seat) = &self.seat {
+            seat.note(meta.position, meta.stamp.version, meta.published_ns);
+        }
+        // A file that was put back begins with the snapshot that the one before ended with.
+        Ok(before != Some(meta.stamp))
     }
 
-    /// Moves to the file that has the channel's name now, if it is another one and is open for business.
+    /// As [`Reader::read_into`], for a relay: the newest snapshot in wire form. `snapshot` is its cursor.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::CorruptChannel`].
+    pub fn read_wire(&mut self, snapshot: &mut Snapshot) -> Result<Vec<u8>> {
+        self.read_into(snapshot)?;
+        Ok(wire::encode(snapshot, &self.origin()))
+    }
+
+    /// Where the snapshots come from.
+    pub fn origin(&self) -> Origin {
+        Origin { host: self.segment.origin_host(), pid: self.segment.header(header::ORIGIN_PID) }
+    }
+
+    /// How the learner stands to the file at hand.
+    pub fn link(&self) -> Link {
+        self.segment.link()
+    }
+
+    /// Whether it is time to look for the successor of a file that has ended: at once when a mark is new, and then every
+    /// 10 ms.
     #[cold]
-    fn follow(&mut self) -> bool {
-        self.looked_ns = tick_ns();
+    fn may_have_successor(&self, head: Head) -> bool {
+        let NameCheck { at_ns, head: before } = self.name_checked;
+        before != head || tick_ns().saturating_sub(at_ns) >= ENDED_CHECK_NS
+    }
+
+    fn idle_for_long(&self) -> bool {
+        tick_ns().saturating_sub(self.name_checked.at_ns) > IDLE_CHECK_NS
+    }
+
+    /// Moves to the file that has the channel's name, if it is another one and is open for business.
+    #[cold]
+    pub fn follow(&mut self) -> bool {
+        // Loaded before the look: a mark that comes after it asks for the next one.
+        self.name_checked = NameCheck { at_ns: tick_ns(), head: self.segment.head() };
         match find(&self.directory, &self.name) {
             Ok(Some(segment)) if segment.id != self.segment.id => {
                 failpoint!("follow.found");
                 self.segment = segment;
-                self.version = 0;
-                self.epoch = 0;
+                self.name_checked.head = Head::default();
                 self.seat = None;
                 self.take_seat();
                 failpoint!("follow.moved");
                 true
             }
-            _ => false,
+            _ => {
+                self.keep_seat();
+                false
+            }
         }
     }
 
-    fn overdue(&self) -> bool {
-        tick_ns().saturating_sub(self.looked_ns) > LOOK_EVERY_NS
+    fn keep_seat(&mut self) {
+        self.seated_ns = tick_ns();
+        if self.seat.as_ref().is_none_or(|seat| !seat.is_ours() || !seat.keep()) {
+            self.take_seat();
+        }
     }
 
     #[cold]
     fn take_seat(&mut self) {
+        self.seated_ns = tick_ns();
         let generation = self.segment.header(header::GENERATION);
-        let handle = self.directory.handle().ok();
-        self.seat = handle.and_then(|handle| Seat::take(&handle, &self.name, self.segment.key, generation));
-        // Another reader of this process may have seen more: one that has seen nothing says nothing.
-        if let Some(seat) = self.seat.as_ref().filter(|_| self.version > 0) {
-            seat.note(self.version);
-        }
+        self.seat = match self.directory.find() {
+            Ok(Some(handle)) => Seat::take(&handle, &self.name, self.segment.key, generation),
+            _ => None,
+        };
     }
 
     /// What waits for a change without this object, so that it can be locked for others meanwhile.
-    pub fn waiter(&self) -> Waiter {
+    pub fn waiter(&mut self) -> Waiter {
+        // Whoever sleeps must be announced where the writer looks.
+        let handle = self.directory.find().ok().flatten();
+        let seated = match (&self.seat, &handle) {
+            (Some(seat), Some(handle)) => seat.is_ours() && seat.has_name(handle, &self.name),
+            _ => false,
+        };
+        if !seated {
+            self.take_seat();
+        }
         Waiter {
             directory: self.directory.clone(),
             name: self.name.clone(),
@@ -228,50 +242,61 @@ impl Reader {
         }
     }
 
-    /// Whether the writer has finished with the channel. A successor that has appeared since is found by the
-    /// next [`Reader::refresh`].
-    pub fn closed(&self) -> bool {
+    /// Whether the writer has finished with the channel, and no other writer has it now.
+    pub fn closed(&mut self) -> bool {
+        if self.segment.head().ended() {
+            self.follow();
+        }
         let head = self.segment.head();
-        // Closed after it had moved to a bigger file, and before this reader looked: the mark is in that
+        // Closed after it had moved to a new file, and before this reader looked: the mark is in that
         // file, which is gone.
-        head.closed() || head.superseded() && !self.named() && !self.writer_lives().unwrap_or(true)
+        head.closed()
+            || self.segment.link() == Link::LearnerClosed
+            || head.superseded() && !self.has_file() && !self.is_written().unwrap_or(true)
     }
 
-    /// Whether the channel has a live writer.
+    /// Whether the learner lives, here or where the channel's relay hears from it.
     ///
     /// # Errors
     /// [`crate::error::Error::System`], or what is wrong with the directory.
-    pub fn writer_alive(&self) -> Result<bool> {
-        Ok(!self.segment.head().closed() && self.writer_lives()?)
+    pub fn writer_alive(&mut self) -> Result<bool> {
+        if self.segment.head().ended() {
+            self.follow();
+        }
+        let heard = matches!(self.segment.link(), Link::Local | Link::Live);
+        Ok(heard && !self.segment.head().closed() && self.is_written()?)
     }
 
-    fn writer_lives(&self) -> Result<bool> {
-        ownership::writer_alive(&self.directory, &self.directory.handle()?, &self.name)
+    fn is_written(&self) -> Result<bool> {
+        match self.directory.find()? {
+            Some(handle) => ownership::writer_alive(&self.directory, &handle, &self.name),
+            None => Ok(false),
+        }
     }
 
-    fn named(&self) -> bool {
+    fn has_file(&self) -> bool {
         let file = self.name.file(Role::Segment);
-        self.directory.handle().is_ok_and(|handle| matches!(sys::facts_at(&handle, &file), Ok(Some(_))))
+        let handle = self.directory.find().ok().flatten();
+        handle.is_some_and(|handle| matches!(sys::facts_at(&handle, &file), Ok(Some(_))))
     }
 
-    /// When the snapshot read last was published, on the clock of [`crate::now_ns`]; 0 before the first.
-    pub fn published_ns(&self) -> u64 {
-        self.published_ns
-    }
-
-    /// The version read last from the present file; 0 before the first.
-    pub fn version(&self) -> u64 {
-        self.version
+    /// Seconds since a snapshot of this channel was published.
+    ///
+    /// In another time namespace than the writer's, the monotonic clock has another zero: there the wall clock counts.
+    pub fn age(&self, snapshot: &Snapshot) -> f64 {
+        let meta = &snapshot.meta;
+        let there = self.segment.header(header::TIME_NAMESPACE);
+        let ns = if there == sys::time_namespace() {
+            sys::now_ns().saturating_sub(meta.published_ns)
+        } else {
+            sys::unix_ns().saturating_sub(meta.published_unix_ns)
+        };
+        ns as f64 / 1e9
     }
 
     /// The channel.
     pub fn name(&self) -> &ChannelName {
         &self.name
-    }
-
-    /// Which mapping of which file it reads.
-    pub fn generation_key(&self) -> u64 {
-        self.segment.key
     }
 
     /// How many copies were made again because the writer had gone round the ring meanwhile.
@@ -282,7 +307,10 @@ impl Reader {
 
 /// The channel's file, unless it is about to vanish.
 fn find(directory: &Directory, name: &ChannelName) -> Result<Option<Arc<Segment>>> {
-    let found = Segment::open_shared(directory, &directory.handle()?, name)?;
+    let Some(handle) = directory.find()? else {
+        return Ok(None);
+    };
+    let found = Segment::open_shared(directory, &handle, name)?;
     Ok(found.filter(|segment| !segment.head().closed()))
 }
 
@@ -296,25 +324,25 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// Longest time that one call sleeps: what a lost wake-up, or a signal, may cost.
-    pub const MAX_SLICE: Duration = Duration::from_millis(50);
+    /// Longest time that one call sleeps: what a lost wake-up may cost.
+    pub const MAX_SLICE: Duration = Duration::from_millis(500);
 
-    /// Sleeps until the head is no longer `seen_head`, another file has the channel's name, or up to `slice`
-    /// is over. `true`: call [`Reader::refresh`]. `false`: nothing yet, or a signal arrived.
-    pub fn wait(&self, seen_head: u64, slice: Duration) -> bool {
-        let seen = Head::from_bits(seen_head);
+    /// Sleeps until the head is no longer `seen`, another file has the channel's name, or up to `slice`
+    /// is over. `true`: call [`Reader::read_into`]. `false`: nothing yet, or a signal arrived.
+    pub fn wait(&self, seen: Head, slice: Duration) -> bool {
         let bell = self.segment.bell(self.seat.as_ref().map(|seat| seat.waiters()));
         if let Some(value) = bell.prepare(seen) {
             failpoint!("wait.announced");
             sys::futex_wait(bell.futex, value, slice.min(Self::MAX_SLICE));
             failpoint!("wait.woken");
         }
-        self.segment.head() != seen || self.moved()
+        self.segment.head() != seen || self.has_successor()
     }
 
     /// Nobody rings for a file that was replaced without a mark.
-    fn moved(&self) -> bool {
-        self.directory.handle().is_ok_and(|handle| renamed(&handle, &self.name, self.segment.id))
+    fn has_successor(&self) -> bool {
+        let found = find(&self.directory, &self.name);
+        found.is_ok_and(|found| found.is_some_and(|found| found.id != self.segment.id))
     }
 }
 

@@ -2,50 +2,100 @@
 //! snapshot, all of it is best effort: without it `traincast ls` shows no readers, and sleepers wake at the
 //! end of their time slice.
 //!
-//! A process takes a line by one compare-and-swap of its owner word, which says everything about the owner;
-//! lines of dead processes are taken over. When there is none left, the file grows by a page. Growing needs
-//! no lock: files are only ever extended, and two who extend at once get the longer of both. Whoever has
-//! mapped the shorter file goes on with the lines that it knows.
+//! A process holds a line by the kernel's lock on the line's bytes. Only the kernel can say who lives: a process number of
+//! another container says nothing here. What stands in the line is for people. The lock goes with its process, and then
+//! anybody may take the line. When none is free, the file grows by a page. Growing needs no lock: files are only ever
+//! extended, and two who extend at once get the longer of both. Whoever has mapped the shorter file goes on with the lines
+//! that it knows.
+//!
+//! *Any* close of the file in a process drops all locks that the process has on it. So a process has one descriptor for each
+//! roster, in [`FILES`], for as long as it has a line; a forked child goes on with the inherited one, through which it takes
+//! locks of its own. Code that is not ours may close the file too: a seat takes its lock again about once a second.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 use crate::directory::{ChannelName, Role, foreign};
+use crate::drafts::{Draft, allocate};
 use crate::failpoints::failpoint;
-use crate::generation::TemporaryName;
-use crate::layout::{LAYOUT_VERSION, PAGE, ROSTER_MAGIC, roster};
-use crate::process;
-use crate::seqlock::{claim, relaxed, store_relaxed};
-use crate::sync::AtomicU64;
-use crate::sys::{self, FileId, Mapping};
+use crate::fork::{self, Shared};
+use crate::layout::{LAYOUT_VERSION, PAGE, ROSTER_MAGIC, WORD, roster};
+use crate::numbering::{Position, Version};
+use crate::sync::{AtomicU64, relaxed};
+use crate::sys::{self, FileId, Locked, Mapping};
+use crate::words::store_relaxed;
+
+/// The descriptors of rosters that this process has open. Closed under its lock alone, once nobody uses them: a close that
+/// came a moment later would drop the locks of whoever had opened the file anew.
+static FILES: Shared<BTreeMap<FileId, Arc<OwnedFd>>> = Shared::new(BTreeMap::new());
+
+/// The lines that this process has, with the fork count at which it took them.
+static LINES: Shared<BTreeSet<(FileId, usize, u64)>> = Shared::new(BTreeSet::new());
+
+/// How many taken lines are tried before the file grows: their processes may be gone.
+const TRIED: usize = 256;
 
 /// A roster, mapped for writing.
 #[derive(Debug)]
 pub struct Roster {
     mapping: Mapping,
-    /// Which file.
-    pub id: FileId,
+    id: FileId,
+    /// `None` only while it is dropped.
+    file: Option<Arc<OwnedFd>>,
+}
+
+impl Drop for Roster {
+    fn drop(&mut self) {
+        let mut files = FILES.lock();
+        self.file = None;
+        files.retain(|_, file| Arc::strong_count(file) > 1);
+    }
 }
 
 /// A process that reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReaderInfo {
-    /// Its process id.
+    /// Its process id, in its own pid namespace.
     pub pid: u32,
     /// Whether it lives.
     pub alive: bool,
+    /// Whether it is in another pid namespace: another container.
+    pub elsewhere: bool,
     /// The generation that it reads.
     pub generation: u64,
     /// The version that it has last seen, 0 if none yet.
     pub version: u64,
+    /// When that was published, on the clock of [`crate::now_ns`]; 0 if none yet.
+    pub published_ns: u64,
 }
 
 impl Roster {
     /// Opens a channel's roster; `None` if it has none, or a broken one.
     pub fn open(handle: &OwnedFd, name: &ChannelName) -> Option<Self> {
-        let file = sys::open_at(handle, &name.file(Role::Roster), true).ok()??;
-        let facts = sys::facts(&file).ok().filter(|facts| foreign(facts).is_none())?;
-        Self::map(&file)?.checked(facts.id)
+        let file_name = name.file(Role::Roster);
+        let (file, id) = {
+            let mut files = FILES.lock();
+            let named = sys::facts_at(handle, &file_name).ok()?.filter(|facts| foreign(facts).is_none())?;
+            match files.get(&named.id) {
+                Some(file) => (Arc::clone(file), named.id),
+                None => {
+                    let file = Arc::new(sys::open_at(handle, &file_name, true).ok()??);
+                    let facts = sys::facts(&file).ok()?;
+                    if facts.id != named.id || foreign(&facts).is_some() {
+                        return None; // replaced just now
+                    }
+                    files.insert(facts.id, Arc::clone(&file));
+                    (file, facts.id)
+                }
+            }
+        };
+        let roster = Self::map(file, id)?;
+        let words = roster.mapping.words();
+        let sound = relaxed(&words[roster::MAGIC]) == ROSTER_MAGIC
+            && relaxed(&words[roster::LAYOUT]) == LAYOUT_VERSION;
+        sound.then_some(roster)
     }
 
     /// Opens a channel's roster or gives it a new one. Only for the channel's owner.
@@ -53,34 +103,37 @@ impl Roster {
         if let Some(roster) = Self::open(handle, name) {
             return Some(roster);
         }
-        let (temporary, file) = TemporaryName::create(handle, name).ok()?;
-        failpoint!("roster.named");
-        sys::allocate(&file, 0, roster::FIRST_BYTES).ok()?;
-        failpoint!("roster.allocated");
-        let made = Self::map(&file)?;
-        store_relaxed(&made.mapping.words()[roster::MAGIC], ROSTER_MAGIC);
-        store_relaxed(&made.mapping.words()[roster::LAYOUT], LAYOUT_VERSION);
+        let draft = Draft::create(handle, name, roster::FIRST_BYTES).ok()?;
+        let made = Mapping::new(&draft.file, roster::FIRST_BYTES, true).ok()?;
+        store_relaxed(&made.words()[roster::MAGIC], ROSTER_MAGIC);
+        store_relaxed(&made.words()[roster::LAYOUT], LAYOUT_VERSION);
         failpoint!("roster.made");
-        sys::rename(handle, &temporary.name, &name.file(Role::Roster), true).ok()?;
+        draft.commit(&name.file(Role::Roster), true).ok()?;
         failpoint!("roster.renamed");
-        temporary.keep();
-        Some(made)
+        Self::open(handle, name)
     }
 
-    fn map(file: &OwnedFd) -> Option<Self> {
-        let facts = sys::facts(file).ok()?;
-        let size = usize::try_from(facts.size).ok()?.min(roster::MAX_BYTES);
+    fn map(file: Arc<OwnedFd>, id: FileId) -> Option<Self> {
+        let size = usize::try_from(sys::facts(&file).ok()?.size).ok()?.min(roster::MAX_BYTES);
         if size < roster::FIRST_BYTES {
             return None;
         }
-        Some(Self { mapping: Mapping::new(file, size - size % PAGE, true).ok()?, id: facts.id })
+        Some(Self { mapping: Mapping::new(&file, size - size % PAGE, true).ok()?, id, file: Some(file) })
     }
 
-    fn checked(self, id: FileId) -> Option<Self> {
-        let words = self.mapping.words();
-        let sound = relaxed(&words[roster::MAGIC]) == ROSTER_MAGIC
-            && relaxed(&words[roster::LAYOUT]) == LAYOUT_VERSION;
-        (sound && self.id == id).then_some(self)
+    fn try_lock(&self, line: usize) -> bool {
+        let locked = self.file.as_ref().map(|file| sys::try_lock(file, bytes_of(line)));
+        matches!(locked, Some(Ok(Locked::Yes)))
+    }
+
+    fn is_locked(&self, line: usize) -> bool {
+        let holder = self.file.as_ref().map(|file| sys::lock_holder(file, bytes_of(line)));
+        matches!(holder, Some(Ok(Some(_))))
+    }
+
+    /// Whether it is the file that the channel's name stands for.
+    pub fn has_name(&self, handle: &OwnedFd, name: &ChannelName) -> bool {
+        matches!(sys::facts_at(handle, &name.file(Role::Roster)), Ok(Some(facts)) if facts.id == self.id)
     }
 
     /// Where sleepers announce themselves.
@@ -94,47 +147,46 @@ impl Roster {
         (roster::LINES..).step_by(roster::LINE).zip(words[roster::LINES..].chunks_exact(roster::LINE))
     }
 
-    /// Takes a free line, or with `dead` one of a process that is gone.
-    fn claim(&self, token: u64, dead: bool) -> Option<usize> {
-        self.lines().find_map(|(start, line)| {
-            let owner = relaxed(&line[roster::OWNER]);
-            let free = if dead { owner != 0 && !alive(owner) } else { owner == 0 };
-            if !free || !claim(&line[roster::OWNER], owner, token) {
-                return None;
-            }
-            failpoint!("seat.claimed");
-            store_relaxed(&line[roster::VERSION], 0);
-            Some(start)
-        })
+    /// Takes a line that nobody has, or one whose process is gone.
+    fn claim(&self, token: u64) -> Option<usize> {
+        let mut own = LINES.lock();
+        let forks = fork::count();
+        let taken = |line: &[AtomicU64]| relaxed(&line[roster::OWNER]) != 0;
+        let free = self.lines().filter(|(_, line)| !taken(line)).map(|(start, _)| start);
+        let others: Vec<_> = self.lines().filter(|(_, line)| taken(line)).map(|(start, _)| start).collect();
+        // Not always the same ones, where there are many.
+        let first = if others.is_empty() { 0 } else { token as usize % others.len() };
+        let tried = others.iter().cycle().skip(first).take(others.len().min(TRIED)).copied();
+        let line = free
+            .chain(tried)
+            .find(|&start| !own.contains(&(self.id, start, forks)) && self.try_lock(start))?;
+        failpoint!("seat.locked");
+        own.insert((self.id, line, forks));
+        Some(line)
     }
 
     /// The processes that read the channel.
     pub fn readers(&self) -> Vec<ReaderInfo> {
+        let own = LINES.lock();
+        let forks = fork::count();
+        let here = sys::identity().pid_namespace;
         let taken = self.lines().filter(|(_, line)| relaxed(&line[roster::OWNER]) != 0);
-        let reader = |line: &[AtomicU64]| {
-            let owner = relaxed(&line[roster::OWNER]);
-            ReaderInfo {
-                pid: (owner >> START_BITS) as u32,
-                alive: alive(owner),
-                generation: relaxed(&line[roster::GENERATION]),
-                version: relaxed(&line[roster::VERSION]),
-            }
+        let reader = |(start, line): (usize, &[AtomicU64])| ReaderInfo {
+            pid: relaxed(&line[roster::PID]) as u32,
+            alive: own.contains(&(self.id, start, forks)) || self.is_locked(start),
+            elsewhere: relaxed(&line[roster::PID_NAMESPACE]) != here,
+            generation: relaxed(&line[roster::GENERATION]),
+            version: relaxed(&line[roster::VERSION]),
+            published_ns: relaxed(&line[roster::PUBLISHED]),
         };
-        taken.map(|(_, line)| reader(line)).collect()
+        taken.map(reader).collect()
     }
 }
 
-/// An owner word is `pid << 40 | start time in clock ticks`: together they say which process, even after its
-/// number is given again.
-const START_BITS: u32 = 40;
-
-fn token(pid: u32, start: u64) -> u64 {
-    u64::from(pid) << START_BITS | start & ((1 << START_BITS) - 1)
-}
-
-fn alive(owner: u64) -> bool {
-    let pid = (owner >> START_BITS) as u32;
-    sys::start_time(pid).is_some_and(|start| token(pid, start) == owner)
+/// The bytes of a line, to be locked.
+fn bytes_of(line: usize) -> Range<u64> {
+    let start = (line * WORD) as u64;
+    start..start + (roster::LINE * WORD) as u64
 }
 
 /// This process's line in a roster. Given back on drop.
@@ -146,42 +198,53 @@ pub struct Seat {
     forks: u64,
 }
 
+/// Seats by the key of the segment.
+static SEATS: Shared<BTreeMap<u64, Weak<Seat>>> = Shared::new(BTreeMap::new());
+
 impl Seat {
     /// The line of this process for the segment with this `key`, the same for all of its readers. `None`: it
     /// goes without.
     pub fn take(handle: &OwnedFd, name: &ChannelName, key: u64, generation: u64) -> Option<Arc<Self>> {
-        let known = |shared: &process::Shared| {
-            shared.seats.get(&key).and_then(Weak::upgrade).filter(|seat| seat.is_ours())
-        };
-        if let Some(seat) = known(&process::shared()) {
+        let usable = |seat: &Arc<Self>| seat.is_ours() && seat.roster.has_name(handle, name);
+        let known = SEATS.lock().get(&key).and_then(Weak::upgrade);
+        if let Some(seat) = known.filter(|seat| usable(seat) && seat.keep()) {
             return Some(seat);
         }
         let seat = Arc::new(Self::claim(handle, name, generation)?);
-        let mut shared = process::shared();
-        if let Some(quicker) = known(&shared) {
-            return Some(quicker);
-        }
-        shared.seats.retain(|_, seat| seat.strong_count() > 0);
-        shared.seats.insert(key, Arc::downgrade(&seat));
+        let mut seats = SEATS.lock();
+        seats.retain(|_, seat| seat.strong_count() > 0);
+        seats.insert(key, Arc::downgrade(&seat));
         Some(seat)
     }
 
     fn claim(handle: &OwnedFd, name: &ChannelName, generation: u64) -> Option<Self> {
-        let forks = process::forks();
-        let pid = std::process::id();
-        let token = token(pid, sys::start_time(pid)?);
-        let roster = Roster::open(handle, name)?;
+        let forks = fork::count();
+        let token = sys::random() | 1;
+        let mut roster = Roster::open(handle, name)?;
         failpoint!("seat.roster-opened");
-        let (roster, line) = match roster.claim(token, false).or_else(|| roster.claim(token, true)) {
-            Some(line) => (roster, line),
+        let line = match roster.claim(token) {
+            Some(line) => line,
             None => {
-                let roster = grown(handle, name, roster.mapping.words().len() * 8)?;
-                let line = roster.claim(token, false)?;
-                (roster, line)
+                roster = grown(&roster)?;
+                roster.claim(token)?
             }
         };
         let seat = Self { roster, line, token, forks };
-        store_relaxed(seat.word(roster::GENERATION), generation);
+        let process = sys::identity();
+        store_relaxed(seat.word(roster::OWNER), token);
+        failpoint!("seat.claimed");
+        let words = [
+            (roster::PID, process.pid.into()),
+            (roster::STARTED, process.started),
+            (roster::PID_NAMESPACE, process.pid_namespace),
+            (roster::GENERATION, generation),
+            (roster::POSITION, 0),
+            (roster::VERSION, 0),
+            (roster::PUBLISHED, 0),
+        ];
+        for (index, value) in words {
+            store_relaxed(seat.word(index), value);
+        }
         Some(seat)
     }
 
@@ -192,13 +255,25 @@ impl Seat {
     /// Whether it is this process's, not its parent's.
     #[inline]
     pub fn is_ours(&self) -> bool {
-        self.forks == process::forks()
+        self.forks == fork::count()
     }
 
-    /// Notes that this process has seen a version.
+    /// Takes the lock again, which anything in the process may have dropped. `false`: the line is lost.
+    pub fn keep(&self) -> bool {
+        relaxed(self.word(roster::OWNER)) == self.token && self.roster.try_lock(self.line)
+    }
+
+    /// Whether it is in the file that the channel's name stands for.
+    pub fn has_name(&self, handle: &OwnedFd, name: &ChannelName) -> bool {
+        self.roster.has_name(handle, name)
+    }
+
+    /// Notes what this process has seen.
     #[inline]
-    pub fn note(&self, version: u64) {
-        store_relaxed(self.word(roster::VERSION), version);
+    pub fn note(&self, position: Position, version: Version, published_ns: u64) {
+        store_relaxed(self.word(roster::POSITION), position.get());
+        store_relaxed(self.word(roster::VERSION), version.get());
+        store_relaxed(self.word(roster::PUBLISHED), published_ns);
     }
 
     /// Where sleepers announce themselves.
@@ -209,21 +284,29 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if self.is_ours() {
-            claim(self.word(roster::OWNER), self.token, 0);
-            failpoint!("seat.left");
+        if !self.is_ours() {
+            return;
         }
+        let mut own = LINES.lock();
+        if relaxed(self.word(roster::OWNER)) == self.token {
+            store_relaxed(self.word(roster::OWNER), 0);
+            failpoint!("seat.left");
+            if let Some(file) = &self.roster.file {
+                let _ = sys::unlock(file, bytes_of(self.line)); // else the process's end does it
+            }
+        }
+        own.remove(&(self.roster.id, self.line, self.forks));
     }
 }
 
-/// The roster with at least a page more than `bytes`.
-fn grown(handle: &OwnedFd, name: &ChannelName, bytes: usize) -> Option<Roster> {
+/// The roster with at least a page more.
+fn grown(roster: &Roster) -> Option<Roster> {
+    let bytes = roster.mapping.words().len() * WORD;
     if bytes >= roster::MAX_BYTES {
         return None;
     }
-    let file = sys::open_at(handle, &name.file(Role::Roster), true).ok()??;
-    sys::facts(&file).ok().filter(|facts| foreign(facts).is_none())?;
-    sys::allocate(&file, bytes, bytes + PAGE).ok()?;
+    let file = Arc::clone(roster.file.as_ref()?);
+    allocate(&file, bytes, bytes + PAGE).ok()?;
     failpoint!("roster.extended");
-    Roster::open(handle, name)
+    Roster::map(file, roster.id)
 }

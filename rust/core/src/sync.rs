@@ -5,3 +5,9 @@
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// Loads a word that stands alone, relaxed.
+#[inline]
+pub fn relaxed(word: &AtomicU64) -> u64 {
+    word.load(Ordering::Relaxed)
+}

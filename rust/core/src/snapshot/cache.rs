@@ -29,15 +29,22 @@ struct Met<T> {
     parsed: Option<CachedShape<T>>,
 }
 
-/// A parsed shape of a [`ShapeCache`].
-#[derive(Debug)]
-pub struct CachedShape<T> {
+/// A parsed shape with the number that a writer stores it under.
+#[derive(Debug, Default)]
+pub struct NumberedShape {
     /// Never zero, never given twice by one cache.
     pub id: u64,
     /// The shape.
-    pub shape: Arc<Shape>,
+    pub shape: Shape,
     /// Its byte form, zero-padded to words.
     pub words: Vec<u64>,
+}
+
+/// A parsed shape of a [`ShapeCache`].
+#[derive(Debug)]
+pub struct CachedShape<T> {
+    /// The shape.
+    pub shape: Arc<NumberedShape>,
     /// What the caller keeps beside it.
     pub extra: T,
 }
@@ -76,19 +83,19 @@ impl<T: Default> ShapeCache<T> {
         let oldest = self.next_id - self.met.len() as u64;
         let known = self.hashes.iter().position(|of| *of == hash);
         let Some(at) = known.filter(|&at| self.met[at].bytes == bytes) else {
-            return Ok(self.add(hash, bytes)); // one of 2⁶⁴ that have another's hash is always new
+            return Ok(self.add(hash, bytes)); // with the hash of another shape, once in 2⁶⁴, a shape stays a new one
         };
         let id = oldest + at as u64;
         let next = match self.met[at].parsed.take() {
             Some(cached) => cached,
             None => {
-                let shape = Arc::new(Shape::parse(bytes)?);
-                CachedShape { id, shape, words: to_words(bytes), extra: T::default() }
+                let (shape, words) = (Shape::parse(bytes)?, to_words(bytes));
+                CachedShape { shape: Arc::new(NumberedShape { id, shape, words }), extra: T::default() }
             }
         };
         // One that was forgotten while it was the last is not kept: nobody would find it, or forget it again.
         if let Some(last) = self.last.replace(next)
-            && let Some(at) = last.id.checked_sub(oldest)
+            && let Some(at) = last.shape.id.checked_sub(oldest)
         {
             self.met[at as usize].parsed = Some(last);
         }

@@ -7,25 +7,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::blobs::BlobCursor;
-use super::shape::{Key, Kind, NO_KEY, Node, Shape, zigzag};
-use super::{ARRAY_ALIGN_WORDS, words_for};
-
-/// Bytes that an encoder was handed, and where they go.
-#[derive(Debug)]
-pub struct PlacedBlob<B> {
-    /// Words from the start of the blob region.
-    pub offset: usize,
-    /// The bytes, or what keeps them alive.
-    pub bytes: B,
-}
+use super::cache::{NumberedShape, ShapeCache};
+use super::payload::{Payload, PlacedBlob};
+use super::shape::{Key, Kind, MalformedShape, NO_KEY, Node, zigzag};
+use super::{ARRAY_ALIGN_WORDS, put_words, words_for};
 
 /// Collects one snapshot; `B` is whatever holds a blob's bytes until they are published.
 #[derive(Debug)]
 pub struct Encoder<B> {
-    expected: Arc<Shape>,
+    expected: Arc<NumberedShape>,
     /// The node that is expected next, or [`RECORDING`].
     cursor: usize,
     record: Vec<u8>,
+    /// The record as words, once it is finished.
+    recorded: Vec<u64>,
     /// The words so far, and behind them, unless recording, what an earlier snapshot left.
     values: Vec<u64>,
     blobs: Vec<PlacedBlob<B>>,
@@ -80,6 +75,7 @@ impl<B> Default for Encoder<B> {
             expected: Arc::default(),
             cursor: RECORDING,
             record: Vec::new(),
+            recorded: Vec::new(),
             values: Vec::new(),
             blobs: Vec::new(),
             blob_words: 0,
@@ -90,14 +86,14 @@ impl<B> Default for Encoder<B> {
 impl<B> Encoder<B> {
     /// Starts over; `expected` is the shape that the next snapshot probably has.
     #[inline]
-    pub fn start(&mut self, expected: Option<&Arc<Shape>>) {
+    pub fn start(&mut self, expected: Option<&Arc<NumberedShape>>) {
         match expected {
             Some(shape) => {
                 if !Arc::ptr_eq(&self.expected, shape) {
                     self.expected = Arc::clone(shape);
                 }
                 self.cursor = 0;
-                self.values.truncate(shape.value_words);
+                self.values.truncate(shape.shape.value_words);
             }
             None => {
                 self.cursor = RECORDING;
@@ -111,10 +107,10 @@ impl<B> Encoder<B> {
 
     /// A whole snapshot of the shape with these words, of which numbers may be replaced. Its blobs, if any, are empty.
     #[inline]
-    pub fn repeat(&mut self, shape: &Arc<Shape>, values: &[u64]) -> &mut [u64] {
-        debug_assert_eq!(values.len(), shape.value_words);
+    pub fn repeat(&mut self, shape: &Arc<NumberedShape>, values: &[u64]) -> &mut [u64] {
+        debug_assert_eq!(values.len(), shape.shape.value_words);
         self.start(Some(shape));
-        self.cursor = shape.nodes.len();
+        self.cursor = shape.shape.nodes.len();
         self.values.clear();
         self.values.extend_from_slice(values);
         &mut self.values
@@ -123,6 +119,26 @@ impl<B> Encoder<B> {
     /// Drops what the blobs hold on to.
     pub fn release(&mut self) {
         self.blobs.clear();
+    }
+
+    /// The finished snapshot, its shape numbered by `shapes`, which numbered the one that was expected too.
+    ///
+    /// # Errors
+    /// [`MalformedShape`] if the events do not form a snapshot.
+    #[inline]
+    pub fn finish<T: Default>(
+        &mut self,
+        shapes: &mut ShapeCache<T>,
+    ) -> Result<Payload<'_, B>, MalformedShape> {
+        let (shape_id, shape, shape_len) = if self.is_recording() {
+            let id = shapes.id_of(&self.record)?;
+            put_words(&mut self.recorded, &self.record);
+            (id, &self.recorded, self.record.len())
+        } else {
+            (self.expected.id, &self.expected.words, self.expected.shape.bytes.len())
+        };
+        let (values, blobs, blob_words) = (&self.values, &self.blobs, self.blob_words);
+        Ok(Payload { shape_id, shape, shape_len, values, blobs, blob_words })
     }
 
     /// The value words of the finished snapshot.
@@ -173,12 +189,12 @@ impl<B> Encoder<B> {
 
     #[inline]
     fn key(&self) -> Option<Key<'_>> {
-        self.expected.key(self.node()?.key as usize)
+        self.expected.shape.key(self.node()?.key as usize)
     }
 
     #[inline]
     fn node(&self) -> Option<&Node> {
-        self.expected.nodes.get(self.cursor)
+        self.expected.shape.nodes.get(self.cursor)
     }
 
     /// A bool, an int or a float by its word.
@@ -191,7 +207,7 @@ impl<B> Encoder<B> {
     /// A leaf of this kind with one word.
     #[inline]
     fn word(&mut self, kind: Kind, word: u64) {
-        match self.expected.nodes.get(self.cursor) {
+        match self.expected.shape.nodes.get(self.cursor) {
             Some(node) if node.kind == kind => {
                 match self.values.get_mut(node.value_at as usize) {
                     Some(value) => *value = word,
@@ -227,7 +243,7 @@ impl<B> Encoder<B> {
     fn record_agreed(&mut self, at: fn(&Node) -> u32) {
         if let Some(node) = self.node() {
             let (bytes, words) = (at(node), node.value_at);
-            self.record.extend_from_slice(&self.expected.bytes[..bytes as usize]);
+            self.record.extend_from_slice(&self.expected.shape.bytes[..bytes as usize]);
             self.values.truncate(words as usize);
         }
         self.cursor = RECORDING;
@@ -249,7 +265,7 @@ impl<B> Encoder<B> {
     /// The short way for leaves that are what they were: see [`Expected`].
     #[inline]
     pub fn expected(&mut self) -> Expected<'_> {
-        Expected { nodes: &self.expected.nodes, values: &mut self.values, cursor: &mut self.cursor }
+        Expected { nodes: &self.expected.shape.nodes, values: &mut self.values, cursor: &mut self.cursor }
     }
 
     /// The key of the next value. A caller that knows it to be [`Self::expected_key`] need not send it.
@@ -385,7 +401,7 @@ impl<B> Encoder<B> {
             && node.kind == kind
             && ndim.is_none_or(|ndim| ndim == node.ndim)
         {
-            let dtype = &self.expected.dtypes[node.aux as usize];
+            let dtype = &self.expected.shape.dtypes[node.aux as usize];
             if dtype.itemsize == itemsize && *dtype.name == *name {
                 let at = node.value_at as usize;
                 self.cursor += 1;
@@ -406,16 +422,17 @@ impl<B> Encoder<B> {
     /// included. `blob` gives what holds the bytes of a range of that snapshot's blob region (in bytes).
     pub fn splice(
         &mut self,
-        shape: &Arc<Shape>,
+        numbered: &Arc<NumberedShape>,
         node: usize,
         values: &[u64],
         blobs: &mut BlobCursor,
         blob: impl Fn(Range<usize>) -> B,
     ) {
+        let shape = &numbered.shape;
         let next = shape.nodes[node].end as usize;
         let words = shape.value_range(node);
         let mut at = None;
-        if self.cursor == node && Arc::ptr_eq(&self.expected, shape) {
+        if self.cursor == node && Arc::ptr_eq(&self.expected, numbered) {
             self.cursor = next;
             at = Some(words.start);
         } else {

@@ -19,7 +19,13 @@ pub mod blobs;
 pub mod cache;
 pub mod decode;
 pub mod encode;
+pub mod held;
+pub mod payload;
 pub mod shape;
+pub mod wire;
+
+pub use held::{SegmentKey, SlotMeta, Snapshot};
+pub use payload::{Payload, PlacedBlob};
 
 /// Deepest nesting of containers; the root dictionary is at depth 1.
 pub const MAX_DEPTH: usize = 64;
@@ -35,15 +41,22 @@ pub const fn words_for(bytes: usize) -> usize {
 
 /// `bytes` as little-endian words, the last one zero-padded.
 pub fn to_words(bytes: &[u8]) -> Vec<u64> {
+    let mut out = Vec::new();
+    put_words(&mut out, bytes);
+    out
+}
+
+/// The same, in place of what `out` held.
+fn put_words(out: &mut Vec<u64>, bytes: &[u8]) {
     let (words, tail) = bytes.as_chunks::<8>();
-    let mut out = Vec::with_capacity(words_for(bytes.len()));
+    out.clear();
+    out.reserve(words_for(bytes.len()));
     out.extend(words.iter().map(|word| u64::from_le_bytes(*word)));
     if !tail.is_empty() {
         let mut last = [0; 8];
         last[..tail.len()].copy_from_slice(tail);
         out.push(u64::from_le_bytes(last));
     }
-    out
 }
 
 /// The first `len` bytes of `words`; what lies beyond their end is left out.

@@ -10,8 +10,6 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::failpoints::failpoint;
-
 /// What one has to know of a file before using it.
 #[derive(Clone, Copy, Debug)]
 pub struct FileFacts {
@@ -118,30 +116,38 @@ pub fn create_at(directory: &OwnedFd, name: &OsStr, exclusive: bool) -> io::Resu
     Ok(retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR))?)
 }
 
-/// Extends a file from `from` to `bytes` bytes, all of it backed by storage: a full file system is an error
-/// here, not a SIGBUS later.
-///
-/// In pieces: an interrupted call on a tmpfs gives back what it had allocated, so one large call might never
-/// end under a storm of signals.
-pub fn allocate(file: &OwnedFd, from: usize, bytes: usize) -> io::Result<()> {
-    const PIECE: usize = 256 * 1024;
+/// Backs a range of a file by storage, extending the file if need be: a full file system is an error here, not a SIGBUS
+/// later. An interrupted call on a tmpfs gives back what it had allocated, so keep the ranges short.
+pub fn allocate(file: &OwnedFd, range: std::ops::Range<usize>) -> io::Result<()> {
     // A file beyond RLIMIT_FSIZE would cost a SIGXFSZ, which kills.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_some_and(|limit| bytes as u64 > limit) {
+    if limit.is_some_and(|limit| range.end as u64 > limit) {
         return Err(Errno::FBIG.into());
     }
-    for offset in (from..bytes).step_by(PIECE) {
-        let len = PIECE.min(bytes - offset);
-        failpoint!("allocate.piece");
-        match retry_on_intr(|| {
-            rustix::fs::fallocate(file, FallocateFlags::empty(), offset as u64, len as u64)
-        }) {
-            Ok(()) => {}
-            Err(Errno::OPNOTSUPP) => return write_zeros(file, offset, bytes),
-            Err(error) => return Err(error.into()),
-        }
+    let (offset, len) = (range.start as u64, range.len() as u64);
+    match retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), offset, len)) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP) => write_zeros(file, range.start, range.end),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
+}
+
+/// Whether a directory lets this process make files in it.
+pub fn may_make_files(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// The first bytes of a file, at most as many as fit.
+pub fn read_start(file: &OwnedFd, bytes: &mut [u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::io::pread(file, &mut *bytes, 0))?)
+}
+
+/// Puts these bytes in place of a file's first ones, at once.
+pub fn write_start(file: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    match retry_on_intr(|| rustix::io::pwrite(file, bytes, 0))? {
+        written if written == bytes.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
 }
 
 fn write_zeros(file: &OwnedFd, mut offset: usize, bytes: usize) -> io::Result<()> {

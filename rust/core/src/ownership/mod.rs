@@ -1,0 +1,409 @@
+//! One writer per channel: a POSIX record lock (`F_SETLK`) on the channel's lock file.
+//!
+//! Forked children do not inherit it, and the kernel drops it when its process dies, even while children of
+//! that process live. (`flock` and OFD locks stay with the children.) It has three traps:
+//!
+//! 1. *Any* close of the file in the holder's process drops it. So this module alone opens lock files, always behind
+//!    [`LOCKS`], and who asks about a lock that this process holds is answered without opening the file: from the table,
+//!    or, if another copy of this library holds it, from the owner record. A descriptor inherited over a fork is closed
+//!    before the child opens the file itself.
+//! 2. A second lock in the same process succeeds. Table and record say no instead.
+//! 3. Other code of the process opens and closes the file all the same: something that copies the directory, say. Then the
+//!    lock is gone without a word. So ownership is verified ([`Ownership::verify`]), and lost if anybody else came meanwhile.
+//!
+//! Lock files are removed by their holders, so the file that was locked may no longer be the one with the
+//! name: after locking, the name is looked up again. While the holder lives, nobody else removes it.
+//!
+//! `clean` locks one byte more than a writer does. So a writer that finds the lock held knows whether to give up, or to wait
+//! for a moment.
+
+mod record;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use crate::directory::{ChannelName, Directory, Role, foreign};
+use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
+use crate::fork::{self, Shared};
+use crate::layout::{CLEANER_LOCK, WRITER_LOCK};
+use crate::sys::{self, FileId, Holder, Locked};
+
+pub use record::Record;
+
+/// A lock file: its directory and its name there.
+type LockKey = (FileId, OsString);
+
+/// A lock that this process holds, or that its parent held when it forked.
+struct Held {
+    file: OwnedFd,
+    /// The fork count at which it was taken: a forked child has a copy of the descriptor, but not the lock.
+    forks: u64,
+    purpose: Purpose,
+}
+
+/// What a lock is held for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Purpose {
+    /// Writing the channel, with the nonce of the record.
+    Write(u64),
+    /// Removing what a dead writer left. Numbered too, so that no two are the same.
+    Clean(u64),
+}
+
+#[derive(Default)]
+struct Locks {
+    held: BTreeMap<LockKey, Held>,
+    /// Nonces of this library's records that could not be removed: no other copy of it is behind them.
+    orphans: Vec<u64>,
+}
+
+static LOCKS: Shared<Locks> = Shared::new(Locks { held: BTreeMap::new(), orphans: Vec::new() });
+
+impl Locks {
+    /// What this process holds. Closes what it only inherited.
+    fn own(&mut self, key: &LockKey) -> Option<&Held> {
+        if self.held.get(key).is_some_and(|held| held.forks != fork::count()) {
+            self.held.remove(key);
+        }
+        self.held.get(key)
+    }
+
+    /// What this process holds for one of its ownerships.
+    fn of(&mut self, ownership: &Ownership) -> Option<&Held> {
+        self.own(&ownership.key).filter(|held| held.purpose == ownership.purpose)
+    }
+
+    /// Closes the file of one of its ownerships, which drops the lock.
+    fn close(&mut self, ownership: &Ownership) {
+        if self.of(ownership).is_some() {
+            self.held.remove(&ownership.key);
+        }
+    }
+}
+
+/// How long a new writer waits for `clean` to finish with the channel.
+const CLEANING: Duration = Duration::from_secs(5);
+
+/// The right to write a channel. Ends with [`Ownership::release`] or with the process.
+#[derive(Debug)]
+pub struct Ownership {
+    key: LockKey,
+    forks: u64,
+    purpose: Purpose,
+    /// There was no lock file: this is the first writer, or the one before closed properly.
+    pub fresh: bool,
+}
+
+/// What [`Ownership::verify`] found, if the channel was not lost.
+#[derive(Debug)]
+pub enum Standing {
+    /// All is as it was.
+    Kept,
+    /// Something had been removed, and was put back: files that lie beside it may be gone as well.
+    Restored,
+    /// Something was removed and cannot be put back, but nobody else has the channel.
+    Adrift(Error),
+}
+
+impl Ownership {
+    /// Takes the channel, whose files are in the directory behind `handle`.
+    ///
+    /// # Errors
+    /// [`Error::ChannelBusy`] if a live writer has it; [`Error::CorruptChannel`] if the lock file is none.
+    pub fn acquire(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<Self> {
+        let start = Instant::now();
+        loop {
+            let cleaner = match Self::attempt(directory, handle, name, false)? {
+                Attempt::Taken(ownership) => return Ok(ownership),
+                Attempt::BeingCleaned(pid) => pid,
+            };
+            if start.elapsed() > CLEANING {
+                return Err(busy(name, format!("process {cleaner}, which removes what a dead writer left")));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Takes the channel in order to remove what a dead writer left.
+    ///
+    /// # Errors
+    /// As [`Ownership::acquire`]; [`Error::ChannelBusy`] too if another process cleans it.
+    pub fn acquire_to_clean(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<Self> {
+        match Self::attempt(directory, handle, name, true)? {
+            Attempt::Taken(ownership) => Ok(ownership),
+            Attempt::BeingCleaned(pid) => Err(busy(name, format!("process {pid}, which cleans it"))),
+        }
+    }
+
+    fn attempt(directory: &Directory, handle: &OwnedFd, name: &ChannelName, clean: bool) -> Result<Attempt> {
+        let file_name = name.file(Role::Lock);
+        let path = directory.join(&file_name);
+        let failed = |error| Error::system("lock", &path)(error);
+        let key = (sys::facts(handle).map_err(failed)?.id, file_name);
+        let mut locks = LOCKS.lock();
+        match locks.own(&key).map(|held| held.purpose) {
+            Some(Purpose::Write(_)) => return Err(busy(name, "it is in this process")),
+            Some(Purpose::Clean(_)) => return Ok(Attempt::BeingCleaned(std::process::id())),
+            None => {}
+        }
+        if held_by_another_copy(&locks, handle, name) {
+            return Err(busy(name, "it is in this process, in another copy of traincast's library"));
+        }
+        loop {
+            let fresh = sys::facts_at(handle, &key.1).map_err(failed)?.is_none();
+            let file = create_lock_file(directory, handle, name)?;
+            failpoint!("lock.made");
+            let facts = sys::facts(&file).map_err(failed)?;
+            if let Some(reason) = foreign(&facts) {
+                return Err(Error::corrupt(path, reason));
+            }
+            let range = if clean { CLEANER_LOCK } else { WRITER_LOCK };
+            if sys::try_lock(&file, range).map_err(failed)? == Locked::Contended {
+                return match sys::lock_holder(&file, WRITER_LOCK).map_err(failed)? {
+                    Some(holder) if is_cleaner(holder) => Ok(Attempt::BeingCleaned(holder.pid)),
+                    Some(holder) => Err(busy(name, process(holder.pid))),
+                    None => continue, // it has just let go
+                };
+            }
+            failpoint!("lock.taken");
+            if sys::facts_at(handle, &key.1).map_err(failed)?.is_none_or(|named| named.id != facts.id) {
+                continue;
+            }
+            let nonce = sys::random();
+            if !clean && let Err(error) = Record::new(nonce).write(handle, name) {
+                if fresh {
+                    let _ = sys::unlink(handle, &key.1, false); // without it, `clean` finds the file
+                }
+                return Err(Error::storage(&directory.join(&name.file(Role::Owner)), crate::layout::PAGE)(
+                    error,
+                ));
+            }
+            failpoint!("lock.recorded");
+            let forks = fork::count();
+            let purpose = if clean { Purpose::Clean(nonce) } else { Purpose::Write(nonce) };
+            locks.held.insert(key.clone(), Held { file, forks, purpose });
+            return Ok(Attempt::Taken(Self { key, forks, purpose, fresh }));
+        }
+    }
+
+    /// Whether this is the process that took it. No system call.
+    #[inline]
+    pub fn is_ours(&self) -> bool {
+        self.forks == fork::count()
+    }
+
+    /// The number that stands in the owner record.
+    pub fn nonce(&self) -> u64 {
+        match self.purpose {
+            Purpose::Write(nonce) | Purpose::Clean(nonce) => nonce,
+        }
+    }
+
+    /// Asks the kernel whether the channel is still this process's. Puts back what was removed: the directory's last path
+    /// component, the lock file, the record.
+    ///
+    /// A lock of one's own cannot be asked for (`F_GETLK` does not show it), only taken again; and that succeeds too after
+    /// another owner came and went. So the record decides: if there is another one's, the channel is lost.
+    ///
+    /// # Errors
+    /// [`Error::ChannelLost`].
+    pub fn verify(&mut self, directory: &Directory, name: &ChannelName) -> Result<Standing> {
+        let put_back = match directory.find() {
+            Ok(Some(handle)) => Ok((handle, false)),
+            Ok(None) => directory.put_back().map(|handle| (handle, true)),
+            Err(error) => Err(error),
+        };
+        let (handle, put_back) = match put_back {
+            Ok(found) => found,
+            Err(error) => return Ok(Standing::Adrift(error)),
+        };
+        failpoint!("verify.directory");
+        let verdict = self.verify_in(directory, &handle, name);
+        match verdict {
+            Ok(Standing::Kept) if put_back => Ok(Standing::Restored),
+            Err(Error::ChannelLost { .. }) | Ok(_) => verdict,
+            Err(error) => Ok(Standing::Adrift(error)), // nobody else was found
+        }
+    }
+
+    fn verify_in(&mut self, directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<Standing> {
+        let path = directory.join(&self.key.1);
+        let failed = |error| Error::system("lock", &path)(error);
+        let mut locks = LOCKS.lock();
+        let (file_id, locked) = match locks.of(self) {
+            Some(held) => {
+                (sys::facts(&held.file).map_err(failed)?.id, sys::try_lock(&held.file, WRITER_LOCK))
+            }
+            None => return Err(lost(name, "its lock was let go of")),
+        };
+        if locked.map_err(failed)? == Locked::Contended {
+            return Err(self.lost_to(&mut locks, handle, name, None));
+        }
+        failpoint!("verify.locked");
+        let record = Record::read(handle, name);
+        if let Some(other) = record.filter(|record| record.nonce != self.nonce()) {
+            return Err(self.lost_to(&mut locks, handle, name, Some(other)));
+        }
+        let named = sys::facts_at(handle, &self.key.1).map_err(failed)?;
+        let moved = named.is_none_or(|named| named.id != file_id);
+        if moved {
+            let file = create_lock_file(directory, handle, name)?;
+            failpoint!("verify.lock-made");
+            let facts = sys::facts(&file).map_err(failed)?;
+            if let Some(reason) = foreign(&facts) {
+                return Err(Error::corrupt(path, reason));
+            }
+            // The one before is closed first: if it is the same file after all, that drops the lock.
+            let key = (sys::facts(handle).map_err(failed)?.id, self.key.1.clone());
+            locks.close(self);
+            let locked = sys::try_lock(&file, WRITER_LOCK);
+            let held = Held { file, forks: self.forks, purpose: self.purpose };
+            locks.held.insert(key.clone(), held);
+            self.key = key;
+            if locked.map_err(failed)? == Locked::Contended {
+                return Err(self.lost_to(&mut locks, handle, name, None));
+            }
+            failpoint!("verify.lock-taken");
+            if let Some(other) = Record::read(handle, name).filter(|record| record.nonce != self.nonce()) {
+                return Err(self.lost_to(&mut locks, handle, name, Some(other)));
+            }
+        }
+        if record.is_none() {
+            let written = Record::new(self.nonce()).write(handle, name);
+            written.map_err(Error::storage(&directory.join(&name.file(Role::Owner)), crate::layout::PAGE))?;
+            failpoint!("verify.recorded");
+        }
+        Ok(if moved || record.is_none() { Standing::Restored } else { Standing::Kept })
+    }
+
+    /// Gives up what is left of it.
+    fn lost_to(
+        &self,
+        locks: &mut Locks,
+        handle: &OwnedFd,
+        name: &ChannelName,
+        other: Option<Record>,
+    ) -> Error {
+        let holder = locks.of(self).and_then(|held| {
+            sys::lock_holder(&held.file, WRITER_LOCK).ok().flatten().map(|holder| process(holder.pid))
+        });
+        locks.close(self);
+        let recorded =
+            other.or_else(|| Record::read(handle, name).filter(|record| record.nonce != self.nonce()));
+        let holder = holder.or_else(|| recorded.map(|record| process(record.process.pid)));
+        lost(name, &format!("{} has it", holder.unwrap_or_else(|| "another writer".into())))
+    }
+
+    /// Lets go. With a `directory`, removes the record, and the lock file too if `remove` says so, while the lock is still
+    /// held. In a forked child: nothing.
+    pub fn release(self, directory: Option<&OwnedFd>, name: &ChannelName, remove: bool) {
+        let mut locks = LOCKS.lock();
+        if !self.is_ours() {
+            return;
+        }
+        if let Some(directory) = directory
+            && let Some(held) = locks.of(&self)
+            && let Ok(ours) = sys::facts(&held.file)
+            && let Ok(Some(named)) = sys::facts_at(directory, &self.key.1)
+            && named.id == ours.id
+        {
+            // What cannot be removed is found by `clean`.
+            if Record::read(directory, name).is_some_and(|record| record.nonce == self.nonce()) {
+                let _ = sys::unlink(directory, &name.file(Role::Owner), false);
+                failpoint!("close.record-removed");
+            }
+            if remove {
+                let _ = sys::unlink(directory, &self.key.1, false);
+                failpoint!("close.lock-removed");
+            }
+        }
+        if directory.is_none_or(|directory| Record::read(directory, name).is_some()) {
+            locks.orphans.push(self.nonce());
+        }
+        locks.close(&self);
+    }
+}
+
+enum Attempt {
+    Taken(Ownership),
+    /// By this process.
+    BeingCleaned(u32),
+}
+
+fn is_cleaner(holder: Holder) -> bool {
+    holder.len == CLEANER_LOCK.end
+}
+
+fn process(pid: u32) -> String {
+    match pid {
+        0 => "a process of another container".into(),
+        pid => format!("process {pid}"),
+    }
+}
+
+fn create_lock_file(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<OwnedFd> {
+    let file_name = name.file(Role::Lock);
+    sys::create_at(handle, &file_name, false).map_err(|error| {
+        let path = directory.join(&file_name);
+        match sys::facts_at(handle, &file_name).ok().flatten().and_then(|facts| foreign(&facts)) {
+            Some(reason) => Error::corrupt(path, reason),
+            None => Error::storage(&path, 0)(error),
+        }
+    })
+}
+
+/// Whether the lock is this process's, but not this library's.
+fn held_by_another_copy(locks: &Locks, handle: &OwnedFd, name: &ChannelName) -> bool {
+    let other = |record: &Record| record.is_of(&sys::identity()) && !locks.orphans.contains(&record.nonce);
+    Record::read(handle, name).as_ref().is_some_and(other)
+}
+
+fn busy(name: &ChannelName, holder: impl Into<String>) -> Error {
+    Error::ChannelBusy { name: name.name().to_owned(), policy_id: name.policy_id(), holder: holder.into() }
+}
+
+fn lost(name: &ChannelName, reason: &str) -> Error {
+    Error::ChannelLost {
+        name: name.name().to_owned(),
+        policy_id: name.policy_id(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Whether a channel has a live writer. A relay that serves it on this node is one.
+pub fn writer_alive(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<bool> {
+    is_held(directory, handle, name, Role::Lock)
+}
+
+/// Whether somebody serves the channel: its writer, or a relay that waits for the learner to come back.
+pub fn is_served(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<bool> {
+    Ok(is_held(directory, handle, name, Role::Lock)? || is_held(directory, handle, name, Role::Relay)?)
+}
+
+fn is_held(directory: &Directory, handle: &OwnedFd, name: &ChannelName, role: Role) -> Result<bool> {
+    let file_name = name.file(role);
+    let path = directory.join(&file_name);
+    let failed = |error| Error::system("examine", &path)(error);
+    let key = (sys::facts(handle).map_err(failed)?.id, file_name);
+    let mut locks = LOCKS.lock();
+    if let Some(held) = locks.own(&key) {
+        return Ok(matches!(held.purpose, Purpose::Write(_)));
+    }
+    if role == Role::Lock && held_by_another_copy(&locks, handle, name) {
+        return Ok(true);
+    }
+    let facts = sys::facts_at(handle, &key.1).map_err(failed)?;
+    if facts.is_none_or(|facts| facts.kind != sys::REGULAR) {
+        return Ok(false); // what cannot be locked is held by nobody
+    }
+    match sys::open_at(handle, &key.1, false).map_err(failed)? {
+        Some(file) => {
+            let holder = sys::lock_holder(&file, WRITER_LOCK).map_err(failed)?;
+            Ok(holder.is_some_and(|holder| !is_cleaner(holder)))
+        }
+        None => Ok(false),
+    }
+}

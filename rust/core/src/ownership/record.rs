@@ -1,0 +1,122 @@
+//! The owner record: which process has a channel's lock, in a file of its own.
+//!
+//! The kernel says *that* a lock is held, not always by whom, and to its own holder not even that. The record is written
+//! under the lock, and read without it: before the lock file is opened, which in the holder's own process would drop the
+//! lock.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::directory::{ChannelName, Role, foreign};
+use crate::drafts::Draft;
+use crate::failpoints::failpoint;
+use crate::layout::{LAYOUT_VERSION, OWNER_MAGIC, WORD, owner};
+use crate::sys::{self, Identity};
+
+/// Who has a channel's lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// The process. Its time namespace is not written down.
+    pub process: Identity,
+    /// Which of its ownerships, or of another copy of this library in it.
+    pub nonce: u64,
+}
+
+impl Record {
+    /// Of the process that asks.
+    pub fn new(nonce: u64) -> Self {
+        Self { process: sys::identity(), nonce }
+    }
+
+    /// The channel's record; `None` if it has none that makes sense.
+    pub fn read(handle: &OwnedFd, name: &ChannelName) -> Option<Self> {
+        let file = sys::open_at(handle, &name.file(Role::Owner), false).ok()??;
+        sys::facts(&file).ok().filter(|facts| foreign(facts).is_none())?;
+        let mut bytes = [0; owner::WORDS * WORD];
+        // One that is just being written does not add up: the next look finds it whole.
+        (sys::read_start(&file, &mut bytes).ok()? == bytes.len()).then_some(())?;
+        Self::from_words(words(&bytes))
+    }
+
+    /// Puts it in the place of the record that is there. That takes no room where there is one: a full file system does
+    /// not keep a channel from being taken over.
+    pub fn write(&self, handle: &OwnedFd, name: &ChannelName) -> io::Result<()> {
+        let file_name = name.file(Role::Owner);
+        let bytes = self.bytes();
+        let present = sys::open_at(handle, &file_name, true).ok().flatten();
+        let usable = |file: &OwnedFd| {
+            sys::facts(file).is_ok_and(|facts| foreign(&facts).is_none() && facts.size >= bytes.len() as u64)
+        };
+        if let Some(file) = present.filter(usable) {
+            return sys::write_start(&file, &bytes);
+        }
+        let draft = Draft::create(handle, name, bytes.len())?;
+        sys::write_start(&draft.file, &bytes)?;
+        failpoint!("owner.made");
+        draft.commit(&file_name, true)
+    }
+
+    /// Whether it is this process's, by this copy of the library or another. A forked child is another process.
+    pub fn is_of(&self, process: &Identity) -> bool {
+        (self.process.pid, self.process.pid_namespace, self.process.image)
+            == (process.pid, process.pid_namespace, process.image)
+    }
+
+    fn from_words(words: [u64; owner::WORDS]) -> Option<Self> {
+        let sound = words[owner::MAGIC] == OWNER_MAGIC
+            && words[owner::LAYOUT] == LAYOUT_VERSION
+            && words[owner::CHECK] == check(&words);
+        let process = Identity {
+            pid: u32::try_from(words[owner::PID]).ok()?,
+            started: words[owner::STARTED],
+            pid_namespace: words[owner::PID_NAMESPACE],
+            time_namespace: 0,
+            image: words[owner::IMAGE],
+        };
+        sound.then_some(Self { process, nonce: words[owner::NONCE] })
+    }
+
+    fn bytes(&self) -> [u8; owner::WORDS * WORD] {
+        let mut words = [0; owner::WORDS];
+        words[owner::MAGIC] = OWNER_MAGIC;
+        words[owner::LAYOUT] = LAYOUT_VERSION;
+        words[owner::PID] = self.process.pid.into();
+        words[owner::STARTED] = self.process.started;
+        words[owner::PID_NAMESPACE] = self.process.pid_namespace;
+        words[owner::IMAGE] = self.process.image;
+        words[owner::NONCE] = self.nonce;
+        words[owner::CHECK] = check(&words);
+        let mut bytes = [0; owner::WORDS * WORD];
+        for (bytes, word) in bytes.chunks_exact_mut(WORD).zip(words) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+fn check(words: &[u64; owner::WORDS]) -> u64 {
+    words[..owner::CHECK].iter().fold(0, |sum, word| sum ^ word)
+}
+
+fn words(bytes: &[u8; owner::WORDS * WORD]) -> [u64; owner::WORDS] {
+    let (words, _) = bytes.as_chunks::<WORD>();
+    std::array::from_fn(|i| u64::from_le_bytes(words[i]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_a_flipped_bit_is_noticed() {
+        let record = Record::new(7);
+        let bytes = record.bytes();
+        let read = Record::from_words(words(&bytes)).expect("it is whole");
+        assert!(read.nonce == 7 && read.is_of(&sys::identity()));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Record::from_words(words(&damaged)), None, "bit {bit}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Which process this is, and which others there are.
+#![allow(unsafe_code, reason = "system calls without a safe form: fork handlers, the auxiliary vector")]
+
+use std::os::unix::fs::MetadataExt;
+
+/// Which process this is, told apart from all others that ever were or run in other containers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Identity {
+    /// Its number in its pid namespace.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot; 0 if /proc does not say.
+    pub started: u64,
+    /// Inode of its pid namespace; 0 if /proc does not say.
+    pub pid_namespace: u64,
+    /// Inode of its time namespace, whose clock may run ahead of the machine's; 0 if /proc does not say.
+    pub time_namespace: u64,
+    /// Random, drawn by the kernel when the program was executed. All copies of this library in the process have the same
+    /// one, and so has a forked child.
+    pub image: u64,
+}
+
+/// This process. A few system calls.
+pub fn identity() -> Identity {
+    let pid = std::process::id();
+    Identity {
+        pid,
+        started: start_time(pid).unwrap_or(0),
+        pid_namespace: inode("/proc/self/ns/pid"),
+        time_namespace: time_namespace(),
+        image: image(),
+    }
+}
+
+/// [`Identity::time_namespace`] of this process.
+pub fn time_namespace() -> u64 {
+    inode("/proc/self/ns/time")
+}
+
+fn inode(file: &str) -> u64 {
+    std::fs::metadata(file).map_or(0, |file| file.ino())
+}
+
+/// The kernel gives each program that it starts 16 random bytes.
+fn image() -> u64 {
+    // SAFETY: the auxiliary vector is the process's own; AT_RANDOM is the address of 16 bytes that live as long as it.
+    unsafe {
+        let bytes = libc::getauxval(libc::AT_RANDOM) as *const [u8; 8];
+        if bytes.is_null() { 0 } else { u64::from_le_bytes(*bytes) }
+    }
+}
+
+/// The name of this machine.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// 64 random bits.
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let flags = rustix::rand::GetRandomFlags::NONBLOCK;
+    match rustix::rand::getrandom(&mut bytes, flags) {
+        Ok(8) => u64::from_le_bytes(bytes),
+        // The pool is not ready, at boot: the clock and the process tell it apart well enough.
+        _ => super::clock::now_ns().rotate_left(32) ^ u64::from(std::process::id()) ^ image(),
+    }
+}
+
+/// The effective user.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// When a process started, in clock ticks since boot; `None` if it is gone. With the pid, says which process
+/// it is.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name may hold anything: count from the last parenthesis. Field 3 is the state, field 22
+    // the start time.
+    let after = stat.iter().rposition(|&byte| byte == b')')? + 2;
+    let fields = std::str::from_utf8(&stat[after..]).ok()?;
+    let mut fields = fields.split(' ');
+    let dead = matches!(fields.next()?, "Z" | "X");
+    if dead { None } else { fields.nth(18)?.parse().ok() }
+}
+
+/// Has these functions called around every fork of the process: before it, after it in the parent, after it
+/// in the child.
+pub fn at_fork(before: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
+    // SAFETY: the functions are safe ones and live for ever.
+    let failed = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
+    assert_eq!(failed, 0, "pthread_atfork found no memory");
+}
+
+/// Ends the process by SIGKILL. `orphan`: forks a child first, which lives on for a minute, and writes its
+/// pid there.
+#[cfg(feature = "failpoints")]
+pub fn die(orphan: Option<&std::ffi::OsStr>) -> ! {
+    if let Some(file) = orphan {
+        // By the bare system call: the functions of `at_fork` would wait for a lock that this thread holds.
+        // SAFETY: a fork without any flags; the child only makes two system calls.
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as libc::c_long, 0, 0, 0, 0) };
+        if pid == 0 {
+            // SAFETY: two system calls that touch no memory.
+            unsafe {
+                libc::alarm(60);
+                loop {
+                    libc::pause();
+                }
+            }
+        }
+        let _ = std::fs::write(file, pid.to_string()); // a test that misses it fails
+    }
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
+}

@@ -1,0 +1,591 @@
+//! The writing end of a channel.
+//!
+//! A writer stores into a file that it made itself. A takeover starts a new file, so two writers never store into one,
+//! whatever became of the lock. The one exception is a file system without room for a second file, and there the writer
+//! before must be provably dead.
+
+mod options;
+mod takeover;
+
+use std::os::fd::OwnedFd;
+
+use crate::directory::{ChannelName, Directory, Role};
+use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
+use crate::layout::{Link, SLOTS, header};
+use crate::numbering::{Epoch, Position, Stamp, Term, Version};
+use crate::ownership::{Ownership, Standing};
+use crate::ring::seqlock::Head;
+use crate::roster::Roster;
+use crate::segment::{NewSegment, Segment};
+use crate::snapshot::cache::ShapeCache;
+use crate::snapshot::payload::{OWN_SHAPE_IDS, Publication};
+use crate::snapshot::wire::{Message, Origin};
+use crate::snapshot::{Payload, SegmentKey, Snapshot};
+use crate::sys::{self, Identity};
+
+pub use options::{Leftover, WriterOptions};
+use takeover::Predecessor;
+
+/// The one writer of a channel. Dropping it closes the channel.
+#[derive(Debug)]
+pub struct Writer {
+    directory: Directory,
+    name: ChannelName,
+    options: WriterOptions,
+    state: State,
+    /// `None` before the first snapshot.
+    segment: Option<Segment>,
+    /// What a dead writer left, until the first snapshot.
+    predecessor: Option<Predecessor>,
+    /// Which shape this writer has stored in each slot of `segment`, 0 = none: then the shape's bytes need
+    /// not be stored again.
+    shapes: [u64; SLOTS],
+    roster: Option<Roster>,
+    /// Of the newest snapshot in `segment`.
+    position: Position,
+    /// Of the channel's newest snapshot; version 0: there is none.
+    newest: Stamp,
+    /// Of the next snapshot that is published here.
+    next: Stamp,
+    /// The newest version, or the one of a saved state that the next snapshot goes on from.
+    version: Version,
+    /// Which of the writers of `segment` this is.
+    takeover: u64,
+    /// The name stands for another file than `segment`: the next snapshot goes into a new one.
+    renew: bool,
+    verify_at_ns: u64,
+    /// Unix time minus monotonic time, as it stood at the last verification.
+    unix_offset_ns: u64,
+    process: Identity,
+    /// Where the snapshots come from, and how: as the header of `segment` says.
+    origin: (Link, Origin),
+    /// The shapes of messages.
+    message_shapes: ShapeCache<()>,
+    warning: Warning,
+}
+
+/// ```text
+/// Open ──close──▶ Closed
+///   └───verify───▶ Lost
+/// ```
+#[derive(Debug)]
+enum State {
+    Open(Ownership),
+    Closed,
+    /// Another writer has the channel; why.
+    Lost(String),
+}
+
+/// What is said once, and does not end the training.
+#[derive(Debug)]
+enum Warning {
+    None,
+    Due(String),
+    Given,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    /// It is the newest snapshot now.
+    Published(Version),
+    /// It was the newest already.
+    Known(Version),
+}
+
+impl Writer {
+    /// Takes a channel. Nobody sees it before its first snapshot.
+    ///
+    /// # Errors
+    /// [`Error::ChannelBusy`] if another writer lives; what is wrong with the directory, or with the file
+    /// that is there.
+    pub fn open(directory: &Directory, name: ChannelName, options: WriterOptions) -> Result<Self> {
+        options.check()?;
+        directory.make()?;
+        let handle = directory.handle()?;
+        let ownership = Ownership::acquire(directory, &handle, &name)?;
+        failpoint!("open.owned");
+        let fresh = ownership.fresh;
+        let process = sys::identity();
+        let origin = Origin { host: sys::host_name(), pid: process.pid.into() };
+        let mut writer = Self {
+            directory: directory.clone(),
+            name,
+            options,
+            state: State::Open(ownership),
+            segment: None,
+            predecessor: None,
+            shapes: [0; SLOTS],
+            roster: None,
+            position: Position(0),
+            newest: Stamp::default(),
+            next: Stamp { term: Term(sys::unix_ns()), epoch: Epoch(1), version: Version(1) },
+            version: Version(0),
+            takeover: 1,
+            renew: false,
+            verify_at_ns: 0,
+            unix_offset_ns: 0,
+            process,
+            origin: (Link::Local, origin),
+            message_shapes: ShapeCache::default(),
+            warning: Warning::None,
+        };
+        writer.schedule(sys::tick_ns());
+        match writer.take_over(&handle) {
+            Ok(()) => Ok(writer),
+            Err(error) => {
+                if let State::Open(ownership) = std::mem::replace(&mut writer.state, State::Closed) {
+                    ownership.release(Some(&handle), &writer.name, fresh);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Publishes a snapshot; its version. No system call, unless somebody sleeps, the snapshot needs a
+    /// bigger file, or it is time to verify that the channel is still this writer's.
+    ///
+    /// # Errors
+    /// [`Error::ChannelClosed`], [`Error::ChannelLost`], [`Error::ForkedWriter`], [`Error::PayloadTooLarge`],
+    /// [`Error::StorageFull`], [`Error::System`]: nothing has changed then, for nobody.
+    #[inline]
+    pub fn publish<B: AsRef<[u8]>>(&mut self, payload: &Payload<'_, B>) -> Result<Version> {
+        let now = sys::tick_ns();
+        self.check_open()?;
+        if let Some(fault) = payload.fault() {
+            return Err(faulty(fault));
+        }
+        let stamp = self.next;
+        self.store(payload, stamp, now, now, now.wrapping_add(self.unix_offset_ns))?;
+        Ok(stamp.version)
+    }
+
+    /// Stores a snapshot and makes it the newest.
+    #[inline]
+    fn store<B: AsRef<[u8]>>(
+        &mut self,
+        payload: &Payload<'_, B>,
+        stamp: Stamp,
+        now: u64,
+        published_ns: u64,
+        published_unix_ns: u64,
+    ) -> Result<()> {
+        let position = self.position.next();
+        let publication =
+            Publication { position, stamp, published_ns, published_unix_ns, takeover: self.takeover };
+        let words = payload.slot_words().unwrap_or(usize::MAX);
+        let Some(segment) = &self.segment else {
+            return self.store_slowly(payload, publication, words, now);
+        };
+        if words > segment.slot_words() || now >= self.verify_at_ns || self.renew || segment.is_taken() {
+            return self.store_slowly(payload, publication, words, now);
+        }
+        store_into(segment, &mut self.shapes, payload, &publication);
+        self.note(&publication);
+        self.ring();
+        Ok(())
+    }
+
+    /// As [`Writer::store`], where more than a few words have to be written.
+    #[cold]
+    fn store_slowly<B: AsRef<[u8]>>(
+        &mut self,
+        payload: &Payload<'_, B>,
+        publication: Publication,
+        words: usize,
+        now: u64,
+    ) -> Result<()> {
+        self.verify(now)?;
+        let fits = self.segment.as_ref().is_some_and(|segment| words <= segment.slot_words());
+        if !fits || self.renew {
+            match self.store_anew(payload, publication, words) {
+                Ok(()) => return Ok(()),
+                // Those who are attached are served on, and the name is tried again at the next verification.
+                Err(error) if fits => self.warn(&error),
+                Err(error) => return Err(error),
+            }
+            self.renew = false;
+        }
+        if let Some(segment) = &self.segment {
+            store_into(segment, &mut self.shapes, payload, &publication);
+        }
+        self.note(&publication);
+        self.ring();
+        Ok(())
+    }
+
+    /// Publishes into a new segment, which takes the place of the present one, if any.
+    fn store_anew<B: AsRef<[u8]>>(
+        &mut self,
+        payload: &Payload<'_, B>,
+        publication: Publication,
+        words: usize,
+    ) -> Result<()> {
+        let handle = self.directory.handle()?;
+        let present = self.segment.as_ref().map(|segment| segment.capacity);
+        let [comfortable, exact] = self.options.capacities(words, present)?;
+        let new = match self.new_segment(&handle, comfortable) {
+            Err(Error::StorageFull { .. }) if exact < comfortable => self.new_segment(&handle, exact),
+            made => made,
+        };
+        let new = match new {
+            Ok(new) => new,
+            Err(error) => return self.store_in_place(payload, publication, words, error),
+        };
+        let publication = Publication { position: Position(1), takeover: 1, ..publication };
+        new.segment.sign(&self.process, self.nonce());
+        let (link, origin) = &self.origin;
+        new.segment.set_origin(*link, &origin.host, origin.pid);
+        let mut shapes = [0; SLOTS];
+        store_into(&new.segment, &mut shapes, payload, &publication);
+        failpoint!("create.first-stored");
+        if self.roster.is_none() {
+            self.roster = Roster::open_or_create(&handle, &self.name);
+        }
+        let predecessor = self.predecessor.as_ref().is_some_and(|left| left.has_name);
+        let new = new.commit(self.segment.is_some() || predecessor)?;
+        self.shapes = shapes;
+        self.takeover = 1;
+        self.renew = false;
+        // Marked only now: a reader that finds the mark finds the new file too.
+        let old = self.segment.replace(new);
+        for old in old.into_iter().chain(self.predecessor.take().map(|left| left.segment)) {
+            old.ring_writer().mark(Head::SUPERSEDED);
+            failpoint!("grow.marked");
+            old.wake_all();
+        }
+        self.note(&publication);
+        failpoint!("create.done");
+        Ok(())
+    }
+
+    fn new_segment<'a>(&self, handle: &'a OwnedFd, capacity: usize) -> Result<NewSegment<'a>> {
+        let before = self.segment.as_ref().or(self.predecessor.as_ref().map(|left| &left.segment));
+        let generation = before.map_or(0, |before| before.header(header::GENERATION));
+        NewSegment::create(&self.directory, handle, &self.name, capacity, generation.saturating_add(1))
+    }
+
+    #[inline]
+    fn note(&mut self, publication: &Publication) {
+        self.position = publication.position;
+        self.newest = publication.stamp;
+        self.version = publication.stamp.version;
+        self.next.version = publication.stamp.version.next();
+    }
+
+    /// Wakes those who sleep.
+    #[inline]
+    fn ring(&self) {
+        let Some(segment) = &self.segment else { return };
+        let bell = segment.bell(self.roster.as_ref().map(Roster::waiters));
+        if bell.ring() {
+            failpoint!("publish.rung");
+            sys::futex_wake(bell.futex);
+            failpoint!("publish.woken");
+        }
+    }
+
+    fn schedule(&mut self, now: u64) {
+        let every = u64::try_from(self.options.verify_every.as_nanos()).unwrap_or(u64::MAX);
+        self.verify_at_ns = now.saturating_add(every);
+        self.unix_offset_ns = sys::unix_ns().wrapping_sub(sys::now_ns());
+    }
+
+    /// Asks the kernel whether the channel is still this writer's, and looks after its files.
+    fn verify(&mut self, now: u64) -> Result<()> {
+        self.schedule(now);
+        let State::Open(ownership) = &mut self.state else { return Err(self.not_open()) };
+        let standing = ownership.verify(&self.directory, &self.name);
+        failpoint!("verify.done");
+        let taken = self.segment.as_ref().is_some_and(Segment::is_taken);
+        match standing {
+            Err(Error::ChannelLost { reason, .. }) => return Err(self.lose(reason)),
+            Ok(_) if taken => return Err(self.lose("another writer had it meanwhile".into())),
+            Err(error) | Ok(Standing::Adrift(error)) => {
+                self.warn(&error);
+                return Ok(());
+            }
+            Ok(Standing::Kept | Standing::Restored) => {}
+        }
+        let Ok(handle) = self.directory.handle() else { return Ok(()) };
+        if let Some(segment) = &self.segment {
+            self.renew = !segment.has_name(&handle, &self.name);
+            if self.roster.as_ref().is_none_or(|roster| !roster.has_name(&handle, &self.name)) {
+                self.roster = Roster::open_or_create(&handle, &self.name).or_else(|| self.roster.take());
+                segment.wake_all(); // so that sleepers announce themselves in the new one
+            }
+        }
+        Ok(())
+    }
+
+    /// What the user should be told, once, of a channel that goes on all the same.
+    pub fn take_warning(&mut self) -> Option<String> {
+        match std::mem::replace(&mut self.warning, Warning::Given) {
+            Warning::Due(warning) => Some(warning),
+            before => {
+                self.warning = before;
+                None
+            }
+        }
+    }
+
+    fn warn(&mut self, error: &Error) {
+        if matches!(self.warning, Warning::None) {
+            self.warning = Warning::Due(format!(
+                "the files of channel {:?} (policy {}) were removed or cannot be used, and cannot be put back: {error}. \
+                 Envs that are attached go on; envs that start now do not find the channel",
+                self.name.name(),
+                self.name.policy_id()
+            ));
+        }
+    }
+
+    #[cold]
+    fn lose(&mut self, reason: String) -> Error {
+        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason)) {
+            ownership.release(None, &self.name, false);
+        }
+        (self.segment, self.predecessor, self.roster) = (None, None, None);
+        self.not_open()
+    }
+
+    /// Publishes a snapshot that comes as a message, under its own numbers. `published_ns`: when it was published, on this
+    /// node's clock, if the caller knows better than "just now".
+    ///
+    /// # Errors
+    /// [`Error::Outdated`] if the channel has a newer one; those of [`Writer::publish`].
+    pub fn publish_message(&mut self, message: &Message, published_ns: Option<u64>) -> Result<Delivery> {
+        let now = sys::tick_ns();
+        self.check_open()?;
+        let version = message.stamp.version;
+        if message.stamp == self.newest {
+            return Ok(Delivery::Known(version));
+        }
+        if message.stamp < self.newest {
+            return Err(Error::Outdated {
+                name: self.name.name().to_owned(),
+                policy_id: self.name.policy_id(),
+                message: message.stamp,
+                newest: self.newest,
+            });
+        }
+        let id = self.message_shapes.id_of(&message.shape.bytes);
+        let id = id.map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        let origin = (Link::Live, message.origin.clone());
+        let before = (self.origin != origin).then(|| std::mem::replace(&mut self.origin, origin));
+        let payload = message.payload(id | OWN_SHAPE_IDS);
+        let published_ns = published_ns.unwrap_or(now);
+        let stored = self.store(&payload, message.stamp, now, published_ns, message.published_unix_ns);
+        match (stored, before) {
+            (Ok(()), before) => {
+                if before.is_some()
+                    && let Some(segment) = &self.segment
+                {
+                    segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);
+                }
+                // What is published here after it goes on from there, as by a writer that takes over.
+                let Stamp { term, epoch, .. } = message.stamp;
+                (self.next.term, self.next.epoch) = (term, epoch.next());
+                Ok(Delivery::Published(version))
+            }
+            (Err(error), before) => {
+                if let Some(before) = before {
+                    self.origin = before;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Copies the newest snapshot: what this writer has published last, or found. Whether there is one.
+    ///
+    /// # Errors
+    /// [`Error::CorruptChannel`].
+    pub fn latest(&self, out: &mut Snapshot) -> Result<bool> {
+        let left = self.predecessor.as_ref().filter(|left| left.continued).map(|left| &left.segment);
+        let Some(segment) = self.segment.as_ref().or(left) else {
+            return Ok(false);
+        };
+        let key = SegmentKey(segment.key);
+        segment.read(|position, slot| out.fill(slot, position, key))?;
+        out.keep(key);
+        Ok(true)
+    }
+
+    /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is
+    /// what it was.
+    ///
+    /// # Errors
+    /// Those of both.
+    #[cold]
+    pub fn publish_resumed<B: AsRef<[u8]>>(
+        &mut self,
+        payload: &Payload<'_, B>,
+        version: Version,
+        epoch: Epoch,
+    ) -> Result<Version> {
+        let before = (self.next, self.version);
+        let published = self.resume_at(version, epoch).and_then(|()| self.publish(payload));
+        if published.is_err() {
+            (self.next, self.version) = before;
+        }
+        published
+    }
+
+    /// Numbering goes on above that of a saved state: the next version is larger than `version`, the epoch
+    /// larger than `epoch`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the numbers are out of range; [`Error::ChannelClosed`], [`Error::ChannelLost`],
+    /// [`Error::ForkedWriter`].
+    pub fn resume_at(&mut self, version: Version, epoch: Epoch) -> Result<()> {
+        self.check_open()?;
+        if version >= Version::MAX || epoch == Epoch(u64::MAX) {
+            return Err(Error::InvalidArgument(format!(
+                "version {version} and epoch {epoch} cannot have been saved by traincast"
+            )));
+        }
+        self.version = self.version.max(version);
+        self.next.version = self.next.version.max(version.next());
+        self.next.epoch = self.next.epoch.max(epoch.next());
+        Ok(())
+    }
+
+    /// The channel's newest version, or the one of a saved state that the next snapshot goes on from; 0 before the first.
+    #[inline]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The epoch of what is published next.
+    #[inline]
+    pub fn epoch(&self) -> Epoch {
+        self.next.epoch
+    }
+
+    /// The channel.
+    pub fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    /// Where the channel is.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Whether it was closed, or has lost its channel.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        !matches!(self.state, State::Open(_))
+    }
+
+    fn nonce(&self) -> u64 {
+        match &self.state {
+            State::Open(ownership) => ownership.nonce(),
+            _ => 0,
+        }
+    }
+
+    /// Whether this process may use it. No system call.
+    ///
+    /// # Errors
+    /// [`Error::ForkedWriter`] in a child of the process that made it.
+    #[inline]
+    pub fn check_fork(&self) -> Result<()> {
+        if self.is_closed() { Ok(()) } else { self.check_open() }
+    }
+
+    /// Whether it may publish. No system call.
+    ///
+    /// # Errors
+    /// [`Error::ChannelClosed`], [`Error::ChannelLost`], [`Error::ForkedWriter`].
+    #[inline]
+    pub fn check_open(&self) -> Result<()> {
+        match &self.state {
+            State::Open(ownership) if ownership.is_ours() => Ok(()),
+            _ => Err(self.not_open()),
+        }
+    }
+
+    #[cold]
+    fn not_open(&self) -> Error {
+        let (name, policy_id) = (self.name.name().to_owned(), self.name.policy_id());
+        match &self.state {
+            State::Open(_) => Error::ForkedWriter { name, policy_id },
+            State::Closed => Error::ChannelClosed { name, policy_id },
+            State::Lost(reason) => Error::ChannelLost { name, policy_id, reason: reason.clone() },
+        }
+    }
+
+    /// Ends the channel: readers keep their last snapshot and see that it is closed; the files go. In a
+    /// forked child, and when another writer has the channel: nothing.
+    ///
+    /// What cannot be removed (no descriptor is free, say) stays for the next writer or `traincast clean`.
+    pub fn close(&mut self) {
+        if self.check_open().is_err() || self.verify(sys::tick_ns()).is_err() {
+            return;
+        }
+        let handle = self.directory.find().ok().flatten();
+        let left = self.predecessor.as_ref().map(|left| &left.segment);
+        let last = self.segment.as_ref().or(left);
+        if let Some(segment) = last {
+            segment.ring_writer().mark(Head::CLOSED);
+            failpoint!("close.marked");
+            segment.wake_all();
+            failpoint!("close.woken");
+        }
+        let mut removed = true;
+        if let Some(handle) = &handle {
+            if last.is_some_and(|segment| segment.has_name(handle, &self.name)) {
+                removed = sys::unlink(handle, &self.name.file(Role::Segment), false).is_ok();
+                failpoint!("close.segment-removed");
+            }
+            let _ = sys::unlink(handle, &self.name.file(Role::Roster), false);
+            failpoint!("close.roster-removed");
+        }
+        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Closed) {
+            ownership.release(handle.as_ref(), &self.name, removed);
+        }
+        (self.segment, self.predecessor, self.roster) = (None, None, None);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Stores a snapshot and makes it the newest.
+#[inline]
+fn store_into<B: AsRef<[u8]>>(
+    segment: &Segment,
+    shapes: &mut [u64; SLOTS],
+    payload: &Payload<'_, B>,
+    publication: &Publication,
+) {
+    let position = publication.position;
+    let stored = &mut shapes[position.get() as usize % SLOTS];
+    let shape_is_there = *stored == payload.shape_id;
+    *stored = payload.shape_id;
+    let ring = segment.ring_writer();
+    let slot = ring.begin(position);
+    failpoint!("publish.slot-opened");
+    payload.store(&slot, publication, shape_is_there);
+    failpoint!("publish.stored");
+    slot.finish();
+    failpoint!("publish.complete");
+    ring.announce(position);
+    failpoint!("publish.announced");
+}
+
+#[cold]
+fn faulty(fault: &str) -> Error {
+    Error::InvalidArgument(format!("the payload cannot be published: {fault}"))
+}
+
+const _: fn() = || {
+    fn may_change_threads<T: Send>() {}
+    may_change_threads::<Writer>();
+};

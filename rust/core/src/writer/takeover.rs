@@ -1,0 +1,128 @@
+//! What a new writer does with the channel that another one left.
+
+use std::os::fd::OwnedFd;
+
+use super::{Leftover, Writer, store_into};
+use crate::directory::Role;
+use crate::drafts::remove_drafts;
+use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
+use crate::layout::{SLOTS, header};
+use crate::numbering::{Epoch, Stamp, Term, Version};
+use crate::ring::seqlock::Head;
+use crate::roster::Roster;
+use crate::segment::Segment;
+use crate::snapshot::payload::Publication;
+use crate::snapshot::{Payload, SlotMeta};
+use crate::sys;
+
+/// The file of the writer before. It stands under the channel's name until the first snapshot replaces it.
+#[derive(Debug)]
+pub(super) struct Predecessor {
+    pub segment: Segment,
+    /// Whether its snapshot is the channel's newest; not after [`Leftover::Replace`].
+    pub continued: bool,
+    /// Whether the file was left under the channel's name.
+    pub has_name: bool,
+    /// Whether its writer is provably dead.
+    gone: bool,
+}
+
+impl Writer {
+    /// Deals with what an earlier writer left.
+    pub(super) fn take_over(&mut self, handle: &OwnedFd) -> Result<()> {
+        remove_drafts(handle, &self.name);
+        failpoint!("takeover.drafts-removed");
+        let Some(left) = Segment::open(&self.directory, handle, &self.name, true)? else {
+            return Ok(());
+        };
+        failpoint!("takeover.mapped");
+        if left.head().closed() {
+            // Its writer died between marking and removing it: that channel is over.
+            self.start_new_term(&left);
+            return self.remove(handle);
+        }
+        if self.options.leftover == Leftover::Refuse {
+            let version = newest(&left)?.stamp.version.get();
+            let (name, policy_id) = (self.name.name().to_owned(), self.name.policy_id());
+            return Err(Error::ChannelExists { name, policy_id, version });
+        }
+        // Its writer may live, if it has lost its lock. From here on it stores one snapshot more at most.
+        let gone = left.writer_is_gone();
+        left.take();
+        failpoint!("takeover.taken");
+        if self.options.leftover == Leftover::Replace {
+            self.start_new_term(&left);
+            left.ring_writer().mark(Head::SUPERSEDED);
+            failpoint!("replace.marked");
+            self.remove(handle)?;
+            failpoint!("replace.removed");
+            self.predecessor = Some(Predecessor { segment: left, continued: false, has_name: false, gone });
+            return Ok(());
+        }
+        self.newest = newest(&left)?.stamp;
+        let Stamp { term, epoch, version } = self.newest;
+        if epoch == Epoch(u64::MAX) || version > Version::MAX {
+            let path = self.directory.join(&self.name.file(Role::Segment));
+            return Err(Error::corrupt(path, format!("it has used up its numbers: {}", self.newest)));
+        }
+        self.version = version;
+        let spare = if gone { version } else { version.next() };
+        self.next = Stamp { term, epoch: epoch.next(), version: spare.next() };
+        failpoint!("takeover.examined");
+        self.roster = Roster::open_or_create(handle, &self.name);
+        failpoint!("takeover.roster-opened");
+        self.predecessor = Some(Predecessor { segment: left, continued: true, has_name: true, gone });
+        Ok(())
+    }
+
+    /// Another life of the channel: later than that of the file, even if the clock was set back.
+    fn start_new_term(&mut self, left: &Segment) {
+        if let Ok(before) = newest(left) {
+            self.next.term = self.next.term.max(Term(before.stamp.term.get().saturating_add(1)));
+        }
+    }
+
+    /// Removes the file that has the channel's name.
+    fn remove(&self, handle: &OwnedFd) -> Result<()> {
+        let file = self.name.file(Role::Segment);
+        let removed = sys::unlink(handle, &file, false);
+        removed.map(drop).map_err(Error::system("remove", &self.directory.join(&file)))
+    }
+
+    /// Where there is no room for a second file: stores into the one that was left. `error` says that there is none, and
+    /// stands unless the writer of that file is provably dead: two must never store into one file.
+    #[cold]
+    pub(super) fn store_in_place<B: AsRef<[u8]>>(
+        &mut self,
+        payload: &Payload<'_, B>,
+        publication: Publication,
+        words: usize,
+        error: Error,
+    ) -> Result<()> {
+        let usable = |left: &Predecessor| left.gone && left.has_name && words <= left.segment.slot_words();
+        if !matches!(error, Error::StorageFull { .. }) || !self.predecessor.as_ref().is_some_and(usable) {
+            return Err(error);
+        }
+        let Some(Predecessor { segment, .. }) = self.predecessor.take() else { return Err(error) };
+        // Shapes are known by this count and the writer's own number: it must differ before anything is stored.
+        self.takeover = segment.header(header::TAKEOVERS).wrapping_add(1).max(1);
+        segment.set_header(header::TAKEOVERS, self.takeover);
+        segment.sign(&self.process, self.nonce());
+        segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);
+        segment.set_header(header::TAKEN, 0);
+        failpoint!("takeover.signed");
+        self.shapes = [0; SLOTS];
+        let position = segment.head().position().next();
+        let publication = Publication { position, takeover: self.takeover, ..publication };
+        store_into(&segment, &mut self.shapes, payload, &publication);
+        self.segment = Some(segment);
+        self.note(&publication);
+        self.ring();
+        Ok(())
+    }
+}
+
+fn newest(segment: &Segment) -> Result<SlotMeta> {
+    segment.read(|position, slot| SlotMeta::load(slot, position)).map(|(_, meta, _)| meta)
+}
