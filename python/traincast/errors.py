@@ -9,14 +9,18 @@ Each one is a `TraincastError` and also the builtin that a caller would catch::
     ├── CorruptChannelError
     ├── IncompatibleChannelError
     ├── ChannelClosedError        (ValueError)
+    ├── ChannelLostError          (BlockingIOError)
     ├── PayloadTooLargeError      (ValueError)
     ├── UnsupportedTypeError      (TypeError)
     ├── InvalidSnapshotError      (ValueError)
+    ├── OutdatedSnapshotError     (ValueError)
     ├── MissingKeyError           (KeyError)
     ├── InvalidNameError          (ValueError)
     ├── StorageFullError          (OSError, errno ENOSPC)
     ├── ForkedWriterError         (RuntimeError)
     └── InsecureDirectoryError    (PermissionError)
+
+What a training survives, but its user should know, is a `TraincastWarning` (`UserWarning`).
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ __all__ = [
     "ChannelBusyError",
     "ChannelClosedError",
     "ChannelExistsError",
+    "ChannelLostError",
     "ChannelNotFoundError",
     "CorruptChannelError",
     "ForkedWriterError",
@@ -35,9 +40,11 @@ __all__ = [
     "InvalidNameError",
     "InvalidSnapshotError",
     "MissingKeyError",
+    "OutdatedSnapshotError",
     "PayloadTooLargeError",
     "StorageFullError",
     "TraincastError",
+    "TraincastWarning",
     "UnsupportedTypeError",
 ]
 
@@ -74,6 +81,10 @@ class ChannelClosedError(TraincastError, ValueError):
     """This writer or reader object was closed."""
 
 
+class ChannelLostError(TraincastError, BlockingIOError):
+    """Another writer has the channel, or had it meanwhile: this one publishes nothing more."""
+
+
 class PayloadTooLargeError(TraincastError, ValueError):
     """The encoded snapshot is larger than `max_capacity`."""
 
@@ -83,7 +94,14 @@ class UnsupportedTypeError(TraincastError, TypeError):
 
 
 class InvalidSnapshotError(TraincastError, ValueError):
-    """A cycle, too deep a nesting, or a string that is not valid Unicode; the message gives its path."""
+    """A cycle, too deep a nesting, a key that occurs twice, or a string that is not valid Unicode.
+
+    The message gives its path. For `publish_wire`: bytes that are no snapshot in wire form.
+    """
+
+
+class OutdatedSnapshotError(TraincastError, ValueError):
+    """A snapshot in wire form is older than what the channel has."""
 
 
 class MissingKeyError(TraincastError, KeyError):
@@ -110,6 +128,10 @@ class ForkedWriterError(TraincastError, RuntimeError):
 
 class InsecureDirectoryError(TraincastError, PermissionError):
     """Someone else owns the channel directory, others may enter it, or it is not local."""
+
+
+class TraincastWarning(UserWarning):
+    """Something is wrong, and the training goes on. Not a `RuntimeWarning`: some frameworks turn those into errors."""
 
 
 for _name in __all__:

@@ -6,12 +6,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString};
+use pyo3::types::{PyInt, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
-use traincast_core::reader::{HeadRef, Reader, SlotMeta, Waiter};
+use traincast_core::numbering::Stamp;
+use traincast_core::reader::{HeadRef, Reader, Waiter};
+use traincast_core::snapshot::{SegmentKey, Snapshot};
 
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Read};
 use crate::errors::{exception, raise};
 use crate::ffi::GilCell;
 
@@ -76,7 +78,7 @@ impl Channel {
         if let Some(channel) = registry.get(&key).and_then(Weak::upgrade) {
             // What was just found is the channel's present file; the others' may be that of an earlier life.
             let mut shared = channel.reader.get(py).borrow_mut();
-            if shared.generation_key() != reader.generation_key() {
+            if shared.segment_key() != reader.segment_key() {
                 *shared = reader;
             }
             drop(shared);
@@ -88,30 +90,13 @@ impl Channel {
         Ok(channel)
     }
 
-    /// Hands a dictionary of the newest snapshot to `take`, unless `held` (generation key and version) is the newest.
-    /// Lets go of `old` before, if so.
+    /// A dictionary of the newest snapshot, unless `held` is the newest.
     #[inline]
-    pub fn read(
-        &self,
-        py: Python<'_>,
-        held: Option<(u64, u64)>,
-        old: &mut Option<Py<PyDict>>,
-        take: impl FnOnce(Py<PyDict>, &SlotMeta),
-    ) -> PyResult<()> {
+    pub fn read(&self, py: Python<'_>, held: Option<Stamp>) -> PyResult<Read> {
         let mut decoder = self.decoder.get(py).borrow_mut().take().unwrap_or_default();
-        match decoder.read(py, &self.reader, held, old) {
-            Ok(found) => {
-                if let Some((dict, meta)) = found {
-                    take(dict, meta);
-                }
-                self.keep(py, decoder);
-                Ok(())
-            }
-            Err(error) => {
-                self.keep(py, decoder);
-                Err(error)
-            }
-        }
+        let read = decoder.read(py, &self.reader, held);
+        self.keep(py, decoder);
+        read
     }
 
     #[inline]
@@ -120,45 +105,57 @@ impl Channel {
         drop(other); // out of the borrow: it may run Python code
     }
 
-    /// When the newest snapshot was published.
-    pub fn published_ns(&self, py: Python<'_>) -> PyResult<u64> {
-        let mut published = 0;
-        self.read(py, None, &mut None, |_, meta| published = meta.published_ns)?;
-        Ok(published)
-    }
-
-    /// Whether there is a newer snapshot than `held`.
-    pub fn newer(&self, py: Python<'_>, held: (u64, u64)) -> bool {
+    /// Seconds since the newest snapshot was published.
+    pub fn age(&self, py: Python<'_>) -> PyResult<f64> {
+        let mut snapshot = Snapshot::default();
         let mut reader = self.reader.get(py).borrow_mut();
-        reader.look();
-        (reader.generation_key(), reader.head() >> 2) != held
+        let read = reader.read_into(&mut snapshot);
+        let age = reader.age(snapshot.meta.published_ns, snapshot.meta.published_unix_ns);
+        drop(reader);
+        read.map_err(|error| raise(py, error)).map(|_| age)
     }
 
-    /// As `newer`, but looks the name up first: somebody may have replaced the file without a mark.
-    pub fn moved(&self, py: Python<'_>, held: (u64, u64)) -> bool {
-        self.reader.get(py).borrow_mut().look_up();
-        self.newer(py, held)
+    /// Seconds since a snapshot that was published then.
+    pub fn age_of(&self, py: Python<'_>, published_ns: u64, published_unix_ns: u64) -> f64 {
+        self.reader.get(py).borrow().age(published_ns, published_unix_ns)
+    }
+
+    /// Whether there is another snapshot than the one with these numbers. One that cannot be read counts: reading it says why.
+    pub fn has_other(&self, py: Python<'_>, than: Stamp) -> bool {
+        let newest = self.reader.get(py).borrow_mut().newest();
+        newest.map_or(true, |newest| newest.stamp != than)
     }
 
     /// Whether the writer closed the channel and none has opened it since.
     pub fn closed(&self, py: Python<'_>) -> bool {
-        let mut reader = self.reader.get(py).borrow_mut();
-        reader.look();
-        reader.closed()
+        self.reader.get(py).borrow_mut().closed()
     }
 
     /// Whether a live process owns the channel.
     pub fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        let mut reader = self.reader.get(py).borrow_mut();
-        reader.look();
-        reader.writer_alive().map_err(|error| raise(py, error))
+        let alive = self.reader.get(py).borrow_mut().writer_alive();
+        alive.map_err(|error| raise(py, error))
     }
 
     pub fn waiter(&self, py: Python<'_>) -> Waiter {
-        self.reader.get(py).borrow().waiter()
+        self.reader.get(py).borrow_mut().waiter()
     }
 
-    pub fn head(&self, py: Python<'_>) -> HeadRef {
-        self.reader.get(py).borrow().head_cell()
+    /// The file that it reads now, and where its head is.
+    pub fn head(&self, py: Python<'_>) -> (SegmentKey, HeadRef) {
+        let reader = self.reader.get(py).borrow();
+        (reader.segment_key(), reader.head_ref())
+    }
+
+    /// Moves to the file that has the channel's name.
+    pub fn follow(&self, py: Python<'_>) {
+        self.reader.get(py).borrow_mut().follow();
+    }
+
+    /// The newest snapshot in wire form.
+    pub fn read_wire(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
+        let mut snapshot = Snapshot::default();
+        let read = self.reader.get(py).borrow_mut().read_wire(&mut snapshot);
+        read.map_err(|error| raise(py, error))
     }
 }

@@ -2,8 +2,9 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use traincast_core::error::Error;
-use traincast_core::reader::{Reader, Refresh, SlotBuffer, SlotMeta};
+use traincast_core::numbering::{ShapeKey, Stamp};
+use traincast_core::reader::{Reader, Settled};
+use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 
 use crate::build::Structure;
 use crate::errors::{corrupt, raise};
@@ -13,15 +14,13 @@ use crate::templates::Templates;
 /// How many structures are kept: enough for those that take turns, few enough to forget ones that never return.
 const KEPT: usize = 8;
 
-/// Generation key and shape id.
-type Key = (u64, u64);
-
-/// Shape ids are never 0.
-const NOBODYS: Key = (0, 0);
+/// A shape of a file.
+type Key = (SegmentKey, ShapeKey);
 
 #[derive(Default)]
 struct Known {
-    key: Key,
+    /// `None`: of no shape that will come again.
+    key: Option<Key>,
     /// Bytes of the shape.
     shape_len: usize,
     structure: Box<Structure>,
@@ -33,10 +32,20 @@ struct Known {
     others: Option<Box<Templates>>,
 }
 
+/// What came of a read.
+pub struct Read {
+    /// `None`: what is in hand is the newest.
+    pub dict: Option<Py<PyDict>>,
+    pub meta: SlotMeta,
+    /// Where the snapshot lies.
+    pub segment: SegmentKey,
+    pub settled: Settled,
+}
+
 /// The newest snapshot, and what is kept for decoding the next one.
 #[derive(Default)]
 pub struct Decoder {
-    buffer: SlotBuffer,
+    pub buffer: Snapshot,
     /// Whether the buffer holds a snapshot that can be decoded, as far as is known.
     whole: bool,
     /// The structures met lately.
@@ -52,69 +61,44 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A dictionary of the newest snapshot that nobody else has, `None` if `held` (generation key and version) is the
-    /// newest. If there is one, `old` is let go of first: it may be the last that has the numbers in use.
+    /// A dictionary of the newest snapshot that nobody else has, `None` if `held` is the newest; and what a reader may go by
+    /// from then on.
     #[inline]
-    pub fn read(
-        &mut self,
-        py: Python<'_>,
-        reader: &GilCell<Reader>,
-        held: Option<(u64, u64)>,
-        old: &mut Option<Py<PyDict>>,
-    ) -> PyResult<Option<(Py<PyDict>, &SlotMeta)>> {
-        let copied = self.copy(&mut reader.get(py).borrow_mut());
-        if copied.map_err(|error| raise(py, error))? {
+    pub fn read(&mut self, py: Python<'_>, reader: &GilCell<Reader>, held: Option<Stamp>) -> PyResult<Read> {
+        let (copied, settled) = {
+            let mut reader = reader.get(py).borrow_mut();
+            let copied = reader.read_into(&mut self.buffer);
+            (copied, reader.settled(&self.buffer))
+        };
+        if copied.map_err(|error| raise(py, error))? || !self.whole {
+            self.whole = false;
             self.recognise(py)?;
             self.whole = true;
         }
-        if !self.whole {
-            return Err(corrupt(py, "the channel has no snapshot"));
+        let meta = self.buffer.meta;
+        let mut read = Read { dict: None, meta, segment: self.buffer.segment, settled };
+        if held == Some(meta.stamp) {
+            return Ok(read);
         }
-        let meta = &self.buffer.meta;
-        if held == Some((meta.generation_key, meta.version)) {
-            return Ok(None);
-        }
-        drop(old.take()); // it may run Python code
         match self.dictionary(py) {
-            Ok(dict) => Ok(Some((dict.unbind(), &self.buffer.meta))),
+            Ok(dict) => {
+                read.dict = Some(dict.unbind());
+                Ok(read)
+            }
             Err(error) => {
                 self.whole = false;
                 // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
-                self.known[self.current].key = NOBODYS;
+                self.known[self.current].key = None;
+                self.buffer.forget();
                 Err(error)
             }
         }
     }
 
-    /// Copies the newest snapshot into the buffer if it is not there yet. Whether it did.
-    #[inline]
-    fn copy(&mut self, reader: &mut Reader) -> Result<bool, Error> {
-        let shape_id = match self.known.get(self.current) {
-            Some(Known { key: (generation, shape_id), .. }) if *generation == reader.generation_key() => {
-                *shape_id
-            }
-            _ => 0,
-        };
-        // Until all went well there is none: an error must not leave new words under an old version.
-        let before = std::mem::take(&mut self.whole);
-        if reader.refresh(shape_id, &mut self.buffer)? == Refresh::Snapshot {
-            return Ok(true);
-        }
-        let meta = &self.buffer.meta;
-        if before && (meta.generation_key, meta.version) == (reader.generation_key(), reader.version()) {
-            self.whole = true;
-            return Ok(false);
-        }
-        // Another decoder of this channel has seen it, this one has not.
-        reader.forget();
-        Ok(reader.refresh(0, &mut self.buffer)? == Refresh::Snapshot)
-    }
-
     /// Finds the structure of the snapshot that was just copied.
     #[inline]
     fn recognise(&mut self, py: Python<'_>) -> PyResult<()> {
-        let meta = &self.buffer.meta;
-        let key = (meta.generation_key, meta.shape_id);
+        let key = Some((self.buffer.segment, self.buffer.meta.shape));
         (self.first, self.applied) = (false, false);
         if self.known.get(self.current).is_none_or(|current| current.key != key) {
             self.switch(py, key)?;
@@ -127,7 +111,7 @@ impl Decoder {
     }
 
     #[cold]
-    fn switch(&mut self, py: Python<'_>, key: Key) -> PyResult<()> {
+    fn switch(&mut self, py: Python<'_>, key: Option<Key>) -> PyResult<()> {
         if let Some(at) = self.known.iter().position(|known| known.key == key) {
             self.current = at;
             return Ok(());
@@ -140,7 +124,7 @@ impl Decoder {
             self.oldest = (self.oldest + 1) % KEPT;
         }
         let known = &mut self.known[self.current];
-        (known.key, known.templates, known.others) = (NOBODYS, None, None);
+        (known.key, known.templates, known.others) = (None, None, None);
         known.structure.renew(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
         known.shape_len = known.structure.shape.bytes.len();
         known.key = key;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use traincast_core::directory::Directory;
-use traincast_core::inspect::{self, ChannelInfo, ReaderInfo, Status};
+use traincast_core::inspect::{self, ChannelInfo, Link, ReaderInfo, Status};
 
 use crate::errors::raise;
 
@@ -13,7 +13,7 @@ fn open(py: Python<'_>) -> PyResult<Directory> {
     Directory::from_env().map_err(|error| raise(py, error))
 }
 
-/// The channel directory, made if it is missing, checked if not.
+/// The channel directory; it may be missing.
 #[pyfunction]
 pub fn directory(py: Python<'_>) -> PyResult<String> {
     Ok(text(open(py)?.path()))
@@ -54,6 +54,13 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
         Status::Closed => ("closed", None),
         Status::Broken(reason) => ("broken", Some(reason)),
     };
+    let link = match channel.link {
+        Link::Local => "local",
+        Link::Live => "live",
+        Link::LearnerClosed => "learner closed",
+        Link::LearnerLost => "learner lost",
+        Link::LinkLost => "link lost",
+    };
     let readers: Vec<_> =
         channel.readers.iter().map(|reader| reader_dict(py, reader, channel)).collect::<PyResult<_>>()?;
     let dict = PyDict::new(py);
@@ -63,6 +70,10 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
     dict.set_item("reason", reason)?;
     dict.set_item("version", channel.version)?;
     dict.set_item("epoch", channel.epoch)?;
+    dict.set_item("term", channel.term)?;
+    dict.set_item("link", link)?;
+    dict.set_item("origin_host", &channel.origin.0)?;
+    dict.set_item("origin_pid", channel.origin.1)?;
     dict.set_item("generation", channel.generation)?;
     dict.set_item("age", channel.age)?;
     dict.set_item("created", channel.created)?;
@@ -82,6 +93,7 @@ fn reader_dict<'py>(
     let dict = PyDict::new(py);
     dict.set_item("pid", reader.pid)?;
     dict.set_item("alive", reader.alive)?;
+    dict.set_item("elsewhere", reader.elsewhere)?;
     dict.set_item("version", reader.version)?;
     dict.set_item("lag", channel.version.saturating_sub(reader.version))?;
     Ok(dict)

@@ -6,23 +6,18 @@ use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 use traincast_core::directory::ChannelName;
-use traincast_core::now_ns;
-use traincast_core::reader::{HeadRef, SlotMeta};
+use traincast_core::reader::{HeadRef, Settled, Waiter};
+use traincast_core::snapshot::{SegmentKey, SlotMeta};
 
 use crate::channel::{Channel, PolicyId, channel_name};
+use crate::decode::Read;
 use crate::errors::exception;
 use crate::ffi::GilCell;
 
-/// How long a sleep in `wait` may last before signals are looked at.
-const SLICE: Duration = Duration::from_millis(50);
-
-/// A head word that no channel has: versions have 62 bits and start at 1.
-const NOTHING: u64 = 0;
-
 /// Reads the newest training information of a channel.
-#[pyclass(frozen, module = "traincast")]
+#[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoReader {
     name: ChannelName,
     attach_timeout: f64,
@@ -31,17 +26,15 @@ pub struct TrainingInfoReader {
 
 struct Held {
     channel: Arc<Channel>,
-    /// A second one, which `newest` takes along and puts back: it spares two atomic counts.
-    spare: Option<Arc<Channel>>,
+    segment: SegmentKey,
     head: HeadRef,
-    /// The head word while `dict` is the newest; `NOTHING` before the first read.
-    seen: u64,
+    /// While this holds, `dict` is the newest.
+    settled: Settled,
     idle_reads: Cell<u8>,
+    /// `None` before the first read.
     dict: Option<Py<PyDict>>,
-    generation: u64,
-    version: u64,
-    epoch: u64,
-    published_ns: u64,
+    /// Of that snapshot.
+    meta: SlotMeta,
 }
 
 /// Every so many unchanged reads the name is looked at too (at most once a second): somebody may have removed or replaced
@@ -54,16 +47,7 @@ impl Held {
     fn idle(&self) -> bool {
         let reads = self.idle_reads.get();
         self.idle_reads.set(reads.wrapping_add(1));
-        self.head.load() == self.seen && reads != IDLE_READS
-    }
-
-    #[inline]
-    fn note(&mut self, meta: &SlotMeta) {
-        self.seen = meta.version << 2;
-        self.generation = meta.generation_key;
-        self.version = meta.version;
-        self.epoch = meta.epoch;
-        self.published_ns = meta.published_ns;
+        self.settled.holds(&self.head) && reads != IDLE_READS
     }
 }
 
@@ -87,44 +71,36 @@ impl TrainingInfoReader {
     /// The newest dictionary, and whether it is new to this reader.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
-        let (channel, before, mut old) = match &mut *self.held.get(py).borrow_mut() {
-            Some(held) => (
-                held.spare.take().unwrap_or_else(|| Arc::clone(&held.channel)),
-                held.dict.as_ref().map(|_| (held.generation, held.version)),
-                held.dict.take(),
-            ),
+        let (channel, start, before) = match &*self.held.get(py).borrow() {
+            Some(held) => {
+                (Arc::clone(&held.channel), held.segment, held.dict.as_ref().map(|_| held.meta.stamp))
+            }
             None => return Err(self.closed_error(py)),
         };
-        let mut taken = None;
-        let read = channel.read(py, before, &mut old, |dict, meta| {
-            // Python code that ran meanwhile may have closed it, or have read a newer one.
-            if let Some(held) = &mut *self.held.get(py).borrow_mut() {
-                if held.generation != meta.generation_key {
-                    held.head = channel.head(py);
-                } else if held.dict.is_some() && held.version > meta.version {
-                    return;
+        let Read { mut dict, meta, segment, settled } = channel.read(py, before)?;
+        let newest = match &mut *self.held.get(py).borrow_mut() {
+            Some(held) => {
+                // Python code that ran meanwhile may have read a newer one.
+                let ahead = match held.segment == segment {
+                    true => held.meta.position > meta.position,
+                    false => held.segment != start,
+                };
+                let new = dict.is_some() && !ahead;
+                if !ahead {
+                    if held.segment != segment {
+                        (held.segment, held.head) = channel.head(py);
+                    }
+                    (held.settled, held.meta) = (settled, meta);
                 }
-                held.note(meta);
-                taken = Some((dict.clone_ref(py), held.dict.replace(dict)));
-            }
-        });
-        let mut in_hand = None;
-        if let Some(held) = &mut *self.held.get(py).borrow_mut() {
-            held.spare = Some(channel);
-            if taken.is_none() {
-                if held.dict.is_none() {
-                    held.dict = old.take();
+                if new {
+                    std::mem::swap(&mut held.dict, &mut dict);
                 }
-                in_hand = held.dict.as_ref().map(|dict| dict.clone_ref(py));
+                held.dict.as_ref().map(|dict| (dict.clone_ref(py), new))
             }
-        }
-        read?;
-        match taken {
-            // Out of the borrow: what only we still held may run Python code, which may come back here.
-            Some((dict, _old)) => Ok((dict, true)),
-            // Closed or superseded, and nothing newer: what is in hand stays.
-            None => in_hand.map(|dict| (dict, false)).ok_or_else(|| self.closed_error(py)),
-        }
+            None => None, // closed meanwhile
+        };
+        drop(dict); // out of the borrow: it may run Python code, which may come back here
+        newest.ok_or_else(|| self.closed_error(py))
     }
 
     fn closed_error(&self, py: Python<'_>) -> PyErr {
@@ -149,18 +125,15 @@ impl TrainingInfoReader {
         let name = channel_name(py, name, policy_id)?;
         let timeout = duration(attach_timeout)?.unwrap_or(Duration::MAX);
         let channel = Channel::attach(py, name.clone(), timeout)?;
-        let head = channel.head(py);
+        let (segment, head) = channel.head(py);
         let held = Held {
             channel,
-            spare: None,
+            segment,
             head,
-            seen: NOTHING,
+            settled: Settled::default(),
             idle_reads: Cell::new(0),
             dict: None,
-            generation: 0,
-            version: 0,
-            epoch: 0,
-            published_ns: 0,
+            meta: SlotMeta::default(),
         };
         Ok(Self { name, attach_timeout, held: GilCell::new(Some(held)) })
     }
@@ -188,16 +161,13 @@ impl TrainingInfoReader {
     /// Whether `read` would give a newer dictionary.
     #[inline]
     fn changed(&self, py: Python<'_>) -> PyResult<bool> {
-        let (head, seen, version, generation) = match &*self.held.get(py).borrow() {
-            Some(held) if held.head.load() == held.seen => return Ok(false),
-            Some(held) => (held.head.load(), held.seen, held.version, held.generation),
-            None => (0, 0, 0, 0),
+        let than = match &*self.held.get(py).borrow() {
+            Some(held) if held.dict.is_some() && held.settled.holds(&held.head) => return Ok(false),
+            Some(held) => held.dict.as_ref().map(|_| held.meta.stamp),
+            None => None,
         };
         let channel = self.channel(py)?;
-        if seen == NOTHING || head & 3 == 0 {
-            return Ok(true);
-        }
-        Ok(channel.newer(py, (generation, version)))
+        Ok(than.is_none_or(|than| channel.has_other(py, than)))
     }
 
     fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -210,34 +180,25 @@ impl TrainingInfoReader {
         let timeout = timeout.map_or(Ok(None), duration)?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            // Loaded before the look: whatever comes after it ends the sleep at once.
-            let head = self.held.get(py).borrow().as_ref().map_or(NOTHING, |held| held.head.load());
+            let channel = self.channel(py)?;
+            let waiter = channel.waiter(py); // before the look: what comes after it ends the sleep at once
             if self.changed(py)? {
                 return Ok(true);
             }
             if self.closed(py)? {
                 return Ok(false);
             }
-            let left = deadline.map_or(SLICE, |at| at.saturating_duration_since(Instant::now()));
+            if channel.head(py).0 != waiter.segment_key() {
+                continue; // it has moved to another file
+            }
+            let left = deadline.map_or(Waiter::MAX_SLICE, |at| at.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Ok(false);
             }
-            let channel = self.channel(py)?;
-            let waiter = channel.waiter(py);
-            let stirred = py.detach(|| waiter.wait(head, left.min(SLICE)));
-            py.check_signals()?;
-            let held = match &*self.held.get(py).borrow() {
-                Some(held) if held.head.load() == head => Some((held.generation, held.version)),
-                _ => None,
-            };
-            if let Some(held) = held.filter(|_| stirred)
-                && channel.moved(py, held)
-            {
-                if let Some(held) = self.held.get(py).borrow_mut().as_mut() {
-                    held.seen = NOTHING; // the head in hand is the old file's, which will never change
-                }
-                return Ok(true);
+            if py.detach(|| waiter.wait(left)) {
+                channel.follow(py);
             }
+            py.check_signals()?;
         }
     }
 
@@ -254,13 +215,13 @@ impl TrainingInfoReader {
     /// The version of the snapshot read last; 0 before the first read.
     #[getter]
     fn version(&self, py: Python<'_>) -> u64 {
-        self.held.get(py).borrow().as_ref().map_or(0, |held| held.version)
+        self.held.get(py).borrow().as_ref().map_or(0, |held| held.meta.stamp.version.get())
     }
 
     /// The writer epoch of the snapshot read last; 0 before the first read.
     #[getter]
     fn epoch(&self, py: Python<'_>) -> u64 {
-        self.held.get(py).borrow().as_ref().map_or(0, |held| held.epoch)
+        self.held.get(py).borrow().as_ref().map_or(0, |held| held.meta.stamp.epoch.get())
     }
 
     /// Whether the writer closed the channel and no other has opened it since, or this reader was closed.
@@ -282,11 +243,19 @@ impl TrainingInfoReader {
     #[getter]
     fn age(&self, py: Python<'_>) -> PyResult<f64> {
         let channel = self.channel(py)?;
-        let mut published = self.held.get(py).borrow().as_ref().map_or(0, |held| held.published_ns);
-        if published == 0 {
-            published = channel.published_ns(py)?;
+        let published = match &*self.held.get(py).borrow() {
+            Some(held) if held.dict.is_some() => Some((held.meta.published_ns, held.meta.published_unix_ns)),
+            _ => None,
+        };
+        match published {
+            Some((ns, unix_ns)) => Ok(channel.age_of(py, ns, unix_ns)),
+            None => channel.age(py),
         }
-        Ok(now_ns().saturating_sub(published) as f64 / 1e9)
+    }
+
+    /// The newest snapshot in wire form: what a relay carries to another node.
+    fn read_wire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.channel(py)?.read_wire(py)?))
     }
 
     /// Lets go of the channel; `read` then raises `ChannelClosedError`.
@@ -313,7 +282,7 @@ impl TrainingInfoReader {
 
     fn __repr__(&self, py: Python<'_>) -> String {
         let state = match &*self.held.get(py).borrow() {
-            Some(held) => format!("version={}, epoch={}", held.version, held.epoch),
+            Some(held) => format!("version={}, epoch={}", held.meta.stamp.version, held.meta.stamp.epoch),
             None => "closed".into(),
         };
         format!("<TrainingInfoReader {:?} policy_id={} {state}>", self.name.name(), self.name.policy_id())

@@ -6,9 +6,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use traincast_core::reader::SlotBuffer;
 use traincast_core::snapshot::blobs::BlobCursor;
-use traincast_core::snapshot::cache::CachedShape;
+use traincast_core::snapshot::Snapshot;
+use traincast_core::snapshot::cache::{CachedShape, NumberedShape};
 use traincast_core::snapshot::decode::check;
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Key, Kind, Shape};
@@ -27,19 +27,22 @@ impl Encoding {
     /// The snapshot that an update starts from, `None` if there is none.
     pub fn base(&self, py: Python<'_>, writer: &Writer) -> PyResult<Option<Base>> {
         let cached = self.shapes.last();
-        if cached.is_some_and(|cached| cached.id == self.last.shape_id) {
+        if cached.is_some_and(|cached| cached.shape.id == self.last.shape_id) {
             return Ok(Some(Base::Last));
         }
-        let mut slot = Box::<SlotBuffer>::default();
-        let Some(meta) = writer.latest(&mut slot).map_err(|error| raise(py, error))? else {
+        let mut slot = Box::<Snapshot>::default();
+        if !writer.latest(&mut slot).map_err(|error| raise(py, error))? {
             return Ok(None);
-        };
-        let bytes = to_bytes(&slot.shape, meta.shape_len);
+        }
+        let bytes = to_bytes(&slot.shape, slot.meta.shape_len);
         let shape = match cached {
-            Some(cached) if cached.shape.bytes == bytes => Arc::clone(&cached.shape),
-            _ => Arc::new(Shape::parse(bytes).map_err(|error| corrupt(py, &error.to_string()))?),
+            Some(cached) if cached.shape.shape.bytes == bytes => Arc::clone(&cached.shape),
+            _ => {
+                let shape = Shape::parse(bytes).map_err(|error| corrupt(py, &error.to_string()))?;
+                Arc::new(NumberedShape { shape, ..NumberedShape::default() })
+            }
         };
-        check(&shape, &slot.values, slot.blobs.bytes()).map_err(|error| corrupt(py, &error.to_string()))?;
+        check(&shape.shape, &slot.values, slot.blobs.bytes()).map_err(|error| corrupt(py, &error.to_string()))?;
         Ok(Some(Base::Slot(shape, slot)))
     }
 
@@ -55,14 +58,14 @@ impl Encoding {
         match (base, cached) {
             (Base::Last, Some(CachedShape { shape, extra, .. })) => {
                 if extra.top.is_empty() {
-                    extra.top = top_of(shape);
+                    extra.top = top_of(&shape.shape);
                 }
                 overlay(encoder, shape, &last.values, &[], &extra.top, &mut extra.keys, changes)
             }
             (Base::Slot(shape, slot), cached) => {
                 let mut none = Vec::new();
                 let keys = cached.map_or(&mut none, |cached| &mut cached.extra.keys);
-                overlay(encoder, shape, &slot.values, slot.blobs.bytes(), &top_of(shape), keys, changes)
+                overlay(encoder, shape, &slot.values, slot.blobs.bytes(), &top_of(&shape.shape), keys, changes)
             }
             (Base::Last, None) => Err(PyRuntimeError::new_err("there is no last snapshot")),
         }
@@ -74,6 +77,7 @@ impl Encoding {
         let Self { encoder, shapes, last, .. } = self;
         let Some(CachedShape { shape, extra, .. }) = shapes.last() else { return false };
         let words = encoder.repeat(shape, &last.values);
+        let shape = &shape.shape;
         changes.iter().all(|(name, value)| {
             let is_named = |&node: &usize| {
                 let key = extra.keys.get(shape.nodes[node].key as usize);
@@ -88,8 +92,8 @@ impl Encoding {
     /// Whether the root of the base has a key.
     pub fn base_has(&self, base: &Base, key: &str) -> bool {
         match base {
-            Base::Last => self.shapes.last().is_some_and(|cached| top_of(&cached.shape).contains_key(key)),
-            Base::Slot(shape, _) => top_of(shape).contains_key(key),
+            Base::Last => self.shapes.last().is_some_and(|cached| top_of(&cached.shape.shape).contains_key(key)),
+            Base::Slot(shape, _) => top_of(&shape.shape).contains_key(key),
         }
     }
 }
@@ -99,7 +103,7 @@ pub enum Base {
     /// The values that the last publish left, of the shape to expect.
     Last,
     /// A copy of the newest slot.
-    Slot(Arc<Shape>, Box<SlotBuffer>),
+    Slot(Arc<NumberedShape>, Box<Snapshot>),
 }
 
 /// The node of each string key of the root.
@@ -114,13 +118,14 @@ fn top_of(shape: &Shape) -> FxHashMap<Box<str>, usize> {
 /// The entries of the root of an earlier snapshot, in order, with the changed ones in their place and the new ones last.
 fn overlay(
     encoder: &mut Encoder<Bytes>,
-    shape: &Arc<Shape>,
+    numbered: &Arc<NumberedShape>,
     values: &[u64],
     blobs: &[u8],
     top: &FxHashMap<Box<str>, usize>,
     keys: &mut Vec<Option<Py<PyAny>>>,
     changes: &Changes<'_>,
 ) -> PyResult<()> {
+    let shape = &numbered.shape;
     let mut replaced = SmallVec::<[_; 4]>::new();
     let mut added = Vec::new();
     for (key, value) in changes {
@@ -141,7 +146,7 @@ fn overlay(
                 }
                 Walk::new(encoder, keys).entry(key, value)?;
             }
-            None => encoder.splice(shape, node, values, &mut cursor, |at| Bytes::of_vec(blobs[at].to_vec())),
+            None => encoder.splice(numbered, node, values, &mut cursor, |at| Bytes::of_vec(blobs[at].to_vec())),
         }
     }
     for (key, value) in added {

@@ -6,10 +6,11 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
-use traincast_core::reader::{SlotBuffer, SlotMeta};
+use traincast_core::numbering::{Epoch, Version};
+use traincast_core::snapshot::Snapshot;
 use traincast_core::snapshot::encode::Encoder;
-use traincast_core::snapshot::to_words;
-use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
+use traincast_core::snapshot::wire::Message;
+use traincast_core::writer::{Delivery, Leftover, Writer, WriterOptions};
 
 use crate::build::Structure;
 use crate::channel::{PolicyId, channel_name};
@@ -34,8 +35,6 @@ pub struct Encoding {
     pub shapes: Shapes,
     /// The last snapshot's values, if it has no blobs.
     pub last: LastValues,
-    /// The byte form of the last shape that was recorded.
-    recorded: Vec<u64>,
 }
 
 #[derive(Default)]
@@ -120,32 +119,14 @@ impl Encoding {
     /// Publishes what was encoded. No Python code runs in here.
     #[inline]
     fn publish(&mut self, py: Python<'_>, writer: &mut Writer, resume: Option<(u64, u64)>) -> PyResult<u64> {
-        let Self { encoder, shapes, last, recorded } = self;
-        let (shape_id, shape, shape_len) = match shapes.last().filter(|_| !encoder.is_recording()) {
-            Some(cached) => (cached.id, &cached.words[..], cached.shape.bytes.len()),
-            None => {
-                let bytes = encoder.recorded().unwrap_or_default();
-                (name_shape(bytes, shapes, recorded)?, &recorded[..], bytes.len())
-            }
-        };
-        let blobs: Vec<Blob<'_>> = encoder
-            .blobs()
-            .iter()
-            .map(|blob| Blob { offset: blob.offset, bytes: blob.bytes.as_ref() })
-            .collect();
-        let payload = Payload {
-            shape_id,
-            shape,
-            shape_len,
-            values: encoder.values(),
-            blobs: &blobs,
-            blob_words: encoder.blob_words(),
-        };
+        let Self { encoder, shapes, last } = self;
+        let payload = encoder.finish(shapes).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let shape_id = payload.shape_id;
         let published = match resume {
             None => writer.publish(&payload),
-            Some((version, epoch)) => writer.publish_resumed(&payload, version, epoch),
+            Some((version, epoch)) => writer.publish_resumed(&payload, Version(version), Epoch(epoch)),
         };
-        let version = published.map_err(|error| raise(py, error))?;
+        let version = published.map_err(|error| raise(py, error))?.get();
         last.shape_id = if encoder.blob_words() == 0 { shape_id } else { 0 };
         encoder.swap_values(&mut last.values);
         Ok(version)
@@ -166,13 +147,6 @@ impl Encoding {
             }
         }
     }
-}
-
-/// The id of a byte form that was recorded. Its words are then in `words`.
-#[inline(never)]
-fn name_shape(bytes: &[u8], shapes: &mut Shapes, words: &mut Vec<u64>) -> PyResult<u64> {
-    *words = to_words(bytes);
-    shapes.id_of(bytes).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
 impl KeywordMethod for TrainingInfoWriter {
@@ -237,7 +211,7 @@ impl TrainingInfoWriter {
                 return Err(PyValueError::new_err(message));
             }
         };
-        let options = WriterOptions { capacity, max_capacity, leftover };
+        let options = WriterOptions { capacity, max_capacity, leftover, ..WriterOptions::default() };
         let opened =
             Directory::from_env().and_then(|directory| Writer::open(&directory, name.clone(), options));
         let required = match required {
@@ -256,20 +230,20 @@ impl TrainingInfoWriter {
     /// What a checkpoint should hold of this channel.
     fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let writer = self.writer.get(py).borrow();
-        let mut slot = SlotBuffer::default();
+        let mut slot = Snapshot::default();
         let latest = writer.latest(&mut slot).map_err(|error| raise(py, error))?;
         let state = PyDict::new(py);
         state.set_item("name", self.name.name())?;
         state.set_item("policy_id", self.name.policy_id())?;
-        state.set_item("version", writer.version())?;
-        state.set_item("epoch", writer.epoch())?;
+        state.set_item("version", writer.version().get())?;
+        state.set_item("epoch", writer.epoch().get())?;
         drop(writer);
-        let decode = |meta: SlotMeta| {
+        let decode = || {
             let mut structure = Structure::default();
-            structure.renew(py, &slot.shape, meta.shape_len)?;
+            structure.renew(py, &slot.shape, slot.meta.shape_len)?;
             structure.build(py, &slot.values, &slot.blobs)
         };
-        let info = latest.map(decode).transpose()?;
+        let info = latest.then(decode).transpose()?;
         state.set_item("training_info", info)?;
         Ok(state)
     }
@@ -280,12 +254,22 @@ impl TrainingInfoWriter {
             (state.get_item("version")?.extract()?, state.get_item("epoch")?.extract()?);
         let info = state.get_item("training_info")?;
         if info.is_none() {
-            let resumed = self.writer.get(py).borrow_mut().resume_at(version, epoch);
+            let resumed = self.writer.get(py).borrow_mut().resume_at(Version(version), Epoch(epoch));
             return resumed.map_err(|error| raise(py, error));
         }
         let resume = Some((version, epoch));
         self.encode_and_publish(py, |encoding| encoding.encode(&info), |_, key| info.contains(key), resume)?;
         Ok(())
+    }
+
+    /// Publishes a snapshot in wire form under the numbers of its origin. `None` if the channel has it already.
+    fn publish_wire(&self, py: Python<'_>, message: &[u8]) -> PyResult<Option<u64>> {
+        let message = Message::parse(message).map_err(|error| raise(py, error.into()))?;
+        let delivered = self.writer.get(py).borrow_mut().publish_message(&message, None);
+        match delivered.map_err(|error| raise(py, error))? {
+            Delivery::Published(version) => Ok(Some(version.get())),
+            Delivery::Known(_) => Ok(None),
+        }
     }
 
     /// Ends the channel: readers keep the last snapshot, and `closed` is true for them.
@@ -306,13 +290,13 @@ impl TrainingInfoWriter {
     /// The channel's newest version; 0 before its first snapshot.
     #[getter]
     fn version(&self, py: Python<'_>) -> u64 {
-        self.writer.get(py).borrow().version()
+        self.writer.get(py).borrow().version().get()
     }
 
     /// 1 for the channel's first writer, one more for each that took it over.
     #[getter]
     fn epoch(&self, py: Python<'_>) -> u64 {
-        self.writer.get(py).borrow().epoch()
+        self.writer.get(py).borrow().epoch().get()
     }
 
     #[getter]

@@ -12,7 +12,7 @@ use crate::ring::seqlock::{Head, load_head};
 use crate::roster::Seat;
 use crate::segment::Segment;
 use crate::snapshot::wire::{self, Origin};
-use crate::snapshot::{SegmentKey, Snapshot};
+use crate::snapshot::{SegmentKey, SlotMeta, Snapshot};
 use crate::sys::{self, WordRef, tick_ns};
 
 /// The head of the file that a reader is attached to. [`HeadRef::load`] is all that an unchanged read takes.
@@ -43,6 +43,26 @@ pub struct Reader {
     seated_ns: u64,
     name_checked: NameCheck,
     laps: u64,
+}
+
+/// What a reader may go by without looking at anything else: see [`Reader::settled`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settled {
+    head: Head,
+    until_ns: u64,
+}
+
+impl Settled {
+    /// Whether nothing has changed: one load and one comparison, and for a file that has ended a coarse clock.
+    #[inline]
+    pub fn holds(&self, head: &HeadRef) -> bool {
+        head.load() == self.head && (!self.head.ended() || tick_ns() < self.until_ns)
+    }
+
+    /// The head.
+    pub fn head(&self) -> Head {
+        self.head
+    }
 }
 
 /// When the channel's name was last compared with the file at hand.
@@ -223,7 +243,8 @@ impl Reader {
         };
     }
 
-    /// What waits for a change without this object, so that it can be locked for others meanwhile.
+    /// What waits for a change from now on, without this object, so that others can use it meanwhile. Look for news *after*
+    /// making it: what comes in between ends the sleep at once.
     pub fn waiter(&mut self) -> Waiter {
         // Whoever sleeps must be announced where the writer looks.
         let handle = self.directory.find().ok().flatten();
@@ -239,6 +260,7 @@ impl Reader {
             name: self.name.clone(),
             segment: Arc::clone(&self.segment),
             seat: self.seat.clone(),
+            seen: self.segment.head(),
         }
     }
 
@@ -280,18 +302,40 @@ impl Reader {
         handle.is_some_and(|handle| matches!(sys::facts_at(&handle, &file), Ok(Some(_))))
     }
 
-    /// Seconds since a snapshot of this channel was published.
+    /// Seconds since a snapshot of this channel was published, by its two publish times.
     ///
     /// In another time namespace than the writer's, the monotonic clock has another zero: there the wall clock counts.
-    pub fn age(&self, snapshot: &Snapshot) -> f64 {
-        let meta = &snapshot.meta;
+    pub fn age(&self, published_ns: u64, published_unix_ns: u64) -> f64 {
         let there = self.segment.header(header::TIME_NAMESPACE);
         let ns = if there == sys::time_namespace() {
-            sys::now_ns().saturating_sub(meta.published_ns)
+            sys::now_ns().saturating_sub(published_ns)
         } else {
-            sys::unix_ns().saturating_sub(meta.published_unix_ns)
+            sys::unix_ns().saturating_sub(published_unix_ns)
         };
         ns as f64 / 1e9
+    }
+
+    /// Numbers of the newest snapshot, without copying it.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::CorruptChannel`].
+    pub fn newest(&mut self) -> Result<SlotMeta> {
+        let head = self.segment.head();
+        if head.ended() && self.may_have_successor(head) {
+            self.follow();
+        }
+        self.segment.read(|position, slot| SlotMeta::load(slot, position)).map(|(_, meta, _)| meta)
+    }
+
+    /// What the head is while `snapshot` is the newest, and until when, on the coarse clock, that may be taken for granted
+    /// of a file that has ended.
+    #[inline]
+    pub fn settled(&self, snapshot: &Snapshot) -> Settled {
+        let NameCheck { at_ns, head } = self.name_checked;
+        let plain = Head::of(snapshot.meta.position);
+        // Only a mark that was there before the last look for a successor: a later one asks for another look.
+        let looked = head.ended() && head.position() == plain.position();
+        Settled { head: if looked { head } else { plain }, until_ns: at_ns + ENDED_CHECK_NS }
     }
 
     /// The channel.
@@ -321,22 +365,28 @@ pub struct Waiter {
     name: ChannelName,
     segment: Arc<Segment>,
     seat: Option<Arc<Seat>>,
+    seen: Head,
 }
 
 impl Waiter {
     /// Longest time that one call sleeps: what a lost wake-up may cost.
     pub const MAX_SLICE: Duration = Duration::from_millis(500);
 
-    /// Sleeps until the head is no longer `seen`, another file has the channel's name, or up to `slice`
-    /// is over. `true`: call [`Reader::read_into`]. `false`: nothing yet, or a signal arrived.
-    pub fn wait(&self, seen: Head, slice: Duration) -> bool {
+    /// Which file it waits at. A reader that has moved on needs another waiter.
+    pub fn segment_key(&self) -> SegmentKey {
+        SegmentKey(self.segment.key)
+    }
+
+    /// Sleeps until something was published or another file has the channel's name, or until `slice` is over.
+    /// `true`: something has changed; a [`Reader::follow`] finds another file. `false`: nothing yet, or a signal arrived.
+    pub fn wait(&self, slice: Duration) -> bool {
         let bell = self.segment.bell(self.seat.as_ref().map(|seat| seat.waiters()));
-        if let Some(value) = bell.prepare(seen) {
+        if let Some(value) = bell.prepare(self.seen) {
             failpoint!("wait.announced");
             sys::futex_wait(bell.futex, value, slice.min(Self::MAX_SLICE));
             failpoint!("wait.woken");
         }
-        self.segment.head() != seen || self.has_successor()
+        self.segment.head() != self.seen || self.has_successor()
     }
 
     /// Nobody rings for a file that was replaced without a mark.

@@ -13,7 +13,8 @@ use traincast_core::directory::ChannelName;
 use traincast_core::error::{Error, Result};
 use traincast_core::inspect::{Status, leftovers, list, remove_leftover};
 use traincast_core::layout::{HEADER_BYTES, header, slot};
-use traincast_core::reader::{Reader, Refresh, SlotBuffer};
+use traincast_core::reader::Reader;
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
 
 /// The bytes of a channel whose writer died after five snapshots.
@@ -65,7 +66,7 @@ fn is_refused(place: &Place, incompatible: bool, says: &str) {
     assert!(place.files().is_empty(), "{:?}", place.files());
     let mut writer = place.writer();
     publish(&mut writer, 1);
-    assert_eq!(next(&mut place.reader(), &mut SlotBuffer::default()).1, 1);
+    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).1, 1);
 }
 
 fn with_word(bytes: &[u8], word: usize, value: u64) -> Vec<u8> {
@@ -169,7 +170,7 @@ fn a_lock_file_that_is_none() {
 fn slots_that_make_no_sense_are_an_error_and_heal_with_the_next_snapshot() {
     let place = Place::new();
     let mut writer = place.writer();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let file = || std::fs::OpenOptions::new().write(true).open(place.path("run@3")).unwrap();
     publish(&mut writer, 1);
     let start = (HEADER_BYTES + 65536) / 8; // version 1 lies in slot 1
@@ -191,7 +192,7 @@ fn slots_that_make_no_sense_are_an_error_and_heal_with_the_next_snapshot() {
         file().write_all_at(&value.to_le_bytes(), offset).unwrap();
         let mut reader = place.reader();
         for _ in 0..2 {
-            let error = reader.refresh(0, &mut out).unwrap_err();
+            let error = reader.read_into(&mut out).unwrap_err();
             assert!(matches!(error, Error::CorruptChannel { .. }), "{error}");
         }
         assert!(matches!(list(&place.directory).unwrap()[0].status, Status::Broken(_)));
@@ -200,7 +201,7 @@ fn slots_that_make_no_sense_are_an_error_and_heal_with_the_next_snapshot() {
     }
     file().write_all_at(&[0xff; 64], 8 * start as u64).unwrap();
     let mut reader = place.reader();
-    assert!(reader.refresh(0, &mut out).is_err());
+    assert!(reader.read_into(&mut out).is_err());
     publish(&mut writer, 2);
     assert_eq!(next(&mut reader, &mut out).1, 2);
 }
@@ -220,7 +221,7 @@ fn bytes_that_change_under_readers_do_no_harm() {
         random ^= random << 17;
         random
     };
-    let (mut reader, mut out) = (place.reader(), SlotBuffer::default());
+    let (mut reader, mut out) = (place.reader(), Snapshot::default());
     let (mut good, mut bad) = (0, 0);
     for round in 0..20_000u64 {
         // Where it hurts most: the header's live words, the slots' own words; sometimes anywhere.
@@ -234,7 +235,7 @@ fn bytes_that_change_under_readers_do_no_harm() {
         let mut value = u64::from_le_bytes(word);
         value = if next_random() % 8 == 0 { next_random() } else { value ^ 1 << (next_random() % 64) };
         file.write_all_at(&value.to_le_bytes(), offset).unwrap();
-        match reader.refresh(0, &mut out) {
+        match reader.read_into(&mut out) {
             Ok(Refresh::Snapshot) => good += 1,
             Ok(Refresh::Unchanged) => {}
             Err(_) => bad += 1,

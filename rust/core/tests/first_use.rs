@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use common::{Place, fork, next, publish, until, watchdog};
 use traincast_core::directory::ChannelName;
 use traincast_core::error::Error;
-use traincast_core::reader::SlotBuffer;
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
 static READY: AtomicBool = AtomicBool::new(false);
@@ -54,7 +54,7 @@ fn fork_beside_first_use(place: &Place, begin: impl FnOnce()) {
     });
     assert_eq!(taken.join(), 0);
     publish(&mut writer, 2);
-    assert_eq!(next(&mut place.reader(), &mut SlotBuffer::default()).1, 2);
+    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).1, 2);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::time::Duration;
 use common::{Place, Sample, channel, fork, next, publish, until};
 use traincast_core::directory::ChannelName;
 use traincast_core::inspect::{Status, leftovers, list, remove_leftover};
-use traincast_core::reader::{Reader, SlotBuffer};
+use traincast_core::reader::Reader;
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Writer, WriterOptions};
 
 #[test]
@@ -21,12 +22,12 @@ fn an_empty_directory_has_nothing() {
 #[test]
 fn a_live_channel_shows_its_writer_and_how_far_readers_lag() {
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let mut writer = place.writer();
     publish(&mut writer, 1);
     let child = fork(|| {
         let mut reader = place.reader();
-        next(&mut reader, &mut SlotBuffer::default());
+        next(&mut reader, &mut Snapshot::default());
         std::fs::write(place.path(".read"), "").unwrap();
         std::thread::sleep(Duration::from_secs(3600));
         0
@@ -137,11 +138,11 @@ fn only_what_the_dead_left_is_a_leftover() {
     ];
     assert_eq!(place.files(), rest);
     // Who still reads keeps the snapshot, and finds the successor.
-    assert_eq!(next(&mut reader, &mut SlotBuffer::default()).1, 1);
+    assert_eq!(next(&mut reader, &mut Snapshot::default()).1, 1);
     assert!(reader.closed());
     let mut successor = place.writer();
     publish(&mut successor, 8);
-    assert_eq!(next(&mut reader, &mut SlotBuffer::default()).1, 8);
+    assert_eq!(next(&mut reader, &mut Snapshot::default()).1, 8);
     // A live channel is not removed, whatever is asked; nor is what is none.
     assert!(!remove_leftover(&place.directory, &place.path("live@0")).unwrap());
     assert!(remove_leftover(&place.directory, &place.path("notes.txt")).is_err());
@@ -168,5 +169,5 @@ fn a_channel_whose_close_was_cut_short_is_closed_and_the_next_writer_starts_anew
     let mut writer = place.writer();
     assert_eq!((writer.version(), writer.epoch()), (0, 1));
     publish(&mut writer, 4);
-    assert_eq!(next(&mut reader, &mut SlotBuffer::default()).1, 4);
+    assert_eq!(next(&mut reader, &mut Snapshot::default()).1, 4);
 }

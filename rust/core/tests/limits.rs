@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use common::{Place, Sample, next, publish};
 use traincast_core::error::Error;
 use traincast_core::layout::{HEADER_WORDS, WORD, header, slot};
-use traincast_core::reader::SlotBuffer;
+use traincast_core::snapshot::Snapshot;
 use traincast_core::seqlock::Head;
 use traincast_core::writer::Leftover;
 
@@ -44,7 +44,7 @@ fn when_versions_are_used_up_the_last_snapshot_stays() {
     for _ in 0..2 {
         let refused = Sample::new(4, 1, 4, 0).publish(&mut writer);
         assert!(matches!(refused, Err(Error::InvalidArgument(_))), "{refused:?}");
-        let (meta, seed) = next(&mut place.reader(), &mut SlotBuffer::default());
+        let (meta, seed) = next(&mut place.reader(), &mut Snapshot::default());
         assert_eq!((meta.version, seed), (last, 3));
     }
 }
@@ -56,7 +56,7 @@ fn a_writer_refuses_a_channel_whose_epochs_are_used_up() {
     {
         let refused = place.try_writer(Leftover::Continue);
         assert!(matches!(refused, Err(Error::CorruptChannel { .. })), "{refused:?}");
-        assert_eq!(next(&mut place.reader(), &mut SlotBuffer::default()).1, 3);
+        assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).1, 3);
         publish(&mut place.try_writer(Leftover::Replace).unwrap(), 4);
     }
 }
@@ -64,6 +64,6 @@ fn a_writer_refuses_a_channel_whose_epochs_are_used_up() {
 #[test]
 fn no_snapshot_is_of_epoch_zero() {
     let place = left_behind(&[], &[(slot::EPOCH, 0)]);
-    let refused = place.reader().refresh(0, &mut SlotBuffer::default());
+    let refused = place.reader().read_into(&mut Snapshot::default());
     assert!(matches!(refused, Err(Error::CorruptChannel { .. })), "{refused:?}");
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use common::{Place, Sample, channel, fork, next, publish};
 use traincast_core::directory::Directory;
 use traincast_core::error::Error;
-use traincast_core::reader::{Reader, Refresh, SlotBuffer};
+use traincast_core::reader::Reader;
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Writer, WriterOptions};
 
 /// Mounts a tmpfs of so many KiB over the directory of a place, for this (forked, single-threaded) process
@@ -64,7 +65,7 @@ fn a_full_file_system_is_an_error_and_what_was_published_stays() {
     assert_eq!(child.join(), 0);
     let child = fork(|| {
         small_tmpfs(&place, 400);
-        let mut out = SlotBuffer::default();
+        let mut out = Snapshot::default();
         let mut writer = place.writer();
         publish(&mut writer, 1);
         let mut reader = place.reader();
@@ -84,7 +85,7 @@ fn a_full_file_system_is_an_error_and_what_was_published_stays() {
         let mut writer = place.writer();
         publish(&mut writer, 1);
         assert_eq!(place.files(), ["run@3", "run@3.lock"]);
-        next(&mut place.reader(), &mut SlotBuffer::default());
+        next(&mut place.reader(), &mut Snapshot::default());
         0
     });
     assert_eq!(child.join(), 0);
@@ -118,7 +119,7 @@ fn a_limit_of_file_size_is_an_error_and_no_signal() {
 fn without_a_free_descriptor_nothing_that_works_stops_working() {
     let place = Place::new();
     let child = fork(|| {
-        let mut out = SlotBuffer::default();
+        let mut out = Snapshot::default();
         let mut writer = place.writer();
         publish(&mut writer, 1);
         let mut reader = place.reader();
@@ -133,12 +134,12 @@ fn without_a_free_descriptor_nothing_that_works_stops_working() {
                 .to_string()
                 .contains("ulimit -n")
         );
-        assert!(!reader.waiter().wait(reader.seen_head(), Duration::from_millis(2)));
+        assert!(!reader.waiter().wait(reader.head(), Duration::from_millis(2)));
         assert_eq!(publish(&mut writer, 3), 3);
         assert_eq!(next(&mut reader, &mut out).1, 3);
         drop(writer);
         assert!(reader.closed());
-        assert_eq!(reader.refresh(0, &mut out).unwrap(), Refresh::Unchanged);
+        assert!(!reader.read_into(&mut out).unwrap());
         0
     });
     assert_eq!(child.join(), 0);
@@ -180,7 +181,7 @@ fn a_storm_of_signals_disturbs_nothing() {
             let timer = libc::itimerval { it_interval: often, it_value: often };
             assert_eq!(libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()), 0);
         }
-        let mut out = SlotBuffer::default();
+        let mut out = Snapshot::default();
         for _ in 0..5 {
             let mut writer = place.writer();
             publish(&mut writer, 1);
@@ -188,7 +189,7 @@ fn a_storm_of_signals_disturbs_nothing() {
             for (seed, blob) in [(2, 100_000), (3, 4_000_000), (4, 10)] {
                 Sample::new(seed, 1, 1, blob).publish(&mut writer).unwrap();
                 assert_eq!(next(&mut reader, &mut out).1, seed);
-                reader.waiter().wait(reader.seen_head(), Duration::from_millis(2));
+                reader.waiter().wait(reader.head(), Duration::from_millis(2));
             }
         }
         0
@@ -199,7 +200,7 @@ fn a_storm_of_signals_disturbs_nothing() {
 #[test]
 fn a_directory_that_is_removed_under_everybody() {
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let mut writer = place.writer();
     publish(&mut writer, 1);
     let mut reader = place.reader();
@@ -210,7 +211,7 @@ fn a_directory_that_is_removed_under_everybody() {
     assert!(error.to_string().contains("the directory has been removed"), "{error}");
     assert_eq!(publish(&mut writer, 3), 3);
     drop(writer);
-    let directory = Directory::open(place.directory.path()).unwrap();
+    let directory = Directory::at(place.directory.path()).unwrap();
     let mut writer = Writer::open(&directory, channel(), WriterOptions::default()).unwrap();
     publish(&mut writer, 4);
     assert_eq!(next(&mut reader, &mut out).1, 4);
@@ -220,7 +221,7 @@ fn a_directory_that_is_removed_under_everybody() {
 fn directories_that_cannot_be_trusted() {
     let place = Place::new();
     let refused = |path: &std::path::Path, says: &str| {
-        let error = Directory::open(path).unwrap_err();
+        let error = Directory::at(path).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::InsecureDirectory { .. }), "{error:?}");
         assert!(
@@ -229,7 +230,7 @@ fn directories_that_cannot_be_trusted() {
         );
     };
     let made = place.path("made/for/us");
-    Directory::open(&made).unwrap();
+    Directory::at(&made).unwrap();
     assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
     std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o710)).unwrap();
     refused(&made, "others may enter it (mode 0710); run `chmod 700");

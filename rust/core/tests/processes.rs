@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Place, Sample, channel, fork, next, publish, until, watchdog};
 use traincast_core::directory::ChannelName;
 use traincast_core::error::Error;
-use traincast_core::reader::{Refresh, SlotBuffer};
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
 fn forever() -> ! {
@@ -21,7 +21,7 @@ fn forever() -> ! {
 #[test]
 fn a_new_writer_takes_over_from_a_killed_one() {
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let child = fork(|| {
         let mut writer = place.writer();
         for seed in 1..=5 {
@@ -72,7 +72,7 @@ fn a_writer_is_dead_though_its_forked_children_live() {
 #[test]
 fn a_forked_child_cannot_write_with_its_parents_writer() {
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let mut writer = Some(place.writer());
     publish(writer.as_mut().unwrap(), 1);
     let mut reader = place.reader();
@@ -168,7 +168,7 @@ fn looking_at_a_channel_does_not_drop_its_lock() {
 #[test]
 fn replacing_hides_the_old_run_and_moves_its_readers() {
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     fork(|| {
         let mut writer = place.writer();
         publish(&mut writer, 1);
@@ -182,7 +182,7 @@ fn replacing_hides_the_old_run_and_moves_its_readers() {
     let mut writer = place.try_writer(Leftover::Replace).unwrap();
     assert_eq!((writer.version(), writer.epoch()), (0, 1));
     assert_eq!(writer.latest(&mut out).unwrap(), None);
-    assert_eq!(reader.refresh(0, &mut out).unwrap(), Refresh::Unchanged);
+    assert!(!reader.read_into(&mut out).unwrap());
     assert!(!reader.closed());
     let late = traincast_core::reader::Reader::attach(&place.directory, channel(), Duration::ZERO);
     assert!(matches!(late, Err(Error::ChannelNotFound { .. })));
@@ -196,7 +196,7 @@ fn replacing_hides_the_old_run_and_moves_its_readers() {
 #[test]
 fn a_growth_that_was_cut_short_is_completed_by_the_next_writer() {
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     fork(|| {
         let mut writer = place.writer();
         publish(&mut writer, 1);
@@ -213,19 +213,19 @@ fn a_growth_that_was_cut_short_is_completed_by_the_next_writer() {
     std::fs::write(place.path(".run@3.1.2.tmp"), "half").unwrap();
     // Readers that are there, and new ones, go on with the last snapshot.
     for _ in 0..3 {
-        assert_eq!(reader.refresh(0, &mut out).unwrap(), Refresh::Unchanged);
-        assert!(!reader.waiter().wait(reader.seen_head(), Duration::from_millis(1)));
+        assert!(!reader.read_into(&mut out).unwrap());
+        assert!(!reader.waiter().wait(reader.head(), Duration::from_millis(1)));
     }
     assert_eq!(next(&mut place.reader(), &mut out).1, 2);
     assert!(!reader.closed());
     let mut writer = place.writer();
     assert_eq!((writer.version(), writer.epoch()), (2, 2));
     assert_eq!(place.files(), ["run@3", "run@3.lock", "run@3.roster"]);
-    assert_eq!(reader.refresh(0, &mut out).unwrap(), Refresh::Unchanged);
-    let key = reader.generation_key();
+    assert!(!reader.read_into(&mut out).unwrap());
+    let key = reader.segment_key();
     assert_eq!(publish(&mut writer, 3), 3);
     assert_eq!(next(&mut reader, &mut out).1, 3);
-    assert_ne!(reader.generation_key(), key);
+    assert_ne!(reader.segment_key(), key);
     assert_eq!(traincast_core::inspect::list(&place.directory).unwrap()[0].generation, 2);
 }
 
@@ -233,7 +233,7 @@ fn a_growth_that_was_cut_short_is_completed_by_the_next_writer() {
 fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
     watchdog();
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let mut reader = None;
     let (mut last, mut seed) = (0, 0x9e37u64);
     for round in 0..40u64 {
@@ -251,7 +251,7 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let end = std::time::Instant::now() + Duration::from_micros(seed >> 33 & 0x7fff);
         while std::time::Instant::now() < end {
-            if reader.refresh(0, &mut out).unwrap() == Refresh::Snapshot {
+            if reader.read_into(&mut out).unwrap() {
                 let meta = out.meta;
                 assert_eq!(common::verify(&meta, &out), meta.version);
                 assert!(meta.version > last, "version {} after {last}", meta.version);
@@ -285,9 +285,9 @@ fn readers_verify_every_snapshot_of_a_writer_that_never_pauses() {
         std::thread::scope(|scope| {
             for mut reader in readers {
                 scope.spawn(move || {
-                    let (mut out, mut last, mut verified) = (SlotBuffer::default(), 0, 0);
+                    let (mut out, mut last, mut verified) = (Snapshot::default(), 0, 0);
                     while verified < reads {
-                        if reader.refresh(0, &mut out).unwrap() == Refresh::Snapshot {
+                        if reader.read_into(&mut out).unwrap() {
                             let meta = out.meta;
                             assert_eq!(common::verify(&meta, &out), meta.version);
                             assert!(meta.version > last);
@@ -323,7 +323,7 @@ fn forks_while_other_threads_open_and_close_channels_leave_no_child_stuck() {
         }
         for _ in 0..100 {
             let child = fork(|| {
-                let mut out = SlotBuffer::default();
+                let mut out = Snapshot::default();
                 let mut reader = place.reader();
                 next(&mut reader, &mut out);
                 i32::from(!reader.writer_alive().unwrap())

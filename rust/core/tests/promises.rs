@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Place, Sample, fork, next, publish, until, watchdog};
-use traincast_core::reader::{Refresh, SlotBuffer};
+use traincast_core::snapshot::Snapshot;
 
 /// From here on the kernel kills this process at any system call but `read`, `write` and `exit`.
 fn no_more_system_calls() {
@@ -26,7 +26,7 @@ fn publishing_and_reading_make_no_system_call() {
     let place = Place::new();
     let child = fork(|| {
         let mut writer = place.writer();
-        let mut out = SlotBuffer::default();
+        let mut out = Snapshot::default();
         let samples = [Sample::new(1, 1, 8, 3000), Sample::new(2, 2, 8, 0)];
         // Once round with each: what is allocated, is.
         for sample in samples.iter().cycle().take(8) {
@@ -41,8 +41,8 @@ fn publishing_and_reading_make_no_system_call() {
         for sample in samples.iter().cycle().take(10_000) {
             sample.publish(&mut writer).unwrap();
             writer.check_fork().unwrap();
-            assert!(matches!(reader.refresh(0, &mut out), Ok(Refresh::Snapshot)));
-            assert_eq!(head.load(), reader.seen_head());
+            assert!(matches!(reader.read_into(&mut out), Ok(Refresh::Snapshot)));
+            assert_eq!(head.load(), reader.head());
         }
         leave()
     });
@@ -73,7 +73,7 @@ fn readers_map_the_channel_read_only() {
     });
     let child = fork(|| {
         let mut reader = place.reader_soon();
-        next(&mut reader, &mut SlotBuffer::default());
+        next(&mut reader, &mut Snapshot::default());
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let path = place.path("run@3");
         let of_channel: Vec<_> = maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).collect();
@@ -88,15 +88,15 @@ fn readers_map_the_channel_read_only() {
 fn nobody_waits_for_a_stopped_process() {
     watchdog();
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     // A reader that is stopped, maybe in the middle of a copy, does not hold up the writer.
     let mut writer = place.writer();
     publish(&mut writer, 1);
     let stopped = fork(|| {
-        let (mut reader, mut out) = (place.reader(), SlotBuffer::default());
+        let (mut reader, mut out) = (place.reader(), Snapshot::default());
         std::fs::write(place.path(".reading"), "").unwrap();
         loop {
-            let _ = reader.refresh(0, &mut out);
+            let _ = reader.read_into(&mut out);
         }
     });
     until(|| place.path(".reading").exists());
@@ -122,7 +122,7 @@ fn nobody_waits_for_a_stopped_process() {
         // SAFETY: a child of this test.
         unsafe { libc::kill(stopped.pid, libc::SIGSTOP) };
         next(&mut reader, &mut out);
-        until(|| matches!(reader.refresh(0, &mut out), Ok(Refresh::Unchanged)));
+        until(|| matches!(reader.read_into(&mut out), Ok(Refresh::Unchanged)));
         assert!(reader.writer_alive().unwrap());
         assert!(place.try_writer(traincast_core::writer::Leftover::Continue).is_err());
         stopped.kill();

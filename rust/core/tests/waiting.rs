@@ -7,18 +7,19 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Place, Sample, fork, next, publish, until, watchdog};
-use traincast_core::reader::{Reader, Refresh, SlotBuffer, Waiter};
+use traincast_core::reader::{Reader, Waiter};
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
 
 /// Waits for a snapshot, however long it takes.
 fn next_soon(reader: &mut Reader, out: &mut SlotBuffer) -> (u64, u64) {
     watchdog();
     loop {
-        if reader.refresh(0, out).unwrap() == Refresh::Snapshot {
+        if reader.read_into(out).unwrap() == Refresh::Snapshot {
             let meta = out.meta;
             return (meta.version, common::verify(&meta, out));
         }
-        let (waiter, seen) = (reader.waiter(), reader.seen_head());
+        let (waiter, seen) = (reader.waiter(), reader.head());
         while !waiter.wait(seen, Waiter::MAX_SLICE) {}
     }
 }
@@ -29,12 +30,12 @@ fn a_slice_ends_without_news() {
     let mut writer = place.writer();
     publish(&mut writer, 1);
     let mut reader = place.reader();
-    next(&mut reader, &mut SlotBuffer::default());
+    next(&mut reader, &mut Snapshot::default());
     let start = Instant::now();
-    let waited = (0..3).any(|_| reader.waiter().wait(reader.seen_head(), Duration::from_millis(20)));
+    let waited = (0..3).any(|_| reader.waiter().wait(reader.head(), Duration::from_millis(20)));
     assert!(!waited && start.elapsed() >= Duration::from_millis(20));
     publish(&mut writer, 2);
-    assert!(reader.waiter().wait(reader.seen_head(), Duration::from_millis(20)));
+    assert!(reader.waiter().wait(reader.head(), Duration::from_millis(20)));
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn two_processes_wake_each_other() {
     let pong = Place::new();
     let rounds = 500;
     let child = fork(|| {
-        let mut out = SlotBuffer::default();
+        let mut out = Snapshot::default();
         let mut reader = ping.reader_soon();
         let mut writer = pong.writer();
         for round in 1..=rounds {
@@ -54,7 +55,7 @@ fn two_processes_wake_each_other() {
         std::mem::forget(writer);
         0
     });
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let mut writer = ping.writer();
     publish(&mut writer, 1);
     let mut reader = pong.reader_soon();
@@ -70,7 +71,7 @@ fn two_processes_wake_each_other() {
 #[test]
 fn growth_replacement_and_close_wake_sleepers() {
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let mut writer = place.writer();
     publish(&mut writer, 1);
     let mut reader = place.reader();
@@ -83,7 +84,7 @@ fn growth_replacement_and_close_wake_sleepers() {
     });
     std::thread::scope(|scope| {
         let closed = scope.spawn(|| {
-            let (waiter, seen) = (reader.waiter(), reader.seen_head());
+            let (waiter, seen) = (reader.waiter(), reader.head());
             while !waiter.wait(seen, Waiter::MAX_SLICE) {}
             assert!(reader.closed());
             next_soon(&mut reader, &mut out)
@@ -104,9 +105,9 @@ fn a_killed_sleeper_costs_one_spare_wake_up() {
     publish(&mut writer, 1);
     let child = fork(|| {
         let mut reader = place.reader();
-        next_soon(&mut reader, &mut SlotBuffer::default());
+        next_soon(&mut reader, &mut Snapshot::default());
         std::fs::write(place.path(".asleep"), "").unwrap();
-        next_soon(&mut reader, &mut SlotBuffer::default());
+        next_soon(&mut reader, &mut Snapshot::default());
         1
     });
     until(|| place.path(".asleep").exists());
@@ -127,7 +128,7 @@ fn a_killed_sleeper_costs_one_spare_wake_up() {
 fn waiting_works_without_a_roster_and_with_a_spoiled_one() {
     for content in [None, Some(&[][..]), Some(&[0xff; 5000][..]), Some(&[0; 4096][..])] {
         let place = Place::new();
-        let mut out = SlotBuffer::default();
+        let mut out = Snapshot::default();
         let mut writer = place.writer();
         publish(&mut writer, 1);
         std::fs::remove_file(place.path("run@3.roster")).unwrap();
@@ -148,7 +149,7 @@ fn waiting_works_without_a_roster_and_with_a_spoiled_one() {
 #[test]
 fn a_file_replaced_without_a_mark_is_found() {
     let place = Place::new();
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let mut writer = place.writer();
     publish(&mut writer, 1);
     let mut reader = place.reader();

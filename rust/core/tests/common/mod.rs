@@ -2,12 +2,20 @@
 //! watchdogs.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod machine;
+mod process;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use traincast_core::directory::{ChannelName, Directory};
-use traincast_core::reader::{Reader, Refresh, SlotBuffer, SlotMeta};
-use traincast_core::writer::{Blob, Leftover, Payload, Writer, WriterOptions};
+use traincast_core::error::Result;
+use traincast_core::numbering::Stamp;
+use traincast_core::reader::{Reader, Waiter};
+use traincast_core::snapshot::{Payload, PlacedBlob, SlotMeta, Snapshot};
+use traincast_core::writer::{Leftover, Writer, WriterOptions};
+
+pub use process::*;
 
 /// A directory of channels that vanishes with the test.
 pub struct Place {
@@ -20,7 +28,8 @@ impl Place {
         let base =
             if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
         let root = tempfile::Builder::new().prefix("traincast-test-").tempdir_in(base).unwrap();
-        let directory = Directory::open(root.path().join("channels")).unwrap();
+        let directory = Directory::at(root.path().join("channels")).unwrap();
+        directory.make().unwrap();
         Self { _root: root, directory }
     }
 
@@ -41,8 +50,17 @@ impl Place {
         self.try_writer(Leftover::Continue).unwrap()
     }
 
-    pub fn try_writer(&self, leftover: Leftover) -> traincast_core::error::Result<Writer> {
-        Writer::open(&self.directory, channel(), WriterOptions { leftover, ..WriterOptions::default() })
+    pub fn try_writer(&self, leftover: Leftover) -> Result<Writer> {
+        self.writer_with(WriterOptions { leftover, ..WriterOptions::default() })
+    }
+
+    pub fn writer_with(&self, options: WriterOptions) -> Result<Writer> {
+        Writer::open(&self.directory, channel(), options)
+    }
+
+    /// A writer that asks for its ownership that often.
+    pub fn writer_verifying(&self, verify_every: Duration) -> Writer {
+        self.writer_with(WriterOptions { verify_every, ..WriterOptions::default() }).unwrap()
     }
 
     pub fn reader(&self) -> Reader {
@@ -53,6 +71,9 @@ impl Place {
         Reader::attach(&self.directory, channel(), Duration::from_secs(60)).unwrap()
     }
 }
+
+/// The files of a channel that is published and served.
+pub const FILES: [&str; 4] = ["run@3", "run@3.lock", "run@3.owner", "run@3.roster"];
 
 /// The channel of the tests: `run@3`.
 pub fn channel() -> ChannelName {
@@ -83,17 +104,22 @@ impl Sample {
         Self { shape_id, shape, values: words, blob }
     }
 
-    pub fn publish(&self, writer: &mut Writer) -> traincast_core::error::Result<u64> {
-        let blob_words = self.blob.len().div_ceil(8);
-        let blobs = [Blob { offset: 0, bytes: &self.blob }];
-        writer.publish(&Payload {
+    /// Hands it to `publish` as a payload.
+    pub fn lend<T>(&self, publish: impl FnOnce(&Payload<'_>) -> T) -> T {
+        let blobs = [PlacedBlob { offset: 0, bytes: &self.blob[..] }];
+        publish(&Payload {
             shape_id: self.shape_id,
             shape: &self.shape,
             shape_len: 24,
             values: &self.values,
-            blobs: if blob_words > 0 { &blobs } else { &[] },
-            blob_words,
+            blobs: if self.blob.is_empty() { &[] } else { &blobs },
+            blob_words: self.blob.len().div_ceil(8),
         })
+    }
+
+    /// Publishes it; its version.
+    pub fn publish(&self, writer: &mut Writer) -> Result<u64> {
+        self.lend(|payload| writer.publish(payload)).map(|version| version.get())
     }
 }
 
@@ -102,117 +128,78 @@ pub fn publish(writer: &mut Writer, seed: u64) -> u64 {
     Sample::new(seed, 1, 4, 0).publish(writer).unwrap()
 }
 
-/// Checks a copied snapshot word for word; its seed.
-pub fn verify(meta: &SlotMeta, out: &SlotBuffer) -> u64 {
-    assert_eq!(out.values.len(), meta.values_len);
-    let seed = out.values[0];
-    for (i, word) in out.values.iter().enumerate().skip(1) {
-        assert_eq!(*word, mixed(seed, i), "torn: version {} word {i}", meta.version);
+/// What was read: where it stands, and the seed that all of its words follow from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    pub meta: SlotMeta,
+    pub seed: u64,
+}
+
+impl Found {
+    pub fn stamp(&self) -> Stamp {
+        self.meta.stamp
     }
-    assert_eq!(out.blobs.words().len(), meta.blob_words);
-    let (last, whole) =
-        out.blobs.words().split_last().map_or((None, &[][..]), |(last, whole)| (Some(last), whole));
+
+    pub fn version(&self) -> u64 {
+        self.meta.stamp.version.get()
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.meta.stamp.epoch.get()
+    }
+
+    pub fn position(&self) -> u64 {
+        self.meta.position.get()
+    }
+}
+
+/// Checks a copied snapshot word for word.
+pub fn verify(out: &Snapshot) -> Found {
+    let meta = out.meta;
+    assert!(out.is_filled());
+    assert_eq!(out.values.len(), meta.values_len);
+    let (seed, version) = (out.values[0], meta.stamp.version);
+    for (i, word) in out.values.iter().enumerate().skip(1) {
+        assert_eq!(*word, mixed(seed, i), "torn: version {version} word {i}");
+    }
+    let words: &[u64] = if meta.blob_words > 0 { out.blobs.words() } else { &[] };
+    assert_eq!(words.len(), meta.blob_words);
+    let (last, whole) = words.split_last().map_or((None, &[][..]), |(last, whole)| (Some(last), whole));
     for (i, word) in whole.iter().enumerate() {
-        assert_eq!(*word, mixed(seed ^ 0xb10b, i), "torn: version {} blob word {i}", meta.version);
+        assert_eq!(*word, mixed(seed ^ 0xb10b, i), "torn: version {version} blob word {i}");
     }
     if let Some(last) = last {
         let want = mixed(seed ^ 0xb10b, whole.len());
-        assert!(
-            (0..8).any(|bytes| *last == want & (u64::MAX >> (8 * bytes))),
-            "torn: version {} last blob word",
-            meta.version
-        );
+        let padded = (0..8).any(|bytes| *last == want & (u64::MAX >> (8 * bytes)));
+        assert!(padded, "torn: version {version} last blob word");
     }
-    let id = meta.shape_id & ((1 << 48) - 1);
-    assert_eq!(meta.shape_len, 24);
+    assert_eq!((meta.shape_len, out.shape.len()), (24, 3));
     for (i, word) in out.shape.iter().enumerate() {
-        assert_eq!(*word, mixed(id, i), "wrong shape: version {} word {i}", meta.version);
+        assert_eq!(*word, mixed(meta.shape.id, i), "wrong shape: version {version} word {i}");
     }
-    seed
+    Found { meta, seed }
 }
 
-/// Reads the next snapshot, which there must be; its meta and seed.
-pub fn next(reader: &mut Reader, out: &mut SlotBuffer) -> (SlotMeta, u64) {
-    match reader.refresh(0, out).unwrap() {
-        Refresh::Snapshot => (out.meta, verify(&out.meta, out)),
-        Refresh::Unchanged => panic!("nothing new"),
-    }
+/// Reads the next snapshot, which there must be.
+pub fn next(reader: &mut Reader, out: &mut Snapshot) -> Found {
+    assert!(reader.read_into(out).unwrap(), "nothing new");
+    verify(out)
 }
 
-/// Runs `body` in a forked child, which ends by `_exit` with its result or is killed.
-pub fn fork(body: impl FnOnce() -> i32) -> Child {
-    watchdog(); // its `Once` must not be in the middle of something when the child gets a copy
-    // SAFETY: the child runs only `body` and `_exit`; the tests that use this have no other thread that
-    // matters to it.
-    match unsafe { libc::fork() } {
-        -1 => panic!("fork failed"),
-        0 => {
-            let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(101);
-            // SAFETY: ends the child without running the test harness's own exit.
-            unsafe { libc::_exit(status) }
-        }
-        pid => Child { pid, over: false },
-    }
+/// Reads until there is something new. For files that have ended: their successor is looked for every 10 ms.
+pub fn next_polled(reader: &mut Reader, out: &mut Snapshot) -> Found {
+    until(|| reader.read_into(out).unwrap());
+    verify(out)
 }
 
-/// A forked child; killed if the test ends before it.
-pub struct Child {
-    pub pid: i32,
-    over: bool,
-}
-
-impl Child {
-    /// Kills it by SIGKILL and waits until it is gone.
-    pub fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        // SAFETY: a child of ours that has not been waited for.
-        unsafe { libc::kill(self.pid, libc::SIGKILL) };
-        self.reap();
-    }
-
-    fn reap(&mut self) -> i32 {
-        let mut status = 0;
-        // SAFETY: a child of ours, a status that lives.
-        while unsafe { libc::waitpid(self.pid, &raw mut status, 0) } == -1 {}
-        self.over = true;
-        status
-    }
-
-    /// Waits for its end; its exit status.
-    pub fn join(mut self) -> i32 {
-        let status = self.reap();
-        assert!(libc::WIFEXITED(status), "the child was killed by signal {}", libc::WTERMSIG(status));
-        libc::WEXITSTATUS(status)
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        if !self.over {
-            self.end();
-        }
-    }
-}
-
-/// Ends the test run if a test hangs; no limit on how fast it must be.
-pub fn watchdog() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        std::thread::spawn(|| {
-            std::thread::sleep(Duration::from_secs(600));
-            eprintln!("watchdog: a test hangs");
-            std::process::abort();
-        });
-    });
-}
-
-/// Waits until `condition` holds (the watchdog bounds it).
-pub fn until(mut condition: impl FnMut() -> bool) {
+/// Waits for a snapshot, however long it takes.
+pub fn next_soon(reader: &mut Reader, out: &mut Snapshot) -> Found {
     watchdog();
-    while !condition() {
-        std::thread::sleep(Duration::from_millis(1));
+    loop {
+        let waiter = reader.waiter();
+        if reader.read_into(out).unwrap() {
+            return verify(out);
+        }
+        while !waiter.wait(Waiter::MAX_SLICE) {}
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use traincast_core::inspect;
-use traincast_core::reader::{Refresh, SlotBuffer};
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
 
 use crate::common::{Place, Sample, fork, verify};
@@ -78,14 +78,14 @@ fn read_and_be_killed(place: &Place, life: Duration, seed: &mut u64) {
     };
     publish();
     let child = fork(|| {
-        let mut out = SlotBuffer::default();
+        let mut out = Snapshot::default();
         loop {
             let mut reader = place.reader();
-            if reader.refresh(0, &mut out).unwrap() == Refresh::Snapshot {
+            if reader.read_into(&mut out).unwrap() {
                 let meta = out.meta;
                 verify(&meta, &out);
             }
-            reader.waiter().wait(reader.seen_head(), Duration::from_micros(50));
+            reader.waiter().wait(reader.head(), Duration::from_micros(50));
         }
     });
     let end = Instant::now() + life;

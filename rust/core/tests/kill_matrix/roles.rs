@@ -6,7 +6,8 @@ use std::time::Duration;
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::inspect;
 use traincast_core::layout::{PAGE, WORD, roster};
-use traincast_core::reader::{Reader, Refresh, SlotBuffer};
+use traincast_core::reader::Reader;
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
 use crate::common::{Place, Sample, channel, until, verify, watchdog};
@@ -88,19 +89,19 @@ fn clean(directory: &Directory) {
 
 /// A reader's whole life: attach, read, wait, follow the channel to other files, leave.
 fn read(directory: &Directory) {
-    let mut out = SlotBuffer::default();
+    let mut out = Snapshot::default();
     let mut reader = attach(directory, channel());
     let (mut last, mut moves, mut reads) = (0, 0, 0);
     while moves < 3 || reads < 20 {
-        let key = reader.generation_key();
-        if reader.refresh(0, &mut out).unwrap() == Refresh::Snapshot {
+        let key = reader.segment_key();
+        if reader.read_into(&mut out).unwrap() {
             let meta = out.meta;
             let seed = verify(&meta, &out);
             assert!(seed >= last, "{seed} after {last}");
             (last, reads) = (seed, reads + 1);
         }
-        moves += i32::from(reader.generation_key() != key);
-        reader.waiter().wait(reader.seen_head(), Duration::from_millis(2));
+        moves += i32::from(reader.segment_key() != key);
+        reader.waiter().wait(reader.head(), Duration::from_millis(2));
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use traincast_core::error::Error;
-use traincast_core::reader::{Reader, Refresh, SlotBuffer};
+use traincast_core::reader::Reader;
+use traincast_core::snapshot::Snapshot;
 
 use crate::common::{Place, channel, verify};
 
@@ -37,7 +38,7 @@ impl Witness {
             return false;
         };
         let start = Instant::now();
-        let found = reader.refresh(0, &mut self.out).unwrap();
+        let found = reader.read_into(&mut self.out).unwrap();
         self.slowest = self.slowest.max(start.elapsed());
         if found == Refresh::Unchanged {
             return false;
@@ -58,7 +59,7 @@ impl Witness {
         let slice = Duration::from_millis(1);
         match &self.reader {
             Some(reader) => {
-                reader.waiter().wait(reader.seen_head(), slice);
+                reader.waiter().wait(reader.head(), slice);
             }
             None => std::thread::sleep(slice / 10),
         }

@@ -1,0 +1,45 @@
+//! What a machine may do to a process: namespaces, small file systems, limits, denied system calls. For forked,
+//! single-threaded processes only.
+
+use std::ffi::CString;
+use std::path::Path;
+
+/// Unshares what the flags say; who is not root becomes so in a user namespace of its own.
+pub fn unshare(flags: libc::c_int) {
+    // SAFETY: plain system calls.
+    unsafe {
+        let (uid, gid) = (libc::geteuid(), libc::getegid());
+        let flags = if uid == 0 { flags } else { flags | libc::CLONE_NEWUSER };
+        assert_eq!(libc::unshare(flags), 0, "unshare: {}", std::io::Error::last_os_error());
+        if uid != 0 {
+            std::fs::write("/proc/self/setgroups", "deny").unwrap();
+            std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).unwrap();
+            std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).unwrap();
+        }
+    }
+}
+
+fn text(path: &Path) -> CString {
+    CString::new(path.to_str().unwrap()).unwrap()
+}
+
+/// Mounts a tmpfs of so many KiB over a directory, for this process alone.
+pub fn small_tmpfs(directory: &Path, kib: u32) {
+    unshare(libc::CLONE_NEWNS);
+    let (root, kind, target) = (text(Path::new("/")), CString::new("tmpfs").unwrap(), text(directory));
+    let options = CString::new(format!("size={kib}k,mode=700")).unwrap();
+    // SAFETY: plain system calls with strings that live over them.
+    unsafe {
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        libc::mount(std::ptr::null(), root.as_ptr(), std::ptr::null(), private, std::ptr::null());
+        let mounted = libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast());
+        assert_eq!(mounted, 0, "mount: {}", std::io::Error::last_os_error());
+    }
+}
+
+/// Lowers one of this process's limits.
+pub fn limit(resource: libc::__rlimit_resource_t, value: u64) {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: a limit that lives over the call.
+    assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
+}
