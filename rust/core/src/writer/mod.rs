@@ -4,26 +4,28 @@
 //! whatever became of the lock. The one exception is a file system without room for a second file, and there the writer
 //! before must be provably dead.
 
+mod message;
 mod options;
+mod renewal;
 mod takeover;
-
-use std::os::fd::OwnedFd;
+mod verify;
 
 use crate::directory::{ChannelName, Directory, Role};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
-use crate::layout::{Link, SLOTS, header};
+use crate::layout::{Link, SLOTS};
 use crate::numbering::{Epoch, Position, Stamp, Term, Version};
-use crate::ownership::{Ownership, Standing};
+use crate::ownership::Ownership;
 use crate::ring::seqlock::Head;
 use crate::roster::Roster;
-use crate::segment::{NewSegment, Segment};
+use crate::segment::Segment;
 use crate::snapshot::cache::ShapeCache;
-use crate::snapshot::payload::{OWN_SHAPE_IDS, Publication};
-use crate::snapshot::wire::{Message, Origin};
+use crate::snapshot::payload::Publication;
+use crate::snapshot::wire::Origin;
 use crate::snapshot::{Payload, SegmentKey, Snapshot};
 use crate::sys::{self, Identity};
 
+pub use message::Delivery;
 pub use options::{Leftover, WriterOptions};
 use takeover::Predecessor;
 
@@ -83,15 +85,6 @@ enum Warning {
     None,
     Due(String),
     Given,
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Delivery {
-    /// It is the newest snapshot now.
-    Published(Version),
-    /// It was the newest already.
-    Known(Version),
 }
 
 impl Writer {
@@ -215,57 +208,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Publishes into a new segment, which takes the place of the present one, if any.
-    fn store_anew<B: AsRef<[u8]>>(
-        &mut self,
-        payload: &Payload<'_, B>,
-        publication: Publication,
-        words: usize,
-    ) -> Result<()> {
-        let handle = self.directory.handle()?;
-        let present = self.segment.as_ref().map(|segment| segment.capacity);
-        let [comfortable, exact] = self.options.capacities(words, present)?;
-        let new = match self.new_segment(&handle, comfortable) {
-            Err(Error::StorageFull { .. }) if exact < comfortable => self.new_segment(&handle, exact),
-            made => made,
-        };
-        let new = match new {
-            Ok(new) => new,
-            Err(error) => return self.store_in_place(payload, publication, words, error),
-        };
-        let publication = Publication { position: Position(1), takeover: 1, ..publication };
-        new.segment.sign(&self.process, self.nonce());
-        let (link, origin) = &self.origin;
-        new.segment.set_origin(*link, &origin.host, origin.pid);
-        let mut shapes = [0; SLOTS];
-        store_into(&new.segment, &mut shapes, payload, &publication);
-        failpoint!("create.first-stored");
-        if self.roster.is_none() {
-            self.roster = Roster::open_or_create(&handle, &self.name);
-        }
-        let predecessor = self.predecessor.as_ref().is_some_and(|left| left.has_name);
-        let new = new.commit(self.segment.is_some() || predecessor)?;
-        self.shapes = shapes;
-        self.takeover = 1;
-        self.renew = false;
-        // Marked only now: a reader that finds the mark finds the new file too.
-        let old = self.segment.replace(new);
-        for old in old.into_iter().chain(self.predecessor.take().map(|left| left.segment)) {
-            old.ring_writer().mark(Head::SUPERSEDED);
-            failpoint!("grow.marked");
-            old.wake_all();
-        }
-        self.note(&publication);
-        failpoint!("create.done");
-        Ok(())
-    }
-
-    fn new_segment<'a>(&self, handle: &'a OwnedFd, capacity: usize) -> Result<NewSegment<'a>> {
-        let before = self.segment.as_ref().or(self.predecessor.as_ref().map(|left| &left.segment));
-        let generation = before.map_or(0, |before| before.header(header::GENERATION));
-        NewSegment::create(&self.directory, handle, &self.name, capacity, generation.saturating_add(1))
-    }
-
     #[inline]
     fn note(&mut self, publication: &Publication) {
         self.position = publication.position;
@@ -286,118 +228,6 @@ impl Writer {
         }
     }
 
-    fn schedule(&mut self, now: u64) {
-        let every = u64::try_from(self.options.verify_every.as_nanos()).unwrap_or(u64::MAX);
-        self.verify_at_ns = now.saturating_add(every);
-        self.unix_offset_ns = sys::unix_ns().wrapping_sub(sys::now_ns());
-    }
-
-    /// Asks the kernel whether the channel is still this writer's, and looks after its files.
-    fn verify(&mut self, now: u64) -> Result<()> {
-        self.schedule(now);
-        let State::Open(ownership) = &mut self.state else { return Err(self.not_open()) };
-        let standing = ownership.verify(&self.directory, &self.name);
-        failpoint!("verify.done");
-        let taken = self.segment.as_ref().is_some_and(Segment::is_taken);
-        match standing {
-            Err(Error::ChannelLost { reason, .. }) => return Err(self.lose(reason)),
-            Ok(_) if taken => return Err(self.lose("another writer had it meanwhile".into())),
-            Err(error) | Ok(Standing::Adrift(error)) => {
-                self.warn(&error);
-                return Ok(());
-            }
-            Ok(Standing::Kept | Standing::Restored) => {}
-        }
-        let Ok(handle) = self.directory.handle() else { return Ok(()) };
-        if let Some(segment) = &self.segment {
-            self.renew = !segment.has_name(&handle, &self.name);
-            if self.roster.as_ref().is_none_or(|roster| !roster.has_name(&handle, &self.name)) {
-                self.roster = Roster::open_or_create(&handle, &self.name).or_else(|| self.roster.take());
-                segment.wake_all(); // so that sleepers announce themselves in the new one
-            }
-        }
-        Ok(())
-    }
-
-    /// What the user should be told, once, of a channel that goes on all the same.
-    pub fn take_warning(&mut self) -> Option<String> {
-        match std::mem::replace(&mut self.warning, Warning::Given) {
-            Warning::Due(warning) => Some(warning),
-            before => {
-                self.warning = before;
-                None
-            }
-        }
-    }
-
-    fn warn(&mut self, error: &Error) {
-        if matches!(self.warning, Warning::None) {
-            self.warning = Warning::Due(format!(
-                "the files of channel {:?} (policy {}) were removed or cannot be used, and cannot be put back: {error}. \
-                 Envs that are attached go on; envs that start now do not find the channel",
-                self.name.name(),
-                self.name.policy_id()
-            ));
-        }
-    }
-
-    #[cold]
-    fn lose(&mut self, reason: String) -> Error {
-        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason)) {
-            ownership.release(None, &self.name, false);
-        }
-        (self.segment, self.predecessor, self.roster) = (None, None, None);
-        self.not_open()
-    }
-
-    /// Publishes a snapshot that comes as a message, under its own numbers. `published_ns`: when it was published, on this
-    /// node's clock, if the caller knows better than "just now".
-    ///
-    /// # Errors
-    /// [`Error::Outdated`] if the channel has a newer one; those of [`Writer::publish`].
-    pub fn publish_message(&mut self, message: &Message, published_ns: Option<u64>) -> Result<Delivery> {
-        let now = sys::tick_ns();
-        self.check_open()?;
-        let version = message.stamp.version;
-        if message.stamp == self.newest {
-            return Ok(Delivery::Known(version));
-        }
-        if message.stamp < self.newest {
-            return Err(Error::Outdated {
-                name: self.name.name().to_owned(),
-                policy_id: self.name.policy_id(),
-                message: message.stamp,
-                newest: self.newest,
-            });
-        }
-        let id = self.message_shapes.id_of(&message.shape.bytes);
-        let id = id.map_err(|error| Error::InvalidArgument(error.to_string()))?;
-        let origin = (Link::Live, message.origin.clone());
-        let before = (self.origin != origin).then(|| std::mem::replace(&mut self.origin, origin));
-        let payload = message.payload(id | OWN_SHAPE_IDS);
-        let published_ns = published_ns.unwrap_or(now);
-        let stored = self.store(&payload, message.stamp, now, published_ns, message.published_unix_ns);
-        match (stored, before) {
-            (Ok(()), before) => {
-                if before.is_some()
-                    && let Some(segment) = &self.segment
-                {
-                    segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);
-                }
-                // What is published here after it goes on from there, as by a writer that takes over.
-                let Stamp { term, epoch, .. } = message.stamp;
-                (self.next.term, self.next.epoch) = (term, epoch.next());
-                Ok(Delivery::Published(version))
-            }
-            (Err(error), before) => {
-                if let Some(before) = before {
-                    self.origin = before;
-                }
-                Err(error)
-            }
-        }
-    }
-
     /// Copies the newest snapshot: what this writer has published last, or found. Whether there is one.
     ///
     /// # Errors
@@ -411,45 +241,6 @@ impl Writer {
         segment.read(|position, slot| out.fill(slot, position, key))?;
         out.keep(key);
         Ok(true)
-    }
-
-    /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is
-    /// what it was.
-    ///
-    /// # Errors
-    /// Those of both.
-    #[cold]
-    pub fn publish_resumed<B: AsRef<[u8]>>(
-        &mut self,
-        payload: &Payload<'_, B>,
-        version: Version,
-        epoch: Epoch,
-    ) -> Result<Version> {
-        let before = (self.next, self.version);
-        let published = self.resume_at(version, epoch).and_then(|()| self.publish(payload));
-        if published.is_err() {
-            (self.next, self.version) = before;
-        }
-        published
-    }
-
-    /// Numbering goes on above that of a saved state: the next version is larger than `version`, the epoch
-    /// larger than `epoch`.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] if the numbers are out of range; [`Error::ChannelClosed`], [`Error::ChannelLost`],
-    /// [`Error::ForkedWriter`].
-    pub fn resume_at(&mut self, version: Version, epoch: Epoch) -> Result<()> {
-        self.check_open()?;
-        if version >= Version::MAX || epoch == Epoch(u64::MAX) {
-            return Err(Error::InvalidArgument(format!(
-                "version {version} and epoch {epoch} cannot have been saved by traincast"
-            )));
-        }
-        self.version = self.version.max(version);
-        self.next.version = self.next.version.max(version.next());
-        self.next.epoch = self.next.epoch.max(epoch.next());
-        Ok(())
     }
 
     /// The channel's newest version, or the one of a saved state that the next snapshot goes on from; 0 before the first.

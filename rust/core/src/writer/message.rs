@@ -1,0 +1,108 @@
+//! Snapshots that have their numbers already: from another node, or from a checkpoint.
+
+use super::Writer;
+use crate::error::{Error, Result};
+use crate::layout::Link;
+use crate::numbering::{Epoch, Stamp, Version};
+use crate::snapshot::Payload;
+use crate::snapshot::payload::OWN_SHAPE_IDS;
+use crate::snapshot::wire::Message;
+use crate::sys;
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    /// It is the newest snapshot now.
+    Published(Version),
+    /// It was the newest already.
+    Known(Version),
+}
+
+impl Writer {
+    /// Publishes a snapshot that comes as a message, under its own numbers. `published_ns`: when it was published, on this
+    /// node's clock, if the caller knows better than "just now".
+    ///
+    /// # Errors
+    /// [`Error::Outdated`] if the channel has a newer one; those of [`Writer::publish`].
+    pub fn publish_message(&mut self, message: &Message, published_ns: Option<u64>) -> Result<Delivery> {
+        let now = sys::tick_ns();
+        self.check_open()?;
+        let version = message.stamp.version;
+        if message.stamp == self.newest {
+            return Ok(Delivery::Known(version));
+        }
+        if message.stamp < self.newest {
+            return Err(Error::Outdated {
+                name: self.name.name().to_owned(),
+                policy_id: self.name.policy_id(),
+                message: message.stamp,
+                newest: self.newest,
+            });
+        }
+        let id = self.message_shapes.id_of(&message.shape.bytes);
+        let id = id.map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        let origin = (Link::Live, message.origin.clone());
+        let before = (self.origin != origin).then(|| std::mem::replace(&mut self.origin, origin));
+        let payload = message.payload(id | OWN_SHAPE_IDS);
+        let published_ns = published_ns.unwrap_or(now);
+        let stored = self.store(&payload, message.stamp, now, published_ns, message.published_unix_ns);
+        match (stored, before) {
+            (Ok(()), before) => {
+                if before.is_some()
+                    && let Some(segment) = &self.segment
+                {
+                    segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);
+                }
+                // What is published here after it goes on from there, as by a writer that takes over.
+                let Stamp { term, epoch, .. } = message.stamp;
+                (self.next.term, self.next.epoch) = (term, epoch.next());
+                Ok(Delivery::Published(version))
+            }
+            (Err(error), before) => {
+                if let Some(before) = before {
+                    self.origin = before;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is
+    /// what it was.
+    ///
+    /// # Errors
+    /// Those of both.
+    #[cold]
+    pub fn publish_resumed<B: AsRef<[u8]>>(
+        &mut self,
+        payload: &Payload<'_, B>,
+        version: Version,
+        epoch: Epoch,
+    ) -> Result<Version> {
+        let before = (self.next, self.version);
+        let published = self.resume_at(version, epoch).and_then(|()| self.publish(payload));
+        if published.is_err() {
+            (self.next, self.version) = before;
+        }
+        published
+    }
+
+    /// Numbering goes on above that of a saved state: the next version is larger than `version`, the epoch
+    /// larger than `epoch`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the numbers are out of range; [`Error::ChannelClosed`], [`Error::ChannelLost`],
+    /// [`Error::ForkedWriter`].
+    pub fn resume_at(&mut self, version: Version, epoch: Epoch) -> Result<()> {
+        self.check_open()?;
+        if version >= Version::MAX || epoch == Epoch(u64::MAX) {
+            return Err(Error::InvalidArgument(format!(
+                "version {version} and epoch {epoch} cannot have been saved by traincast"
+            )));
+        }
+        self.version = self.version.max(version);
+        self.next.version = self.next.version.max(version.next());
+        self.next.epoch = self.next.epoch.max(epoch.next());
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether the channel is still this writer's, and what follows if not.
+
+use super::{State, Warning, Writer};
+use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
+use crate::ownership::Standing;
+use crate::roster::Roster;
+use crate::segment::Segment;
+use crate::sys;
+
+impl Writer {
+    /// Sets the time of the next verification.
+    pub(super) fn schedule(&mut self, now: u64) {
+        let every = u64::try_from(self.options.verify_every.as_nanos()).unwrap_or(u64::MAX);
+        self.verify_at_ns = now.saturating_add(every);
+        self.unix_offset_ns = sys::unix_ns().wrapping_sub(sys::now_ns());
+    }
+
+    /// Asks the kernel whether the channel is still this writer's, and looks after its files.
+    pub(super) fn verify(&mut self, now: u64) -> Result<()> {
+        self.schedule(now);
+        let State::Open(ownership) = &mut self.state else { return Err(self.not_open()) };
+        let standing = ownership.verify(&self.directory, &self.name);
+        failpoint!("verify.done");
+        let taken = self.segment.as_ref().is_some_and(Segment::is_taken);
+        match standing {
+            Err(Error::ChannelLost { reason, .. }) => return Err(self.lose(reason)),
+            Ok(_) if taken => return Err(self.lose("another writer had it meanwhile".into())),
+            Err(error) | Ok(Standing::Adrift(error)) => {
+                self.warn(&error);
+                return Ok(());
+            }
+            Ok(Standing::Kept | Standing::Restored) => {}
+        }
+        let Ok(handle) = self.directory.handle() else { return Ok(()) };
+        if let Some(segment) = &self.segment {
+            self.renew = !segment.has_name(&handle, &self.name);
+            if self.roster.as_ref().is_none_or(|roster| !roster.has_name(&handle, &self.name)) {
+                self.roster = Roster::open_or_create(&handle, &self.name).or_else(|| self.roster.take());
+                segment.wake_all(); // so that sleepers announce themselves in the new one
+            }
+        }
+        Ok(())
+    }
+
+    /// What the user should be told, once, of a channel that goes on all the same.
+    pub fn take_warning(&mut self) -> Option<String> {
+        match std::mem::replace(&mut self.warning, Warning::Given) {
+            Warning::Due(warning) => Some(warning),
+            before => {
+                self.warning = before;
+                None
+            }
+        }
+    }
+
+    pub(super) fn warn(&mut self, error: &Error) {
+        if matches!(self.warning, Warning::None) {
+            self.warning = Warning::Due(format!(
+                "the files of channel {:?} (policy {}) were removed or cannot be used, and cannot be put back: {error}. \
+                 Envs that are attached go on; envs that start now do not find the channel",
+                self.name.name(),
+                self.name.policy_id()
+            ));
+        }
+    }
+
+    #[cold]
+    fn lose(&mut self, reason: String) -> Error {
+        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason)) {
+            ownership.release(None, &self.name, false);
+        }
+        (self.segment, self.predecessor, self.roster) = (None, None, None);
+        self.not_open()
+    }
+}
