@@ -10,6 +10,7 @@ import typer
 
 from traincast import _core
 from traincast.cli._output import console, print_table, size
+from traincast.errors import TraincastError
 
 __all__ = ["clean"]
 
@@ -36,10 +37,14 @@ def clean(
             raise typer.Exit(1)
     removed = 0
     for leftover in leftovers:
-        if _core.remove_leftover(leftover["path"]):
-            removed += 1
-        elif os.path.lexists(leftover["path"]):  # files of a channel go together
-            print(f"Kept {leftover['path']}: it is in use by now.")
+        path = leftover["path"]
+        try:
+            gone = _core.remove_leftover(path) or not os.path.lexists(path)  # files of a channel go together
+        except (OSError, TraincastError) as error:
+            print(f"traincast: {error}", file=sys.stderr)
+            gone = False
         else:
-            removed += 1
+            if not gone:
+                print(f"Kept {path}: it is in use by now.")
+        removed += gone
     print(f"Removed {removed} of {total}.")

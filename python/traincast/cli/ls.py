@@ -68,6 +68,12 @@ def _writer(channel: dict[str, Any]) -> Text:
     return Text(text, style=_STYLES[status])
 
 
+def _reader(reader: dict[str, Any]) -> Text:
+    status = "live" if reader["alive"] else "dead"
+    text = "alive" if reader["alive"] else "dead"
+    return Text(f"{text}, in another container" if reader["elsewhere"] else text, style=_STYLES[status])
+
+
 def _lags(lags: Sequence[int]) -> str:
     """Return how many versions each reader is behind, or the range if there are many readers."""
     if len(lags) <= _READERS_SHOWN:
@@ -81,9 +87,7 @@ def _print_readers(channels: Sequence[dict[str, Any]]) -> None:
             channel["name"],
             str(channel["policy_id"]),
             str(reader["pid"]),
-            Text(
-                "alive" if reader["alive"] else "dead", style=_STYLES["live" if reader["alive"] else "dead"]
-            ),
+            _reader(reader),
             str(reader["version"]),
             str(reader["lag"]),
         ]

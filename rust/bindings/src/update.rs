@@ -6,8 +6,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use traincast_core::snapshot::blobs::BlobCursor;
 use traincast_core::snapshot::Snapshot;
+use traincast_core::snapshot::blobs::BlobCursor;
 use traincast_core::snapshot::cache::{CachedShape, NumberedShape};
 use traincast_core::snapshot::decode::check;
 use traincast_core::snapshot::encode::Encoder;
@@ -42,7 +42,8 @@ impl Encoding {
                 Arc::new(NumberedShape { shape, ..NumberedShape::default() })
             }
         };
-        check(&shape.shape, &slot.values, slot.blobs.bytes()).map_err(|error| corrupt(py, &error.to_string()))?;
+        check(&shape.shape, &slot.values, slot.blobs.bytes())
+            .map_err(|error| corrupt(py, &error.to_string()))?;
         Ok(Some(Base::Slot(shape, slot)))
     }
 
@@ -65,7 +66,15 @@ impl Encoding {
             (Base::Slot(shape, slot), cached) => {
                 let mut none = Vec::new();
                 let keys = cached.map_or(&mut none, |cached| &mut cached.extra.keys);
-                overlay(encoder, shape, &slot.values, slot.blobs.bytes(), &top_of(&shape.shape), keys, changes)
+                overlay(
+                    encoder,
+                    shape,
+                    &slot.values,
+                    slot.blobs.bytes(),
+                    &top_of(&shape.shape),
+                    keys,
+                    changes,
+                )
             }
             (Base::Last, None) => Err(PyRuntimeError::new_err("there is no last snapshot")),
         }
@@ -92,7 +101,9 @@ impl Encoding {
     /// Whether the root of the base has a key.
     pub fn base_has(&self, base: &Base, key: &str) -> bool {
         match base {
-            Base::Last => self.shapes.last().is_some_and(|cached| top_of(&cached.shape.shape).contains_key(key)),
+            Base::Last => {
+                self.shapes.last().is_some_and(|cached| top_of(&cached.shape.shape).contains_key(key))
+            }
             Base::Slot(shape, _) => top_of(&shape.shape).contains_key(key),
         }
     }
@@ -146,7 +157,9 @@ fn overlay(
                 }
                 Walk::new(encoder, keys).entry(key, value)?;
             }
-            None => encoder.splice(numbered, node, values, &mut cursor, |at| Bytes::of_vec(blobs[at].to_vec())),
+            None => {
+                encoder.splice(numbered, node, values, &mut cursor, |at| Bytes::of_vec(blobs[at].to_vec()))
+            }
         }
     }
     for (key, value) in added {

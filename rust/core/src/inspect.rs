@@ -174,10 +174,10 @@ fn broken(mut info: ChannelInfo, error: Error) -> ChannelInfo {
 /// A process that moves from one file to the next has two lines for a moment: the newer one counts.
 fn readers(handle: &OwnedFd, name: &ChannelName) -> Vec<ReaderInfo> {
     let mut readers = Roster::open(handle, name).map_or_else(Vec::new, |roster| roster.readers());
-    readers.sort_by_key(|reader| {
-        (reader.pid, std::cmp::Reverse((reader.alive, reader.generation, reader.version)))
-    });
-    readers.dedup_by_key(|reader| reader.pid);
+    let process = |reader: &ReaderInfo| (reader.pid, reader.pid_namespace);
+    let newest = |reader: &ReaderInfo| std::cmp::Reverse((reader.alive, reader.generation, reader.version));
+    readers.sort_by_key(|reader| (process(reader), newest(reader)));
+    readers.dedup_by_key(|reader| process(reader));
     readers
 }
 

@@ -61,7 +61,9 @@ pub struct ReaderInfo {
     pub pid: u32,
     /// Whether it lives.
     pub alive: bool,
-    /// Whether it is in another pid namespace: another container.
+    /// Inode of that namespace.
+    pub pid_namespace: u64,
+    /// Whether that is another one than the caller's: another container.
     pub elsewhere: bool,
     /// The generation that it reads.
     pub generation: u64,
@@ -174,6 +176,7 @@ impl Roster {
         let reader = |(start, line): (usize, &[AtomicU64])| ReaderInfo {
             pid: relaxed(&line[roster::PID]) as u32,
             alive: own.contains(&(self.id, start, forks)) || self.is_locked(start),
+            pid_namespace: relaxed(&line[roster::PID_NAMESPACE]),
             elsewhere: relaxed(&line[roster::PID_NAMESPACE]) != here,
             generation: relaxed(&line[roster::GENERATION]),
             version: relaxed(&line[roster::VERSION]),

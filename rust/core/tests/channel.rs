@@ -135,7 +135,8 @@ fn a_bigger_file_has_what_is_needed_and_some_reserve() {
     let mut writer = place.writer_with(WriterOptions { capacity: 4096, ..WriterOptions::default() }).unwrap();
     publish(&mut writer, 1);
     assert_eq!(stride(&place), 4096);
-    for (blob, quarter) in [(5_000, true), (5_500, false), (1_000_003, true), (1_100_000, false), (10, false)] {
+    for (blob, quarter) in [(5_000, true), (5_500, false), (1_000_003, true), (1_100_000, false), (10, false)]
+    {
         let before = stride(&place);
         Sample::new(2, 1, 4, blob as usize).publish(&mut writer).unwrap();
         let exact = pages(128 + 24 + 32 + u64::next_multiple_of(blob, 8));
@@ -287,13 +288,13 @@ fn a_resumption_that_fails_changes_no_number() {
     let mut writer = place.writer_with(options).unwrap();
     publish(&mut writer, 1);
     for (blob, version) in [(120_000, Version(40)), (0, Version::MAX)] {
-        let refused = Sample::new(9, 1, 4, blob)
-            .lend(|payload| writer.publish_resumed(payload, version, Epoch(7)));
+        let refused =
+            Sample::new(9, 1, 4, blob).lend(|payload| writer.publish_resumed(payload, version, Epoch(7)));
         assert!(refused.is_err());
         assert_eq!((writer.version(), writer.epoch()), (Version(1), Epoch(1)));
     }
-    let published = Sample::new(2, 1, 4, 0)
-        .lend(|payload| writer.publish_resumed(payload, Version(40), Epoch(7)));
+    let published =
+        Sample::new(2, 1, 4, 0).lend(|payload| writer.publish_resumed(payload, Version(40), Epoch(7)));
     assert_eq!((published.unwrap(), writer.epoch()), (Version(41), Epoch(8)));
 }
 

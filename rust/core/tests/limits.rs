@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use common::{Place, Sample, next, publish};
 use traincast_core::error::Error;
 use traincast_core::layout::{HEADER_WORDS, WORD, header, slot};
-use traincast_core::snapshot::Snapshot;
 use traincast_core::seqlock::Head;
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
 
 /// A channel whose writer is gone, with some of its words changed; the words of its newest slot count from there.

@@ -6,9 +6,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Place, Sample, channel, fork, next, publish, until, watchdog};
+use common::{FILES, Place, Sample, channel, fork, next, next_polled, publish, until, watchdog};
 use traincast_core::directory::ChannelName;
 use traincast_core::error::Error;
+use traincast_core::layout::header;
+use traincast_core::numbering::{Epoch, Position, Stamp, Version};
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
@@ -30,22 +32,28 @@ fn a_new_writer_takes_over_from_a_killed_one() {
         forever()
     });
     let mut reader = place.reader_soon();
-    until(|| reader.head() == 5 << 2);
+    until(|| reader.head().position() == Position(5));
     let error = place.try_writer(Leftover::Continue).unwrap_err();
     assert!(matches!(error, Error::ChannelBusy { .. }));
     assert!(error.to_string().contains(&format!("process {}", child.pid)), "{error}");
     assert!(reader.writer_alive().unwrap());
     child.kill();
     assert!(!reader.writer_alive().unwrap() && !reader.closed());
-    assert_eq!(next(&mut reader, &mut out).1, 5);
+    let found = next(&mut reader, &mut out);
+    let term = found.stamp().term;
+    assert_eq!(found.seed, 5);
     assert!(matches!(place.try_writer(Leftover::Refuse), Err(Error::ChannelExists { version: 5, .. })));
     let mut writer = place.writer();
-    assert_eq!((writer.version(), writer.epoch()), (5, 2));
-    assert_eq!(writer.latest(&mut out).unwrap().unwrap().version, 5);
+    assert_eq!((writer.version(), writer.epoch()), (Version(5), Epoch(2)));
+    let mut latest = Snapshot::default();
+    assert!(writer.latest(&mut latest).unwrap() && common::verify(&latest).version() == 5);
     assert!(reader.writer_alive().unwrap());
     assert_eq!(publish(&mut writer, 66), 6);
-    let (meta, seed) = next(&mut reader, &mut out);
-    assert_eq!((meta.version, meta.epoch, seed), (6, 2, 66));
+    let key = reader.segment_key();
+    let found = next(&mut reader, &mut out);
+    assert_eq!((found.version(), found.epoch(), found.seed), (6, 2, 66));
+    assert_eq!(found.stamp().term, term, "the channel's life goes on");
+    assert_ne!(reader.segment_key(), key, "two writers never store into one file");
 }
 
 #[test]
@@ -58,7 +66,7 @@ fn a_writer_is_dead_though_its_forked_children_live() {
         publish(&mut writer, 1);
         forever()
     });
-    let reader = place.reader_soon();
+    let mut reader = place.reader_soon();
     let orphan: i32 = std::fs::read_to_string(place.path(".orphan")).unwrap().parse().unwrap();
     child.kill();
     // SAFETY: signal 0 only asks.
@@ -85,7 +93,7 @@ fn a_forked_child_cannot_write_with_its_parents_writer() {
         drop(writer);
         assert!(matches!(place.try_writer(Leftover::Replace), Err(Error::ChannelBusy { .. })));
         assert!(reader.writer_alive().unwrap());
-        assert_eq!(next(&mut reader, &mut out).1, 1);
+        assert_eq!(next(&mut reader, &mut out).seed, 1);
         let other = ChannelName::new("child", 0).unwrap();
         let mut other = Writer::open(&place.directory, other, WriterOptions::default()).unwrap();
         publish(&mut other, 1);
@@ -98,7 +106,7 @@ fn a_forked_child_cannot_write_with_its_parents_writer() {
     assert_eq!(child.join(), 0);
     let writer = writer.as_mut().unwrap();
     assert_eq!(publish(writer, 3), 2);
-    assert_eq!(next(&mut reader, &mut out).1, 3);
+    assert_eq!(next(&mut reader, &mut out).seed, 3);
     assert!(matches!(fork_open(&place), 1), "the parent's lock is still held");
 }
 
@@ -140,8 +148,8 @@ fn a_forked_child_takes_over_its_dead_parents_channel_and_holds_it() {
     });
     assert_eq!(parent.join(), 0);
     let child: i32 = std::fs::read_to_string(place.path(".child")).unwrap().parse().unwrap();
-    let reader = place.reader();
-    until(|| reader.head() >> 2 == 2);
+    let mut reader = place.reader();
+    until(|| reader.head().position() == Position(1)); // the child's first, in a file of its own
     assert!(reader.writer_alive().unwrap());
     assert_eq!(fork_open(&place), 1);
     // SAFETY: the child that this test made.
@@ -155,7 +163,7 @@ fn looking_at_a_channel_does_not_drop_its_lock() {
     let place = Place::new();
     let mut writer = place.writer();
     publish(&mut writer, 1);
-    let reader = place.reader();
+    let mut reader = place.reader();
     for _ in 0..5 {
         assert!(reader.writer_alive().unwrap());
         assert_eq!(traincast_core::inspect::list(&place.directory).unwrap().len(), 1);
@@ -178,23 +186,51 @@ fn replacing_hides_the_old_run_and_moves_its_readers() {
     })
     .join();
     let mut reader = place.reader();
-    assert_eq!(next(&mut reader, &mut out).1, 2);
+    let before = next(&mut reader, &mut out).stamp();
+    assert_eq!(before.version, Version(2));
     let mut writer = place.try_writer(Leftover::Replace).unwrap();
-    assert_eq!((writer.version(), writer.epoch()), (0, 1));
-    assert_eq!(writer.latest(&mut out).unwrap(), None);
+    assert_eq!((writer.version(), writer.epoch()), (Version(0), Epoch(1)));
+    assert!(!writer.latest(&mut Snapshot::default()).unwrap());
     assert!(!reader.read_into(&mut out).unwrap());
     assert!(!reader.closed());
     let late = traincast_core::reader::Reader::attach(&place.directory, channel(), Duration::ZERO);
     assert!(matches!(late, Err(Error::ChannelNotFound { .. })));
     assert_eq!(publish(&mut writer, 9), 1);
-    let (meta, seed) = next(&mut reader, &mut out);
-    assert_eq!((meta.version, meta.epoch, seed), (1, 1, 9));
+    let found = next_polled(&mut reader, &mut out);
+    assert_eq!((found.version(), found.epoch(), found.seed), (1, 1, 9));
+    assert!(found.stamp() > before, "a later life of the channel, in which the numbers begin anew");
 }
 
-/// The bytes that a writer leaves that is killed after it has marked its file superseded, and before the bigger
-/// file has the name.
+/// Sets the head of a file that may no longer have a name.
+fn set_head(file: &std::fs::File, head: u64) {
+    std::os::unix::fs::FileExt::write_all_at(file, &head.to_le_bytes(), 8 * header::HEAD as u64).unwrap();
+}
+
+/// A writer is killed after the bigger file has the name, and before it has marked the one before.
 #[test]
-fn a_growth_that_was_cut_short_is_completed_by_the_next_writer() {
+fn a_growth_that_was_cut_short_before_its_mark_is_found_by_who_reads() {
+    let place = Place::new();
+    let mut out = Snapshot::default();
+    let child = fork(|| {
+        let mut writer = place.writer();
+        publish(&mut writer, 1);
+        until(|| place.path(".attached").exists());
+        Sample::new(2, 1, 1, 100_000).publish(&mut writer).unwrap();
+        std::mem::forget(writer);
+        0
+    });
+    let mut reader = place.reader_soon();
+    assert_eq!(next(&mut reader, &mut out).seed, 1);
+    let old = std::fs::OpenOptions::new().write(true).open(place.path("run@3")).unwrap();
+    std::fs::write(place.path(".attached"), "").unwrap();
+    assert_eq!(child.join(), 0);
+    set_head(&old, 1 << 2);
+    assert_eq!(next_polled(&mut reader, &mut out).seed, 2);
+}
+
+/// A file says that there is a newer one, and there is none.
+#[test]
+fn a_mark_without_a_successor_keeps_nobody_from_going_on() {
     let place = Place::new();
     let mut out = Snapshot::default();
     fork(|| {
@@ -206,25 +242,23 @@ fn a_growth_that_was_cut_short_is_completed_by_the_next_writer() {
     })
     .join();
     let mut reader = place.reader();
-    assert_eq!(next(&mut reader, &mut out).1, 2);
-    let file = std::fs::OpenOptions::new().write(true).open(place.path("run@3")).unwrap();
-    let head = 2u64 << 2 | 2;
-    std::os::unix::fs::FileExt::write_all_at(&file, &head.to_le_bytes(), 64 * 8).unwrap();
+    assert_eq!(next(&mut reader, &mut out).seed, 2);
+    set_head(&std::fs::OpenOptions::new().write(true).open(place.path("run@3")).unwrap(), 2 << 2 | 2);
     std::fs::write(place.path(".run@3.1.2.tmp"), "half").unwrap();
     // Readers that are there, and new ones, go on with the last snapshot.
     for _ in 0..3 {
         assert!(!reader.read_into(&mut out).unwrap());
-        assert!(!reader.waiter().wait(reader.head(), Duration::from_millis(1)));
+        assert!(!reader.waiter().wait(Duration::from_millis(1)));
     }
-    assert_eq!(next(&mut place.reader(), &mut out).1, 2);
+    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 2);
     assert!(!reader.closed());
     let mut writer = place.writer();
-    assert_eq!((writer.version(), writer.epoch()), (2, 2));
-    assert_eq!(place.files(), ["run@3", "run@3.lock", "run@3.roster"]);
+    assert_eq!((writer.version(), writer.epoch()), (Version(2), Epoch(2)));
+    assert_eq!(place.files(), FILES);
     assert!(!reader.read_into(&mut out).unwrap());
     let key = reader.segment_key();
     assert_eq!(publish(&mut writer, 3), 3);
-    assert_eq!(next(&mut reader, &mut out).1, 3);
+    assert_eq!(next_polled(&mut reader, &mut out).seed, 3);
     assert_ne!(reader.segment_key(), key);
     assert_eq!(traincast_core::inspect::list(&place.directory).unwrap()[0].generation, 2);
 }
@@ -235,12 +269,12 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
     let place = Place::new();
     let mut out = Snapshot::default();
     let mut reader = None;
-    let (mut last, mut seed) = (0, 0x9e37u64);
+    let (mut last, mut seed) = (Stamp::default(), 0x9e37u64);
     for round in 0..40u64 {
         let child = fork(|| {
             let mut writer = place.writer();
             loop {
-                let version = writer.version() + 1;
+                let version = writer.version().get() + 1;
                 // Now and then too large for the file, so that growing is hit too.
                 let blob =
                     if version.is_multiple_of(997) { 70_000 << (round % 2) } else { version as usize % 4000 };
@@ -252,21 +286,20 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
         let end = std::time::Instant::now() + Duration::from_micros(seed >> 33 & 0x7fff);
         while std::time::Instant::now() < end {
             if reader.read_into(&mut out).unwrap() {
-                let meta = out.meta;
-                assert_eq!(common::verify(&meta, &out), meta.version);
-                assert!(meta.version > last, "version {} after {last}", meta.version);
-                last = meta.version;
+                let found = common::verify(&out);
+                assert_eq!(found.seed, found.version());
+                assert!(found.stamp() > last, "{} after {last}", found.stamp());
+                last = found.stamp();
             }
         }
         child.kill();
         let mut late = place.reader();
-        assert_eq!(next(&mut late, &mut out).0.version, late.version());
-        assert!(late.version() >= last);
+        assert!(next(&mut late, &mut Snapshot::default()).stamp() >= last);
     }
     let mut writer = place.writer();
     publish(&mut writer, 1);
-    assert_eq!(place.files(), ["run@3", "run@3.lock", "run@3.roster"], "drafts of dead writers are gone");
-    assert!(writer.version() > last);
+    assert_eq!(place.files(), FILES, "drafts of dead writers are gone");
+    assert!(writer.version() > last.version);
 }
 
 #[test]
@@ -277,7 +310,7 @@ fn readers_verify_every_snapshot_of_a_writer_that_never_pauses() {
         let child = fork(|| {
             let mut writer = place.writer();
             loop {
-                let version = writer.version() + 1;
+                let version = writer.version().get() + 1;
                 Sample::new(version, 1, values, blob).publish(&mut writer).unwrap();
             }
         });
@@ -288,10 +321,9 @@ fn readers_verify_every_snapshot_of_a_writer_that_never_pauses() {
                     let (mut out, mut last, mut verified) = (Snapshot::default(), 0, 0);
                     while verified < reads {
                         if reader.read_into(&mut out).unwrap() {
-                            let meta = out.meta;
-                            assert_eq!(common::verify(&meta, &out), meta.version);
-                            assert!(meta.version > last);
-                            (last, verified) = (meta.version, verified + 1);
+                            let found = common::verify(&out);
+                            assert!(found.seed == found.version() && found.seed > last);
+                            (last, verified) = (found.seed, verified + 1);
                         }
                     }
                 });
