@@ -11,7 +11,7 @@ use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
 use traincast_core::numbering::Stamp;
 use traincast_core::reader::{HeadRef, Reader, Waiter};
-use traincast_core::snapshot::{SegmentKey, Snapshot};
+use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 
 use crate::decode::{Decoder, Read};
 use crate::errors::{exception, raise};
@@ -105,19 +105,15 @@ impl Channel {
         drop(other); // out of the borrow: it may run Python code
     }
 
-    /// Seconds since the newest snapshot was published.
-    pub fn age(&self, py: Python<'_>) -> PyResult<f64> {
-        let mut snapshot = Snapshot::default();
+    /// Seconds since a snapshot was published: the newest one if none is given.
+    pub fn age(&self, py: Python<'_>, meta: Option<&SlotMeta>) -> PyResult<f64> {
         let mut reader = self.reader.get(py).borrow_mut();
-        let read = reader.read_into(&mut snapshot);
-        let age = reader.age(snapshot.meta.published_ns, snapshot.meta.published_unix_ns);
+        let age = match meta {
+            Some(meta) => Ok(reader.age(meta)),
+            None => reader.newest().map(|newest| reader.age(&newest)),
+        };
         drop(reader);
-        read.map_err(|error| raise(py, error)).map(|_| age)
-    }
-
-    /// Seconds since a snapshot that was published then.
-    pub fn age_of(&self, py: Python<'_>, published_ns: u64, published_unix_ns: u64) -> f64 {
-        self.reader.get(py).borrow().age(published_ns, published_unix_ns)
+        age.map_err(|error| raise(py, error))
     }
 
     /// Whether there is another snapshot than the one with these numbers. One that cannot be read counts: reading it says why.

@@ -243,14 +243,11 @@ impl TrainingInfoReader {
     #[getter]
     fn age(&self, py: Python<'_>) -> PyResult<f64> {
         let channel = self.channel(py)?;
-        let published = match &*self.held.get(py).borrow() {
-            Some(held) if held.dict.is_some() => Some((held.meta.published_ns, held.meta.published_unix_ns)),
+        let meta = match &*self.held.get(py).borrow() {
+            Some(held) if held.dict.is_some() => Some(held.meta),
             _ => None,
         };
-        match published {
-            Some((ns, unix_ns)) => Ok(channel.age_of(py, ns, unix_ns)),
-            None => channel.age(py),
-        }
+        channel.age(py, meta.as_ref())
     }
 
     /// The newest snapshot in wire form: what a relay carries to another node.

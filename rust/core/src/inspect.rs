@@ -16,7 +16,7 @@ pub use crate::roster::ReaderInfo;
 use crate::roster::Roster;
 use crate::segment::Segment;
 use crate::snapshot::SlotMeta;
-use crate::sys::{self, now_ns};
+use crate::sys;
 
 /// How a channel stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,7 +148,7 @@ fn examine(directory: &Directory, handle: &OwnedFd, info: &mut ChannelInfo) -> R
     info.version = newest.stamp.version.get();
     info.epoch = newest.stamp.epoch.get();
     info.term = newest.stamp.term.get();
-    info.age = now_ns().saturating_sub(newest.published_ns) as f64 / 1e9;
+    info.age = segment.age(&newest);
     info.readers = readers(handle, &info.name);
     info.status = if segment.head().closed() {
         Status::Closed

@@ -302,17 +302,9 @@ impl Reader {
         handle.is_some_and(|handle| matches!(sys::facts_at(&handle, &file), Ok(Some(_))))
     }
 
-    /// Seconds since a snapshot of this channel was published, by its two publish times.
-    ///
-    /// In another time namespace than the writer's, the monotonic clock has another zero: there the wall clock counts.
-    pub fn age(&self, published_ns: u64, published_unix_ns: u64) -> f64 {
-        let there = self.segment.header(header::TIME_NAMESPACE);
-        let ns = if there == sys::time_namespace() {
-            sys::now_ns().saturating_sub(published_ns)
-        } else {
-            sys::unix_ns().saturating_sub(published_unix_ns)
-        };
-        ns as f64 / 1e9
+    /// Seconds since a snapshot of this channel was published.
+    pub fn age(&self, meta: &SlotMeta) -> f64 {
+        self.segment.age(meta)
     }
 
     /// Numbers of the newest snapshot, without copying it.

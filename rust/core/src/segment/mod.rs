@@ -1,27 +1,30 @@
-//! Segment files: create, open, check. A live file never changes its size; another one takes its place.
+//! Segment files. What this module knows is how one is used; how it is opened and made stand in files of their own.
+//! A live file never changes its size; another one takes its place.
+
+mod creation;
+mod opening;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use crate::directory::{ChannelName, Directory, Role, foreign};
-use crate::drafts;
+use crate::directory::{ChannelName, Directory, Role};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::fork::Shared;
-use crate::layout::{
-    HEADER_BYTES, HEADER_WORDS, HOST_BYTES, LARGEST_CAPACITY, LAYOUT_VERSION, Link, NAME_BYTES, PAGE,
-    SEGMENT_MAGIC, SLOTS, WORD, header, identity, segment_bytes,
-};
+use crate::layout::{HEADER_WORDS, HOST_BYTES, Link, NAME_BYTES, SLOTS, WORD, header};
 use crate::numbering::Position;
 use crate::ring::bell::Bell;
 use crate::ring::handover;
 use crate::ring::seqlock::{Damaged, Head, Ring, RingWriter, Slot};
+use crate::snapshot::SlotMeta;
 use crate::sync::{AtomicU64, relaxed};
 use crate::sys::{self, FileId, Identity, Mapping};
+
 use crate::words::{Counter, store_relaxed};
+pub use creation::NewSegment;
+use opening::Opened;
 
 /// One file behind a channel, mapped.
 #[derive(Debug)]
@@ -46,10 +49,6 @@ static KEYS: Counter = Counter::new();
 
 /// Segments mapped for reading: one mapping for all readers of the process.
 static MAPPED: Shared<BTreeMap<FileId, Weak<Segment>>> = Shared::new(BTreeMap::new());
-
-/// How often a file that vanishes between finding and opening it is looked up again: as long as there is one under the name,
-/// another has taken its place each time.
-const LOOK_UPS: u32 = 1000;
 
 impl Segment {
     /// Opens a channel's file, for its writer (`writable`) or to look at it. `None` if there is none.
@@ -152,6 +151,18 @@ impl Segment {
         pid != 0 && same_namespace && sys::start_time(pid).is_none()
     }
 
+    /// Seconds since one of its snapshots was published.
+    ///
+    /// In another time namespace than the writer's, the monotonic clock has another zero: there the wall clock counts.
+    pub fn age(&self, meta: &SlotMeta) -> f64 {
+        let ns = if self.header(header::TIME_NAMESPACE) == sys::time_namespace() {
+            sys::now_ns().saturating_sub(meta.published_ns)
+        } else {
+            sys::unix_ns().saturating_sub(meta.published_unix_ns)
+        };
+        ns as f64 / 1e9
+    }
+
     fn taken(&self) -> &AtomicU64 {
         &self.mapping.words()[header::TAKEN]
     }
@@ -235,96 +246,6 @@ impl Segment {
     }
 }
 
-/// A segment file that may be ours, not yet mapped.
-struct Opened {
-    file: OwnedFd,
-    id: FileId,
-    size: usize,
-    path: PathBuf,
-}
-
-impl Opened {
-    fn new(
-        directory: &Directory,
-        handle: &OwnedFd,
-        name: &ChannelName,
-        writable: bool,
-    ) -> Result<Option<Self>> {
-        let file_name = name.file(Role::Segment);
-        let path = directory.join(&file_name);
-        for _ in 0..LOOK_UPS {
-            let file = match sys::open_at(handle, &file_name, writable) {
-                Ok(Some(file)) => file,
-                Ok(None) => return Ok(None),
-                Err(error) => {
-                    let facts = sys::facts_at(handle, &file_name).ok().flatten();
-                    return Err(match facts.and_then(|facts| foreign(&facts)) {
-                        Some(reason) => Error::corrupt(path, reason),
-                        None => Error::system("open", &path)(error),
-                    });
-                }
-            };
-            failpoint!("segment.opened");
-            let facts = sys::facts(&file).map_err(Error::system("examine", &path))?;
-            if facts.links == 0 {
-                continue; // replaced or removed just now
-            }
-            if let Some(reason) = foreign(&facts) {
-                return Err(Error::corrupt(path, reason));
-            }
-            let size = usize::try_from(facts.size).unwrap_or(usize::MAX);
-            if size < HEADER_BYTES || !size.is_multiple_of(PAGE) {
-                return Err(Error::corrupt(path, format!("it has {size} bytes, which no channel has")));
-            }
-            return Ok(Some(Self { file, id: facts.id, size, path }));
-        }
-        Ok(None)
-    }
-
-    /// Maps the file and believes its header only as far as it agrees with itself, the size and the name.
-    fn map(self, name: &ChannelName, writable: bool) -> Result<Segment> {
-        let Self { file, id, size, path } = self;
-        let mapping = Mapping::new(&file, size, writable).map_err(Error::system("map", &path))?;
-        failpoint!("segment.mapped");
-        let word = |index: usize| relaxed(&mapping.words()[index]);
-        match word(header::MAGIC) {
-            SEGMENT_MAGIC => {}
-            0 => return Err(Error::corrupt(path, "it begins with zeros")),
-            _ => return Err(Error::incompatible(path, "it was not written by traincast")),
-        }
-        let layout = word(header::LAYOUT);
-        if layout != LAYOUT_VERSION {
-            let by = if layout == 1 { ", which traincast 0.1 wrote" } else { "" };
-            let reason = format!("it has layout version {layout}{by}, and this is version {LAYOUT_VERSION}");
-            return Err(Error::incompatible(path, reason));
-        }
-        let capacity = usize::try_from(word(header::CAPACITY)).unwrap_or(usize::MAX);
-        let sound = word(header::SLOTS) == SLOTS as u64
-            && capacity.is_multiple_of(PAGE)
-            && (PAGE..=LARGEST_CAPACITY).contains(&capacity)
-            && segment_bytes(capacity) == Some(size)
-            && word(header::TOTAL) == size as u64;
-        if !sound {
-            let said = word(header::TOTAL);
-            let reason =
-                format!("its header speaks of {said} bytes in slots of {capacity}, and it has {size} bytes");
-            return Err(Error::corrupt(path, reason));
-        }
-        let same_name =
-            packed_name(name).into_iter().enumerate().all(|(i, packed)| word(header::NAME + i) == packed);
-        if !same_name || word(header::IDENTITY) != identity(name.name().len(), name.policy_id()) {
-            return Err(Error::corrupt(path, "it is the file of another channel"));
-        }
-        let segment = Segment { mapping, id, capacity, key: KEYS.next(), path: path.into() };
-        let newest = segment.head().position();
-        if !(Position(1)..=Position::MAX).contains(&newest) {
-            let reason = format!("its newest position is {newest}");
-            return Err(Error::corrupt(&*segment.path, reason));
-        }
-        Ok(segment)
-    }
-}
-
 fn packed<const WORDS: usize>(text: &str) -> [u64; WORDS] {
     let bytes = text.as_bytes();
     std::array::from_fn(|i| {
@@ -338,64 +259,4 @@ fn packed<const WORDS: usize>(text: &str) -> [u64; WORDS] {
 
 fn packed_name(name: &ChannelName) -> [u64; NAME_BYTES / WORD] {
     packed(name.name())
-}
-
-/// A segment that has no name yet. Becomes the channel's with [`NewSegment::commit`], or vanishes.
-pub struct NewSegment<'a> {
-    /// The segment, empty at first.
-    pub segment: Segment,
-    draft: drafts::Draft<'a>,
-    name: OsString,
-}
-
-impl<'a> NewSegment<'a> {
-    /// Makes an empty segment, with all of its storage.
-    ///
-    /// # Errors
-    /// [`Error::StorageFull`]; [`Error::System`].
-    pub fn create(
-        directory: &Directory,
-        handle: &'a OwnedFd,
-        name: &ChannelName,
-        capacity: usize,
-        generation: u64,
-    ) -> Result<Self> {
-        let file_name = name.file(Role::Segment);
-        let path = directory.join(&file_name);
-        let size = segment_bytes(capacity).unwrap_or(usize::MAX);
-        let draft = drafts::Draft::create(handle, name, size).map_err(Error::storage(&path, size))?;
-        let mapping = Mapping::new(&draft.file, size, true).map_err(Error::system("map", &path))?;
-        let id = sys::facts(&draft.file).map_err(Error::system("examine", &path))?.id;
-        let segment = Segment { mapping, id, capacity, key: KEYS.next(), path: path.into() };
-        let words = [
-            (header::MAGIC, SEGMENT_MAGIC),
-            (header::LAYOUT, LAYOUT_VERSION),
-            (header::TOTAL, size as u64),
-            (header::CAPACITY, capacity as u64),
-            (header::SLOTS, SLOTS as u64),
-            (header::GENERATION, generation),
-            (header::CREATED, sys::unix_ns()),
-            (header::IDENTITY, identity(name.name().len(), name.policy_id())),
-            (header::TAKEOVERS, 1),
-        ];
-        for (index, value) in words {
-            segment.set_header(index, value);
-        }
-        failpoint!("create.header-half-done");
-        for (i, word) in packed_name(name).into_iter().enumerate() {
-            segment.set_header(header::NAME + i, word);
-        }
-        Ok(Self { segment, draft, name: file_name })
-    }
-
-    /// Gives it the channel's name. `over`: instead of the file that has it.
-    ///
-    /// # Errors
-    /// [`Error::System`]: the name is as it was.
-    pub fn commit(self, over: bool) -> Result<Segment> {
-        let Self { segment, draft, name } = self;
-        draft.commit(&name, over).map_err(Error::system("create", &segment.path))?;
-        failpoint!("create.renamed");
-        Ok(segment)
-    }
 }
