@@ -1,0 +1,72 @@
+//! Making a segment.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+
+use super::{KEYS, Segment, packed_name};
+use crate::directory::{ChannelName, Directory, Role};
+use crate::drafts::Draft;
+use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
+use crate::layout::{LAYOUT_VERSION, SEGMENT_MAGIC, SLOTS, header, identity, segment_bytes};
+use crate::sys::{self, Mapping};
+
+/// A segment that has no name yet. Becomes the channel's with [`NewSegment::commit`], or vanishes.
+pub struct NewSegment<'a> {
+    /// The segment, empty at first.
+    pub segment: Segment,
+    draft: Draft<'a>,
+    name: OsString,
+}
+
+impl<'a> NewSegment<'a> {
+    /// Makes an empty segment, with all of its storage.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`]; [`Error::System`].
+    pub fn create(
+        directory: &Directory,
+        handle: &'a OwnedFd,
+        name: &ChannelName,
+        capacity: usize,
+        generation: u64,
+    ) -> Result<Self> {
+        let file_name = name.file(Role::Segment);
+        let path = directory.join(&file_name);
+        let size = segment_bytes(capacity).unwrap_or(usize::MAX);
+        let draft = Draft::create(handle, name, size).map_err(Error::storage(&path, size))?;
+        let mapping = Mapping::new(&draft.file, size, true).map_err(Error::system("map", &path))?;
+        let id = sys::facts(&draft.file).map_err(Error::system("examine", &path))?.id;
+        let segment = Segment { mapping, id, capacity, key: KEYS.next(), path: path.into() };
+        let words = [
+            (header::MAGIC, SEGMENT_MAGIC),
+            (header::LAYOUT, LAYOUT_VERSION),
+            (header::TOTAL, size as u64),
+            (header::CAPACITY, capacity as u64),
+            (header::SLOTS, SLOTS as u64),
+            (header::GENERATION, generation),
+            (header::CREATED, sys::unix_ns()),
+            (header::IDENTITY, identity(name.name().len(), name.policy_id())),
+            (header::TAKEOVERS, 1),
+        ];
+        for (index, value) in words {
+            segment.set_header(index, value);
+        }
+        failpoint!("create.header-half-done");
+        for (i, word) in packed_name(name).into_iter().enumerate() {
+            segment.set_header(header::NAME + i, word);
+        }
+        Ok(Self { segment, draft, name: file_name })
+    }
+
+    /// Gives it the channel's name. `over`: instead of the file that has it.
+    ///
+    /// # Errors
+    /// [`Error::System`]: the name is as it was.
+    pub fn commit(self, over: bool) -> Result<Segment> {
+        let Self { segment, draft, name } = self;
+        draft.commit(&name, over).map_err(Error::system("create", &segment.path))?;
+        failpoint!("create.renamed");
+        Ok(segment)
+    }
+}
