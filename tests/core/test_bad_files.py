@@ -22,7 +22,7 @@ PAGE = 4096
 WORD = 8
 # Words of the header and of a slot, as in rust/core/src/layout.rs.
 LAYOUT, CAPACITY, IDENTITY, HEAD = 1, 3, 7, 64
-SEQ, SHAPE_LEN, VALUES_LEN, PAYLOAD = 0, 5, 6, 8
+SEQ, SHAPE_LEN, VALUES_LEN, PAYLOAD = 0, 9, 10, 16
 
 
 def word_at(path: Path, index: int) -> int:
@@ -37,9 +37,9 @@ def set_word(path: Path, index: int, value: int) -> None:
         file.write(struct.pack("<Q", value))
 
 
-def slot_word(path: Path, version: int, index: int) -> int:
-    """Where a word of that version's slot stands."""
-    return (PAGE + version % 4 * word_at(path, CAPACITY)) // WORD + index
+def slot_word(path: Path, position: int, index: int) -> int:
+    """Where a word of the slot of that position stands."""
+    return (PAGE + position % 4 * word_at(path, CAPACITY)) // WORD + index
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], Any, str]] = {
         CORRUPT,
         "it is the file of another channel",
     ),
-    "no version": (lambda path: set_word(path, HEAD, 0), CORRUPT, "its newest version is 0"),
+    "no snapshot": (lambda path: set_word(path, HEAD, 0), CORRUPT, "its newest position is 0"),
     "a directory": (
         lambda path: replace(path, Path.mkdir),
         CORRUPT,
@@ -194,21 +194,21 @@ def test_broken_file(leftover: Path, channel_name: str, spoil: Any, kind: Any, r
 
 
 DAMAGED_SLOT: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "a version that its slot does not have": (
+    "a position that its slot does not have": (
         lambda path: set_word(path, HEAD, 1000 << 2),
-        "its newest version is 1000, but that slot's sequence number is 0",
+        "its newest position is 1000, but that slot's sequence number is 0",
     ),
     "a slot that is being written for ever": (
         lambda path: set_word(path, slot_word(path, 3, SEQ), 7),
-        "its newest version is 3, but that slot's sequence number is 7",
+        "its newest position is 3, but that slot's sequence number is 7",
     ),
     "lengths beyond the slot": (
         lambda path: set_word(path, slot_word(path, 3, VALUES_LEN), 2**61),
-        "the slot of version 3 has impossible lengths",
+        "the slot of position 3 has impossible numbers",
     ),
     "lengths that overflow": (
         lambda path: set_word(path, slot_word(path, 3, SHAPE_LEN), 2**64 - 1),
-        "the slot of version 3 has impossible lengths",
+        "the slot of position 3 has impossible numbers",
     ),
 }
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Self
 
 HEAD, FUTEX, FIRST_SLOT, SLOTS = 64, 65, 512, 4
-SEQ, VERSION, PUBLISHED, EPOCH, SHAPE_ID, SHAPE_LEN, VALUES_LEN, BLOB_WORDS, PAYLOAD = range(9)
+SEQ, POSITION, TERM, EPOCH, VERSION, PUBLISHED, PUBLISHED_UNIX, TAKEOVER = range(8)
+SHAPE_ID, SHAPE_LEN, VALUES_LEN, BLOB_WORDS = range(8, 12)
+PAYLOAD = 16
 MASK = 2**64 - 1
 
 
@@ -34,30 +36,31 @@ class SegmentFile:
         self.words.release()
         self._map.close()
 
-    def slot(self, version: int) -> int:
-        """Where the version's slot begins."""
-        return FIRST_SLOT + version % SLOTS * self.stride
+    def slot(self, position: int) -> int:
+        """Where the slot of a position begins."""
+        return FIRST_SLOT + position % SLOTS * self.stride
 
     def newest(self) -> int:
         return self.words[HEAD] >> 2
 
     def put(self, shape: bytes, values: list[int], blobs: bytes, shape_id: int) -> None:
         """Publishes what no writer would, with everything around it in order."""
-        version = self.newest() + 1
-        slot = self.slot(version)
+        position = self.newest() + 1
+        before, slot = self.slot(position - 1), self.slot(position)
         payload = _words(shape) + [value & MASK for value in values] + _words(blobs)
-        self.words[slot + SEQ] = 2 * version + 1
-        self.words[slot + VERSION] = version
-        self.words[slot + PUBLISHED] = self.words[self.slot(version - 1) + PUBLISHED]
-        self.words[slot + EPOCH] = 1
+        self.words[slot + SEQ] = 2 * position + 1
+        self.words[slot + POSITION] = position
+        for index in (TERM, EPOCH, PUBLISHED, PUBLISHED_UNIX, TAKEOVER):
+            self.words[slot + index] = self.words[before + index]
+        self.words[slot + VERSION] = self.words[before + VERSION] + 1
         self.words[slot + SHAPE_ID] = shape_id
         self.words[slot + SHAPE_LEN] = len(shape)
         self.words[slot + VALUES_LEN] = len(values)
         self.words[slot + BLOB_WORDS] = len(_words(blobs))
         for at, word in enumerate(payload, slot + PAYLOAD):
             self.words[at] = word
-        self.words[slot + SEQ] = 2 * version + 2
-        self.words[HEAD] = version << 2
+        self.words[slot + SEQ] = 2 * position + 2
+        self.words[HEAD] = position << 2
 
 
 def _words(data: bytes) -> list[int]:

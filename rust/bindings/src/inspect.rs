@@ -13,10 +13,12 @@ fn open(py: Python<'_>) -> PyResult<Directory> {
     Directory::from_env().map_err(|error| raise(py, error))
 }
 
-/// The channel directory; it may be missing.
+/// The channel directory, checked if it is there.
 #[pyfunction]
 pub fn directory(py: Python<'_>) -> PyResult<String> {
-    Ok(text(open(py)?.path()))
+    let directory = open(py)?;
+    directory.check_if_there().map_err(|error| raise(py, error))?;
+    Ok(text(directory.path()))
 }
 
 /// One dictionary for each channel file of the directory.

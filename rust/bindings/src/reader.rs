@@ -35,6 +35,8 @@ struct Held {
     dict: Option<Py<PyDict>>,
     /// Of that snapshot.
     meta: SlotMeta,
+    /// How many reads have ended.
+    reads: u64,
 }
 
 /// Every so many unchanged reads the name is looked at too (at most once a second): somebody may have removed or replaced
@@ -71,9 +73,9 @@ impl TrainingInfoReader {
     /// The newest dictionary, and whether it is new to this reader.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
-        let (channel, start, before) = match &*self.held.get(py).borrow() {
+        let (channel, reads, before) = match &*self.held.get(py).borrow() {
             Some(held) => {
-                (Arc::clone(&held.channel), held.segment, held.dict.as_ref().map(|_| held.meta.stamp))
+                (Arc::clone(&held.channel), held.reads, held.dict.as_ref().map(|_| held.meta.stamp))
             }
             None => return Err(self.closed_error(py)),
         };
@@ -81,11 +83,10 @@ impl TrainingInfoReader {
         let newest = match &mut *self.held.get(py).borrow_mut() {
             Some(held) => {
                 // Python code that ran meanwhile may have read a newer one.
-                let ahead = match held.segment == segment {
-                    true => held.meta.position > meta.position,
-                    false => held.segment != start,
-                };
+                let ahead =
+                    held.reads != reads && (held.segment != segment || held.meta.position > meta.position);
                 let new = dict.is_some() && !ahead;
+                held.reads += 1;
                 if !ahead {
                     if held.segment != segment {
                         (held.segment, held.head) = channel.head(py);
@@ -134,6 +135,7 @@ impl TrainingInfoReader {
             idle_reads: Cell::new(0),
             dict: None,
             meta: SlotMeta::default(),
+            reads: 0,
         };
         Ok(Self { name, attach_timeout, held: GilCell::new(Some(held)) })
     }

@@ -191,6 +191,14 @@ impl Directory {
         self.path.join(file)
     }
 
+    /// Whether it can be used, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::InsecureDirectory`]; [`Error::System`].
+    pub fn check_if_there(&self) -> Result<()> {
+        self.find().map(drop)
+    }
+
     /// Opens and checks it.
     ///
     /// # Errors
