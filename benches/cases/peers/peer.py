@@ -64,7 +64,11 @@ def attribute(items: Sequence[Any], name: str, values: Iterator[Any]) -> Operati
 
 def mapping(writers: Sequence[Any], readers: Sequence[Any]) -> Operations:
     infos = changing()
-    pairs = [(writer, reader or writer) for writer, reader in zip(writers, readers, strict=True)]
+    # Not `reader or writer`: a dictionary that is still empty counts as false.
+    pairs = [
+        (writer, writer if reader is None else reader)
+        for writer, reader in zip(writers, readers, strict=True)
+    ]
 
     def write_all() -> None:
         for writer in writers:
