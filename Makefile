@@ -10,92 +10,22 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS VIRTUAL_ENV TRAINCAST_DIR TRAINCAS
 export PYTHONNOUSERSITE := 1
 export UV_PYTHON_DOWNLOADS := never
 
-UV := .venv-tools/bin/uv
-CARGO_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
-PACKAGE_SOURCES := pyproject.toml README.md LICENSE \
-    $(shell find python -type f -not -name '*.so' -not -path '*/__pycache__/*')
-STAGES := lint test-rust test-loom test-mutants test-kill test-python test-cpythons test-layouts test-sf
-
 .PHONY: help
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
 
+# In the order in which `make help` shows them. test.mk comes first: the others add their stages to its list.
+include make/test.mk make/kill.mk make/bench.mk make/stress.mk make/soak.mk make/fuzz.mk make/wheel.mk make/environments.mk
+
 .PHONY: demo
 demo: .venv-demo/.installed  ## real training with and without a curriculum; ends with a table and a picture
 	@.venv-demo/bin/traincast demo $(ARGS)
-
-# Preparing is the long part of a first run: the downloads and the two compilations overlap.
-.PHONY: test
-test:  ## lints and all tests, in both environments
-	@$(MAKE) --no-print-directory -j2 prepare
-	@scripts/stages $(STAGES)
-
-.PHONY: prepare
-prepare: .venv/.installed .venv-sf/.installed
-
-# --- stages of `make test` -------------------------------------------------------------------------------------------
-
-.PHONY: lint
-lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub against the built module, import directions
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --package traincast-core --no-deps --document-private-items --locked --quiet
-	.venv/bin/ruff check --quiet
-	.venv/bin/ruff format --check --quiet
-	.venv/bin/mypy
-	.venv/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml traincast._core
-	.venv/bin/lint-imports --no-logo
-	scripts/house-rules
-
-.PHONY: test-rust
-test-rust:  ## the core's tests, without Python
-	cargo test --workspace --locked --quiet
-
-# Other flags, hence another target directory: sharing one would rebuild everything at each change between the two.
-.PHONY: test-loom
-test-loom:  ## the seqlock under loom: every interleaving that the memory model allows
-	RUSTFLAGS="--cfg loom" cargo test --package traincast-core --test 'loom*' --target-dir target/loom --release --locked --quiet
-
-.PHONY: test-mutants
-test-mutants:  ## each ordering weakened, each fence removed: loom must object to every one
-	scripts/ordering-mutants --target-dir target/mutants
-
-.PHONY: test-python
-test-python: .venv/.installed  ## Python tests with the newest of everything
-	.venv/bin/pytest --ignore tests/integrations/sample_factory $(ARGS)
-
-.PHONY: test-sf
-test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasium 0.29 and numpy 1
-	.venv-sf/bin/pytest $(SF_TESTS) $(ARGS)
-
-SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrapper tests/curriculum
-
-.PHONY: test-cpythons
-test-cpythons: target/wheels/.built | .venv/.ready  ## the native module's tests on the other CPythons of this machine
-	scripts/test-cpythons target/wheels/*.whl $(ARGS)
-
-# As on a CPython that is yet to come; with debug assertions. Another feature, hence another target directory.
-.PHONY: test-layouts
-test-layouts: target/bench/callgrind_client.so | .venv/.ready  ## the native module's tests where it knows nothing of the interpreter's insides
-	rm -rf target/layouts/wheels
-	.venv-tools/bin/maturin build --profile checked --locked --quiet --features unknown-layouts \
-	    --interpreter .venv-tools/bin/python --target-dir target/layouts --out target/layouts/wheels
-	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-layouts
-	$(UV) pip sync --quiet --python .venv-layouts/bin/python requirements/cpython.txt
-	$(UV) pip install --quiet --no-deps --python .venv-layouts/bin/python target/layouts/wheels/*.whl
-	KNOWN_LAYOUTS= .venv-layouts/bin/pytest tests/core --ignore tests/core/test_codec_torch.py $(ARGS)
-	.venv-layouts/bin/python benches/growth.py
-
-# --- other tasks -----------------------------------------------------------------------------------------------------
 
 .PHONY: fmt
 fmt: .venv/.ready  ## format Rust and Python, and mend what ruff can
 	cargo fmt --all
 	.venv/bin/ruff check --fix --quiet
 	.venv/bin/ruff format --quiet
-
-.PHONY: wheel
-wheel: target/wheels/.built  ## the release wheel, in target/wheels
 
 .PHONY: lock
 lock: .venv-tools/.ready  ## renew the pinned versions in requirements/*.txt
@@ -104,40 +34,3 @@ lock: .venv-tools/.ready  ## renew the pinned versions in requirements/*.txt
 .PHONY: clean
 clean:  ## remove the environments and all that was built
 	rm -rf .venv .venv-* target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-
-include benches/bench.mk fuzz/fuzz.mk scripts/kill.mk scripts/soak.mk scripts/stress.mk
-
-# --- the wheel -------------------------------------------------------------------------------------------------------
-
-# A function that begins in the middle of a cache line cost up to 40 ns of a publish, depending on what else had changed.
-target/wheels/.built: export RUSTFLAGS := -C llvm-args=-align-all-functions=6
-target/wheels/.built: $(CARGO_SOURCES) $(PACKAGE_SOURCES) | .venv-tools/.ready
-	rm -rf target/wheels
-	.venv-tools/bin/maturin build --release --locked --quiet --interpreter .venv-tools/bin/python --out target/wheels
-	touch $@
-
-# --- environments ----------------------------------------------------------------------------------------------------
-
-.venv-tools/.ready: requirements/tools.txt
-	python=$$(scripts/pythons | awk 'NR == 1 { print $$2 }'); "$$python" -m venv --clear .venv-tools
-	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
-	touch $@
-
-ENVIRONMENTS := .venv .venv-demo .venv-sf
-
-.venv/.ready: requirements/test.txt
-.venv-demo/.ready: requirements/demo.txt
-.venv-sf/.ready: requirements/test-sf.txt | .venv/.ready  # one after the other: torch is downloaded once
-
-# numpy 1 has wheels for these two only.
-.venv-sf/.ready: MINORS := 3.11|3.12
-
-$(ENVIRONMENTS:%=%/.ready): %/.ready: | .venv-tools/.ready
-	@echo "Installing $< into $* (where torch is in it, a first time takes minutes)"
-	python=$$(scripts/pythons '$(MINORS)' | awk 'NR == 1 { print $$2 }'); $(UV) venv --quiet --clear --python "$$python" $*
-	$(UV) pip sync --quiet --python $*/bin/python $<
-	touch $@
-
-$(ENVIRONMENTS:%=%/.installed): %/.installed: %/.ready target/wheels/.built
-	$(UV) pip install --quiet --no-deps --reinstall --python $*/bin/python target/wheels/*.whl
-	touch $@

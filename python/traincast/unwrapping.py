@@ -70,7 +70,7 @@ def find_all(env: object, interface: type[T]) -> list[T]:
 
 
 def own_copy(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a training information so deep that nobody can change it through another copy."""
+    """Copy training information so deeply that changing one copy never shows in another."""
     return {key: _copied(value) for key, value in info.items()}
 
 

@@ -165,7 +165,7 @@ results = st.lists(st.floats(-10, 10), max_size=200)
 
 
 @given(results, st.integers(1, 5), st.integers(1, 8), st.integers(0, 3), st.integers(3, 6))
-def test_whatever_happens(results, window, min_episodes, low, high):
+def test_a_level_stays_within_bounds_and_moves_one_step_in_due_time(results, window, min_episodes, low, high):
     """Bounds hold, steps are of one level, and no level is left before its time."""
     level = PerformanceLevel(
         promote_at=1, demote_at=-1, window=window, min_episodes=min_episodes, min_level=low, max_level=high

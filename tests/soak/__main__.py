@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benches import machine
+from benches.harness import machine
+from benches.harness.files import write_json
+from benches.harness.tables import plain
 
 from tests.soak import judging, running
 from tests.soak.role import LEAKS
@@ -27,36 +28,29 @@ def main() -> int:
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "load before": machine.load(),
         "machine": machine.describe(),
-        "versions": {name: machine.versions()[name] for name in ("traincast", "numpy", "gymnasium")},
+        "versions": machine.versions(("traincast", "numpy", "gymnasium")),
     }
     with tempfile.TemporaryDirectory(prefix="traincast-soak-", dir="/dev/shm") as directory:
         found = about | running.run(Path(directory), arguments.seconds, arguments.leak)
-    arguments.out.write_text(as_json(found))
+    write_json(arguments.out, found)
     return report(found)
-
-
-def as_json(found: dict[str, object]) -> str:
-    """One series a line: an indented list would be one number a line."""
-    text = json.dumps(found, indent=1, ensure_ascii=False)
-    lines = [line.strip() for line in text.splitlines()]
-    numbers = [line.rstrip(",").lstrip("-").replace(".", "", 1).isdigit() for line in lines]
-    joined = ""
-    for line, number, after in zip(lines, numbers, [*numbers[1:], False], strict=True):
-        joined += line + ("" if number or (after and line.endswith("[")) else "\n")
-    return joined
 
 
 def report(found: dict[str, object]) -> int:
     print(f"{found['publishes per second']} publishes per second; {found['counts']}")
     print(f"processor seconds: {found['processor seconds']}")
-    print(f"{'':32}{'start':>10}{'end':>10}{'growth':>10}{'limit':>8}")
     failed = bool(found["files left"])
+    lines = []
     for verdict in judging.verdicts(found):
         failed |= not verdict.flat
-        print(
-            f"{verdict.series:32}{verdict.start:10.0f}{verdict.end:10.0f}{verdict.growth:10.1f}"
-            f"{verdict.limit:8.0f}{'' if verdict.flat else '  NOT FLAT'}"
-        )
+        figures = [
+            f"{verdict.start:.0f}",
+            f"{verdict.end:.0f}",
+            f"{verdict.growth:.1f}",
+            f"{verdict.limit:.0f}",
+        ]
+        lines.append([verdict.series, *figures, "" if verdict.flat else "NOT FLAT"])
+    print(plain(["", "start", "end", "growth", "limit", ""], lines))
     if found["files left"]:
         print(f"files left: {found['files left']}")
     return int(failed)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-from benches.pictures import THEMES, WIDTH, Theme, themed
+from benches.report.pictures import THEMES, WIDTH, Theme, themed
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 

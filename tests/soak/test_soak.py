@@ -8,7 +8,7 @@ from tests.soak import judging, running
 from tests.soak.role import LEAKS
 
 
-def test_a_minute(traincast_dir: Path) -> None:
+def test_nothing_grows_in_a_minute_of_load(traincast_dir: Path) -> None:
     found = running.run(traincast_dir, 60.0)
     print({name: value for name, value in found.items() if name != "series"})
     assert not judging.not_flat(found)

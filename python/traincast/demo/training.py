@@ -61,7 +61,7 @@ def train(settings: Settings, progress: Callable[[list[Learner]], None]) -> list
                 except EOFError:
                     process = workers[connection]
                     process.join()
-                    check_signals()  # the one that ended the worker was for all of us
+                    check_signals()  # Ctrl-C reaches all: what ended the worker is ours too
                     _check_finished(process)
                     workers.pop(connection).close()
                     connection.close()

@@ -257,7 +257,7 @@ def test_an_evaluation_that_finds_nothing_ignores_it(make: Make) -> None:
 
 def test_an_evaluation_that_finds_nothing_warns_once(make: Make) -> None:
     env = make("informed", on_missing="warn")
-    with pytest.warns(RuntimeWarning, match=r"none saved .*checkpoint_p0/training_info.json.*eval_info"):
+    with pytest.warns(RuntimeWarning, match=r"none has saved .*checkpoint_p0/training_info.json.*eval_info"):
         env.reset()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

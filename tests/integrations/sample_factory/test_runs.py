@@ -18,7 +18,8 @@ import recording
 
 STEPS = "approx_total_training_steps"
 SUPPORT = Path(__file__).parent / "support"
-BENCHMARK = Path(__file__).parents[3] / "benches" / "sample_factory_staleness.py"
+ROOT = Path(__file__).parents[3]
+BENCHMARK = "benches.cases.sample_factory.staleness"
 
 PARALLEL = "--serial_mode=False --async_rl=True --num_workers=2 --num_envs_per_worker=2 --worker_num_splits=2"
 
@@ -126,7 +127,8 @@ def test_envs_are_a_hundred_times_less_stale_than_with_the_queue(
 ) -> None:
     """The benchmark's figures from a shorter run; the run ends before the queue's third delivery."""
     result = subprocess.run(
-        [sys.executable, str(BENCHMARK), "--seconds", "12", "--json", str(tmp_path / "figures.json")],
+        [sys.executable, "-m", BENCHMARK, "--seconds", "12", "--json", str(tmp_path / "figures.json")],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

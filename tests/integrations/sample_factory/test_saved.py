@@ -157,7 +157,7 @@ def test_a_damaged_file_is_named(cfg: Any, content: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(content)
     with pytest.raises(
-        ValueError, match=r"training_info\.json is not a saved training information .* remove it"
+        ValueError, match=r"training_info\.json does not hold saved training information .* remove it"
     ):
         load_training_info(cfg)
 

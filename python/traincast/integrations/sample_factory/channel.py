@@ -141,9 +141,9 @@ class SavedSource:
 
     def _where(self) -> str:
         if self._cfg is None:
-            return "no training runs, and there is no configuration to say where one saved it"
+            return "no training is running, and there is no configuration that says where one has saved it"
         path = os.path.relpath(info_file(self._cfg, self._policy_id))
-        return f"no training runs, none saved {path}, and wrap_env_func(..., eval_info=) gives none"
+        return f"no training is running, none has saved {path}, and wrap_env_func got no eval_info="
 
 
 def _report(error: ChannelNotFoundError, on_missing: OnMissing) -> None:

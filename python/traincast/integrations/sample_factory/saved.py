@@ -46,7 +46,7 @@ def load_state(cfg: Any, policy_id: int) -> dict[str, Any] | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} is not a saved training information ({error}); remove it to go on without"
+            f"{path} does not hold saved training information ({error}); remove it to go on without it"
         ) from error
 
 

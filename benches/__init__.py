@@ -1,0 +1,12 @@
+"""Benchmarks: what a call costs, what others cost, and that neither grows unnoticed.
+
+- `cases`: what is measured. A new row begins here: its case in the module of its kind, its place in
+  `groups.py`, its bound in `rows.py`. Others' packages are in `peers`.
+- `harness`: how it is measured: interleaved rounds, processes, the machine; `floor` has the smallest programs
+  that could do the same.
+- `gate`: what `make test` holds a change against: instruction counts, and how they grow.
+- `report`: what is made of it: tables, pictures, the page.
+- `core`: the same questions in Rust, without Python.
+
+Imports go one way: report and gate → cases → harness. `make/bench.mk` has the entry points.
+"""

@@ -1,0 +1,1 @@
+"""Runs of Sample Factory, with its own queue and with traincast. They need its environment, `.venv-sf`."""

@@ -1,0 +1,27 @@
+# The virtual environments. What a task needs is pinned in requirements/.
+
+UV := .venv-tools/bin/uv
+
+.venv-tools/.ready: requirements/tools.txt
+	python=$$(scripts/pythons | awk 'NR == 1 { print $$2 }'); "$$python" -m venv --clear .venv-tools
+	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
+	touch $@
+
+ENVIRONMENTS := .venv .venv-demo .venv-sf
+
+.venv/.ready: requirements/test.txt
+.venv-demo/.ready: requirements/demo.txt
+.venv-sf/.ready: requirements/test-sf.txt | .venv/.ready  # one after the other: torch is downloaded once
+
+# numpy 1 has wheels for these two only.
+.venv-sf/.ready: MINORS := 3.11|3.12
+
+$(ENVIRONMENTS:%=%/.ready): %/.ready: | .venv-tools/.ready
+	@echo "Installing $< into $* (where torch is in it, a first time takes minutes)"
+	python=$$(scripts/pythons '$(MINORS)' | awk 'NR == 1 { print $$2 }'); $(UV) venv --quiet --clear --python "$$python" $*
+	$(UV) pip sync --quiet --python $*/bin/python $<
+	touch $@
+
+$(ENVIRONMENTS:%=%/.installed): %/.installed: %/.ready target/wheels/.built
+	$(UV) pip install --quiet --no-deps --reinstall --python $*/bin/python target/wheels/*.whl
+	touch $@
