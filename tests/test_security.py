@@ -118,6 +118,8 @@ LICENCES = {
 }
 # What is in the native module, or generates code for it. A new name here is somebody new to be trusted.
 CRATES = {
+    "cfg-if",
+    "crc32fast",
     *(
         "bitflags",
         "ctor",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -166,19 +167,13 @@ def test_default(channel_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_removed_and_made_again(channel_name: str, traincast_dir: Path) -> None:
-    """Those who have the channel mapped go on; a new directory is used for what is opened next."""
+    """Those who have the channel mapped go on; it is found again in the directory that is there then."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         reader = traincast.TrainingInfoReader(channel_name)
-        for path in traincast_dir.iterdir():
-            path.unlink()
-        traincast_dir.rmdir()
+        shutil.rmtree(traincast_dir)
         writer.publish(info(a=2))
         assert reader["a"] == 2
-        with pytest.raises(OSError, match=re.escape(str(traincast_dir))):
-            writer.publish(info(a=bytes(10**6)))
-        assert writer.publish(info(a=3)) == 3
-        assert reader["a"] == 3
         traincast_dir.mkdir(0o700)
         writer.publish(info(a=bytes(10**6)))
         assert len(reader["a"]) == 10**6

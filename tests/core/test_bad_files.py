@@ -108,7 +108,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], Any, str]] = {
     "another version": (
         lambda path: set_word(path, LAYOUT, 99),
         INCOMPATIBLE,
-        "it has layout version 99, and this is version 1",
+        "it has layout version 99, and this is version 2",
     ),
     "capacity of 0": (
         lambda path: set_word(path, CAPACITY, 0),

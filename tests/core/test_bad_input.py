@@ -6,6 +6,7 @@ import copy
 import errno
 import pickle
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,7 @@ def test_publish_after_close(channel_name: str) -> None:
     assert reader["a"] == 1
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=2))
+        time.sleep(0.02)  # it looks for a successor every 10 ms
         assert reader["a"] == 2
 
 

@@ -224,7 +224,7 @@ except ChildProcessError:
 
 
 def test_time_namespace(channel_name: str) -> None:
-    """There the monotonic clock has another zero: ages are wrong then, but never negative; all else works."""
+    """There the monotonic clock has another zero: ages go by the wall clock then; all else works."""
     command = ["unshare", "--time", "--fork", "--kill-child", "--monotonic", "1000000"]
     if os.geteuid() != 0:
         command[1:1] = ["--user", "--map-root-user"]
@@ -234,12 +234,12 @@ def test_time_namespace(channel_name: str) -> None:
         for i in range(2, 20):
             writer.publish(info(i=i))
             assert later.value("reader['i']") == i
-        assert later.value("reader.age") > 900_000
+        assert 0 <= later.value("reader.age") < 900_000
         later.run(f"writer = traincast.TrainingInfoWriter({channel_name + '-2'!r})")
         later.call("writer.publish", info(i=1))
         reader = traincast.TrainingInfoReader(f"{channel_name}-2")
         assert reader["i"] == 1
-        assert reader.age == 0.0  # from the future
+        assert 0 <= reader.age < 900_000
         assert not reader.wait(0.01)
         later.run("writer.close()")
         assert reader.closed

@@ -47,19 +47,24 @@ def machine(traincast_dir: Path) -> Iterator[Process]:
 
 
 def test_no_room_for_a_new_channel(machine: Process, channel_name: str, traincast_dir: Path) -> None:
+    machine.run("fill(0)")
+    with pytest.raises(traincast.StorageFullError):
+        machine.run(f"traincast.TrainingInfoWriter({channel_name!r})")  # not even for its name
+    assert machine.value("files()") == ["filler"]
+    machine.run("empty()")
     machine.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
-    machine.run("fill(100_000)")
+    machine.run("fill(10_000)")
     for expected in (traincast.StorageFullError, OSError):
         with pytest.raises(expected) as caught:
             machine.call("writer.publish", info(a=1))
         assert caught.value.errno == errno.ENOSPC
         path = traincast_dir / f"{channel_name}@0"
         assert str(caught.value) == (
-            f"no room for 266240 bytes in {path}: the file system is full; what was published before is "
+            f"no room for {4096 * 5} bytes in {path}: the file system is full; what was published before is "
             "still there. Free some space, enlarge the file system (docker: --shm-size), "
             "or point TRAINCAST_DIR at another local one"
         )
-    assert machine.value("files()") == ["filler", f"{channel_name}@0.lock"]
+    assert machine.value("files()") == ["filler", f"{channel_name}@0.lock", f"{channel_name}@0.owner"]
     with pytest.raises(traincast.ChannelNotFoundError):
         machine.run(f"traincast.TrainingInfoReader({channel_name!r})")
     machine.run("empty()")

@@ -199,6 +199,7 @@ def test_next_writer_after_a_close(channel_name: str) -> None:
         assert reader.closed
         writer.publish(info(i="new"))
         assert not reader.closed
+        time.sleep(0.05)  # it looks for a successor every 10 ms at most
         assert reader.changed()
         assert_identical(reader.read(), info(i="new"))
         assert (reader.version, reader.epoch) == (1, 1)

@@ -55,7 +55,7 @@ def test_stranger_can_do_nothing(
         writer.publish(info(i=0))
         reader = traincast.TrainingInfoReader(channel_name)
         files = sorted(traincast_dir.iterdir())
-        assert len(files) == 3
+        assert len(files) == 4
         attacks = [
             f"os.listdir({str(traincast_dir)!r})",
             f"os.chdir({str(traincast_dir)!r})",

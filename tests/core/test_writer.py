@@ -117,7 +117,7 @@ def test_files_are_private(channel_name: str, traincast_dir: Path) -> None:
             reader = traincast.TrainingInfoReader(channel_name)
             reader.wait(0.01)  # has it join the roster
             files = list(traincast_dir.iterdir())
-            assert len(files) == 3
+            assert len(files) == 4
             assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
     finally:
         os.umask(old_mask)

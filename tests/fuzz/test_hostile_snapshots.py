@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from segment_file import SegmentFile, leaf, number, root, text
+from segment_file import SHAPE_LEN, VALUES_LEN, SegmentFile, leaf, number, root, text
 
 import traincast
 
@@ -140,10 +140,10 @@ def test_characters_beyond_unicode(victim: Victim, name: str) -> None:
 def test_a_shape_of_another_length_than_before(victim: Victim) -> None:
     for shape_len in (0, 1, 8, 9, 16, 31, 33, 100, 2**63, 2**64 - 1):
         victim.file.put(root(b"\x02", b"\x02", b"\x02"), [5, 6, 7, 8, 9], b"", 998)
-        victim.file.words[victim.file.slot(victim.file.newest()) + 6] = 3
+        victim.file.words[victim.file.slot(victim.file.newest()) + VALUES_LEN] = 3
         assert victim.ask() == "ok"
         victim.file.put(root(b"\x02", b"\x02", b"\x02"), [5, 6, 7], b"", 998)
-        victim.file.words[victim.file.slot(victim.file.newest()) + 5] = shape_len
+        victim.file.words[victim.file.slot(victim.file.newest()) + SHAPE_LEN] = shape_len
         assert victim.ask().startswith("CorruptChannelError: ")
 
 

@@ -104,6 +104,20 @@ impl TrainingInfoReader {
         newest.ok_or_else(|| self.closed_error(py))
     }
 
+    /// As `changed`, without the short way: the channel may be in another file, which the head in hand says nothing of.
+    fn has_news(&self, py: Python<'_>) -> PyResult<bool> {
+        let channel = self.channel(py)?;
+        let than = match &*self.held.get(py).borrow() {
+            Some(held) => held.dict.as_ref().map(|_| held.meta.stamp),
+            None => None,
+        };
+        let news = than.is_none_or(|than| channel.has_other(py, than));
+        if news && let Some(held) = &mut *self.held.get(py).borrow_mut() {
+            held.settled = Settled::default();
+        }
+        Ok(news)
+    }
+
     fn closed_error(&self, py: Python<'_>) -> PyErr {
         let message = format!("this reader of {} is closed; make a new TrainingInfoReader", self.name);
         exception(py, "ChannelClosedError", &message)
@@ -163,13 +177,11 @@ impl TrainingInfoReader {
     /// Whether `read` would give a newer dictionary.
     #[inline]
     fn changed(&self, py: Python<'_>) -> PyResult<bool> {
-        let than = match &*self.held.get(py).borrow() {
+        match &*self.held.get(py).borrow() {
             Some(held) if held.dict.is_some() && held.settled.holds(&held.head) => return Ok(false),
-            Some(held) => held.dict.as_ref().map(|_| held.meta.stamp),
-            None => None,
-        };
-        let channel = self.channel(py)?;
-        Ok(than.is_none_or(|than| channel.has_other(py, than)))
+            _ => {}
+        }
+        self.has_news(py)
     }
 
     fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -184,7 +196,7 @@ impl TrainingInfoReader {
         loop {
             let channel = self.channel(py)?;
             let waiter = channel.waiter(py); // before the look: what comes after it ends the sleep at once
-            if self.changed(py)? {
+            if self.has_news(py)? {
                 return Ok(true);
             }
             if self.closed(py)? {

@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::layout::{SLOTS, header};
 use crate::numbering::{Epoch, Stamp, Term, Version};
-use crate::ring::seqlock::Head;
 use crate::roster::Roster;
 use crate::segment::Segment;
 use crate::snapshot::payload::Publication;
@@ -43,7 +42,7 @@ impl Writer {
             return self.remove(handle);
         }
         if self.options.leftover == Leftover::Refuse {
-            let version = newest(&left)?.stamp.version.get();
+            let version = newest(&left).map_or(0, |newest| newest.stamp.version.get()); // 0: damaged
             let (name, policy_id) = (self.name.name().to_owned(), self.name.policy_id());
             return Err(Error::ChannelExists { name, policy_id, version });
         }
@@ -53,8 +52,7 @@ impl Writer {
         failpoint!("takeover.taken");
         if self.options.leftover == Leftover::Replace {
             self.start_new_term(&left);
-            left.ring_writer().mark(Head::SUPERSEDED);
-            failpoint!("replace.marked");
+            // Marked once there is a first snapshot: until then its readers would look for it in vain.
             self.remove(handle)?;
             failpoint!("replace.removed");
             self.predecessor = Some(Predecessor { segment: left, continued: false, has_name: false, gone });
