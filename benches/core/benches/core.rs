@@ -5,106 +5,89 @@
 mod channel;
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traincast_core::reader::{Reader, SlotBuffer};
-use traincast_core::snapshot::encode::Encoder;
-use traincast_core::snapshot::shape::Shape;
-use traincast_core::snapshot::to_words;
-use traincast_core::writer::{Blob, Payload, Writer, WriterOptions};
+use traincast_core::reader::Reader;
+use traincast_core::snapshot::Snapshot;
+use traincast_core::snapshot::shape::Kind;
+use traincast_core::writer::WriterOptions;
 
-use self::channel::{encoded, name, payload, place, walk};
+use self::channel::{Bytes, Place, name, place, walk};
 
 const ARRAY_BYTES: usize = 400_000;
 
+fn publish_array(place: &mut Place, bytes: Bytes) {
+    place.encoding.start();
+    let encoder = &mut place.encoding.encoder;
+    encoder.container(Kind::Dict, 1);
+    encoder.key_str("array");
+    encoder.array(Kind::Array, "|u1", 1, &[bytes.len() as u64], bytes, bytes.len());
+    place.store();
+}
+
 fn codec(criterion: &mut Criterion) {
-    let shape = Arc::new(Shape::parse(encoded().0).expect("a good shape"));
-    let mut encoder = Encoder::<()>::default();
-    let mut step = 0;
+    let mut place = place(WriterOptions::default());
+    (0..3).for_each(|_| place.publish()); // what is met again is expected
+    let encoding = &mut place.encoding;
     criterion.bench_function("encode, known shape", |bencher| {
         bencher.iter(|| {
-            step += 1;
-            encoder.start(Some(&shape));
-            walk(&mut encoder, black_box(step));
-            black_box(encoder.values());
+            encoding.start();
+            walk(&mut encoding.encoder, black_box(encoding.step));
+            black_box(encoding.encoder.values());
         });
     });
     criterion.bench_function("encode, new shape", |bencher| {
         bencher.iter(|| {
-            step += 1;
-            encoder.start(None);
-            walk(&mut encoder, black_box(step));
-            black_box(encoder.recorded());
+            encoding.encoder.start(None);
+            walk(&mut encoding.encoder, black_box(7));
+            black_box(encoding.encoder.recorded());
         });
     });
 }
 
 fn small(criterion: &mut Criterion) {
     let mut place = place(WriterOptions::default());
-    let (shape, mut values) = encoded();
-    let words = to_words(&shape);
-    let mut publish = |writer: &mut Writer| {
-        values[0] += 1;
-        writer.publish(&payload(&words, shape.len(), &values)).expect("published")
-    };
-    publish(&mut place.writer);
+    place.publish();
     let mut reader = Reader::attach(&place.directory, name(), Duration::ZERO).expect("a reader");
-    let head = reader.head_cell();
+    let head = reader.head_ref();
     criterion.bench_function("publish, ten values", |bencher| {
-        bencher.iter(|| publish(&mut place.writer));
+        bencher.iter(|| place.publish());
     });
     criterion.bench_function("is there something new?", |bencher| {
         bencher.iter(|| black_box(head.load()));
     });
-    let mut out = SlotBuffer::default();
-    let mut known = 0;
+    let mut snapshot = Snapshot::default();
     criterion.bench_function("read, ten new values", |bencher| {
         bencher.iter_batched(
-            || publish(&mut place.writer),
-            |_| {
-                let found = reader.refresh(known, &mut out).expect("read");
-                if found == traincast_core::reader::Refresh::Snapshot {
-                    known = out.meta.shape_id;
-                }
-            },
+            || place.publish(),
+            |()| reader.read_into(&mut snapshot).expect("read"),
             BatchSize::PerIteration,
         );
     });
 }
 
 fn array(criterion: &mut Criterion) {
-    let options = WriterOptions { capacity: 1 << 20, ..WriterOptions::default() };
-    let mut place = place(options);
-    let bytes = vec![7_u8; ARRAY_BYTES];
-    let blobs = [Blob { offset: 0, bytes: &bytes }];
-    let payload = Payload {
-        shape_id: 1,
-        shape: &[1],
-        shape_len: 8,
-        values: &[ARRAY_BYTES as u64],
-        blobs: &blobs,
-        blob_words: ARRAY_BYTES / 8,
-    };
-    place.writer.publish(&payload).expect("published");
+    let mut place = place(WriterOptions { capacity: 1 << 20, ..WriterOptions::default() });
+    let bytes = vec![7_u8; ARRAY_BYTES].leak();
+    publish_array(&mut place, bytes);
     let mut reader = Reader::attach(&place.directory, name(), Duration::ZERO).expect("a reader");
     let mut group = criterion.benchmark_group("400 KB");
     group.throughput(Throughput::Bytes(ARRAY_BYTES as u64));
     group.bench_function("publish", |bencher| {
-        bencher.iter(|| place.writer.publish(&payload).expect("published"));
+        bencher.iter(|| publish_array(&mut place, bytes));
     });
-    let mut out = SlotBuffer::default();
+    let mut snapshot = Snapshot::default();
     group.bench_function("read", |bencher| {
         bencher.iter_batched(
-            || place.writer.publish(&payload).expect("published"),
-            |_| reader.refresh(0, &mut out).expect("read"),
+            || publish_array(&mut place, bytes),
+            |()| reader.read_into(&mut snapshot).expect("read"),
             BatchSize::PerIteration,
         );
     });
     let mut copy = vec![0_u8; ARRAY_BYTES];
     group.bench_function("memcpy", |bencher| {
-        bencher.iter(|| black_box(&mut copy).copy_from_slice(black_box(&bytes)));
+        bencher.iter(|| black_box(&mut copy).copy_from_slice(black_box(bytes)));
     });
     group.finish();
 }

@@ -5,62 +5,42 @@
 mod channel;
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
-use traincast_core::reader::{HeadRef, Reader, SlotBuffer};
-use traincast_core::snapshot::encode::Encoder;
-use traincast_core::snapshot::shape::Shape;
-use traincast_core::snapshot::to_words;
+use traincast_core::reader::{HeadRef, Reader};
+use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::WriterOptions;
 
-use self::channel::{Place, encoded, name, payload, place, walk};
+use self::channel::{Place, name, place};
 
 /// A channel in use: one of each, with its caches filled.
 struct Warm {
     place: Place,
-    shape: Arc<Shape>,
-    words: Vec<u64>,
-    encoder: Encoder<()>,
-    step: i64,
     reader: Reader,
     head: HeadRef,
-    out: SlotBuffer,
+    snapshot: Snapshot,
 }
 
 impl Warm {
-    fn publish(&mut self) {
-        self.step += 1;
-        self.encoder.start(Some(&self.shape));
-        walk(&mut self.encoder, self.step);
-        let payload = payload(&self.words, self.shape.bytes.len(), self.encoder.values());
-        self.place.writer.publish(&payload).expect("published");
-    }
-
     fn read(&mut self) {
-        let known = self.out.meta.shape_id;
-        self.reader.refresh(known, &mut self.out).expect("read");
+        self.reader.read_into(&mut self.snapshot).expect("read");
     }
 }
 
 /// `news`: whether there is something that was not read yet.
 fn warm(news: bool) -> Box<Warm> {
     let mut place = place(WriterOptions::default());
-    let (bytes, values) = encoded();
-    let words = to_words(&bytes);
-    place.writer.publish(&payload(&words, bytes.len(), &values)).expect("published");
+    place.publish();
     let reader = Reader::attach(&place.directory, name(), Duration::ZERO).expect("a reader");
-    let head = reader.head_cell();
-    let shape = Arc::new(Shape::parse(bytes).expect("a good shape"));
-    let (encoder, out) = (Encoder::default(), SlotBuffer::default());
-    let mut warm = Box::new(Warm { place, shape, words, encoder, step: 0, reader, head, out });
+    let head = reader.head_ref();
+    let mut warm = Box::new(Warm { place, reader, head, snapshot: Snapshot::default() });
     for _ in 0..8 {
-        warm.publish();
+        warm.place.publish();
         warm.read();
     }
     if news {
-        warm.publish();
+        warm.place.publish();
     }
     warm
 }
@@ -68,7 +48,7 @@ fn warm(news: bool) -> Box<Warm> {
 #[library_benchmark]
 #[bench::core(args = (false), setup = warm)]
 fn unchanged_read(warm: Box<Warm>) -> Box<Warm> {
-    black_box(warm.head.load() == warm.reader.seen_head());
+    black_box(warm.reader.settled(&warm.snapshot).holds(&warm.head));
     warm
 }
 
@@ -82,7 +62,7 @@ fn changed_read(mut warm: Box<Warm>) -> Box<Warm> {
 #[library_benchmark]
 #[bench::core(args = (false), setup = warm)]
 fn publish(mut warm: Box<Warm>) -> Box<Warm> {
-    warm.publish();
+    warm.place.publish();
     warm
 }
 

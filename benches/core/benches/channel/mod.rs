@@ -1,9 +1,10 @@
 //! A channel, and what is published in it.
 
 use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::snapshot::cache::ShapeCache;
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Kind;
-use traincast_core::writer::{Payload, Writer, WriterOptions};
+use traincast_core::writer::{Writer, WriterOptions};
 
 const COEFFICIENTS: [&str; 8] = ["goal", "alive", "speed", "energy", "smooth", "contact", "height", "effort"];
 
@@ -11,7 +12,42 @@ const COEFFICIENTS: [&str; 8] = ["goal", "alive", "speed", "energy", "smooth", "
 pub struct Place {
     pub writer: Writer,
     pub directory: Directory,
+    pub encoding: Encoding,
     _root: tempfile::TempDir,
+}
+
+/// Bytes of an array, or whatever else lies apart from the values.
+pub type Bytes = &'static [u8];
+
+/// What one publish leaves for the next.
+pub struct Encoding {
+    pub shapes: ShapeCache<()>,
+    pub encoder: Encoder<Bytes>,
+    pub step: i64,
+}
+
+impl Encoding {
+    /// Starts beside the shape of the one before.
+    pub fn start(&mut self) {
+        self.step += 1;
+        self.encoder.start(self.shapes.last().map(|cached| &cached.shape));
+    }
+}
+
+impl Place {
+    /// Encodes and publishes the payload of the other benchmarks.
+    pub fn publish(&mut self) {
+        self.encoding.start();
+        walk(&mut self.encoding.encoder, self.encoding.step);
+        self.store();
+    }
+
+    /// Publishes what was encoded.
+    pub fn store(&mut self) {
+        let Encoding { encoder, shapes, .. } = &mut self.encoding;
+        let payload = encoder.finish(shapes).expect("a snapshot");
+        self.writer.publish(&payload).expect("published");
+    }
 }
 
 /// Its name.
@@ -27,13 +63,16 @@ pub fn place(options: WriterOptions) -> Place {
         .expect("a directory for temporary files");
     let root =
         tempfile::Builder::new().prefix("traincast-bench-").tempdir_in(base).expect("a temporary directory");
-    let directory = Directory::open(root.path().join("channels")).expect("a channel directory");
+    let directory = Directory::at(root.path().join("channels")).expect("a channel directory");
+    // Verifying asks the kernel, once a second: under valgrind, at any publish.
+    let options = WriterOptions { verify_every: std::time::Duration::MAX, ..options };
     let writer = Writer::open(&directory, name(), options).expect("a writer");
-    Place { writer, directory, _root: root }
+    let encoding = Encoding { shapes: ShapeCache::default(), encoder: Encoder::default(), step: 0 };
+    Place { writer, directory, encoding, _root: root }
 }
 
 /// The payload of the other benchmarks.
-pub fn walk(encoder: &mut Encoder<()>, step: i64) {
+pub fn walk(encoder: &mut Encoder<Bytes>, step: i64) {
     encoder.container(Kind::Dict, 3);
     encoder.key_str("approx_total_training_steps");
     encoder.int(step);
@@ -45,18 +84,4 @@ pub fn walk(encoder: &mut Encoder<()>, step: i64) {
         encoder.key_str(key);
         encoder.float(step as f64 + index as f64 * 0.1);
     }
-}
-
-/// The payload's words, as they are published.
-pub fn payload<'a>(shape: &'a [u64], shape_len: usize, values: &'a [u64]) -> Payload<'a> {
-    Payload { shape_id: 1, shape, shape_len, values, blobs: &[], blob_words: 0 }
-}
-
-/// The payload's shape, as bytes, and its values.
-pub fn encoded() -> (Vec<u8>, Vec<u64>) {
-    let mut encoder = Encoder::<()>::default();
-    encoder.start(None);
-    walk(&mut encoder, 1);
-    let shape = encoder.recorded().expect("a shape that was recorded").to_vec();
-    (shape, encoder.values().to_vec())
 }
