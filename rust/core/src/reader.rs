@@ -155,7 +155,9 @@ impl Reader {
     fn copy(&mut self, snapshot: &mut Snapshot) -> Result<bool> {
         let before = snapshot.is_filled().then_some(snapshot.meta.stamp);
         let key = self.segment_key();
-        let (_, (), laps) = self.segment.read(|position, slot| snapshot.fill(slot, position, key))?;
+        let read = self.segment.read(|position, slot| snapshot.fill(slot, position, key));
+        // A slot that was not even looked into leaves no snapshot either.
+        let (_, (), laps) = read.inspect_err(|_| snapshot.forget())?;
         snapshot.keep(key);
         failpoint!("read.copied");
         self.laps += u64::from(laps);

@@ -66,7 +66,7 @@ fn is_refused(place: &Place, incompatible: bool, says: &str) {
     assert!(place.files().is_empty(), "{:?}", place.files());
     let mut writer = place.writer();
     publish(&mut writer, 1);
-    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).1, 1);
+    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 1);
 }
 
 fn with_word(bytes: &[u8], word: usize, value: u64) -> Vec<u8> {
@@ -87,15 +87,16 @@ fn files_that_are_no_channel() {
         (good[..HEADER_BYTES].to_vec(), false, "its header speaks of"),
         (good[..good.len() - 4096].to_vec(), false, "its header speaks of"),
         (good[..good.len() - 1].to_vec(), false, "which no channel has"),
-        (with_word(&good, header::LAYOUT, 2), true, "layout version 2"),
+        (with_word(&good, header::LAYOUT, 3), true, "layout version 3, and this is version 2"),
+        (with_word(&good, header::LAYOUT, 1), true, "layout version 1, which traincast 0.1 wrote"),
         (with_word(&good, header::TOTAL, 1 << 60), false, "its header speaks of"),
         (with_word(&good, header::CAPACITY, u64::MAX / 4), false, "its header speaks of"),
         (with_word(&good, header::CAPACITY, 0), false, "its header speaks of"),
         (with_word(&good, header::SLOTS, 0), false, "its header speaks of"),
         (with_word(&good, header::IDENTITY, 3), false, "another channel"),
         (with_word(&good, header::NAME, 3), false, "another channel"),
-        (with_word(&good, header::HEAD, 0), false, "newest version is 0"),
-        (with_word(&good, header::HEAD, !3), false, "newest version is"),
+        (with_word(&good, header::HEAD, 0), false, "newest position is 0"),
+        (with_word(&good, header::HEAD, !3), false, "newest position is"),
     ];
     for (bytes, incompatible, says) in cases {
         let place = Place::new();
@@ -178,7 +179,9 @@ fn slots_that_make_no_sense_are_an_error_and_heal_with_the_next_snapshot() {
         (slot::SEQ, 3),
         (slot::SEQ, 5),
         (slot::SEQ, u64::MAX),
-        (slot::VERSION, 77),
+        (slot::POSITION, 77),
+        (slot::VERSION, 0),
+        (slot::TAKEOVER, 0),
         (slot::SHAPE_ID, 0),
         (slot::SHAPE_LEN, u64::MAX),
         (slot::SHAPE_LEN, 65536),
@@ -197,13 +200,13 @@ fn slots_that_make_no_sense_are_an_error_and_heal_with_the_next_snapshot() {
         }
         assert!(matches!(list(&place.directory).unwrap()[0].status, Status::Broken(_)));
         file().write_all_at(&before, offset).unwrap();
-        assert_eq!(next(&mut reader, &mut out).1, 1);
+        assert_eq!(next(&mut reader, &mut out).seed, 1);
     }
-    file().write_all_at(&[0xff; 64], 8 * start as u64).unwrap();
+    file().write_all_at(&[0xff; 128], 8 * start as u64).unwrap();
     let mut reader = place.reader();
     assert!(reader.read_into(&mut out).is_err());
     publish(&mut writer, 2);
-    assert_eq!(next(&mut reader, &mut out).1, 2);
+    assert_eq!(next(&mut reader, &mut out).seed, 2);
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn bytes_that_change_under_readers_do_no_harm() {
         // Where it hurts most: the header's live words, the slots' own words; sometimes anywhere.
         let offset = match next_random() % 4 {
             0 => 8 * (header::HEAD as u64 + next_random() % 2),
-            1 | 2 => HEADER_BYTES as u64 + 65536 * (next_random() % 4) + 8 * (next_random() % 8),
+            1 | 2 => HEADER_BYTES as u64 + 65536 * (next_random() % 4) + 8 * (next_random() % 16),
             _ => next_random() % (size - 8),
         };
         let mut word = [0; 8];
@@ -236,8 +239,7 @@ fn bytes_that_change_under_readers_do_no_harm() {
         value = if next_random() % 8 == 0 { next_random() } else { value ^ 1 << (next_random() % 64) };
         file.write_all_at(&value.to_le_bytes(), offset).unwrap();
         match reader.read_into(&mut out) {
-            Ok(Refresh::Snapshot) => good += 1,
-            Ok(Refresh::Unchanged) => {}
+            Ok(new) => good += u32::from(new),
             Err(_) => bad += 1,
         }
         assert!(out.shape.len() + out.values.len() + out.blobs.words().len() <= 3 * 8192);

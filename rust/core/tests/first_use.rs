@@ -54,7 +54,7 @@ fn fork_beside_first_use(place: &Place, begin: impl FnOnce()) {
     });
     assert_eq!(taken.join(), 0);
     publish(&mut writer, 2);
-    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).1, 2);
+    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 2);
 }
 
 #[test]

@@ -6,9 +6,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Place, Sample, channel, fork, next, publish, until};
+use common::{Place, Sample, channel, fork, next, next_polled, publish, until};
 use traincast_core::directory::ChannelName;
 use traincast_core::inspect::{Status, leftovers, list, remove_leftover};
+use traincast_core::numbering::{Epoch, Version};
 use traincast_core::reader::Reader;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Writer, WriterOptions};
@@ -41,11 +42,11 @@ fn a_live_channel_shows_its_writer_and_how_far_readers_lag() {
     let info = &list(&place.directory).unwrap()[0];
     assert_eq!(info.name, channel());
     assert_eq!((&info.status, info.version, info.epoch, info.generation), (&Status::Live, 4, 1, 1));
-    assert_eq!((info.capacity, info.size), (65536, 266_240 + 4096));
+    assert_eq!((info.capacity, info.size), (65536, 266_240 + 4096 + 64));
     assert!(info.size <= 320 * 1024);
     assert_eq!(info.writer_pid, std::process::id());
     assert!(info.age >= 0.0 && info.age < 600.0 && info.created > 1.7e9);
-    assert_eq!(info.files.len(), 3);
+    assert_eq!(info.files.len(), 4);
     let lags: Vec<_> = info.readers.iter().map(|reader| (reader.pid, reader.alive, reader.version)).collect();
     let mut expected = vec![(child.pid as u32, true, 1), (std::process::id(), true, 4)];
     expected.sort_unstable();
@@ -109,7 +110,7 @@ fn only_what_the_dead_left_is_a_leftover() {
     for foreign in ["notes.txt", "@1", "run@x", "run@03", ".git", "a b@1.lock"] {
         std::fs::write(place.path(foreign), "").unwrap();
     }
-    let mut reader = place.reader();
+    let (mut reader, mut out) = (place.reader(), Snapshot::default());
     let names: Vec<_> = list(&place.directory)
         .unwrap()
         .into_iter()
@@ -118,7 +119,18 @@ fn only_what_the_dead_left_is_a_leftover() {
     assert_eq!(names, [("live@0".to_owned(), Status::Live), ("run@3".to_owned(), Status::Dead)]);
     let found = leftovers(&place.directory).unwrap();
     let paths: Vec<_> = found.iter().map(|file| file.path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(paths, ["run@3", "run@3.roster", ".run@3.4711.abc.tmp", "run@3.lock", "unpublished@1.lock"]);
+    assert_eq!(
+        paths,
+        [
+            "run@3",
+            "run@3.roster",
+            ".run@3.4711.abc.tmp",
+            "run@3.owner",
+            "run@3.lock",
+            "unpublished@1.owner",
+            "unpublished@1.lock"
+        ]
+    );
     assert!(found.iter().all(|file| !file.why.is_empty()));
     for file in &found {
         assert!(remove_leftover(&place.directory, &file.path).unwrap(), "{:?}", file.path);
@@ -131,6 +143,7 @@ fn only_what_the_dead_left_is_a_leftover() {
         "a b@1.lock",
         "live@0",
         "live@0.lock",
+        "live@0.owner",
         "live@0.roster",
         "notes.txt",
         "run@03",
@@ -138,11 +151,11 @@ fn only_what_the_dead_left_is_a_leftover() {
     ];
     assert_eq!(place.files(), rest);
     // Who still reads keeps the snapshot, and finds the successor.
-    assert_eq!(next(&mut reader, &mut Snapshot::default()).1, 1);
+    assert_eq!(next(&mut reader, &mut out).seed, 1);
     assert!(reader.closed());
     let mut successor = place.writer();
     publish(&mut successor, 8);
-    assert_eq!(next(&mut reader, &mut Snapshot::default()).1, 8);
+    assert_eq!(next_polled(&mut reader, &mut out).seed, 8);
     // A live channel is not removed, whatever is asked; nor is what is none.
     assert!(!remove_leftover(&place.directory, &place.path("live@0")).unwrap());
     assert!(remove_leftover(&place.directory, &place.path("notes.txt")).is_err());
@@ -167,7 +180,7 @@ fn a_channel_whose_close_was_cut_short_is_closed_and_the_next_writer_starts_anew
     assert_eq!(list(&place.directory).unwrap()[0].status, Status::Closed);
     assert!(Reader::attach(&place.directory, channel(), Duration::ZERO).is_err());
     let mut writer = place.writer();
-    assert_eq!((writer.version(), writer.epoch()), (0, 1));
+    assert_eq!((writer.version(), writer.epoch()), (Version(0), Epoch(1)));
     publish(&mut writer, 4);
-    assert_eq!(next(&mut reader, &mut Snapshot::default()).1, 4);
+    assert_eq!(next_polled(&mut reader, &mut Snapshot::default()).seed, 4);
 }

@@ -6,10 +6,11 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
-use common::{Place, Sample, next, publish};
+use common::{Place, next, publish};
 use traincast_core::error::Error;
 use traincast_core::layout::{HEADER_WORDS, WORD, header, slot};
-use traincast_core::seqlock::Head;
+use traincast_core::numbering::{Position, Term, Version};
+use traincast_core::ring::seqlock::Head;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
 
@@ -33,37 +34,52 @@ fn left_behind(words: &[(usize, u64)], slot_words: &[(usize, u64)]) -> Place {
 }
 
 #[test]
-fn when_versions_are_used_up_the_last_snapshot_stays() {
-    // Its slot is the newest one's: MAX_VERSION is 3 more than a multiple of 4.
-    let last = Head::MAX_VERSION;
-    let place = left_behind(
-        &[(header::HEAD, Head::of(last).bits())],
-        &[(slot::SEQ, 2 * last + 2), (slot::VERSION, last)],
-    );
-    let mut writer = place.writer();
-    for _ in 0..2 {
-        let refused = Sample::new(4, 1, 4, 0).publish(&mut writer);
-        assert!(matches!(refused, Err(Error::InvalidArgument(_))), "{refused:?}");
-        let (meta, seed) = next(&mut place.reader(), &mut Snapshot::default());
-        assert_eq!((meta.version, seed), (last, 3));
-    }
-}
-
-#[test]
-fn a_writer_refuses_a_channel_whose_epochs_are_used_up() {
-    for place in
-        [left_behind(&[(header::EPOCH, u64::MAX)], &[]), left_behind(&[], &[(slot::EPOCH, u64::MAX)])]
-    {
+fn a_writer_refuses_a_channel_whose_numbers_are_used_up() {
+    for (word, value) in [(slot::EPOCH, u64::MAX), (slot::VERSION, Version::MAX.get() + 1)] {
+        let place = left_behind(&[], &[(word, value)]);
         let refused = place.try_writer(Leftover::Continue);
         assert!(matches!(refused, Err(Error::CorruptChannel { .. })), "{refused:?}");
-        assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).1, 3);
+        assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 3, "nothing is lost");
         publish(&mut place.try_writer(Leftover::Replace).unwrap(), 4);
     }
 }
 
 #[test]
-fn no_snapshot_is_of_epoch_zero() {
-    let place = left_behind(&[], &[(slot::EPOCH, 0)]);
-    let refused = place.reader().read_into(&mut Snapshot::default());
-    assert!(matches!(refused, Err(Error::CorruptChannel { .. })), "{refused:?}");
+fn the_largest_numbers_are_as_good_as_any() {
+    let place = left_behind(&[], &[(slot::EPOCH, u64::MAX - 1), (slot::VERSION, Version::MAX.get() - 9)]);
+    let mut writer = place.writer();
+    // The writer before cannot be asked whether it lives: it may have published one more.
+    assert_eq!(publish(&mut writer, 4), Version::MAX.get() - 7);
+    let found = next(&mut place.reader(), &mut Snapshot::default());
+    assert_eq!((found.version(), found.epoch()), (Version::MAX.get() - 7, u64::MAX));
+}
+
+#[test]
+fn after_replacing_numbers_begin_anew_in_a_later_life_even_if_the_clock_was_set_back() {
+    let last = u64::MAX - 1;
+    let place = left_behind(&[], &[(slot::TERM, last)]);
+    let mut writer = place.try_writer(Leftover::Replace).unwrap();
+    assert_eq!(publish(&mut writer, 4), 1);
+    let found = next(&mut place.reader(), &mut Snapshot::default());
+    assert_eq!(found.stamp().term, Term(last + 1));
+}
+
+#[test]
+fn positions_beyond_all_are_refused() {
+    let position = Position(Position::MAX.get() + 1);
+    let place = left_behind(&[(header::HEAD, Head::of(position).bits())], &[]);
+    for leftover in [Leftover::Continue, Leftover::Replace] {
+        let refused = place.try_writer(leftover);
+        assert!(matches!(refused, Err(Error::CorruptChannel { .. })), "{refused:?}");
+    }
+}
+
+/// Numbers that no writer of ours stores say that the slot was never filled.
+#[test]
+fn a_slot_without_numbers_is_no_snapshot() {
+    for word in [slot::VERSION, slot::SHAPE_ID, slot::TAKEOVER] {
+        let place = left_behind(&[], &[(word, 0)]);
+        let refused = place.reader().read_into(&mut Snapshot::default());
+        assert!(matches!(refused, Err(Error::CorruptChannel { .. })), "{refused:?}");
+    }
 }

@@ -149,7 +149,8 @@ fn a_forked_child_takes_over_its_dead_parents_channel_and_holds_it() {
     assert_eq!(parent.join(), 0);
     let child: i32 = std::fs::read_to_string(place.path(".child")).unwrap().parse().unwrap();
     let mut reader = place.reader();
-    until(|| reader.head().position() == Position(1)); // the child's first, in a file of its own
+    let mut out = Snapshot::default();
+    until(|| reader.read_into(&mut out).unwrap() && common::verify(&out).seed == 2);
     assert!(reader.writer_alive().unwrap());
     assert_eq!(fork_open(&place), 1);
     // SAFETY: the child that this test made.

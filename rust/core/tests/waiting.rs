@@ -6,23 +6,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Place, Sample, fork, next, publish, until, watchdog};
-use traincast_core::reader::{Reader, Waiter};
+use common::{Place, Sample, fork, next, next_soon, publish, until};
+use traincast_core::reader::Waiter;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
-
-/// Waits for a snapshot, however long it takes.
-fn next_soon(reader: &mut Reader, out: &mut SlotBuffer) -> (u64, u64) {
-    watchdog();
-    loop {
-        if reader.read_into(out).unwrap() == Refresh::Snapshot {
-            let meta = out.meta;
-            return (meta.version, common::verify(&meta, out));
-        }
-        let (waiter, seen) = (reader.waiter(), reader.head());
-        while !waiter.wait(seen, Waiter::MAX_SLICE) {}
-    }
-}
 
 #[test]
 fn a_slice_ends_without_news() {
@@ -32,10 +19,11 @@ fn a_slice_ends_without_news() {
     let mut reader = place.reader();
     next(&mut reader, &mut Snapshot::default());
     let start = Instant::now();
-    let waited = (0..3).any(|_| reader.waiter().wait(reader.head(), Duration::from_millis(20)));
+    let waited = (0..3).any(|_| reader.waiter().wait(Duration::from_millis(20)));
     assert!(!waited && start.elapsed() >= Duration::from_millis(20));
+    let waiter = reader.waiter();
     publish(&mut writer, 2);
-    assert!(reader.waiter().wait(reader.head(), Duration::from_millis(20)));
+    assert!(waiter.wait(Duration::from_millis(20)), "what came after it was made is news");
 }
 
 #[test]
@@ -48,9 +36,9 @@ fn two_processes_wake_each_other() {
         let mut reader = ping.reader_soon();
         let mut writer = pong.writer();
         for round in 1..=rounds {
-            let (version, seed) = next_soon(&mut reader, &mut out);
-            assert_eq!((version, seed), (round, round));
-            publish(&mut writer, seed);
+            let found = next_soon(&mut reader, &mut out);
+            assert_eq!((found.version(), found.seed), (round, round));
+            publish(&mut writer, found.seed);
         }
         std::mem::forget(writer);
         0
@@ -60,7 +48,7 @@ fn two_processes_wake_each_other() {
     publish(&mut writer, 1);
     let mut reader = pong.reader_soon();
     for round in 1..=rounds {
-        assert_eq!(next_soon(&mut reader, &mut out), (round, round));
+        assert_eq!(next_soon(&mut reader, &mut out).seed, round);
         if round < rounds {
             publish(&mut writer, round + 1);
         }
@@ -80,12 +68,12 @@ fn growth_replacement_and_close_wake_sleepers() {
         let grown = scope.spawn(|| next_soon(&mut reader, &mut out));
         std::thread::sleep(Duration::from_millis(5));
         Sample::new(2, 1, 1, 100_000).publish(&mut writer).unwrap();
-        assert_eq!(grown.join().unwrap(), (2, 2));
+        assert_eq!(grown.join().unwrap().seed, 2);
     });
     std::thread::scope(|scope| {
         let closed = scope.spawn(|| {
-            let (waiter, seen) = (reader.waiter(), reader.head());
-            while !waiter.wait(seen, Waiter::MAX_SLICE) {}
+            let waiter = reader.waiter();
+            while !waiter.wait(Waiter::MAX_SLICE) {}
             assert!(reader.closed());
             next_soon(&mut reader, &mut out)
         });
@@ -94,7 +82,8 @@ fn growth_replacement_and_close_wake_sleepers() {
         std::thread::sleep(Duration::from_millis(5));
         let mut writer = place.writer();
         publish(&mut writer, 7);
-        assert_eq!(closed.join().unwrap(), (1, 7));
+        let found = closed.join().unwrap();
+        assert_eq!((found.version(), found.seed), (1, 7));
     });
 }
 
@@ -105,19 +94,18 @@ fn a_killed_sleeper_costs_one_spare_wake_up() {
     publish(&mut writer, 1);
     let child = fork(|| {
         let mut reader = place.reader();
-        next_soon(&mut reader, &mut Snapshot::default());
+        let mut out = Snapshot::default();
+        next_soon(&mut reader, &mut out);
         std::fs::write(place.path(".asleep"), "").unwrap();
-        next_soon(&mut reader, &mut Snapshot::default());
+        next_soon(&mut reader, &mut out);
         1
     });
-    until(|| place.path(".asleep").exists());
-    std::thread::sleep(Duration::from_millis(10));
-    child.kill();
     let waiters = || {
         let bytes = std::fs::read(place.path("run@3.roster")).unwrap();
         u64::from_le_bytes(bytes[64..72].try_into().unwrap())
     };
-    assert_eq!(waiters(), 1);
+    until(|| place.path(".asleep").exists() && waiters() == 1);
+    child.kill();
     publish(&mut writer, 2);
     assert_eq!(waiters(), 0);
     publish(&mut writer, 3);
@@ -141,7 +129,7 @@ fn waiting_works_without_a_roster_and_with_a_spoiled_one() {
             let got = scope.spawn(|| next_soon(&mut reader, &mut out));
             std::thread::sleep(Duration::from_millis(5));
             publish(&mut writer, 2);
-            assert_eq!(got.join().unwrap(), (2, 2));
+            assert_eq!(got.join().unwrap().seed, 2);
         });
     }
 }
@@ -164,6 +152,7 @@ fn a_file_replaced_without_a_mark_is_found() {
         std::mem::forget(writer);
         0
     });
-    assert_eq!(next_soon(&mut reader, &mut out), (1, 5));
+    let found = next_soon(&mut reader, &mut out);
+    assert_eq!((found.version(), found.seed), (1, 5));
     assert_eq!(child.join(), 0);
 }

@@ -10,6 +10,8 @@ pub fn fork(body: impl FnOnce() -> i32) -> Child {
     match unsafe { libc::fork() } {
         -1 => panic!("fork failed"),
         0 => {
+            // SAFETY: a timer of the child's, by which it ends though nobody is left to end it.
+            unsafe { libc::alarm(900) };
             let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(101);
             // SAFETY: ends the child without running the test harness's own exit.
             unsafe { libc::_exit(status) }
