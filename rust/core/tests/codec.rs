@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use traincast_core::snapshot::blobs::BlobCursor;
-use traincast_core::snapshot::cache::ShapeCache;
+use traincast_core::snapshot::cache::{NumberedShape, ShapeCache};
 use traincast_core::snapshot::decode::{MalformedValues, decode};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Dtype, Key, Kind, Shape};
@@ -64,22 +64,28 @@ fn entries(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(Ke
     prop::collection::vec((key, inner), 0..6)
 }
 
+/// The shape that was encoded, as a writer's cache knows it.
+fn numbered(cache: &ShapeCache<()>, encoder: &Encoder<Vec<u8>>) -> Arc<NumberedShape> {
+    match encoder.recorded() {
+        Some(bytes) => {
+            let shape = Shape::parse(bytes).expect("an encoder's shape parses");
+            Arc::new(NumberedShape { id: 0, words: to_words(bytes), shape })
+        }
+        None => cache.last().expect("nothing was recorded, so a shape was expected").shape.clone(),
+    }
+}
+
+/// The id that the snapshot gets, and what it is decoded to.
 fn round_trip(cache: &mut ShapeCache<()>, encoder: &mut Encoder<Vec<u8>>, info: &Value) -> (u64, Value) {
     encoder.start(cache.last().map(|last| &last.shape));
     info.encode(encoder);
-    let (id, shape) = match encoder.recorded() {
-        Some(bytes) => (
-            cache.id_of(bytes).expect("an encoder's shape parses"),
-            Arc::new(Shape::parse(bytes).expect("an encoder's shape parses")),
-        ),
-        None => {
-            let last = cache.last().expect("nothing was recorded, so a shape was expected");
-            (last.id, last.shape.clone())
-        }
-    };
+    let shape = numbered(cache, encoder);
     let mut build = Build::default();
-    decode(&shape, encoder.values(), &region(encoder), &mut build).expect("it decodes");
-    (id, build.root.expect("there is a root"))
+    decode(&shape.shape, encoder.values(), &region(encoder), &mut build).expect("it decodes");
+    let payload = encoder.finish(cache).expect("an encoder's shape parses");
+    assert_eq!(payload.fault(), None);
+    assert_eq!((payload.shape, payload.shape_len), (&shape.words[..], shape.shape.bytes.len()));
+    (payload.shape_id, build.root.expect("there is a root"))
 }
 
 proptest! {
@@ -115,10 +121,10 @@ proptest! {
         encoder.start(Some(&shape));
         encoder.container(Kind::Dict, info.len());
         let mut blobs = BlobCursor::default();
-        for (index, node) in shape.top_level().enumerate() {
+        for (index, node) in shape.shape.top_level().enumerate() {
             if index == change {
-                for below in &shape.nodes[node..shape.nodes[node].end as usize] {
-                    blobs.advance(&shape, below, &values);
+                for below in &shape.shape.nodes[node..shape.shape.nodes[node].end as usize] {
+                    blobs.advance(&shape.shape, below, &values);
                 }
                 prop_assert!(encoder.expected_key().is_some());
                 to.encode(&mut encoder);
@@ -127,12 +133,9 @@ proptest! {
                 encoder.splice(&shape, node, &values, &mut blobs, |range| old[range].to_vec());
             }
         }
-        let shape = match encoder.recorded() {
-            Some(bytes) => Arc::new(Shape::parse(bytes).expect("a spliced shape parses")),
-            None => shape,
-        };
+        let shape = numbered(&cache, &encoder);
         let mut build = Build::default();
-        decode(&shape, encoder.values(), &region(&encoder), &mut build).expect("it decodes");
+        decode(&shape.shape, encoder.values(), &region(&encoder), &mut build).expect("it decodes");
         prop_assert_eq!(build.root.expect("there is a root"), Value::Dict(changed));
     }
 

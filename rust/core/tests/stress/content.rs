@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use traincast_core::reader::{SlotBuffer, SlotMeta};
-use traincast_core::writer::{Blob, Payload};
+use traincast_core::snapshot::{self, Payload, PlacedBlob};
 
 use crate::classes::{Class, Lengths};
 
@@ -70,7 +69,7 @@ impl Snapshot {
     /// Hands it to `publish` as a payload.
     #[inline]
     pub fn lend<T>(&self, publish: impl FnOnce(&Payload<'_>) -> T) -> T {
-        let blobs = [Blob { offset: 0, bytes: &self.blob }];
+        let blobs = [PlacedBlob { offset: 0, bytes: &self.blob[..] }];
         publish(&Payload {
             shape_id: self.shape_id,
             shape: &self.shape,
@@ -103,31 +102,28 @@ impl fmt::Display for Torn {
     }
 }
 
-/// Looks at every word of a copied snapshot; `with_shape`: at those of the shape too, which a read leaves out,
-/// or half done, if the reader knows it.
+/// Looks at every word of a copied snapshot.
 #[inline]
-pub fn check(class: &Class, meta: &SlotMeta, out: &SlotBuffer, with_shape: bool) -> Result<(), Torn> {
-    let Lengths { shape_id, shape, values, blob } = class.lengths(meta.version);
-    let lengths = (meta.shape_id & ((1 << 48) - 1), meta.shape_len, meta.values_len, meta.blob_words);
-    let copied = (out.values.len(), out.blobs.words().len());
+pub fn check(class: &Class, out: &snapshot::Snapshot) -> Result<(), Torn> {
+    let meta = &out.meta;
+    let version = meta.stamp.version.get();
+    let Lengths { shape_id, shape, values, blob } = class.lengths(version);
+    let lengths = (meta.shape.id, meta.shape_len, meta.values_len, meta.blob_words);
+    let blobs: &[u64] = if meta.blob_words > 0 { out.blobs.words() } else { &[] };
+    let copied = (out.shape.len(), out.values.len(), blobs.len());
     let blob_words = blob.div_ceil(8);
-    if lengths != (shape_id, shape * 8, values, blob_words) || copied != (values, blob_words) {
+    if lengths != (shape_id, shape * 8, values, blob_words) || copied != (shape, values, blob_words) {
         return Err(Torn::Lengths);
     }
-    if with_shape {
-        if out.shape.len() != shape {
-            return Err(Torn::Lengths);
-        }
-        words(Part::Shape, shape_id, &out.shape)?;
-    }
-    words(Part::Values, meta.version, &out.values)?;
-    let (whole, last) = out.blobs.words().split_at(blob / 8);
-    words(Part::Blob, meta.version, whole)?;
+    words(Part::Shape, shape_id, &out.shape)?;
+    words(Part::Values, version, &out.values)?;
+    let (whole, last) = blobs.split_at(blob / 8);
+    words(Part::Blob, version, whole)?;
     match last {
         // The last word's unused bytes are zeros.
         [last] => {
-            let wanted = word(seed(Part::Blob, meta.version), whole.len()) & !(u64::MAX << (blob % 8 * 8));
-            let torn = Torn::Word { part: Part::Blob, of: meta.version, index: whole.len(), found: *last };
+            let wanted = word(seed(Part::Blob, version), whole.len()) & !(u64::MAX << (blob % 8 * 8));
+            let torn = Torn::Word { part: Part::Blob, of: version, index: whole.len(), found: *last };
             if *last == wanted { Ok(()) } else { Err(torn) }
         }
         _ => Ok(()),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use traincast_core::BlobBuffer;
-use traincast_core::reader::{SlotBuffer, SlotMeta};
+use traincast_core::numbering::{Epoch, Position, ShapeKey, Stamp, Term, Version};
+use traincast_core::snapshot::{self, SlotMeta};
 
 use crate::classes::{CLASSES, Class};
 use crate::content::{Part, Snapshot, Torn, check};
@@ -16,17 +17,17 @@ pub fn refused() -> u64 {
     for class in &CLASSES[..3] {
         for version in [1, 7, 1_000_003, 1 << 40] {
             let (meta, whole) = copied(class, version);
-            assert_eq!(check(class, &meta, &copy(&whole), true), Ok(()), "{}: a whole one", class.title);
+            assert_eq!(check(class, &copy(&meta, &whole)), Ok(()), "{}: a whole one", class.title);
             // The next one, the next of the same slot, the next of the same shape too, one far away.
             for later in [1, 4, 84, 1 << 20] {
                 count += mixed(class, &meta, &whole, &copied(class, version + later).1);
             }
             let changes: [fn(&mut SlotMeta); 3] =
-                [|meta| meta.values_len += 1, |meta| meta.blob_words ^= 1, |meta| meta.shape_id ^= 3];
+                [|meta| meta.values_len += 1, |meta| meta.blob_words ^= 1, |meta| meta.shape.id ^= 3];
             for change in changes {
                 let mut changed = meta;
                 change(&mut changed);
-                assert_eq!(check(class, &changed, &copy(&whole), true), Err(Torn::Lengths));
+                assert_eq!(check(class, &copy(&changed, &whole)), Err(Torn::Lengths));
                 count += 1;
             }
         }
@@ -52,22 +53,23 @@ fn copied(class: &Class, version: u64) -> (SlotMeta, Copied) {
             u64::from_le_bytes(word)
         });
         let meta = SlotMeta {
-            version,
-            epoch: 1,
-            shape_id: 1 << 48 | payload.shape_id,
+            position: Position(version),
+            stamp: Stamp { term: Term(1), epoch: Epoch(1), version: Version(version) },
+            shape: ShapeKey { takeover: 1, id: payload.shape_id },
             published_ns: 0,
+            published_unix_ns: 0,
             shape_len: payload.shape_len,
             values_len: payload.values.len(),
             blob_words: payload.blob_words,
-            generation_key: 1,
         };
         let (shape, values) = (payload.shape.to_vec(), payload.values.to_vec());
         (meta, Copied { shape, values, blob: blob.collect() })
     })
 }
 
-fn copy(of: &Copied) -> SlotBuffer {
-    let mut out = SlotBuffer::default();
+fn copy(meta: &SlotMeta, of: &Copied) -> snapshot::Snapshot {
+    let mut out = snapshot::Snapshot::default();
+    out.meta = *meta;
     out.shape.clone_from(&of.shape);
     out.values.clone_from(&of.values);
     let words: Vec<_> = of.blob.iter().copied().map(AtomicU64::new).collect();
@@ -80,19 +82,19 @@ fn copy(of: &Copied) -> SlotBuffer {
 /// Mixtures of a version and a later one, at each place of the values and the blob.
 fn mixed(class: &Class, meta: &SlotMeta, whole: &Copied, later: &Copied) -> u64 {
     let mut count = 0;
-    let mut refuse = |part, index, out: &SlotBuffer| {
-        match check(class, meta, out, true) {
+    let mut refuse = |part, index, out: &snapshot::Snapshot| {
+        match check(class, out) {
             Err(Torn::Word { part: at, index: first, .. }) => assert_eq!((at, first), (part, index)),
             other => panic!("{}: a mixture at {part:?} word {index}: {other:?}", class.title),
         }
         count += 1;
     };
-    let mut out = copy(whole);
+    let mut out = copy(meta, whole);
     for index in 0..whole.values.len().min(later.values.len()) {
         out.values[index] = later.values[index];
         refuse(Part::Values, index, &out); // one word
         out.values[index..].rotate_left(1);
-        refuse_moved(class, meta, &out); // what follows has moved
+        refuse_moved(class, &out); // what follows has moved
         out.values.clone_from(&whole.values);
         let end = whole.values.len().min(later.values.len());
         out.values[index..end].copy_from_slice(&later.values[index..end]);
@@ -103,11 +105,11 @@ fn mixed(class: &Class, meta: &SlotMeta, whole: &Copied, later: &Copied) -> u64 
         let mut blob = whole.blob.clone();
         blob[index] = later.blob[index];
         let torn = Copied { shape: whole.shape.clone(), values: whole.values.clone(), blob };
-        refuse(Part::Blob, index, &copy(&torn));
+        refuse(Part::Blob, index, &copy(meta, &torn));
     }
     count
 }
 
-fn refuse_moved(class: &Class, meta: &SlotMeta, out: &SlotBuffer) {
-    assert!(check(class, meta, out, true).is_err(), "{}: words that moved", class.title);
+fn refuse_moved(class: &Class, out: &snapshot::Snapshot) {
+    assert!(check(class, out).is_err(), "{}: words that moved", class.title);
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rustix::process::{Signal, getppid, nice, set_parent_process_death_signal};
 use traincast_core::directory::Directory;
-use traincast_core::reader::{Reader, Refresh, SlotBuffer};
+use traincast_core::numbering::{Stamp, Version};
+use traincast_core::reader::Reader;
+use traincast_core::snapshot;
 use traincast_core::writer::Writer;
 
 use crate::classes::{CLASSES, Class};
@@ -84,18 +86,18 @@ fn write(directory: &Directory, class: &Class, page: &Page, line: &Line) {
     let mut writer = open();
     let mut burst: [Snapshot; BURST] = Default::default();
     while !page.stopped() {
-        let before = writer.version();
+        let before = writer.version().get();
         if class.begins_anew(before) {
             let epoch = writer.epoch();
             writer.close();
             writer = open();
-            writer.resume_at(before, epoch).unwrap();
+            writer.resume_at(Version(before), epoch).unwrap();
         }
         for (snapshot, version) in burst.iter_mut().zip(before + 1..) {
             snapshot.fill(class, version);
         }
         for (snapshot, version) in burst.iter().zip(before + 1..) {
-            assert_eq!(snapshot.lend(|payload| writer.publish(payload)).unwrap(), version);
+            assert_eq!(snapshot.lend(|payload| writer.publish(payload)).unwrap(), Version(version));
             line.published.increment();
         }
     }
@@ -107,44 +109,42 @@ const DESCRIBED: u64 = 5;
 /// Copies the newest snapshot, again and again, whether it is a new one or not, and checks it.
 fn read(directory: &Directory, class: &Class, page: &Page, line: &Line) {
     let mut reader = Reader::attach(directory, channel(), Duration::from_secs(60)).unwrap();
-    let mut out = SlotBuffer::default();
-    let (mut last, mut epoch) = (0, 0);
-    let (mut file, mut shape) = (reader.generation_key(), 0);
+    let mut out = snapshot::Snapshot::default();
+    let (mut last, mut file) = (Stamp::default(), reader.segment_key());
     while !page.stopped() {
-        let meta = match reader.refresh(shape, &mut out) {
-            Ok(Refresh::Snapshot) => out.meta,
+        match reader.read_into(&mut out) {
+            Ok(true) => {}
             Err(error) => {
                 fail(line, format!("TORN: {}, {error}\n", class.title));
                 continue;
             }
-            Ok(Refresh::Unchanged) => {
+            Ok(false) => {
                 // Copied once more: the writer may come at any moment.
-                reader.forget();
-                shape = 0;
+                out.forget();
                 continue;
             }
-        };
-        let with_shape = (file, shape) != (meta.generation_key, meta.shape_id);
-        if meta.generation_key != file {
-            line.moves.increment();
         }
-        (file, shape) = (meta.generation_key, meta.shape_id);
+        let stamp = out.meta.stamp;
+        if out.segment != file {
+            line.moves.increment();
+            file = out.segment;
+        }
         line.retries.set(reader.laps());
-        match check(class, &meta, &out, with_shape) {
+        match check(class, &out) {
             Ok(()) => line.verified.increment(),
             Err(torn) => {
-                fail(line, format!("TORN: {}, version {}: {torn}\n", class.title, meta.version));
+                fail(line, format!("TORN: {}, {stamp}: {torn}\n", class.title));
                 continue;
             }
         }
-        if meta.version < last || meta.epoch < epoch {
+        if stamp < last {
             line.back.increment();
-            eprintln!("BACK: {}, version {} after {last}", class.title, meta.version);
+            eprintln!("BACK: {}, {stamp} after {last}", class.title);
         }
-        if meta.version > last {
+        if stamp > last {
             line.new.increment();
+            last = stamp;
         }
-        (last, epoch) = (meta.version.max(last), meta.epoch);
     }
 }
 

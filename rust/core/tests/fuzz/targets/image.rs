@@ -1,14 +1,14 @@
 //! What lies in a channel's files before it is written there, and the edits of it.
 
 use traincast_core::layout::{HEADER_BYTES, HEADER_WORDS, PAGE, SLOTS, WORD, header, slot};
-use traincast_core::seqlock::Head;
+use traincast_core::ring::seqlock::Head;
 use traincast_core::snapshot::to_words;
 
 use super::input::Input;
 
 /// Words of a slot of the sound channel.
 pub const STRIDE: usize = PAGE / WORD;
-/// Versions that the sound channel has had; its slots hold the last four.
+/// Snapshots that the sound channel has had; its slots hold the last four.
 pub const VERSIONS: u64 = 7;
 
 /// The files' content before it is written.
@@ -32,9 +32,9 @@ impl Image {
             if input.is_empty() {
                 break;
             }
-            let newest = Head::from_bits(self.get(header::HEAD)).version() as usize % SLOTS;
+            let newest = Head::from_bits(self.get(header::HEAD)).position().get() as usize % SLOTS;
             match input.below(9) {
-                0 => self.set(input.below(header::STARTED + 8), input),
+                0 => self.set(input.below(header::ORIGIN_HOST + 8), input),
                 1 => self.set(slot_at(newest) + input.below(slot::PAYLOAD), input),
                 2 => self.set(slot_at(input.below(SLOTS)) + input.below(slot::PAYLOAD), input),
                 3 => {
@@ -85,16 +85,16 @@ impl Image {
         }
     }
 
-    /// Another newest version; in most cases its slot agrees.
+    /// Another newest position; in most cases its slot agrees.
     fn move_head(&mut self, input: &mut Input<'_>) {
-        let version = input.number(VERSIONS) & u64::MAX >> 2;
-        self.put(header::HEAD, (version << 2) | (u64::from(input.byte()) % 4));
+        let position = input.number(VERSIONS) & u64::MAX >> 2;
+        self.put(header::HEAD, (position << 2) | (u64::from(input.byte()) % 4));
         if input.below(4) > 0 {
             let from = slot_at(VERSIONS as usize % SLOTS);
-            let to = slot_at(version as usize % SLOTS);
+            let to = slot_at(position as usize % SLOTS);
             self.segment.copy_within(from * WORD..(from + STRIDE) * WORD, to * WORD);
-            self.put(to, version.wrapping_mul(2).wrapping_add(2));
-            self.put(to + slot::VERSION, version);
+            self.put(to, position.wrapping_mul(2).wrapping_add(2));
+            self.put(to + slot::POSITION, position);
         }
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use traincast_core::snapshot::blobs::BlobCursor;
-use traincast_core::snapshot::cache::ShapeCache;
+use traincast_core::snapshot::cache::{NumberedShape, ShapeCache};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Kind, Shape};
+use traincast_core::snapshot::to_words;
 
 use super::input::Input;
 use super::snapshot::decoded;
@@ -17,29 +18,32 @@ struct Publisher {
     cache: ShapeCache<()>,
     encoder: Encoder<Vec<u8>>,
     /// The last snapshot: its shape, values and blobs.
-    last: Option<(Arc<Shape>, Vec<u64>, Vec<u8>)>,
+    last: Option<(Arc<NumberedShape>, Vec<u64>, Vec<u8>)>,
 }
 
 impl Publisher {
     /// Ends an encoding that was to give `value`; the shape's id.
     fn finish(&mut self, value: &Value) -> u64 {
-        let encoder = &self.encoder;
-        let (id, shape) = match encoder.recorded() {
+        let shape = match self.encoder.recorded() {
             Some(bytes) => {
-                let shape = Arc::new(Shape::parse(bytes).expect("an encoder's shape parses"));
-                (self.cache.id_of(bytes).expect("it parses"), shape)
+                let shape = Shape::parse(bytes).expect("an encoder's shape parses");
+                Arc::new(NumberedShape { id: 0, words: to_words(bytes), shape })
             }
             None => {
                 let last = self.cache.last().expect("nothing was recorded, so one was expected");
-                (last.id, Arc::clone(&last.shape))
+                Arc::clone(&last.shape)
             }
         };
-        if let Some(last) = self.cache.last().filter(|last| last.id == id) {
-            assert_eq!(last.shape.bytes, shape.bytes, "two shapes of one id");
+        let blobs = region(&self.encoder);
+        assert_eq!(decoded(&shape.shape, self.encoder.values(), &blobs).as_ref(), Some(value));
+        self.last = Some((Arc::clone(&shape), self.encoder.values().to_vec(), blobs));
+        let payload = self.encoder.finish(&mut self.cache).expect("an encoder's shape parses");
+        assert_eq!(payload.fault(), None);
+        assert_eq!((payload.shape, payload.shape_len), (&shape.words[..], shape.shape.bytes.len()));
+        let id = payload.shape_id;
+        if let Some(last) = self.cache.last().filter(|last| last.shape.id == id) {
+            assert_eq!(last.shape.shape.bytes, shape.shape.bytes, "two shapes of one id");
         }
-        let blobs = region(encoder);
-        assert_eq!(decoded(&shape, encoder.values(), &blobs).as_ref(), Some(value));
-        self.last = Some((shape, encoder.values().to_vec(), blobs));
         id
     }
 
@@ -54,19 +58,20 @@ impl Publisher {
     fn update(&mut self, value: &Value, changes: &[(usize, Value)]) -> Value {
         let (shape, values, blobs) = self.last.take().expect("published before");
         let mut entries = value.entries().to_vec();
-        let expected = self.cache.last().map(|last| &last.shape).filter(|last| last.bytes == shape.bytes);
+        let expected = self.cache.last().map(|last| &last.shape);
+        let expected = expected.filter(|last| last.shape.bytes == shape.shape.bytes);
         let shape = expected.map_or(shape, Arc::clone);
         let encoder = &mut self.encoder;
         encoder.start(self.cache.last().map(|last| &last.shape));
         encoder.container(Kind::Dict, entries.len());
         let mut cursor = BlobCursor::default();
-        for (index, node) in shape.top_level().enumerate() {
+        for (index, node) in shape.shape.top_level().enumerate() {
             let Some((_, change)) = changes.iter().find(|(at, _)| *at == index) else {
                 encoder.splice(&shape, node, &values, &mut cursor, |range| blobs[range].to_vec());
                 continue;
             };
-            for below in &shape.nodes[node..shape.nodes[node].end as usize] {
-                cursor.advance(&shape, below, &values);
+            for below in &shape.shape.nodes[node..shape.shape.nodes[node].end as usize] {
+                cursor.advance(&shape.shape, below, &values);
             }
             let (key, entry) = &mut entries[index];
             match key {

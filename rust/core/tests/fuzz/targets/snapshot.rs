@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use traincast_core::snapshot::MAX_DEPTH;
 use traincast_core::snapshot::blobs::BlobCursor;
+use traincast_core::snapshot::cache::NumberedShape;
 use traincast_core::snapshot::decode::{MalformedValues, check, decode};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Shape;
+use traincast_core::snapshot::{MAX_DEPTH, to_words};
 
 use super::input::Input;
 use super::value::{Build, Value, region};
@@ -34,6 +35,7 @@ pub fn snapshot(data: &[u8]) {
     let Some(value) = decoded(&shape, &values, blobs) else {
         return;
     };
+    let shape = NumberedShape { id: 9, words: to_words(&shape.bytes), shape };
     encode_again(&Arc::new(shape), &values, blobs, &value);
 }
 
@@ -71,12 +73,12 @@ pub fn decoded(shape: &Shape, values: &[u64], blobs: &[u8]) -> Option<Value> {
 }
 
 /// A writer may take over what it found: with the shape at hand, without it, and entry by entry.
-fn encode_again(shape: &Arc<Shape>, values: &[u64], blobs: &[u8], value: &Value) {
+fn encode_again(shape: &Arc<NumberedShape>, values: &[u64], blobs: &[u8], value: &Value) {
     let encoder = &mut Encoder::default();
     encoder.start(Some(shape));
     value.encode(encoder);
     assert!(encoder.recorded().is_none(), "a shape is not its own");
-    assert_eq!(decoded(shape, encoder.values(), &region(encoder)).as_ref(), Some(value));
+    assert_eq!(decoded(&shape.shape, encoder.values(), &region(encoder)).as_ref(), Some(value));
 
     encoder.start(None);
     value.encode(encoder);
@@ -86,7 +88,7 @@ fn encode_again(shape: &Arc<Shape>, values: &[u64], blobs: &[u8], value: &Value)
     encoder.start(None);
     encoder.container(traincast_core::snapshot::shape::Kind::Dict, value.entries().len());
     let mut cursor = BlobCursor::default();
-    for node in shape.top_level() {
+    for node in shape.shape.top_level() {
         encoder.splice(shape, node, values, &mut cursor, |range| blobs[range].to_vec());
     }
     let spliced = Shape::parse(encoder.recorded().expect("recorded")).expect("a spliced shape parses");
