@@ -17,7 +17,6 @@ use crate::ffi::GilCell;
 
 /// One channel in this process.
 pub struct Channel {
-    /// No Python code runs while it is borrowed.
     reader: GilCell<Reader>,
     /// Taken out while Python code may run: whoever comes in meanwhile, on this thread or another, uses one of their own.
     decoder: GilCell<Option<Box<Decoder>>>,
@@ -71,94 +70,78 @@ impl Channel {
             pause = (pause * 2).min(Duration::from_millis(20));
         };
         let key = (directory.path().to_owned(), name);
-        let mut registry = CHANNELS.get(py).borrow_mut();
-        let registry = registry.get_or_insert_default();
-        if let Some(channel) = registry.get(&key).and_then(Weak::upgrade) {
+        // Whoever leaves the registry is dropped once that is no longer lent: with a channel go Python objects.
+        let channel = CHANNELS.with(py, |registry| {
+            let registry = registry.get_or_insert_default();
+            registry.retain(|_, channel| channel.strong_count() > 0);
+            registry.get(&key).and_then(Weak::upgrade)
+        });
+        if let Some(channel) = channel {
             // What was just found is the channel's present file; the others' may be that of an earlier life.
-            let mut shared = channel.reader.get(py).borrow_mut();
-            if shared.generation_key() != reader.generation_key() {
-                *shared = reader;
-            }
-            drop(shared);
+            channel.reader.with(py, |shared| {
+                if shared.generation_key() != reader.generation_key() {
+                    *shared = reader;
+                }
+            });
             return Ok(channel);
         }
-        registry.retain(|_, channel| channel.strong_count() > 0);
         let channel = Arc::new(Self { reader: GilCell::new(reader), decoder: GilCell::new(None) });
-        registry.insert(key, Arc::downgrade(&channel));
+        CHANNELS.with(py, |registry| registry.get_or_insert_default().insert(key, Arc::downgrade(&channel)));
         Ok(channel)
     }
 
-    /// Hands a dictionary of the newest snapshot to `take`, unless `held` (generation key and version) is the newest.
-    /// Lets go of `old` before, if so.
+    /// A dictionary of the newest snapshot that nobody else has, `None` if `held` (generation key and version) is the newest.
     #[inline]
-    pub fn read(
-        &self,
-        py: Python<'_>,
-        held: Option<(u64, u64)>,
-        old: &mut Option<Py<PyDict>>,
-        take: impl FnOnce(Py<PyDict>, &SlotMeta),
-    ) -> PyResult<()> {
-        let mut decoder = self.decoder.get(py).borrow_mut().take().unwrap_or_default();
-        match decoder.read(py, &self.reader, held, old) {
-            Ok(found) => {
-                if let Some((dict, meta)) = found {
-                    take(dict, meta);
-                }
-                self.keep(py, decoder);
-                Ok(())
-            }
-            Err(error) => {
-                self.keep(py, decoder);
-                Err(error)
-            }
-        }
-    }
-
-    #[inline]
-    fn keep(&self, py: Python<'_>, decoder: Box<Decoder>) {
-        let other = self.decoder.get(py).borrow_mut().replace(decoder);
-        drop(other); // out of the borrow: it may run Python code
+    pub fn read(&self, py: Python<'_>, held: Option<(u64, u64)>) -> PyResult<Option<(Py<PyDict>, SlotMeta)>> {
+        let mut decoder = self.decoder.take(py).unwrap_or_default();
+        let found = decoder.read(py, &self.reader, held);
+        // If there is another by now, the last one to end is kept. Dropping the other may run Python code.
+        drop(self.decoder.replace(py, decoder));
+        found
     }
 
     /// When the newest snapshot was published.
     pub fn published_ns(&self, py: Python<'_>) -> PyResult<u64> {
-        let mut published = 0;
-        self.read(py, None, &mut None, |_, meta| published = meta.published_ns)?;
-        Ok(published)
+        Ok(self.read(py, None)?.map_or(0, |(_, meta)| meta.published_ns))
     }
 
     /// Whether there is a newer snapshot than `held`.
     pub fn newer(&self, py: Python<'_>, held: (u64, u64)) -> bool {
-        let mut reader = self.reader.get(py).borrow_mut();
-        reader.look();
-        (reader.generation_key(), reader.head() >> 2) != held
+        self.reader.with(py, |reader| {
+            reader.look();
+            (reader.generation_key(), reader.head() >> 2) != held
+        })
     }
 
     /// As `newer`, but looks the name up first: somebody may have replaced the file without a mark.
     pub fn moved(&self, py: Python<'_>, held: (u64, u64)) -> bool {
-        self.reader.get(py).borrow_mut().look_up();
+        self.reader.with(py, Reader::look_up);
         self.newer(py, held)
     }
 
     /// Whether the writer closed the channel and none has opened it since.
     pub fn closed(&self, py: Python<'_>) -> bool {
-        let mut reader = self.reader.get(py).borrow_mut();
-        reader.look();
-        reader.closed()
+        self.reader.with(py, |reader| {
+            reader.look();
+            reader.closed()
+        })
     }
 
     /// Whether a live process owns the channel.
     pub fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        let mut reader = self.reader.get(py).borrow_mut();
-        reader.look();
-        reader.writer_alive().map_err(|error| raise(py, error))
+        let alive = self.reader.with(py, |reader| {
+            reader.look();
+            reader.writer_alive()
+        });
+        alive.map_err(|error| raise(py, error))
     }
 
     pub fn waiter(&self, py: Python<'_>) -> Waiter {
-        self.reader.get(py).borrow().waiter()
+        self.reader.with(py, |reader| reader.waiter())
     }
 
-    pub fn head(&self, py: Python<'_>) -> HeadRef {
-        self.reader.get(py).borrow().head_cell()
+    /// Where the head of the present file is, and its generation key.
+    pub fn head(&self, py: Python<'_>) -> (HeadRef, u64) {
+        self.reader.with(py, |reader| (reader.head_cell(), reader.generation_key()))
     }
 }

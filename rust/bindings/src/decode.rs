@@ -1,108 +1,132 @@
 //! The newest snapshot of a channel as dictionaries.
+//!
+//! What is kept of a structure goes by how much changes from one snapshot to the next:
+//!
+//! ```text
+//!             built               built             few leaves new:
+//!                                                   templates made, copied
+//!   New ────────────▶ Met ────────────▶ Words ────────────────────▶ Templates
+//!                      ▲ ╎ small          ▲ ╷ most new: built       │ ▲ ╷ few new:
+//!                      └╌┘                └─┘                       │ └─┘ exchanged, copied
+//!                                         ▲                         │
+//!                                         └─────────────────────────┘ most new: built
+//! ```
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use traincast_core::error::Error;
 use traincast_core::reader::{Reader, Refresh, SlotBuffer, SlotMeta};
 
-use crate::build::Structure;
+use crate::build::{Builder, Structure};
 use crate::errors::{corrupt, raise};
 use crate::ffi::GilCell;
-use crate::templates::Templates;
+use crate::templates::{Plan, Seen, Templates};
 
 /// How many structures are kept: enough for those that take turns, few enough to forget ones that never return.
 const KEPT: usize = 8;
 
-/// Generation key and shape id.
-type Key = (u64, u64);
+/// Generation key and shape id. Ids are never 0.
+type Name = (u64, u64);
 
-/// Shape ids are never 0.
-const NOBODYS: Key = (0, 0);
+const NOBODYS: Name = (0, 0);
 
-#[derive(Default)]
-struct Known {
-    key: Key,
-    /// Bytes of the shape.
-    shape_len: usize,
-    structure: Box<Structure>,
-    /// Those of the newest snapshot; made when the structure is met again, or when a second dictionary of the same snapshot
-    /// is wanted.
-    templates: Option<Box<Templates>>,
-    /// Those that the next snapshot takes while somebody has numbers of `templates`: a reader that keeps its last dictionary
-    /// has let go of the one before. None where there are blobs, which would be held twice.
-    others: Option<Box<Templates>>,
+/// What is kept of the last snapshot of a structure.
+enum Last {
+    New,
+    Met,
+    Words(Plan, Seen),
+    Templates(Plan, Seen, Templates),
+}
+
+/// A structure that was met lately.
+struct Met {
+    name: Name,
+    structure: Structure,
+    last: Last,
+}
+
+/// What the buffer holds.
+#[derive(Clone, Copy)]
+enum Content {
+    /// Nothing, or something that cannot be decoded: an error must not leave new words under an old version.
+    Spoilt,
+    /// A snapshot, and the index of its structure.
+    Snapshot(usize),
 }
 
 /// The newest snapshot, and what is kept for decoding the next one.
-#[derive(Default)]
 pub struct Decoder {
     buffer: SlotBuffer,
-    /// Whether the buffer holds a snapshot that can be decoded, as far as is known.
-    whole: bool,
-    /// The structures met lately.
-    known: Vec<Known>,
+    content: Content,
+    met: Vec<Met>,
     /// The index of the one to forget next, once there are `KEPT`.
     oldest: usize,
-    /// The index of the one that the snapshot in the buffer has.
-    current: usize,
-    /// Whether its structure has just been met, and no dictionary of it was handed out yet.
-    first: bool,
-    /// Whether the templates hold it.
-    applied: bool,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { buffer: SlotBuffer::default(), content: Content::Spoilt, met: Vec::new(), oldest: 0 }
+    }
 }
 
 impl Decoder {
-    /// A dictionary of the newest snapshot that nobody else has, `None` if `held` (generation key and version) is the
-    /// newest. If there is one, `old` is let go of first: it may be the last that has the numbers in use.
+    /// A dictionary of the newest snapshot that nobody else has, `None` if `held` (generation key and version) is the newest.
     #[inline]
     pub fn read(
         &mut self,
         py: Python<'_>,
         reader: &GilCell<Reader>,
         held: Option<(u64, u64)>,
-        old: &mut Option<Py<PyDict>>,
-    ) -> PyResult<Option<(Py<PyDict>, &SlotMeta)>> {
-        let copied = self.copy(&mut reader.get(py).borrow_mut());
-        if copied.map_err(|error| raise(py, error))? {
-            self.recognise(py)?;
-            self.whole = true;
-        }
-        if !self.whole {
+    ) -> PyResult<Option<(Py<PyDict>, SlotMeta)>> {
+        let before = std::mem::replace(&mut self.content, Content::Spoilt);
+        let copied = reader.with(py, |reader| self.copy_newest(reader, before));
+        let content = match copied.map_err(|error| raise(py, error))? {
+            true => self.recognise(py)?,
+            false => before,
+        };
+        let Content::Snapshot(index) = content else {
             return Err(corrupt(py, "the channel has no snapshot"));
-        }
-        let meta = &self.buffer.meta;
+        };
+        let meta = self.buffer.meta;
         if held == Some((meta.generation_key, meta.version)) {
+            self.content = content;
             return Ok(None);
         }
-        drop(old.take()); // it may run Python code
-        match self.dictionary(py) {
-            Ok(dict) => Ok(Some((dict.unbind(), &self.buffer.meta))),
+        let met = &mut self.met[index];
+        if matches!(met.last, Last::Met) && !met.structure.is_small() {
+            met.structure.intern_keys(py)?;
+        }
+        let made = match Builder::new(py, &met.structure, &self.buffer.values, &self.buffer.blobs) {
+            Ok(builder) => met.last.dictionary(builder),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(dict) => {
+                self.content = content;
+                Ok(Some((dict.unbind(), meta)))
+            }
             Err(error) => {
-                self.whole = false;
                 // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
-                self.known[self.current].key = NOBODYS;
+                met.name = NOBODYS;
                 Err(error)
             }
         }
     }
 
-    /// Copies the newest snapshot into the buffer if it is not there yet. Whether it did.
+    /// Copies the newest snapshot into the buffer, unless it is there: whether it did.
     #[inline]
-    fn copy(&mut self, reader: &mut Reader) -> Result<bool, Error> {
-        let shape_id = match self.known.get(self.current) {
-            Some(Known { key: (generation, shape_id), .. }) if *generation == reader.generation_key() => {
-                *shape_id
-            }
-            _ => 0,
+    fn copy_newest(&mut self, reader: &mut Reader, before: Content) -> Result<bool, Error> {
+        let known = match before {
+            Content::Snapshot(index) => self.met[index].name,
+            Content::Spoilt => NOBODYS,
         };
-        // Until all went well there is none: an error must not leave new words under an old version.
-        let before = std::mem::take(&mut self.whole);
-        if reader.refresh(shape_id, &mut self.buffer)? == Refresh::Snapshot {
+        let known_shape = if known.0 == reader.generation_key() { known.1 } else { 0 };
+        if reader.refresh(known_shape, &mut self.buffer)? == Refresh::Snapshot {
             return Ok(true);
         }
         let meta = &self.buffer.meta;
-        if before && (meta.generation_key, meta.version) == (reader.generation_key(), reader.version()) {
-            self.whole = true;
+        let same = (meta.generation_key, meta.version) == (reader.generation_key(), reader.version());
+        if same && matches!(before, Content::Snapshot(_)) {
             return Ok(false);
         }
         // Another decoder of this channel has seen it, this one has not.
@@ -112,66 +136,81 @@ impl Decoder {
 
     /// Finds the structure of the snapshot that was just copied.
     #[inline]
-    fn recognise(&mut self, py: Python<'_>) -> PyResult<()> {
+    fn recognise(&mut self, py: Python<'_>) -> PyResult<Content> {
         let meta = &self.buffer.meta;
-        let key = (meta.generation_key, meta.shape_id);
-        (self.first, self.applied) = (false, false);
-        if self.known.get(self.current).is_none_or(|current| current.key != key) {
-            self.switch(py, key)?;
-        }
+        let name = (meta.generation_key, meta.shape_id);
+        let index = match self.met.iter().position(|met| met.name == name) {
+            Some(index) => index,
+            None => self.meet(py, name)?,
+        };
         // The values lie behind the shape: another length would give other words as values.
-        if self.known[self.current].shape_len != self.buffer.meta.shape_len {
+        if self.met[index].structure.shape.bytes.len() != self.buffer.meta.shape_len {
             return Err(corrupt(py, "a shape has another length than before"));
         }
-        Ok(())
+        Ok(Content::Snapshot(index))
     }
 
     #[cold]
-    fn switch(&mut self, py: Python<'_>, key: Key) -> PyResult<()> {
-        if let Some(at) = self.known.iter().position(|known| known.key == key) {
-            self.current = at;
-            return Ok(());
-        }
-        if self.known.len() < KEPT {
-            self.current = self.known.len();
-            self.known.push(Known::default());
+    fn meet(&mut self, py: Python<'_>, name: Name) -> PyResult<usize> {
+        let index = if self.met.len() < KEPT {
+            self.met.push(Met { name: NOBODYS, structure: Structure::default(), last: Last::New });
+            self.met.len() - 1
         } else {
-            self.current = self.oldest;
-            self.oldest = (self.oldest + 1) % KEPT;
-        }
-        let known = &mut self.known[self.current];
-        (known.key, known.templates, known.others) = (NOBODYS, None, None);
-        known.structure.renew(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
-        known.shape_len = known.structure.shape.bytes.len();
-        known.key = key;
-        self.first = true;
-        Ok(())
+            let next = (self.oldest + 1) % KEPT;
+            std::mem::replace(&mut self.oldest, next)
+        };
+        let met = &mut self.met[index];
+        (met.name, met.last) = (NOBODYS, Last::New);
+        met.structure.renew(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
+        met.name = name;
+        Ok(index)
     }
+}
 
+impl Last {
+    /// A dictionary of the next snapshot. After an error the structure is met anew.
     #[inline]
-    fn dictionary<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let Known { structure, templates, others, .. } = &mut self.known[self.current];
-        let (values, blobs) = (&self.buffer.values, &self.buffer.blobs);
-        if std::mem::take(&mut self.first) || structure.small {
-            return structure.build(py, values, blobs);
-        }
-        if !self.applied {
-            if !structure.shape.has_blobs && templates.as_ref().is_some_and(|templates| templates.in_use(py))
-            {
-                std::mem::swap(templates, others);
+    fn dictionary<'py>(&mut self, mut builder: Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
+        let shape = &builder.structure.shape;
+        // Taken out meanwhile: after an error, templates would be half old, half new.
+        let (plan, mut seen, templates) = match std::mem::replace(self, Self::New) {
+            Self::New => {
+                *self = Self::Met;
+                return builder.root();
             }
-            // Taken out meanwhile: after an error they would be half old, half new.
-            let mut made = match templates.take() {
-                Some(templates) => templates,
-                None => Box::new(Templates::new(py, structure)?),
-            };
-            made.update(py, structure, values, blobs)?;
-            *templates = Some(made);
-            self.applied = true;
-        }
+            Self::Met if builder.structure.is_small() => {
+                *self = Self::Met;
+                return builder.root();
+            }
+            Self::Met => {
+                let plan = Plan::of(shape);
+                let seen = Seen::of(&builder, &plan);
+                *self = Self::Words(plan, seen);
+                return builder.root();
+            }
+            Self::Words(plan, seen) => (plan, seen, None),
+            Self::Templates(plan, seen, templates) => (plan, seen, Some(templates)),
+        };
+        let changed = seen.changed(&builder, &plan, shape);
+        seen.renew(&builder, &plan);
+        let templates = match (changed, templates) {
+            (None, _) => None,
+            (Some(_), None) => Templates::of(&mut builder, &plan)?,
+            (Some(changed), Some(templates)) => {
+                templates.exchange(&mut builder, &plan, &changed)?;
+                Some(templates)
+            }
+        };
         match templates {
-            Some(templates) => templates.hand_out(py, structure),
-            None => Err(corrupt(py, "the channel has no snapshot")),
+            Some(templates) => {
+                let dict = templates.copy(&mut builder, &plan)?;
+                *self = Self::Templates(plan, seen, templates);
+                Ok(dict)
+            }
+            None => {
+                *self = Self::Words(plan, seen);
+                builder.root()
+            }
         }
     }
 }

@@ -3,6 +3,12 @@
 //! `ffi` alone has `unsafe`.
 #![deny(unsafe_code)]
 
+#[cfg(Py_GIL_DISABLED)]
+compile_error!(
+    "traincast needs CPython's global lock, which keeps its objects whole: build it for an interpreter that is not \
+     free-threaded"
+);
+
 mod arrays;
 mod blob;
 mod build;
@@ -14,12 +20,14 @@ mod ffi;
 mod inspect;
 mod once;
 mod reader;
+mod shapes;
+mod store;
 mod templates;
 mod update;
 mod writer;
 
 /// The native core: the shared-memory channel of training information.
-#[pyo3::pymodule]
+#[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use crate::inspect::{directory, leftovers, list_channels, remove_leftover};

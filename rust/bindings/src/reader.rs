@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyInt, PyString};
 use traincast_core::directory::ChannelName;
 use traincast_core::now_ns;
 use traincast_core::reader::{HeadRef, SlotMeta};
 
 use crate::channel::{Channel, PolicyId, channel_name};
 use crate::errors::exception;
-use crate::ffi::GilCell;
+use crate::ffi::{self, GilCell};
 
 /// How long a sleep in `wait` may last before signals are looked at.
 const SLICE: Duration = Duration::from_millis(50);
@@ -22,7 +22,7 @@ const SLICE: Duration = Duration::from_millis(50);
 const NOTHING: u64 = 0;
 
 /// Reads the newest training information of a channel.
-#[pyclass(frozen, module = "traincast")]
+#[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoReader {
     name: ChannelName,
     attach_timeout: f64,
@@ -31,8 +31,6 @@ pub struct TrainingInfoReader {
 
 struct Held {
     channel: Arc<Channel>,
-    /// A second one, which `newest` takes along and puts back: it spares two atomic counts.
-    spare: Option<Arc<Channel>>,
     head: HeadRef,
     /// The head word while `dict` is the newest; `NOTHING` before the first read.
     seen: u64,
@@ -71,60 +69,50 @@ impl TrainingInfoReader {
     /// The dictionary in hand if it is the newest: one load and one comparison.
     #[inline]
     fn unchanged(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        match &*self.held.get(py).borrow() {
+        self.held.with(py, |held| match held {
             Some(held) if held.idle() => held.dict.as_ref().map(|dict| dict.clone_ref(py)),
             _ => None,
-        }
+        })
     }
 
     fn channel(&self, py: Python<'_>) -> PyResult<Arc<Channel>> {
-        match &*self.held.get(py).borrow() {
-            Some(held) => Ok(Arc::clone(&held.channel)),
-            None => Err(self.closed_error(py)),
-        }
+        let channel = self.held.with(py, |held| held.as_ref().map(|held| Arc::clone(&held.channel)));
+        channel.ok_or_else(|| self.closed_error(py))
     }
 
     /// The newest dictionary, and whether it is new to this reader.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
-        let (channel, before, mut old) = match &mut *self.held.get(py).borrow_mut() {
-            Some(held) => (
-                held.spare.take().unwrap_or_else(|| Arc::clone(&held.channel)),
-                held.dict.as_ref().map(|_| (held.generation, held.version)),
-                held.dict.take(),
-            ),
-            None => return Err(self.closed_error(py)),
-        };
-        let mut taken = None;
-        let read = channel.read(py, before, &mut old, |dict, meta| {
-            // Python code that ran meanwhile may have closed it, or have read a newer one.
-            if let Some(held) = &mut *self.held.get(py).borrow_mut() {
-                if held.generation != meta.generation_key {
-                    held.head = channel.head(py);
-                } else if held.dict.is_some() && held.version > meta.version {
-                    return;
-                }
-                held.note(meta);
-                taken = Some((dict.clone_ref(py), held.dict.replace(dict)));
-            }
+        let channel = self.channel(py)?;
+        let before = self.held.with(py, |held| {
+            let held = held.as_ref()?;
+            held.dict.as_ref().map(|_| (held.generation, held.version))
         });
-        let mut in_hand = None;
-        if let Some(held) = &mut *self.held.get(py).borrow_mut() {
-            held.spare = Some(channel);
-            if taken.is_none() {
-                if held.dict.is_none() {
-                    held.dict = old.take();
+        let read = channel.read(py, before)?;
+        let mut old = None; // dropped once nothing is lent: it may run Python code
+        let in_hand = self.held.with(py, |held| {
+            let held = held.as_mut()?; // Python code that ran meanwhile has closed it
+            let mut new = false;
+            if let Some((dict, meta)) = &read {
+                let moved = held.generation != meta.generation_key;
+                // It may have read a newer one, too.
+                new = moved || held.dict.is_none() || held.version < meta.version;
+                if new {
+                    held.note(meta);
+                    old = held.dict.replace(dict.clone_ref(py));
                 }
-                in_hand = held.dict.as_ref().map(|dict| dict.clone_ref(py));
+                if moved {
+                    let generation;
+                    (held.head, generation) = channel.head(py);
+                    if generation != meta.generation_key {
+                        held.seen = NOTHING; // another reader has moved the channel on meanwhile
+                    }
+                }
             }
-        }
-        read?;
-        match taken {
-            // Out of the borrow: what only we still held may run Python code, which may come back here.
-            Some((dict, _old)) => Ok((dict, true)),
-            // Closed or superseded, and nothing newer: what is in hand stays.
-            None => in_hand.map(|dict| (dict, false)).ok_or_else(|| self.closed_error(py)),
-        }
+            held.dict.as_ref().map(|dict| (dict.clone_ref(py), new))
+        });
+        drop(old);
+        in_hand.ok_or_else(|| self.closed_error(py))
     }
 
     fn closed_error(&self, py: Python<'_>) -> PyErr {
@@ -149,10 +137,9 @@ impl TrainingInfoReader {
         let name = channel_name(py, name, policy_id)?;
         let timeout = duration(attach_timeout)?.unwrap_or(Duration::MAX);
         let channel = Channel::attach(py, name.clone(), timeout)?;
-        let head = channel.head(py);
+        let (head, _) = channel.head(py);
         let held = Held {
             channel,
-            spare: None,
             head,
             seen: NOTHING,
             idle_reads: Cell::new(0),
@@ -177,9 +164,7 @@ impl TrainingInfoReader {
     /// The newest dictionary if it is newer than the last one that this reader handed out, else `None`.
     #[inline]
     fn read_if_changed(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
-        if let Some(held) = &*self.held.get(py).borrow()
-            && held.idle()
-        {
+        if self.held.with(py, |held| held.as_ref().is_some_and(Held::idle)) {
             return Ok(None);
         }
         self.newest(py).map(|(dict, new)| new.then_some(dict))
@@ -188,16 +173,15 @@ impl TrainingInfoReader {
     /// Whether `read` would give a newer dictionary.
     #[inline]
     fn changed(&self, py: Python<'_>) -> PyResult<bool> {
-        let (head, seen, version, generation) = match &*self.held.get(py).borrow() {
-            Some(held) if held.head.load() == held.seen => return Ok(false),
-            Some(held) => (held.head.load(), held.seen, held.version, held.generation),
-            None => (0, 0, 0, 0),
-        };
-        let channel = self.channel(py)?;
-        if seen == NOTHING || head & 3 == 0 {
-            return Ok(true);
+        let held = self.held.with(py, |held| {
+            held.as_ref().map(|held| (held.head.load(), held.seen, (held.generation, held.version)))
+        });
+        match held {
+            Some((head, seen, _)) if head == seen => Ok(false),
+            Some((head, seen, _)) if seen == NOTHING || head & 3 == 0 => Ok(true),
+            Some((.., held)) => Ok(self.channel(py)?.newer(py, held)),
+            None => Err(self.closed_error(py)),
         }
-        Ok(channel.newer(py, (generation, version)))
     }
 
     fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -211,7 +195,7 @@ impl TrainingInfoReader {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             // Loaded before the look: whatever comes after it ends the sleep at once.
-            let head = self.held.get(py).borrow().as_ref().map_or(NOTHING, |held| held.head.load());
+            let head = self.held.with(py, |held| held.as_ref().map_or(NOTHING, |held| held.head.load()));
             if self.changed(py)? {
                 return Ok(true);
             }
@@ -226,24 +210,26 @@ impl TrainingInfoReader {
             let waiter = channel.waiter(py);
             let stirred = py.detach(|| waiter.wait(head, left.min(SLICE)));
             py.check_signals()?;
-            let held = match &*self.held.get(py).borrow() {
-                Some(held) if held.head.load() == head => Some((held.generation, held.version)),
-                _ => None,
-            };
+            let held = self.held.with(py, |held| {
+                let held = held.as_ref().filter(|held| held.head.load() == head)?;
+                Some((held.generation, held.version))
+            });
             if let Some(held) = held.filter(|_| stirred)
                 && channel.moved(py, held)
             {
-                if let Some(held) = self.held.get(py).borrow_mut().as_mut() {
-                    held.seen = NOTHING; // the head in hand is the old file's, which will never change
-                }
+                self.held.with(py, |held| {
+                    if let Some(held) = held {
+                        held.seen = NOTHING; // the head in hand is the old file's, which will never change
+                    }
+                });
                 return Ok(true);
             }
         }
     }
 
     #[getter]
-    fn name(&self) -> &str {
-        self.name.name()
+    fn name<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        ffi::text(py, self.name.name())
     }
 
     #[getter]
@@ -253,14 +239,14 @@ impl TrainingInfoReader {
 
     /// The version of the snapshot read last; 0 before the first read.
     #[getter]
-    fn version(&self, py: Python<'_>) -> u64 {
-        self.held.get(py).borrow().as_ref().map_or(0, |held| held.version)
+    fn version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
+        ffi::unsigned(py, self.held.with(py, |held| held.as_ref().map_or(0, |held| held.version)))
     }
 
     /// The writer epoch of the snapshot read last; 0 before the first read.
     #[getter]
-    fn epoch(&self, py: Python<'_>) -> u64 {
-        self.held.get(py).borrow().as_ref().map_or(0, |held| held.epoch)
+    fn epoch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
+        ffi::unsigned(py, self.held.with(py, |held| held.as_ref().map_or(0, |held| held.epoch)))
     }
 
     /// Whether the writer closed the channel and no other has opened it since, or this reader was closed.
@@ -282,7 +268,7 @@ impl TrainingInfoReader {
     #[getter]
     fn age(&self, py: Python<'_>) -> PyResult<f64> {
         let channel = self.channel(py)?;
-        let mut published = self.held.get(py).borrow().as_ref().map_or(0, |held| held.published_ns);
+        let mut published = self.held.with(py, |held| held.as_ref().map_or(0, |held| held.published_ns));
         if published == 0 {
             published = channel.published_ns(py)?;
         }
@@ -291,8 +277,7 @@ impl TrainingInfoReader {
 
     /// Lets go of the channel; `read` then raises `ChannelClosedError`.
     fn close(&self, py: Python<'_>) {
-        let held = self.held.get(py).borrow_mut().take();
-        drop(held);
+        drop(self.held.take(py));
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -311,20 +296,17 @@ impl TrainingInfoReader {
         Ok(((self.name.name().to_owned(), self.name.policy_id()), kwargs))
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        let state = match &*self.held.get(py).borrow() {
-            Some(held) => format!("version={}, epoch={}", held.version, held.epoch),
-            None => "closed".into(),
-        };
-        format!("<TrainingInfoReader {:?} policy_id={} {state}>", self.name.name(), self.name.policy_id())
+    fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        let held = self.held.with(py, |held| held.as_ref().map(|held| (held.version, held.epoch)));
+        let state =
+            held.map_or("closed".into(), |(version, epoch)| format!("version={version}, epoch={epoch}"));
+        let (name, policy_id) = (self.name.name(), self.name.policy_id());
+        ffi::text(py, &format!("<TrainingInfoReader {name:?} policy_id={policy_id} {state}>"))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let dict = |held: &Option<Held>| match held {
-            Some(Held { dict: Some(dict), .. }) => Some(visit.call(dict)),
-            _ => None,
-        };
-        self.held.traverse(dict).unwrap_or(Ok(()))
+        let dict = |held: &Option<Held>| held.as_ref().map_or(Ok(()), |held| visit.call(&held.dict));
+        self.held.traverse(dict).unwrap_or(Ok(())) // lent further up the stack: what it refers to is alive anyway
     }
 
     fn __clear__(&self, py: Python<'_>) {
