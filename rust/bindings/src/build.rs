@@ -82,11 +82,13 @@ impl Structure {
         values: &[u64],
         blobs: &Arc<BlobBuffer>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        Builder::new(py, self, values, blobs)?.root()
+        let mut builder = Builder::new(py, self, values, blobs);
+        builder.check()?;
+        builder.root()
     }
 }
 
-/// The values of a snapshot, checked, from which any part of it can be built.
+/// The values of a snapshot, from which any part of it can be built.
 pub struct Builder<'a, 'py> {
     pub py: Python<'py>,
     pub structure: &'a Structure,
@@ -105,15 +107,18 @@ impl<'a, 'py> Builder<'a, 'py> {
         structure: &'a Structure,
         values: &'a [u64],
         blobs: &'a Arc<BlobBuffer>,
-    ) -> PyResult<Self> {
-        let mut made = Self { py, structure, values, blobs, places: Vec::new(), memory: None };
-        if values.len() != structure.shape.value_words {
-            return Err(corrupt(py, "the number of values does not fit the shape"));
+    ) -> Self {
+        Self { py, structure, values, blobs, places: Vec::new(), memory: None }
+    }
+
+    /// Checks that the values fit the structure: before all else.
+    #[inline]
+    pub fn check(&mut self) -> PyResult<()> {
+        let shape = &self.structure.shape;
+        if self.values.len() != shape.value_words {
+            return Err(corrupt(self.py, "the number of values does not fit the shape"));
         }
-        if structure.shape.has_blobs {
-            made.place()?;
-        }
-        Ok(made)
+        if shape.has_blobs { self.place() } else { Ok(()) }
     }
 
     #[inline(never)]

@@ -90,19 +90,39 @@ impl Channel {
         Ok(channel)
     }
 
-    /// A dictionary of the newest snapshot that nobody else has, `None` if `held` (generation key and version) is the newest.
+    /// Hands a dictionary of the newest snapshot, which nobody else has, to `take`, unless `held` (generation key and version)
+    /// is the newest.
     #[inline]
-    pub fn read(&self, py: Python<'_>, held: Option<(u64, u64)>) -> PyResult<Option<(Py<PyDict>, SlotMeta)>> {
+    pub fn read(
+        &self,
+        py: Python<'_>,
+        held: Option<(u64, u64)>,
+        take: impl FnOnce(Py<PyDict>, &SlotMeta),
+    ) -> PyResult<()> {
         let mut decoder = self.decoder.take(py).unwrap_or_default();
-        let found = decoder.read(py, &self.reader, held);
-        // If there is another by now, the last one to end is kept. Dropping the other may run Python code.
+        match decoder.read(py, &self.reader, held, take) {
+            Ok(()) => {
+                self.keep(py, decoder);
+                Ok(())
+            }
+            Err(error) => {
+                self.keep(py, decoder);
+                Err(error)
+            }
+        }
+    }
+
+    /// If there is another decoder by now, the last one to end is kept. Dropping the other may run Python code.
+    #[inline]
+    fn keep(&self, py: Python<'_>, decoder: Box<Decoder>) {
         drop(self.decoder.replace(py, decoder));
-        found
     }
 
     /// When the newest snapshot was published.
     pub fn published_ns(&self, py: Python<'_>) -> PyResult<u64> {
-        Ok(self.read(py, None)?.map_or(0, |(_, meta)| meta.published_ns))
+        let mut published = 0;
+        self.read(py, None, |_, meta| published = meta.published_ns)?;
+        Ok(published)
     }
 
     /// Whether there is a newer snapshot than `held`.

@@ -20,7 +20,7 @@ use traincast_core::reader::{Reader, Refresh, SlotBuffer, SlotMeta};
 use crate::build::{Builder, Structure};
 use crate::errors::{corrupt, raise};
 use crate::ffi::GilCell;
-use crate::templates::{Plan, Seen, Templates};
+use crate::templates::{Changed, Plan, Seen, Templates};
 
 /// How many structures are kept: enough for those that take turns, few enough to forget ones that never return.
 const KEPT: usize = 8;
@@ -70,14 +70,16 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A dictionary of the newest snapshot that nobody else has, `None` if `held` (generation key and version) is the newest.
+    /// Hands a dictionary of the newest snapshot, which nobody else has, to `take`, unless `held` (generation key and version)
+    /// is the newest.
     #[inline]
     pub fn read(
         &mut self,
         py: Python<'_>,
         reader: &GilCell<Reader>,
         held: Option<(u64, u64)>,
-    ) -> PyResult<Option<(Py<PyDict>, SlotMeta)>> {
+        take: impl FnOnce(Py<PyDict>, &SlotMeta),
+    ) -> PyResult<()> {
         let before = std::mem::replace(&mut self.content, Content::Spoilt);
         let copied = reader.with(py, |reader| self.copy_newest(reader, before));
         let content = match copied.map_err(|error| raise(py, error))? {
@@ -87,27 +89,26 @@ impl Decoder {
         let Content::Snapshot(index) = content else {
             return Err(corrupt(py, "the channel has no snapshot"));
         };
-        let meta = self.buffer.meta;
-        if held == Some((meta.generation_key, meta.version)) {
-            self.content = content;
-            return Ok(None);
+        let meta = &self.buffer.meta;
+        if held != Some((meta.generation_key, meta.version)) {
+            take(self.dictionary(py, index)?.unbind(), &self.buffer.meta);
         }
-        let met = &mut self.met[index];
-        if matches!(met.last, Last::Met) && !met.structure.is_small() {
-            met.structure.intern_keys(py)?;
+        self.content = content;
+        Ok(())
+    }
+
+    #[inline]
+    fn dictionary<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
+        let Met { name, structure, last } = &mut self.met[index];
+        if matches!(last, Last::Met) && !structure.is_small() {
+            structure.intern_keys(py)?;
         }
-        let made = match Builder::new(py, &met.structure, &self.buffer.values, &self.buffer.blobs) {
-            Ok(builder) => met.last.dictionary(builder),
-            Err(error) => Err(error),
-        };
-        match made {
-            Ok(dict) => {
-                self.content = content;
-                Ok(Some((dict.unbind(), meta)))
-            }
+        let mut builder = Builder::new(py, structure, &self.buffer.values, &self.buffer.blobs);
+        match last.dictionary(&mut builder) {
+            Ok(dict) => Ok(dict),
             Err(error) => {
                 // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
-                met.name = NOBODYS;
+                (*name, *last) = (NOBODYS, Last::New);
                 Err(error)
             }
         }
@@ -168,49 +169,39 @@ impl Decoder {
 }
 
 impl Last {
-    /// A dictionary of the next snapshot. After an error the structure is met anew.
+    /// A dictionary of the next snapshot. After an error, what is kept is of no use.
     #[inline]
-    fn dictionary<'py>(&mut self, mut builder: Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
-        let shape = &builder.structure.shape;
-        // Taken out meanwhile: after an error, templates would be half old, half new.
-        let (plan, mut seen, templates) = match std::mem::replace(self, Self::New) {
-            Self::New => {
-                *self = Self::Met;
-                return builder.root();
+    fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
+        builder.check()?;
+        let mut changed = Changed::new();
+        match self {
+            Self::Words(plan, seen) => {
+                let few = seen.compare(builder, plan, &mut changed);
+                seen.renew(builder, plan);
+                if few && let Some(templates) = Templates::of(builder, plan)? {
+                    let dict = templates.copy(builder, plan)?;
+                    let (plan, seen) = (std::mem::take(plan), std::mem::take(seen));
+                    *self = Self::Templates(plan, seen, templates);
+                    return Ok(dict);
+                }
             }
-            Self::Met if builder.structure.is_small() => {
-                *self = Self::Met;
-                return builder.root();
+            Self::Templates(plan, seen, templates) => {
+                if seen.compare(builder, plan, &mut changed) {
+                    templates.exchange(builder, plan, &changed)?;
+                    seen.renew(builder, plan);
+                    return templates.copy(builder, plan);
+                }
+                seen.renew(builder, plan);
+                *self = Self::Words(std::mem::take(plan), std::mem::take(seen));
             }
+            Self::New => *self = Self::Met,
+            Self::Met if builder.structure.is_small() => {}
             Self::Met => {
-                let plan = Plan::of(shape);
-                let seen = Seen::of(&builder, &plan);
+                let plan = Plan::of(&builder.structure.shape);
+                let seen = Seen::of(builder, &plan);
                 *self = Self::Words(plan, seen);
-                return builder.root();
-            }
-            Self::Words(plan, seen) => (plan, seen, None),
-            Self::Templates(plan, seen, templates) => (plan, seen, Some(templates)),
-        };
-        let changed = seen.changed(&builder, &plan, shape);
-        seen.renew(&builder, &plan);
-        let templates = match (changed, templates) {
-            (None, _) => None,
-            (Some(_), None) => Templates::of(&mut builder, &plan)?,
-            (Some(changed), Some(templates)) => {
-                templates.exchange(&mut builder, &plan, &changed)?;
-                Some(templates)
-            }
-        };
-        match templates {
-            Some(templates) => {
-                let dict = templates.copy(&mut builder, &plan)?;
-                *self = Self::Templates(plan, seen, templates);
-                Ok(dict)
-            }
-            None => {
-                *self = Self::Words(plan, seen);
-                builder.root()
             }
         }
+        builder.root()
     }
 }

@@ -21,9 +21,10 @@ pub enum Refused {
     Python(PyErr),
 }
 
-impl From<PyErr> for Refused {
+impl From<PyErr> for Box<Refused> {
+    #[cold]
     fn from(error: PyErr) -> Self {
-        Self::Python(error)
+        Box::new(Refused::Python(error))
     }
 }
 
@@ -38,7 +39,8 @@ impl Refused {
     }
 }
 
-type Walked = Result<(), Refused>;
+/// Boxed, so that a result is one word.
+type Walked = Result<(), Box<Refused>>;
 
 /// The containers that the walk is inside of, innermost first.
 struct Parent<'a> {
@@ -49,21 +51,21 @@ struct Parent<'a> {
 
 impl Parent<'_> {
     #[inline]
-    fn enter<'a>(up: Option<&'a Parent<'a>>, object: &Bound<'_, PyAny>) -> Result<Parent<'a>, Refused> {
+    fn enter<'a>(up: Option<&'a Parent<'a>>, object: &Bound<'_, PyAny>) -> Result<Parent<'a>, Box<Refused>> {
         let here = Parent { object: object.as_ptr(), up, depth: up.map_or(1, |up| up.depth + 1) };
         if here.depth <= MAX_DEPTH { Ok(here) } else { Err(here.too_deep()) }
     }
 
     #[cold]
-    fn too_deep(&self) -> Refused {
+    fn too_deep(&self) -> Box<Refused> {
         let mut above = self.up;
         while let Some(parent) = above {
             if parent.object == self.object {
-                return Refused::Invalid("it contains itself; a snapshot must be a tree".into());
+                return Box::new(Refused::Invalid("it contains itself; a snapshot must be a tree".into()));
             }
             above = parent.up;
         }
-        Refused::Invalid(format!("it is nested deeper than {MAX_DEPTH} levels; flatten it"))
+        Box::new(Refused::Invalid(format!("it is nested deeper than {MAX_DEPTH} levels; flatten it")))
     }
 }
 
@@ -91,7 +93,7 @@ impl<'w> Walk<'w> {
             Ok(dict) => self.dict(dict, None),
             Err(_) => self.other_root(info),
         };
-        walked.map_err(|refused| self.exception(info.py(), refused))
+        walked.map_err(|refused| self.exception(info.py(), *refused))
     }
 
     #[cold]
@@ -100,7 +102,7 @@ impl<'w> Walk<'w> {
             Ok(mapping) => self.mapping(mapping, None),
             Err(_) => {
                 let name = arrays::type_name(info)?;
-                Err(Refused::Unsupported(format!("a snapshot is a dictionary, not {name}")))
+                Err(unsupported(format!("a snapshot is a dictionary, not {name}")))
             }
         }
     }
@@ -111,7 +113,7 @@ impl<'w> Walk<'w> {
         self.encoder.container(Kind::Dict, changes.len());
         for (name, value) in changes {
             let walked = self.entry(name, ffi::item(value), &root);
-            walked.map_err(|refused| self.exception(value.py(), refused))?;
+            walked.map_err(|refused| self.exception(value.py(), *refused))?;
         }
         Ok(())
     }
@@ -157,7 +159,7 @@ impl<'w> Walk<'w> {
     /// Runs of expected numbers the short way, and everything between them entry by entry.
     fn dict(&mut self, dict: &Bound<'_, PyDict>, up: Option<&Parent<'_>>) -> Walked {
         let here = Parent::enter(up, dict.as_any())?;
-        let len = dict.len();
+        let len = ffi::dict_len(dict);
         self.encoder.container(Kind::Dict, len);
         let mut place = Place { position: 0, left: len };
         while place.left > 0 {
@@ -165,11 +167,23 @@ impl<'w> Walk<'w> {
             if place.left == 0 {
                 break;
             }
-            let Some((key, item)) = ffi::next_entry(dict, &mut place) else { return Err(changed_size()) };
-            self.entry(&key, item, &here)?;
+            let expected = self.expected_key();
+            let Some((key, item)) = ffi::next_entry(dict, &mut place, expected) else {
+                return Err(changed_size());
+            };
+            let walked = match &key {
+                None => self.value(item, Some(&here)),
+                Some(key) => self.key(key).and_then(|()| self.value(item, Some(&here))),
+            };
+            if walked.is_err() {
+                // The walk has not moved on, so this key is the last of so many.
+                let key = dict.keys().get_item(len - place.left - 1);
+                self.path.push(key.map_or_else(|_| "[…]".into(), |key| segment(&key)));
+                return walked;
+            }
         }
         // Only code of a value's own (a Mapping, a tensor) can have got in between.
-        if dict.len() == len { Ok(()) } else { Err(changed_size()) }
+        if ffi::dict_len(dict) == len { Ok(()) } else { Err(changed_size()) }
     }
 
     fn mapping(&mut self, mapping: &Bound<'_, PyMapping>, up: Option<&Parent<'_>>) -> Walked {
@@ -186,17 +200,22 @@ impl<'w> Walk<'w> {
     }
 
     fn entry(&mut self, key: &Bound<'_, PyAny>, item: Item<'_>, here: &Parent<'_>) -> Walked {
-        let walked = self.key(key).and_then(|()| self.value(item, Some(here)));
-        walked.inspect_err(|_| self.path.push(format!("[{}]", short_repr(key))))
+        let known = self.expected_key().is_some_and(|known| known.is(key));
+        let walked = if known { Ok(()) } else { self.key(key) };
+        let walked = walked.and_then(|()| self.value(item, Some(here)));
+        walked.inspect_err(|_| self.path.push(segment(key)))
     }
 
-    /// A key. If it is equal to the expected one, its object is the one to expect from now on.
+    /// The object of the expected key, if it is known.
+    #[inline]
+    fn expected_key(&self) -> Option<&Py<PyAny>> {
+        self.keys.get(self.encoder.expected_key()?)?.as_ref()
+    }
+
+    /// A key that is not the expected object. If it is equal, it is the one to expect from now on.
+    #[inline(never)]
     fn key(&mut self, key: &Bound<'_, PyAny>) -> Walked {
         let index = self.encoder.expected_key();
-        let known = index.and_then(|index| self.keys.get(index)?.as_ref()).is_some_and(|known| known.is(key));
-        if known {
-            return Ok(());
-        }
         let plain = key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyInt>();
         *self.foreign |= !plain;
         if let Ok(text) = key.cast::<PyString>() {
@@ -210,9 +229,7 @@ impl<'w> Walk<'w> {
             }
         } else {
             let name = arrays::type_name(key)?;
-            return Err(Refused::Unsupported(format!(
-                "a key of type {name} is not supported; use str or int keys"
-            )));
+            return Err(unsupported(format!("a key of type {name} is not supported; use str or int keys")));
         }
         if let Some(index) = index
             && plain
@@ -281,31 +298,41 @@ impl<'w> Walk<'w> {
                 item => self.value(item, up),
             },
             Foreign::Mapping(mapping) => self.mapping(&mapping, up),
-            Foreign::Refused(why) => Err(Refused::Unsupported(why)),
+            Foreign::Refused(why) => Err(unsupported(why)),
         }
     }
 }
 
+#[cold]
+fn unsupported(what: String) -> Box<Refused> {
+    Box::new(Refused::Unsupported(what))
+}
+
 /// Why a string has no UTF-8 form: a lone surrogate, unless there was no memory for it.
 #[cold]
-fn surrogate(text: &Bound<'_, PyString>, error: PyErr, what: &str) -> Refused {
+fn surrogate(text: &Bound<'_, PyString>, error: PyErr, what: &str) -> Box<Refused> {
     if !error.is_instance_of::<PyUnicodeEncodeError>(text.py()) {
-        return Refused::Python(error);
+        return error.into();
     }
-    Refused::Invalid(format!(
+    Box::new(Refused::Invalid(format!(
         "{what} holds a lone surrogate, which is not valid Unicode; use bytes, or encode it with errors='replace'"
-    ))
+    )))
 }
 
-fn changed_size() -> Refused {
-    Refused::Python(PyRuntimeError::new_err("a container changed its size while it was published"))
+#[cold]
+fn changed_size() -> Box<Refused> {
+    PyRuntimeError::new_err("a container changed its size while it was published").into()
 }
 
-fn short_repr(key: &Bound<'_, PyAny>) -> String {
+/// How Python code would index with a key.
+#[cold]
+fn segment(key: &Bound<'_, PyAny>) -> String {
     let text = match key.cast::<PyString>() {
-        // As Python code that would index with it, in double quotes.
         Ok(text) => format!("{:?}", text.to_string_lossy()),
         Err(_) => key.repr().map_or_else(|_| "…".into(), |text| text.to_string_lossy().into_owned()),
     };
-    if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("…".chars()).collect() }
+    match text.chars().count() <= 60 {
+        true => format!("[{text}]"),
+        false => format!("[{}…]", text.chars().take(57).collect::<String>()),
+    }
 }

@@ -10,7 +10,6 @@ mod make;
 mod numbers;
 
 use std::cell::RefCell;
-use std::ptr;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
@@ -19,12 +18,13 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use traincast_core::snapshot::shape::Kind;
 
 pub use self::bytes::Bytes;
+pub use self::dicts::dict_len;
 pub use self::entries::{Keys, Place, expected_word, take_items, take_numbers};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
 pub use self::layouts::learn_layouts;
 pub use self::make::{
-    byte_string, copy_dict, copy_list, dict, hide, int, interned, list, set_entry, set_item, text, tuple,
-    unsigned,
+    byte_string, copy_dict, copy_list, dict, hide, int, interned, learn_tracking, list, set_entry, set_item,
+    text, tuple, unsigned,
 };
 pub use self::numbers::{integer, number};
 
@@ -150,24 +150,25 @@ pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Item
     unsafe { Some(classify(tuple.py(), ffi::PyTuple_GetItem(tuple.as_ptr(), index as ffi::Py_ssize_t))) }
 }
 
-/// Steps through a dictionary: the next key and value.
+/// Steps through a dictionary: the next key, `None` if it is the very object `expected`, and the value.
 ///
 /// A dictionary that changes between two calls gives wrong entries, never invalid ones.
 #[inline]
 pub fn next_entry<'py>(
     dict: &Bound<'py, PyDict>,
     place: &mut Place,
-) -> Option<(Bound<'py, PyAny>, Item<'py>)> {
+    expected: Option<&Py<PyAny>>,
+) -> Option<(Option<Bound<'py, PyAny>>, Item<'py>)> {
     let py = dict.py();
-    let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: `dict` is a dict; PyDict_Next checks the position against its present size. Both references are borrowed from
-    // the dict, which cannot change before `classify` and `from_borrowed_ptr` took theirs: no Python code runs between.
+    // SAFETY: the entries are looked up anew, and the position is checked against their present number. Both references are
+    // borrowed from the dict, which cannot change before `classify` and `from_borrowed_ptr` took theirs: no Python code runs
+    // between.
     unsafe {
-        if ffi::PyDict_Next(dict.as_ptr(), &raw mut place.position, &raw mut key, &raw mut value) == 0 {
-            return None;
-        }
+        let (key, value) = dicts::Entries::of(dict).step(&mut place.position)?;
         place.left -= 1;
-        Some((Bound::from_borrowed_ptr(py, key), classify(py, value)))
+        let same = expected.is_some_and(|expected| expected.as_ptr() == key);
+        let key = if same { None } else { Some(Bound::from_borrowed_ptr(py, key)) };
+        Some((key, classify(py, value)))
     }
 }
 

@@ -44,6 +44,7 @@ mod _core {
         let py = module.py();
         crate::ffi::check_main_interpreter()?;
         module.add("known_layouts", PyTuple::new(py, crate::ffi::learn_layouts(py)?)?)?;
+        crate::ffi::learn_tracking(py)?;
         crate::once::make_pyo3s(&py.get_type::<TrainingInfoReader>());
         crate::arrays::import_helpers(py)?;
         crate::ffi::add_keyword_method::<TrainingInfoWriter>(&py.get_type::<TrainingInfoWriter>())

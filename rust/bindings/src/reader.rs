@@ -83,36 +83,37 @@ impl TrainingInfoReader {
     /// The newest dictionary, and whether it is new to this reader.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
-        let channel = self.channel(py)?;
-        let before = self.held.with(py, |held| {
+        let held = self.held.with(py, |held| {
             let held = held.as_ref()?;
-            held.dict.as_ref().map(|_| (held.generation, held.version))
+            let before = held.dict.as_ref().map(|_| (held.generation, held.version));
+            Some((Arc::clone(&held.channel), before))
         });
-        let read = channel.read(py, before)?;
+        let Some((channel, before)) = held else { return Err(self.closed_error(py)) };
+        let mut new = false;
         let mut old = None; // dropped once nothing is lent: it may run Python code
-        let in_hand = self.held.with(py, |held| {
-            let held = held.as_mut()?; // Python code that ran meanwhile has closed it
-            let mut new = false;
-            if let Some((dict, meta)) = &read {
-                let moved = held.generation != meta.generation_key;
-                // It may have read a newer one, too.
-                new = moved || held.dict.is_none() || held.version < meta.version;
-                if new {
-                    held.note(meta);
-                    old = held.dict.replace(dict.clone_ref(py));
-                }
-                if moved {
+        channel.read(py, before, |dict, meta| {
+            old = self.held.with(py, |held| {
+                // Python code that ran meanwhile may have closed it, or have read a newer one.
+                let Some(held) = held else { return Some(dict) };
+                if held.generation != meta.generation_key {
                     let generation;
                     (held.head, generation) = channel.head(py);
+                    held.note(meta);
                     if generation != meta.generation_key {
-                        held.seen = NOTHING; // another reader has moved the channel on meanwhile
+                        held.seen = NOTHING; // another reader has moved the channel on
                     }
+                } else if held.dict.is_some() && held.version >= meta.version {
+                    return Some(dict);
+                } else {
+                    held.note(meta);
                 }
-            }
-            held.dict.as_ref().map(|dict| (dict.clone_ref(py), new))
-        });
+                new = true;
+                held.dict.replace(dict)
+            });
+        })?;
+        let in_hand = self.held.with(py, |held| held.as_ref()?.dict.as_ref().map(|dict| dict.clone_ref(py)));
         drop(old);
-        in_hand.ok_or_else(|| self.closed_error(py))
+        in_hand.map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
     }
 
     fn closed_error(&self, py: Python<'_>) -> PyErr {

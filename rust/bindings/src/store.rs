@@ -64,9 +64,10 @@ impl Encoding {
         let Self { encoder, expected, foreign } = self;
         *foreign = false;
         encoder.start(expected.as_ref().map(|expected| &expected.shape));
-        let mut none = Keys::new();
-        let keys = expected.as_mut().map_or(&mut none, |expected| &mut expected.beside.keys);
-        walk(&mut Walk::new(encoder, keys, foreign))
+        match expected {
+            Some(expected) => walk(&mut Walk::new(encoder, &mut expected.beside.keys, foreign)),
+            None => walk(&mut Walk::new(encoder, &mut Keys::new(), foreign)),
+        }
     }
 
     /// The shape that was recorded, after a look for keys that occur twice; `None` where that need not be looked at: the
@@ -90,10 +91,19 @@ impl Encoding {
     /// The index of the first required key that a whole dictionary lacks.
     #[inline]
     pub fn lacks(&mut self, required: &[Required], info: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        if !self.encoder.is_recording()
+            && self.expected.as_ref().is_some_and(|expected| expected.beside.complete)
+        {
+            return Ok(None);
+        }
+        self.lacks_anew(required, info)
+    }
+
+    #[inline(never)]
+    fn lacks_anew(&mut self, required: &[Required], info: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
         let recorded = self.recorded_shape(info.py())?;
         let expected = self.expected.as_mut().filter(|_| !self.encoder.is_recording());
         let shape = match (&recorded, &expected) {
-            (_, Some(expected)) if expected.beside.complete => return Ok(None),
             (Some(shape), _) => Some(shape),
             (None, expected) => expected.as_ref().map(|expected| &*expected.shape),
         };

@@ -98,7 +98,7 @@ pub struct Seen {
 }
 
 /// The indices of leaves in the plan.
-type Changed = SmallVec<[u32; 16]>;
+pub type Changed = SmallVec<[u32; 16]>;
 
 /// Out of so many leaves ..
 const OF: usize = 4;
@@ -121,32 +121,31 @@ impl Seen {
         }
     }
 
-    /// The leaves that differ in a newer snapshot, `None` if these are most.
+    /// Finds the leaves that differ in a newer snapshot: whether these are few.
     #[inline]
-    pub fn changed(&self, builder: &Builder<'_, '_>, plan: &Plan, shape: &Shape) -> Option<Changed> {
+    pub fn compare(&self, builder: &Builder<'_, '_>, plan: &Plan, changed: &mut Changed) -> bool {
         let most = plan.leaves.len() * COPIED / OF;
-        let mut changed = Changed::new();
         for (index, leaf) in plan.leaves.iter().enumerate() {
             let (start, end) = (leaf.start as usize, leaf.end as usize);
             let differs = match end - start {
                 1 => self.values[start] != builder.values[start],
                 _ => self.values[start..end] != builder.values[start..end],
             };
-            if differs || leaf.blobs && self.bytes_differ(builder, leaf, shape) {
+            if differs || leaf.blobs && self.bytes_differ(builder, leaf) {
                 if changed.len() >= most {
-                    return None;
+                    return false;
                 }
                 changed.push(index as u32);
             }
         }
-        Some(changed)
+        true
     }
 
     #[inline(never)]
-    fn bytes_differ(&self, builder: &Builder<'_, '_>, leaf: &Part, shape: &Shape) -> bool {
+    fn bytes_differ(&self, builder: &Builder<'_, '_>, leaf: &Part) -> bool {
         let Some((blobs, places)) = &self.bytes else { return true };
         let node = leaf.node as usize;
-        (node..shape.nodes[node].end as usize)
+        (node..builder.structure.shape.nodes[node].end as usize)
             .any(|node| blobs.bytes().get(places[node].clone()) != Some(builder.bytes(node)))
     }
 }

@@ -30,36 +30,41 @@ pub struct TrainingInfoWriter {
 }
 
 impl TrainingInfoWriter {
-    /// Lends `work` an encoding, which encodes and stores. What fails changes nothing.
+    /// Lends `work` an encoding, with which it encodes and stores. What fails changes nothing.
     #[inline]
-    fn publish_with<R>(
-        &self,
-        py: Python<'_>,
-        place: &GilCell<Option<Box<Encoding>>>,
-        work: impl FnOnce(&mut Encoding) -> PyResult<R>,
-    ) -> PyResult<R> {
-        let mut encoding = place.take(py).unwrap_or_default();
-        let published = work(&mut encoding);
-        encoding.encoder.release(); // may run Python code
-        // If there is another by now, the last one to end is kept.
-        drop(place.replace(py, encoding));
-        published
-    }
-
-    /// Stores with `publish`, which says whether it has. Returns the version, which is made a Python object first:
-    /// afterwards nothing may fail any more.
-    #[inline]
-    fn store<'py>(
+    fn publish_with<'py>(
         &self,
         py: Python<'py>,
-        publish: impl FnOnce(&mut Store) -> Result<bool, NotStored>,
-    ) -> PyResult<(Bound<'py, PyInt>, bool)> {
-        let next = self.store.with(py, |store| store.writer.version()) + 1;
-        let version = ffi::int(py, next as i64)?;
-        match self.store.with(py, publish) {
-            Ok(stored) => Ok((version, stored)),
-            Err(error) => Err(error.exception(py, |key| self.missing(py, key))),
+        place: &GilCell<Option<Box<Encoding>>>,
+        work: impl FnOnce(&mut Encoding) -> PyResult<Bound<'py, PyInt>>,
+    ) -> PyResult<Bound<'py, PyInt>> {
+        let mut encoding = place.take(py).unwrap_or_default();
+        match work(&mut encoding) {
+            Ok(version) => {
+                put_back(py, place, encoding);
+                Ok(version)
+            }
+            Err(error) => {
+                put_back(py, place, encoding);
+                Err(error)
+            }
         }
+    }
+
+    /// The version that is stored next, made a Python object beforehand: once it is stored, nothing may fail any more.
+    #[inline]
+    fn next_version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
+        ffi::int(py, self.store.with(py, |store| store.writer.version()) as i64 + 1)
+    }
+
+    /// Stores.
+    #[inline]
+    fn store<R>(
+        &self,
+        py: Python<'_>,
+        publish: impl FnOnce(&mut Store) -> Result<R, NotStored>,
+    ) -> PyResult<R> {
+        self.store.with(py, publish).map_err(|error| error.exception(py, |key| self.missing(py, key)))
     }
 
     #[inline]
@@ -81,7 +86,9 @@ impl TrainingInfoWriter {
             if let Some(key) = encoding.lacks(&self.required, info)? {
                 return Err(self.missing(py, key));
             }
-            self.store(py, |store| store.publish(encoding, resume).map(|()| true)).map(|(version, _)| version)
+            let version = self.next_version(py)?;
+            self.store(py, |store| store.publish(encoding, resume))?;
+            Ok(version)
         })
     }
 
@@ -96,6 +103,13 @@ impl TrainingInfoWriter {
     }
 }
 
+/// If there is another encoding by now, the last one to end is kept. Letting go of objects may run Python code.
+#[inline]
+fn put_back(py: Python<'_>, place: &GilCell<Option<Box<Encoding>>>, mut encoding: Box<Encoding>) {
+    encoding.encoder.release();
+    drop(place.replace(py, encoding));
+}
+
 impl KeywordMethod for TrainingInfoWriter {
     const METHOD: &'static CStr = c"update";
     const TEXT: &'static CStr = c"update($self, /, **changes)\n--\n\n\
@@ -105,17 +119,18 @@ impl KeywordMethod for TrainingInfoWriter {
         self.check_open(py)?;
         let version = self.publish_with(py, &self.encoding, |encoding| {
             self.store.with(py, |store| store.expect_last(&mut encoding.expected));
-            if let Some(numbers) = encoding.numbers_of(changes)
-                && let (version, true) = self.store(py, |store| store.publish_numbers(encoding, &numbers))?
+            let numbers = encoding.numbers_of(changes);
+            let version = self.next_version(py)?;
+            if let Some(numbers) = numbers
+                && self.store(py, |store| store.publish_numbers(encoding, &numbers))?
             {
                 return Ok(version);
             }
             self.publish_with(py, &self.changes, |changed| {
                 changed.encode_changes(py, changes)?;
-                let publish = |store: &mut Store| {
-                    store.publish_update(encoding, changed, &self.required).map(|()| true)
-                };
-                self.store(py, publish).map(|(version, _)| version)
+                let version = self.next_version(py)?;
+                self.store(py, |store| store.publish_update(encoding, changed, &self.required))?;
+                Ok(version)
             })
         })?;
         Ok(version.into_any().unbind())

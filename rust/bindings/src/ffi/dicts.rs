@@ -78,6 +78,16 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// How many entries a dictionary has.
+#[inline]
+pub fn dict_len(dict: &Bound<'_, PyDict>) -> usize {
+    match KNOWN.get() {
+        // SAFETY: that dictionaries lie in memory as it is described here has been found out.
+        Some(()) => unsafe { (*dict.as_ptr().cast::<Dict>()).used as usize },
+        None => dict.len(),
+    }
+}
+
 /// The entries where they lie, as long as the dictionary does not change.
 #[inline]
 fn known(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {

@@ -2,6 +2,8 @@
 //!
 //! PyO3's own ways panic where there is no memory; these raise `MemoryError`.
 
+use std::sync::OnceLock;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
@@ -109,13 +111,24 @@ pub fn hide(container: &Bound<'_, PyAny>) -> bool {
     }
 }
 
+/// Whether dictionaries are tracked from the start: from CPython 3.14 on. Before, it is done when one gets a container.
+static TRACKED: OnceLock<bool> = OnceLock::new();
+
+/// Finds out when the collector gets to know dictionaries.
+pub fn learn_tracking(py: Python<'_>) -> PyResult<()> {
+    let dict = dict(py)?;
+    // SAFETY: an object.
+    TRACKED.get_or_init(|| unsafe { ffi::PyObject_GC_IsTracked(dict.as_ptr()) != 0 });
+    Ok(())
+}
+
 /// A copy of a dictionary that was hidden; the copy is not.
 #[inline]
 pub fn copy_dict<'py>(hidden: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    // SAFETY: gives a new dict, which is complete. Not every version has the copy tracked if the original is not.
+    // SAFETY: gives a new dict, which is complete. It may be as little tracked as the original.
     unsafe {
         let copy = owned::<PyDict>(hidden.py(), ffi::PyDict_Copy(hidden.as_ptr()))?;
-        if ffi::PyObject_GC_IsTracked(copy.as_ptr()) == 0 {
+        if TRACKED.get() == Some(&true) && ffi::PyObject_GC_IsTracked(copy.as_ptr()) == 0 {
             ffi::PyObject_GC_Track(copy.as_ptr().cast());
         }
         Ok(copy)

@@ -28,7 +28,7 @@ pub fn number(py: Python<'_>, kind: Kind, word: u64) -> PyResult<Bound<'_, PyAny
 ///
 /// # Safety
 /// `object` must be a valid object, alive for the duration of the call.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn number_of(object: *mut ffi::PyObject) -> Option<(Kind, u64)> {
     // SAFETY: as the caller vouches; type objects are static.
     unsafe {
