@@ -107,6 +107,7 @@ impl Store {
         required: &[Required],
     ) -> Result<(), NotStored> {
         let Some(Expected { shape: changed, .. }) = &changes.expected else { return Ok(()) };
+        self.writer.check_open()?;
         let (shape, slot) = match self.newest()? {
             Some(newest) => newest,
             None => (Arc::new(Shape::parse(EMPTY).map_err(NotStored::Malformed)?), SlotBuffer::default()),
