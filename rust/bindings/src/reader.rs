@@ -90,7 +90,7 @@ impl TrainingInfoReader {
         });
         let Some((channel, before)) = held else { return Err(self.closed_error(py)) };
         let mut new = false;
-        let mut old = None; // dropped once nothing is lent: it may run Python code
+        let mut old = None; // let go of once nothing is lent: that may run Python code
         channel.read(py, before, |dict, meta| {
             old = self.held.with(py, |held| {
                 // Python code that ran meanwhile may have closed it, or have read a newer one.
@@ -111,8 +111,8 @@ impl TrainingInfoReader {
                 held.dict.replace(dict)
             });
         })?;
+        drop(old); // and may read a newer one again
         let in_hand = self.held.with(py, |held| held.as_ref()?.dict.as_ref().map(|dict| dict.clone_ref(py)));
-        drop(old);
         in_hand.map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
     }
 

@@ -34,17 +34,17 @@ impl Expected {
         near.or_else(|| self.entry_by_text(name))
     }
 
+    /// Only of an exact string: others may be among the changes twice.
     #[inline(never)]
     fn entry_by_text(&mut self, name: &Bound<'_, PyString>) -> Option<usize> {
         let Self { shape, beside: Beside { keys, top, .. }, .. } = self;
         if top.is_empty() {
             top.extend(named_entries(shape));
         }
-        let node = *top.get(name.to_str().ok()?)?;
-        if name.is_exact_instance_of::<PyString>() {
-            keys.resize_with(keys.len().max(shape.key_count()), || None);
-            keys[shape.nodes[node].key as usize] = Some(name.clone().into_any().unbind());
-        }
+        let exact = name.cast_exact::<PyString>().ok()?;
+        let node = *top.get(exact.to_str().ok()?)?;
+        keys.resize_with(keys.len().max(shape.key_count()), || None);
+        keys[shape.nodes[node].key as usize] = Some(exact.clone().into_any().unbind());
         Some(node)
     }
 }
