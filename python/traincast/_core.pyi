@@ -55,12 +55,19 @@ class TrainingInfoWriter:
     def publish(self, info: Mapping[Any, Any]) -> int:
         """Publish a dictionary and return its version.
 
-        What it holds is copied; a failed call changes nothing.
+        What it holds is copied; a failed call changes nothing. The copy is not safe from other threads that
+        change an array meanwhile without the interpreter's lock, as numpy does inside of its functions: what
+        is published then may be a mixture. Let only the publishing thread write to an array, or publish a
+        copy that was made under a lock of your own.
+
+        Code of the values (a mapping's methods, say) may itself publish. What is stored last is the newest:
+        an inner call comes before the outer one. An inner `close` ends the outer call with
+        `ChannelClosedError`.
 
         Raises:
             MissingKeyError: a required key is not there.
             UnsupportedTypeError: a value or key has a type that a snapshot cannot hold.
-            InvalidSnapshotError: a cycle, more than 64 levels, or a lone surrogate.
+            InvalidSnapshotError: a cycle, more than 64 levels, a lone surrogate, or a key that occurs twice.
             PayloadTooLargeError: the snapshot does not fit `max_capacity`.
             StorageFullError: the channel had to grow, and there is no room.
             ChannelClosedError: this writer is closed.
@@ -69,6 +76,8 @@ class TrainingInfoWriter:
 
     def update(self, **changes: Any) -> int:
         """Publish the last dictionary with these entries changed or added, and return its version.
+
+        The last dictionary is the one that is the newest when the changes have been encoded.
 
         Raises: as `publish`.
         """
@@ -203,7 +212,11 @@ class TrainingInfoReader:
     ) -> None: ...
 
 known_layouts: tuple[str, ...]
-"""The types whose objects it looks into itself; elsewhere, and on other versions, it asks the interpreter."""
+"""The types whose objects the module reads directly.
+
+There are none on versions of CPython that it does not know, and none with the environment variable
+`TRAINCAST_OFFICIAL_API=1`: then it asks the interpreter.
+"""
 
 def directory() -> str:
     """The channel directory, `$TRAINCAST_DIR` or the default one; made if it is missing, checked if not."""

@@ -30,9 +30,9 @@ _numpy_is_loaded = False
 
 
 def _class(module: str, name: str) -> Any:
-    """A class of a module that is loaded: an object of its cannot exist without it.
+    """A class of a module if that is loaded: without the module there is no object of the class.
 
-    A module that is being imported just now does not have its classes yet: none, which nothing is an instance of.
+    Else, or while the module is still being imported, `()`, which nothing is an instance of.
     """
     return getattr(sys.modules.get(module), name, ())
 
@@ -112,6 +112,6 @@ def load_numpy() -> None:
 def maker(kind: str, dtype: str, itemsize: int) -> Any:
     """What builds an array, tensor or scalar of a dtype that was read from shared memory."""
     load_numpy()
-    return {"array": _arrays.array_maker, "tensor": _arrays.tensor_maker, "scalar": _arrays.scalar_maker}[kind](
-        dtype, itemsize
-    )
+    return {"array": _arrays.array_maker, "tensor": _arrays.tensor_maker, "scalar": _arrays.scalar_maker}[
+        kind
+    ](dtype, itemsize)

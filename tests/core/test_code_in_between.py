@@ -1,7 +1,7 @@
 """Python code of others that runs in the middle of a call, and comes back to the same objects.
 
-Each place where a call can run such code is met with each thing that the code may do there. It works or gets a
-clear error, and afterwards everything is usable and holds what was published.
+Each place where a call can run such code is met with each thing that the code may do there. It works or
+gets a clear error, and afterwards everything is usable and holds what was published.
 """
 
 from __future__ import annotations

@@ -273,7 +273,7 @@ def test_what_is_copied_cannot_be_found(channel_name: str, few: bool) -> None:
 
 
 def test_what_the_collector_finds_while_it_is_made_is_left_alone(channel_name: str) -> None:
-    """A collection in the middle of a read, as on CPython 3.11, shows what is being built: it is never a template."""
+    """A collection in the middle of a read (CPython 3.11) shows what is being built: never a template."""
     held: list[tuple[dict[Any, Any], str]] = []
 
     def look(phase: str, _: Any) -> None:

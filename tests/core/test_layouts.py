@@ -24,5 +24,7 @@ def test_known_layouts() -> None:
 def test_off_switch(value: str, official: bool) -> None:
     code = "import traincast._core as core; print(core.known_layouts)"
     environment = {**os.environ, "TRAINCAST_OFFICIAL_API": value}
-    told = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+    )
     assert (told.stdout == "()\n") == (official or sys.version_info >= (3, 16))

@@ -20,7 +20,7 @@ MOST = 400  # allocations of the longest call here, and many more
 
 
 def every_failure(prepare: Callable[[], Callable[[], Any]]) -> int:
-    """Calls what `prepare` gives with its first, second ... allocation failing, until none does. How many did."""
+    """Calls what `prepare` gives with one allocation failing: the first, the second, and so on to none."""
     for failing in range(MOST):
         call = prepare()
         error = None

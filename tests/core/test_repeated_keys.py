@@ -55,7 +55,10 @@ REPEATED: dict[str, tuple[Any, str]] = {
     "two of a subclass": ({STEPS: 0, Text("x"): 1, Text("x"): 2}, 'info: the key "x" occurs twice'),
     "subclass of int": ({STEPS: 0, "d": {1: 1, Number(1): 2}}, 'info["d"]: the key 1 occurs twice'),
     "mapping": (info(a=Pairs(("x", 1), ("x", 1))), 'info["a"]: the key "x" occurs twice'),
-    "large int": ({STEPS: 0, "d": Pairs((2**70, 1), (2**70, 2))}, 'info["d"]: the key <a large int> occurs twice'),
+    "large int": (
+        {STEPS: 0, "d": Pairs((2**70, 1), (2**70, 2))},
+        'info["d"]: the key <a large int> occurs twice',
+    ),
     "deep": (
         info(before={"q": [1]}, a=[0, ({"b": {"c": Pairs(("k", 1), ("k", None))}},)], z=1),
         'info["a"][1][0]["b"]["c"]: the key "k" occurs twice',
@@ -83,7 +86,9 @@ def test_update(channel_name: str) -> None:
         writer.publish(info(a=1.0, b=1.0))
         writer.publish(info(a=1.0, b=1.0))
         for changes in ({"a": 2.0, Text("a"): 3.0}, {"new": 1, Text("new"): 2}, {Text("a"): 1, Text("a"): 2}):
-            with pytest.raises(traincast.InvalidSnapshotError, match=r'^info: the key "(a|new)" occurs twice$'):
+            with pytest.raises(
+                traincast.InvalidSnapshotError, match=r'^info: the key "(a|new)" occurs twice$'
+            ):
                 writer.update(**changes)
         with pytest.raises(traincast.InvalidSnapshotError, match=r'^info\["a"\]: the key "x" occurs twice$'):
             writer.update(a=Pairs(("x", 1), ("x", 2)))

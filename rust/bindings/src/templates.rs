@@ -101,9 +101,11 @@ pub struct Seen {
 pub type Changed = SmallVec<[u32; 16]>;
 
 /// Out of so many leaves ..
-const OF: usize = 4;
-/// .. so many may be new for a copy: with more, building anew is faster.
-const COPIED: usize = 2;
+const OF: usize = 8;
+/// .. so many may be new for a copy; with more, the dictionary is built anew. Measured on CPython 3.11, copied against built: with
+/// 11 leaves of which 7 are new 552 and 607 ns, all 629 and 612; with 41 of which 30 are new 1.35 and 1.65 µs, all 1.64 and 1.63;
+/// with 201 of which 150 are new 5.4 and 7.5 µs, all 7.3 and 7.6.
+const COPIED: usize = 7;
 
 impl Seen {
     pub fn of(builder: &Builder<'_, '_>, plan: &Plan) -> Self {
