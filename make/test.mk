@@ -1,6 +1,6 @@
 # `make test`, and its stages, each of which runs alone too.
 
-STAGES := lint test-rust test-loom test-mutants test-kill test-python test-cpythons test-layouts test-sf
+STAGES := lint test-rust test-loom test-mutants test-kill test-python test-cpythons test-layouts test-checked test-sf
 
 # Preparing is the long part of a first run: the downloads and the two compilations overlap.
 .PHONY: test
@@ -47,17 +47,26 @@ test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasi
 SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrapper tests/curriculum
 
 .PHONY: test-cpythons
-test-cpythons: target/wheels/.built | .venv/.ready  ## the native module's tests on the other CPythons of this machine
-	scripts/test-cpythons target/wheels/*.whl $(ARGS)
+test-cpythons: target/wheels/.built | .venv/.ready  ## the codec's tests on the other CPythons of this machine
+	scripts/test-cpythons target/wheels/*.whl $(CODEC_TESTS) $(ARGS)
 
-# As on a CPython that is yet to come; with debug assertions. Another feature, hence another target directory.
+# What depends on how an interpreter makes and keeps objects.
+CODEC_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,bad_snapshots codec codec_numpy codec_properties codec_refused \
+    code_in_between dictionaries handed_out layouts memory_errors near_structures repeated_keys update))
+
+# As on a CPython that is yet to come.
 .PHONY: test-layouts
-test-layouts: target/bench/callgrind_client.so | .venv/.ready  ## the native module's tests where it knows nothing of the interpreter's insides
-	rm -rf target/layouts/wheels
-	.venv-tools/bin/maturin build --profile checked --locked --quiet --features unknown-layouts \
-	    --interpreter .venv-tools/bin/python --target-dir target/layouts --out target/layouts/wheels
-	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-layouts
-	$(UV) pip sync --quiet --python .venv-layouts/bin/python requirements/cpython.txt
-	$(UV) pip install --quiet --no-deps --python .venv-layouts/bin/python target/layouts/wheels/*.whl
-	KNOWN_LAYOUTS= .venv-layouts/bin/pytest tests/core --ignore tests/core/test_codec_torch.py $(ARGS)
-	.venv-layouts/bin/python -m benches.gate.growth
+test-layouts: .venv/.installed  ## the native module's tests where it does not look into the interpreter's objects itself
+	TRAINCAST_OFFICIAL_API=1 .venv/bin/pytest tests/core --ignore tests/core/test_codec_torch.py $(ARGS)
+
+# The code of a release, and all that it takes for granted checked; and that costs grow no faster than what they are for.
+.PHONY: test-checked
+test-checked: target/bench/callgrind_client.so | .venv/.ready  ## the codec's tests with debug assertions
+	rm -rf target/checked-wheels
+	.venv-tools/bin/maturin build --profile checked --locked --quiet \
+	    --interpreter .venv-tools/bin/python --out target/checked-wheels
+	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-checked
+	$(UV) pip sync --quiet --python .venv-checked/bin/python requirements/cpython.txt
+	$(UV) pip install --quiet --no-deps --python .venv-checked/bin/python target/checked-wheels/*.whl
+	.venv-checked/bin/pytest $(CODEC_TESTS) $(ARGS)
+	.venv-checked/bin/python -m benches.gate.growth

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -51,7 +52,9 @@ def child() -> None:
         for structure, make in STRUCTURES.items():
             for leaves in (FEW, FEW * TIMES):
                 name = f"{structure.replace(' ', '-')}-{leaves}"
-                with traincast.TrainingInfoWriter(name, max_capacity=1 << 28) as writer:
+                with traincast.TrainingInfoWriter(
+                    name, max_capacity=1 << 28, verify_every=math.inf
+                ) as writer:
                     writer.publish(info())
                     with traincast.TrainingInfoReader(name) as reader:
                         for turn in range(max(ROUNDS) + 1):

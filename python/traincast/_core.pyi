@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, final
 __all__ = [
     "TrainingInfoReader",
     "TrainingInfoWriter",
+    "close_writers",
     "directory",
     "known_layouts",
     "leftovers",
@@ -31,6 +32,8 @@ class TrainingInfoWriter:
         leftover: what to do with the channel of a writer that died without closing it: `"continue"`
             takes it over
             (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
+        verify_every: seconds between two looks, within `publish`, whether the channel is still this
+            writer's. In between, a publish makes no system call. 0 looks each time, `math.inf` never.
 
     Raises:
         InvalidNameError: `name` or `policy_id` is not allowed.
@@ -51,24 +54,39 @@ class TrainingInfoWriter:
         max_capacity: int = 67108864,
         required: Sequence[str] = ...,  # ("approx_total_training_steps",)
         leftover: Literal["continue", "replace", "refuse"] = "continue",
+        verify_every: float = 1.0,
     ) -> Self: ...
     def publish(self, info: Mapping[Any, Any]) -> int:
         """Publish a dictionary and return its version.
 
-        What it holds is copied; a failed call changes nothing.
+        What it holds is copied; a failed call changes nothing. The copy is not safe from other threads that
+        change an array meanwhile without the interpreter's lock, as numpy does inside of its functions: what
+        is published then may be a mixture. Let only the publishing thread write to an array, or publish a
+        copy that was made under a lock of your own.
+
+        Code of the values (a mapping's methods, say) may itself publish. What is stored last is the newest:
+        an inner call comes before the outer one. An inner `close` ends the outer call with
+        `ChannelClosedError`.
 
         Raises:
             MissingKeyError: a required key is not there.
             UnsupportedTypeError: a value or key has a type that a snapshot cannot hold.
-            InvalidSnapshotError: a cycle, more than 64 levels, or a lone surrogate.
+            InvalidSnapshotError: a cycle, more than 64 levels, a lone surrogate, or a key that occurs twice.
             PayloadTooLargeError: the snapshot does not fit `max_capacity`.
             StorageFullError: the channel had to grow, and there is no room.
             ChannelClosedError: this writer is closed.
+            ChannelLostError: another process has the channel; this writer publishes nothing more.
             ForkedWriterError: this is a forked child's copy of the writer.
+
+        Warns:
+            TraincastWarning: once, if the channel's files were removed and cannot be put back. Envs that are
+                attached go on.
         """
 
     def update(self, **changes: Any) -> int:
         """Publish the last dictionary with these entries changed or added, and return its version.
+
+        The last dictionary is the one that is the newest when the changes have been encoded.
 
         Raises: as `publish`.
         """
@@ -85,10 +103,22 @@ class TrainingInfoWriter:
         Versions go on above both the checkpoint's and the channel's own, so that no reader sees one twice.
         """
 
+    def publish_wire(self, message: bytes, /) -> int | None:
+        """Publish a snapshot from `read_wire` under the numbers of its origin, and return its version.
+
+        Returns: `None` if it is the newest already.
+
+        Raises:
+            InvalidSnapshotError: the bytes are no snapshot in wire form, or damaged.
+            OutdatedSnapshotError: the channel has a newer one.
+            Others as `publish`.
+        """
+
     def close(self) -> None:
         """End the channel.
 
-        Its files go, readers keep the last snapshot and see `closed`. Closing twice is allowed.
+        Its files go, readers keep the last snapshot and see `closed`. Closing twice is allowed. A normal exit of
+        the interpreter closes what is open.
         """
 
     @property
@@ -160,6 +190,9 @@ class TrainingInfoReader:
         Returns: `changed`; `False` at once if the channel is closed and has no successor.
         """
 
+    def read_wire(self) -> bytes:
+        """The newest snapshot in wire form: what a relay carries to `publish_wire` on another node."""
+
     def close(self) -> None:
         """Let go of the channel; `read` then raises. Closing twice is allowed."""
 
@@ -203,10 +236,17 @@ class TrainingInfoReader:
     ) -> None: ...
 
 known_layouts: tuple[str, ...]
-"""The types whose objects it looks into itself; elsewhere, and on other versions, it asks the interpreter."""
+"""The types whose objects the module reads directly.
+
+There are none on versions of CPython that it does not know, and none with the environment variable
+`TRAINCAST_OFFICIAL_API=1`: then it asks the interpreter.
+"""
+
+def close_writers() -> None:
+    """Close the writers of this process: what happens at its normal exit."""
 
 def directory() -> str:
-    """The channel directory, `$TRAINCAST_DIR` or the default one; made if it is missing, checked if not."""
+    """The channel directory, `$TRAINCAST_DIR` or the default one; checked if it is there."""
 
 def list_channels() -> list[dict[str, Any]]:
     """One dictionary for each channel file of the directory, the broken ones with their reason."""

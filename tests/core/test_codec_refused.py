@@ -111,31 +111,6 @@ def test_exception_of_a_mapping_passes_through(channel_name: str) -> None:
         assert writer.publish(info()) == 2
 
 
-class Publishing(Mapping):
-    """A mapping whose own code publishes."""
-
-    def __init__(self, writer: traincast.TrainingInfoWriter) -> None:
-        self.writer = writer
-
-    def __getitem__(self, key: str) -> int:
-        return self.writer.publish(info(inner=1))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(["x"])
-
-    def __len__(self) -> int:
-        return 1
-
-
-def test_publish_inside_of_publish(channel_name: str) -> None:
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        writer.publish(info(a=0))
-        with pytest.raises(RuntimeError, match="was called while another one was running"):
-            writer.publish(info(a=Publishing(writer)))
-        assert writer.publish(info(a=1)) == 2
-        assert_identical(traincast.TrainingInfoReader(channel_name).read(), info(a=1))
-
-
 class Growing(Mapping):
     """A mapping whose own code changes the dictionary around it."""
 

@@ -1,6 +1,6 @@
 """What a reader has handed out belongs to whoever holds it: nothing that is read later changes it.
 
-A reader uses numbers again that nobody holds any more, so these tests hold all sorts of parts of what they
+Readers share what is immutable among their dictionaries, so these tests hold all sorts of parts of what they
 read.
 """
 
@@ -165,8 +165,8 @@ def test_a_read_within_a_read(channel_name: str, who: str) -> None:
             writer.publish(made)
             read = reader.read()
             assert_identical(read, made)
-            for inner in seen:
-                assert_identical(inner, made)
+            for index in range(len(seen)):
+                assert_identical(seen[index], made)
             assert len(seen) == min(step - 1, 1)
             seen.clear()
             read["mine"] = Reads(reader if who == "itself" else other, seen)
@@ -235,6 +235,89 @@ def test_a_newer_read_within_a_read(channel_name: str) -> None:
             writer.publish(info(values=[0.25, 1]))
             read = reader.read()
             assert_identical(read, info(values=[0.5, 2]))
-            assert read is inner.pop() is reader.read()
+            assert read is reader.read()
+            assert read is inner.pop()
             assert reader.version == writer.version
             del read  # or it would be let go of later, not within the next read
+
+
+MADE: dict[str, Any] = {
+    "numbers": {"a": 1.5, "b": 10**6},
+    "list": [10**7, {"deep": [2.5, "text"]}],
+    "tuples": (1.5, ("x", 10**8)),
+}
+
+
+@pytest.mark.parametrize("few", [False, True], ids=["all new", "few new"])
+def test_what_is_copied_cannot_be_found(channel_name: str, few: bool) -> None:
+    """Private copies are no part of what the garbage collector tells."""
+    gc.collect()
+    gc.freeze()  # what was there before is of no interest, and much
+    try:
+        with traincast.TrainingInfoWriter(channel_name) as writer:
+            writer.publish(info())
+            reader = traincast.TrainingInfoReader(channel_name)
+            for step in range(8):
+                made = info(mark=1, step=step, **copy.deepcopy(MADE), other={} if few else {"x": step + 0.5})
+                writer.publish(made)
+                read = reader.read()
+            mine = [*parts(made), *parts(read)]
+            found = [each for each in gc.get_objects() if type(each) is dict and "mark" in each]
+            assert [each for each in found if each is not made and each is not read] == []
+            for part in parts(read):
+                holders = [each for each in gc.get_referrers(part) if type(each) in (dict, list)]
+                inside = [each for each in holders if each is not mine and any(each is one for one in mine)]
+                assert len(holders) - len(inside) <= 3  # this list, and what the test itself holds
+    finally:
+        gc.unfreeze()
+
+
+def test_what_the_collector_finds_while_it_is_made_is_left_alone(channel_name: str) -> None:
+    """A collection in the middle of a read (CPython 3.11) shows what is being built: never a template."""
+    held: list[tuple[dict[Any, Any], str]] = []
+
+    def look(phase: str, _: Any) -> None:
+        for each in gc.get_objects(0) if phase == "start" else ():
+            if type(each) is dict and "mark" in each and each is not made:
+                held.append((each, ""))
+
+    made: dict[str, Any] = {}
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        made |= info(mark=1, **{f"k{index}": float(index) for index in range(6)}, d={"x": 1.5})
+        writer.publish(made)
+        reader = traincast.TrainingInfoReader(channel_name)
+        thresholds = gc.get_threshold()
+        gc.callbacks.append(look)
+        gc.set_threshold(1)
+        try:
+            for step in range(20):
+                made["k0"] = step / 2
+                writer.publish(made)
+                held.append((reader.read(), ""))
+                held[:] = [(each, before or repr(each)) for each, before in held]
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.callbacks.remove(look)
+        assert [before for each, before in held if repr(each) != before] == []
+
+
+def test_collection_of_readers_and_writers(channel_name: str) -> None:
+    """They can be watched by weak references, and no cycle through them is kept."""
+
+    class Key(str):
+        owner: Any
+
+    watched = []
+    for turn in range(3):
+        writer = traincast.TrainingInfoWriter(f"{channel_name}-{turn}", required=(Key("k"),))
+        key = Key("k")
+        key.owner = writer
+        for _ in range(3):
+            writer.publish({key: 1.0, "b": 2})
+            writer.update(**{key: 2.0})
+        reader = traincast.TrainingInfoReader(writer.name)
+        reader.read()["me"] = reader
+        watched += [weakref.ref(each) for each in (key, writer, reader)]
+        del writer, reader, key
+    gc.collect()
+    assert [ref() for ref in watched] == [None] * 9

@@ -1,16 +1,30 @@
 """Where the native module looks into the interpreter's objects itself, and that it does so where it can.
 
-All other tests of this folder run both ways: `make test-layouts` has a module that knows no version.
+All other tests of this folder run both ways: `make test-layouts` has the module ask the interpreter.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+
+import pytest
 
 from traincast import _core
 
 
 def test_known_layouts() -> None:
-    expected = "dict float int" if sys.version_info < (3, 14) else ""
-    assert " ".join(_core.known_layouts) == os.environ.get("KNOWN_LAYOUTS", expected)
+    official = os.environ.get("TRAINCAST_OFFICIAL_API", "") not in ("", "0")
+    expected = () if official or sys.version_info >= (3, 16) else ("dict", "float")
+    assert _core.known_layouts == expected
+
+
+@pytest.mark.parametrize(("value", "official"), [("1", True), ("yes", True), ("", False), ("0", False)])
+def test_off_switch(value: str, official: bool) -> None:
+    code = "import traincast._core as core; print(core.known_layouts)"
+    environment = {**os.environ, "TRAINCAST_OFFICIAL_API": value}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+    )
+    assert (told.stdout == "()\n") == (official or sys.version_info >= (3, 16))

@@ -95,7 +95,9 @@ while time.monotonic() < stop:
 """
     with Process() as first, Process() as second, Process() as env:
         for process in (first, second, env):
-            process.run(f"import shutil, tempfile, time\nstop = time.monotonic() + 4\nname = {channel_name!r}")
+            process.run(
+                f"import shutil, tempfile, time\nstop = time.monotonic() + 4\nname = {channel_name!r}"
+            )
         first.run("writer = traincast.TrainingInfoWriter(name, verify_every=0.2)")
         first.call("writer.publish", info(x=[1.0] * SIZE))
         env.start(watch)
@@ -285,7 +287,12 @@ def test_a_reader_makes_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_clean_beside_starts_never_makes_one_fail(channel_name: str) -> None:
-    start = f"import os, traincast; traincast.TrainingInfoWriter({channel_name!r}, required=()).publish({{}}); os._exit(0)"
+    start = (
+        "import os, traincast\n"
+        f"writer = traincast.TrainingInfoWriter({channel_name!r}, required=())\n"
+        "writer.publish({})\n"
+        "os._exit(0)"
+    )
     with Process() as cleaner:
         cleaner.start(
             "import time\nfrom traincast import _core\nstop = time.monotonic() + 5\nremoved = 0\n"

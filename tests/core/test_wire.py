@@ -1,4 +1,4 @@
-"""Snapshots that travel: from a reader in wire form to a writer elsewhere, under the numbers of their origin."""
+"""Snapshots that travel: from a reader in wire form to a writer elsewhere, under the numbers of the origin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ VALUES: list[Any] = [
     {"a": 1},
     {"a": 1.5, "nested": {"b": [1, 2, (3, None)], 7: True}},
     {"text": "äöü", "bytes": b"\0\1", "big": 2**100, "empty": "", "list": []},
-    {"array": np.arange(24.0).reshape(2, 3, 4), "scalar": np.float32(0.1), "time": np.datetime64("2026-11-25")},
+    {
+        "array": np.arange(24.0).reshape(2, 3, 4),
+        "scalar": np.float32(0.1),
+        "time": np.datetime64("2026-11-25"),
+    },
 ]
 
 
@@ -47,7 +51,9 @@ def test_the_same_message_again_changes_nothing_and_an_older_one_is_refused(chan
             messages.append(reader(channel_name).read_wire())
         assert sink.publish_wire(messages[2]) == 3
         assert sink.publish_wire(messages[2]) is None
-        assert sink.publish_wire(messages[6]) == 7  # a relay skips what came too fast: a jump by a round of the ring
+        assert (
+            sink.publish_wire(messages[6]) == 7
+        )  # a relay skips what came too fast: a jump by a round of the ring
         far = reader("sink")
         assert far["i"] == 6
         for expected in (traincast.OutdatedSnapshotError, ValueError):
@@ -58,7 +64,7 @@ def test_the_same_message_again_changes_nothing_and_an_older_one_is_refused(chan
 
 
 def test_a_relay_that_skips_restarts_and_follows_changes_no_value(channel_name: str) -> None:
-    """The learner restarts, closes, and starts again; the relay is killed; shapes take turns; versions jump."""
+    """The learner restarts, closes, and starts again; the relay dies; shapes take turns; versions jump."""
     source = traincast.TrainingInfoWriter(channel_name)
     chance = random.Random(1)
     with Process() as near:
@@ -86,9 +92,9 @@ def test_a_relay_that_skips_restarts_and_follows_changes_no_value(channel_name: 
             far = far or traincast.TrainingInfoReader(f"sink-{channel_name}")
             read = far.read()
             assert read["step"] == step
-            assert {key: value for key, value in read.items() if key != "approx_total_training_steps"} == dict(
-                step=step, **dict.fromkeys(keys, step)
-            )
+            assert {
+                key: value for key, value in read.items() if key != "approx_total_training_steps"
+            } == dict(step=step, **dict.fromkeys(keys, step))
             stamp = struct.unpack("<3Q", far.read_wire()[32:56])
             assert stamp == struct.unpack("<3Q", message[32:56])
             assert stamp > last
@@ -137,7 +143,10 @@ def test_mended_damage_gives_no_crash(channel_name: str) -> None:
 
 
 def test_required_keys_hold_for_messages_too(channel_name: str) -> None:
-    with traincast.TrainingInfoWriter(channel_name, required=()) as source, traincast.TrainingInfoWriter("sink") as sink:
+    with (
+        traincast.TrainingInfoWriter(channel_name, required=()) as source,
+        traincast.TrainingInfoWriter("sink") as sink,
+    ):
         source.publish({"a": 1})
         with pytest.raises(traincast.MissingKeyError):
             sink.publish_wire(traincast.TrainingInfoReader(channel_name).read_wire())

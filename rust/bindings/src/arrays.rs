@@ -1,17 +1,17 @@
-//! What is neither a builtin's exact type nor unknown: numpy, torch, subclasses, other containers.
+//! What is no builtin's exact type: numpy, torch, subclasses, other containers.
 //!
-//! numpy and torch are looked for among the modules that are loaded: an object of theirs cannot exist without them.
+//! `traincast._objects` says what such an object is; only an array of a dtype that was met before takes a shorter way. All of
+//! it may run Python code of others.
 
 use std::sync::Arc;
 
+use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyAnyMethods, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyModule, PyString, PyTuple, PyType,
-};
+use pyo3::types::{PyBytes, PyMapping, PyModule, PyString, PyType};
 use traincast_core::snapshot::shape::Kind;
 use traincast_core::snapshot::to_words;
 
-use crate::ffi::{Bytes, GilCell};
+use crate::ffi::{self, Bytes, GilCell};
 use crate::once::Once;
 
 /// A numpy array or torch tensor, its bytes in C order.
@@ -34,214 +34,131 @@ pub enum Foreign<'py> {
     /// A subclass of a builtin, as the builtin.
     Plain(Bound<'py, PyAny>),
     Mapping(Bound<'py, PyMapping>),
-    /// A known type that cannot be published, and why.
+    /// It cannot be published, and why.
     Refused(String),
-    Unknown,
 }
 
-/// The helpers that are simpler in Python, without numpy.
-pub fn import_helpers(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
-    py.import("traincast._arrays")
-}
-
-/// The helpers, with numpy.
-fn helpers(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+/// The helpers that are simpler in Python. Imported with the module: a child that is forked while another thread imports one
+/// can never import it.
+pub fn import_helpers(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     static HELPERS: Once<Py<PyModule>> = Once::new();
-    let import = || {
-        let helpers = import_helpers(py)?;
-        helpers.call_method0("load_numpy")?;
-        Ok(helpers.unbind())
-    };
-    HELPERS.get_or_try_init(py, import).map(|helpers| helpers.bind(py))
+    let import = || Ok(py.import(ffi::text(py, "traincast._objects")?)?.unbind());
+    HELPERS.get_or_try_init(import).map(|helpers| helpers.bind(py))
 }
 
-/// A class of a module, if the module is loaded.
-fn loaded_class<'py>(
+/// Calls a helper.
+fn help<'py, const N: usize>(
     py: Python<'py>,
-    kept: &'static Once<Py<PyType>>,
-    module: &str,
-    class: &str,
-) -> PyResult<Option<&'py Bound<'py, PyType>>> {
-    if let Some(found) = kept.get() {
-        return Ok(Some(found.bind(py)));
-    }
-    let modules = py.import("sys")?.getattr("modules")?;
-    let Ok(module) = modules.get_item(module) else {
-        return Ok(None);
-    };
-    // A module that is being imported just now does not have its classes yet.
-    let Ok(class) = module.getattr(class) else {
-        return Ok(None);
-    };
-    let Ok(class) = class.cast_into::<PyType>() else {
-        return Ok(None);
-    };
-    kept.get_or_try_init(py, || Ok(class.unbind())).map(|class| Some(class.bind(py)))
-}
-
-/// A class of a module, which is imported if need be.
-fn imported<'py>(
-    py: Python<'py>,
-    kept: &'static Once<Py<PyType>>,
-    module: &str,
-    class: &str,
-) -> PyResult<&'py Bound<'py, PyType>> {
-    let import = || Ok(py.import(module)?.getattr(class)?.cast_into::<PyType>()?.unbind());
-    kept.get_or_try_init(py, import).map(|class| class.bind(py))
+    helper: &str,
+    arguments: [Bound<'py, PyAny>; N],
+) -> PyResult<Bound<'py, PyAny>> {
+    import_helpers(py)?.getattr(ffi::text(py, helper)?)?.call1(ffi::tuple(py, arguments)?)
 }
 
 /// Says what an object is that is no builtin's exact type.
 pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
-    static NDARRAY: Once<Py<PyType>> = Once::new();
-    static GENERIC: Once<Py<PyType>> = Once::new();
-    static TENSOR: Once<Py<PyType>> = Once::new();
-    let py = object.py();
-    if let Some(class) = loaded_class(py, &NDARRAY, "numpy", "ndarray")?
-        && object.is_instance(class)?
-    {
-        if object.get_type().is(class)
-            && let Some(array) = contiguous(object)?
-        {
-            return Ok(Foreign::Array(array));
+    if let Some(array) = contiguous(object)? {
+        return Ok(Foreign::Array(array));
+    }
+    let described = help(object.py(), "describe", [object.clone()])?;
+    if let Ok(refusal) = described.cast::<PyString>() {
+        return Ok(Foreign::Refused(refusal.to_str()?.to_owned()));
+    }
+    let part = |index: isize| {
+        let index = ffi::int(object.py(), index as i64)?;
+        described.get_item(index)
+    };
+    let what = part(0)?;
+    let kind = match what.cast::<PyString>()?.to_str()? {
+        "array" => Kind::Array,
+        "tensor" => Kind::Tensor,
+        "plain" => return Ok(Foreign::Plain(part(1)?)),
+        "mapping" => return Ok(Foreign::Mapping(part(1)?.cast_into()?)),
+        _ => {
+            let (dtype, itemsize, bytes) = (part(1)?.extract()?, part(2)?.extract()?, part(3)?);
+            let words = to_words(bytes.cast::<PyBytes>()?.as_bytes());
+            return Ok(Foreign::Scalar { dtype, itemsize, words });
         }
-        return described(Kind::Array, object, "describe_array");
+    };
+    let (dtype, itemsize, dims) =
+        (Arc::from(part(1)?.extract::<String>()?), part(2)?.extract()?, part(3)?.extract()?);
+    let (bytes, _) = Bytes::of_buffer(&part(4)?)?;
+    if let Ok(class) = part(5)?.cast_into::<PyType>() {
+        NDARRAY.get_or_try_init(|| Ok(class.unbind()))?;
+        remember(object, &dtype, itemsize)?;
     }
-    if let Some(class) = loaded_class(py, &GENERIC, "numpy", "generic")?
-        && object.is_instance(class)?
-    {
-        return scalar(object);
-    }
-    if let Some(class) = loaded_class(py, &TENSOR, "torch", "Tensor")?
-        && object.is_instance(class)?
-    {
-        return described(Kind::Tensor, object, "describe_tensor");
-    }
-    plain(object)
+    Ok(Foreign::Array(Array { kind, dtype, itemsize, dims, bytes }))
 }
 
-/// The dtypes whose arrays were published lately: builtin ones are one object each, so that a pointer tells.
-static DTYPES: GilCell<Vec<KnownDtype>> = GilCell::new(Vec::new());
+/// numpy's, once an array was met.
+static NDARRAY: Once<Py<PyType>> = Once::new();
 
-struct KnownDtype {
+/// The dtypes whose arrays were published lately: builtin ones are one object each, so that a pointer tells.
+static DTYPES: GilCell<Vec<MetDtype>> = GilCell::new(Vec::new());
+
+struct MetDtype {
     object: Py<PyAny>,
     name: Arc<str>,
     itemsize: usize,
 }
 
 /// Dtypes with parameters (units, lengths) are objects without end.
-const KNOWN_DTYPES: usize = 32;
+const MET_DTYPES: usize = 32;
 
-/// A C-contiguous array of a dtype that was met before.
-fn contiguous(array: &Bound<'_, PyAny>) -> PyResult<Option<Array>> {
+fn dtype_of<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static NAME: Once<Py<PyString>> = Once::new();
     let py = array.py();
-    let name = NAME.get_or_try_init(py, || Ok(PyString::intern(py, "dtype").unbind()))?;
-    let dtype = array.getattr(name.bind(py))?;
-    let known = DTYPES.get(py).borrow();
-    let Some(known) = known.iter().find(|known| known.object.is(&dtype)) else {
+    let name = NAME.get_or_try_init(|| ffi::interned(py, "dtype").map(Bound::unbind))?;
+    array.getattr(name.bind(py))
+}
+
+/// A C-contiguous array of a dtype that was met before.
+fn contiguous(object: &Bound<'_, PyAny>) -> PyResult<Option<Array>> {
+    let py = object.py();
+    if !NDARRAY.get().is_some_and(|class| object.get_type().is(class)) {
         return Ok(None);
-    };
-    let array = Bytes::of_array(array).map(|(bytes, dims)| Array {
-        kind: Kind::Array,
-        dtype: Arc::clone(&known.name),
-        itemsize: known.itemsize,
-        dims,
-        bytes,
+    }
+    let dtype = dtype_of(object)?;
+    let met = DTYPES.with(py, |met| {
+        let met = met.iter().find(|met| met.object.is(&dtype))?;
+        Some((Arc::clone(&met.name), met.itemsize))
     });
-    Ok(array)
+    let Some((dtype, itemsize)) = met else { return Ok(None) };
+    match Bytes::of_buffer(object) {
+        Ok((bytes, dims)) => Ok(Some(Array { kind: Kind::Array, dtype, itemsize, dims, bytes })),
+        Err(error) if error.is_instance_of::<PyMemoryError>(py) => Err(error),
+        // Not contiguous, or of a dtype that the buffer protocol does not know.
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn remember(array: &Bound<'_, PyAny>, name: &Arc<str>, itemsize: usize) -> PyResult<()> {
-    let py = array.py();
-    let object = array.getattr("dtype")?.unbind();
-    let mut known = DTYPES.get(py).borrow_mut();
-    if known.len() < KNOWN_DTYPES && !known.iter().any(|known| known.object.is(&object)) {
-        known.push(KnownDtype { object, name: Arc::clone(name), itemsize });
-    }
+    let object = dtype_of(array)?;
+    DTYPES.with(array.py(), |met| {
+        if met.len() < MET_DTYPES && !met.iter().any(|met| met.object.is(&object)) {
+            met.push(MetDtype { object: object.clone().unbind(), name: Arc::clone(name), itemsize });
+        }
+    });
     Ok(())
 }
 
-fn described<'py>(kind: Kind, object: &Bound<'py, PyAny>, describe: &str) -> PyResult<Foreign<'py>> {
-    let described = helpers(object.py())?.call_method1(describe, (object,))?;
-    if let Ok(refusal) = described.cast::<PyString>() {
-        return Ok(Foreign::Refused(refusal.to_string()));
-    }
-    let (dtype, itemsize, dims, buffer): (String, usize, Vec<u64>, Bound<'py, PyAny>) =
-        described.extract()?;
-    let bytes = Bytes::of_buffer(&buffer)?;
-    let dtype = Arc::<str>::from(dtype);
-    if kind == Kind::Array {
-        remember(object, &dtype, itemsize)?;
-    }
-    Ok(Foreign::Array(Array { kind, dtype, itemsize, dims, bytes }))
-}
-
-fn scalar<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
-    let described = helpers(object.py())?.call_method1("describe_scalar", (object,))?;
-    if let Ok(refusal) = described.cast::<PyString>() {
-        return Ok(Foreign::Refused(refusal.to_string()));
-    }
-    let (dtype, itemsize, bytes): (String, usize, Vec<u8>) = described.extract()?;
-    let words = to_words(&bytes);
-    Ok(Foreign::Scalar { dtype, itemsize, words })
-}
-
-fn plain<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
-    static DEQUE: Once<Py<PyType>> = Once::new();
-    static MAPPING: Once<Py<PyType>> = Once::new();
-    let py = object.py();
-    // The unbound methods of the builtin give its value whatever the subclass overrides.
-    if object.is_instance_of::<PyInt>() {
-        let value = py.get_type::<PyInt>().call_method1("__int__", (object,))?;
-        return Ok(Foreign::Plain(value));
-    }
-    if object.is_instance_of::<PyFloat>() {
-        let value = py.get_type::<PyFloat>().call_method1("__float__", (object,))?;
-        return Ok(Foreign::Plain(value));
-    }
-    if object.is_instance_of::<PyString>() {
-        let value = py.get_type::<PyString>().call_method1("__str__", (object,))?;
-        return Ok(Foreign::Plain(value));
-    }
-    if object.is_instance_of::<PyBytes>() {
-        return Ok(Foreign::Plain(PyBytes::new(py, object.cast::<PyBytes>()?.as_bytes()).into_any()));
-    }
-    if let Ok(tuple) = object.cast::<PyTuple>() {
-        return Ok(Foreign::Plain(PyTuple::new(py, tuple.iter())?.into_any()));
-    }
-    if let Ok(list) = object.cast::<PyList>() {
-        return Ok(Foreign::Plain(list.get_slice(0, list.len()).into_any()));
-    }
-    if object.is_instance_of::<PyDict>()
-        || object.is_instance(imported(py, &MAPPING, "collections.abc", "Mapping")?)?
-    {
-        return Ok(Foreign::Mapping(object.clone().cast_into::<PyMapping>()?));
-    }
-    if object.is_instance(imported(py, &DEQUE, "collections", "deque")?)? {
-        return Ok(Foreign::Plain(py.get_type::<PyList>().call1((object,))?));
-    }
-    Ok(Foreign::Unknown)
+/// The name of an object's type, for a message.
+pub fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    help(object.py(), "type_name", [object.clone()])?.extract()
 }
 
 /// An integer's two's complement, little endian, as short as it goes.
-pub fn int_bytes(int: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let py = int.py();
-    let class = py.get_type::<PyInt>();
-    let bits: usize = class.call_method1("bit_length", (int,))?.extract()?;
-    let kwargs = PyDict::new(py);
-    kwargs.set_item("signed", true)?;
-    class.call_method("to_bytes", (int, bits / 8 + 1, "little"), Some(&kwargs))?.extract()
+pub fn int_bytes<'py>(int: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(help(int.py(), "int_bytes", [int.clone()])?.cast_into()?)
 }
 
 /// The integer of these bytes.
 pub fn int_from_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let kwargs = PyDict::new(py);
-    kwargs.set_item("signed", true)?;
-    let class = py.get_type::<PyInt>();
-    class.call_method("from_bytes", (PyBytes::new(py, bytes), "little"), Some(&kwargs))
+    help(py, "int_from_bytes", [ffi::byte_string(py, bytes)?.into_any()])
 }
 
-/// What a reader needs to build arrays of a dtype; `None` if the file's dtype is none that a writer sends.
+/// What a reader needs to build arrays of a dtype; an error if the file's dtype is none that a writer sends.
 pub fn array_maker<'py>(
     py: Python<'py>,
     kind: Kind,
@@ -249,9 +166,10 @@ pub fn array_maker<'py>(
     itemsize: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
     let name = match kind {
-        Kind::Tensor => "tensor_maker",
-        Kind::Scalar => "scalar_maker",
-        _ => "array_maker",
+        Kind::Tensor => "tensor",
+        Kind::Scalar => "scalar",
+        _ => "array",
     };
-    helpers(py)?.call_method1(name, (dtype, itemsize))
+    let itemsize = ffi::unsigned(py, itemsize as u64)?.into_any();
+    help(py, "maker", [ffi::text(py, name)?.into_any(), ffi::text(py, dtype)?.into_any(), itemsize])
 }

@@ -6,20 +6,19 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyString};
+use pyo3::types::{PyDict, PyInt, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
 use traincast_core::numbering::Stamp;
 use traincast_core::reader::{HeadRef, Reader, Waiter};
 use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 
-use crate::decode::{Decoder, Read};
+use crate::decode::{Decoder, Found};
 use crate::errors::{exception, raise};
 use crate::ffi::GilCell;
 
 /// One channel in this process.
 pub struct Channel {
-    /// No Python code runs while it is borrowed.
     reader: GilCell<Reader>,
     /// Taken out while Python code may run: whoever comes in meanwhile, on this thread or another, uses one of their own.
     decoder: GilCell<Option<Box<Decoder>>>,
@@ -73,85 +72,96 @@ impl Channel {
             pause = (pause * 2).min(Duration::from_millis(20));
         };
         let key = (directory.path().to_owned(), name);
-        let mut registry = CHANNELS.get(py).borrow_mut();
-        let registry = registry.get_or_insert_default();
-        if let Some(channel) = registry.get(&key).and_then(Weak::upgrade) {
+        // Whoever leaves the registry is dropped once that is no longer lent: with a channel go Python objects.
+        let channel = CHANNELS.with(py, |registry| {
+            let registry = registry.get_or_insert_default();
+            registry.retain(|_, channel| channel.strong_count() > 0);
+            registry.get(&key).and_then(Weak::upgrade)
+        });
+        if let Some(channel) = channel {
             // What was just found is the channel's present file; the others' may be that of an earlier life.
-            let mut shared = channel.reader.get(py).borrow_mut();
-            if shared.segment_key() != reader.segment_key() {
-                *shared = reader;
-            }
-            drop(shared);
+            channel.reader.with(py, |shared| {
+                if shared.segment_key() != reader.segment_key() {
+                    *shared = reader;
+                }
+            });
             return Ok(channel);
         }
-        registry.retain(|_, channel| channel.strong_count() > 0);
         let channel = Arc::new(Self { reader: GilCell::new(reader), decoder: GilCell::new(None) });
-        registry.insert(key, Arc::downgrade(&channel));
+        CHANNELS.with(py, |registry| registry.get_or_insert_default().insert(key, Arc::downgrade(&channel)));
         Ok(channel)
     }
 
-    /// A dictionary of the newest snapshot, unless `held` is the newest.
+    /// Hands what it found to `take`: with a dictionary of the newest snapshot, which nobody else has, unless `held` is the
+    /// newest.
     #[inline]
-    pub fn read(&self, py: Python<'_>, held: Option<Stamp>) -> PyResult<Read> {
-        let mut decoder = self.decoder.get(py).borrow_mut().take().unwrap_or_default();
-        let read = decoder.read(py, &self.reader, held);
-        self.keep(py, decoder);
-        read
+    pub fn read(
+        &self,
+        py: Python<'_>,
+        held: Option<Stamp>,
+        take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
+    ) -> PyResult<()> {
+        let mut decoder = self.decoder.take(py).unwrap_or_default();
+        match decoder.read(py, &self.reader, held, take) {
+            Ok(()) => {
+                self.keep(py, decoder);
+                Ok(())
+            }
+            Err(error) => {
+                self.keep(py, decoder);
+                Err(error)
+            }
+        }
     }
 
+    /// If there is another decoder by now, the last one to end is kept. Dropping the other may run Python code.
     #[inline]
     fn keep(&self, py: Python<'_>, decoder: Box<Decoder>) {
-        let other = self.decoder.get(py).borrow_mut().replace(decoder);
-        drop(other); // out of the borrow: it may run Python code
+        drop(self.decoder.replace(py, decoder));
     }
 
     /// Seconds since a snapshot was published: the newest one if none is given.
     pub fn age(&self, py: Python<'_>, meta: Option<&SlotMeta>) -> PyResult<f64> {
-        let mut reader = self.reader.get(py).borrow_mut();
-        let age = match meta {
+        let age = self.reader.with(py, |reader| match meta {
             Some(meta) => Ok(reader.age(meta)),
             None => reader.newest().map(|newest| reader.age(&newest)),
-        };
-        drop(reader);
+        });
         age.map_err(|error| raise(py, error))
     }
 
     /// Whether there is another snapshot than the one with these numbers. One that cannot be read counts: reading it says why.
     pub fn has_other(&self, py: Python<'_>, than: Stamp) -> bool {
-        let newest = self.reader.get(py).borrow_mut().newest();
+        let newest = self.reader.with(py, Reader::newest);
         newest.map_or(true, |newest| newest.stamp != than)
     }
 
     /// Whether the writer closed the channel and none has opened it since.
     pub fn closed(&self, py: Python<'_>) -> bool {
-        self.reader.get(py).borrow_mut().closed()
+        self.reader.with(py, Reader::closed)
     }
 
     /// Whether a live process owns the channel.
     pub fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        let alive = self.reader.get(py).borrow_mut().writer_alive();
-        alive.map_err(|error| raise(py, error))
+        self.reader.with(py, Reader::writer_alive).map_err(|error| raise(py, error))
     }
 
     pub fn waiter(&self, py: Python<'_>) -> Waiter {
-        self.reader.get(py).borrow_mut().waiter()
+        self.reader.with(py, Reader::waiter)
     }
 
     /// The file that it reads now, and where its head is.
     pub fn head(&self, py: Python<'_>) -> (SegmentKey, HeadRef) {
-        let reader = self.reader.get(py).borrow();
-        (reader.segment_key(), reader.head_ref())
+        self.reader.with(py, |reader| (reader.segment_key(), reader.head_ref()))
     }
 
     /// Moves to the file that has the channel's name.
     pub fn follow(&self, py: Python<'_>) {
-        self.reader.get(py).borrow_mut().follow();
+        self.reader.with(py, Reader::follow);
     }
 
     /// The newest snapshot in wire form.
     pub fn read_wire(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
-        let mut snapshot = Snapshot::default();
-        let read = self.reader.get(py).borrow_mut().read_wire(&mut snapshot);
+        let read = self.reader.with(py, |reader| reader.read_wire(&mut Snapshot::default()));
         read.map_err(|error| raise(py, error))
     }
 }

@@ -1,4 +1,16 @@
 //! The newest snapshot of a channel as dictionaries.
+//!
+//! What is kept of a structure goes by how much changes from one snapshot to the next:
+//!
+//! ```text
+//!             built               built             few leaves new:
+//!                                                   templates made, copied
+//!   New ────────────▶ Met ────────────▶ Words ────────────────────▶ Templates
+//!                      ▲ ╎ small          ▲ ╷ most new: built       │ ▲ ╷ few new:
+//!                      └╌┘                └─┘                       │ └─┘ exchanged, copied
+//!                                         ▲                         │
+//!                                         └─────────────────────────┘ most new: built
+//! ```
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -6,89 +18,107 @@ use traincast_core::numbering::{ShapeKey, Stamp};
 use traincast_core::reader::{Reader, Settled};
 use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 
-use crate::build::Structure;
+use crate::build::{Builder, Structure};
 use crate::errors::{corrupt, raise};
 use crate::ffi::GilCell;
-use crate::templates::Templates;
+use crate::templates::{Changed, Plan, Seen, Templates};
 
 /// How many structures are kept: enough for those that take turns, few enough to forget ones that never return.
 const KEPT: usize = 8;
 
-/// A shape of a file.
-type Key = (SegmentKey, ShapeKey);
+/// Which shape of which file; `None`: one that is not met again.
+type Name = Option<(SegmentKey, ShapeKey)>;
 
-#[derive(Default)]
-struct Known {
-    /// `None`: of no shape that will come again.
-    key: Option<Key>,
-    /// Bytes of the shape.
-    shape_len: usize,
-    structure: Box<Structure>,
-    /// Those of the newest snapshot; made when the structure is met again, or when a second dictionary of the same snapshot
-    /// is wanted.
-    templates: Option<Box<Templates>>,
-    /// Those that the next snapshot takes while somebody has numbers of `templates`: a reader that keeps its last dictionary
-    /// has let go of the one before. None where there are blobs, which would be held twice.
-    others: Option<Box<Templates>>,
+/// What is kept of the last snapshot of a structure.
+enum Last {
+    New,
+    Met,
+    Words(Plan, Seen),
+    Templates(Plan, Seen, Templates),
 }
 
-/// What came of a read.
-pub struct Read {
-    /// `None`: what is in hand is the newest.
-    pub dict: Option<Py<PyDict>>,
-    pub meta: SlotMeta,
-    /// Where the snapshot lies.
+/// A structure that was met lately.
+struct Met {
+    name: Name,
+    structure: Structure,
+    last: Last,
+}
+
+/// What the buffer holds.
+#[derive(Clone, Copy)]
+enum Content {
+    /// Nothing, or something that cannot be decoded: an error must not leave new words under an old version.
+    Spoilt,
+    /// A snapshot, and the index of its structure.
+    Snapshot(usize),
+}
+
+/// Where the newest snapshot was found, and what a reader may go by from then on.
+pub struct Found<'a> {
+    pub meta: &'a SlotMeta,
     pub segment: SegmentKey,
     pub settled: Settled,
 }
 
 /// The newest snapshot, and what is kept for decoding the next one.
-#[derive(Default)]
 pub struct Decoder {
-    pub buffer: Snapshot,
-    /// Whether the buffer holds a snapshot that can be decoded, as far as is known.
-    whole: bool,
-    /// The structures met lately.
-    known: Vec<Known>,
+    buffer: Snapshot,
+    content: Content,
+    met: Vec<Met>,
     /// The index of the one to forget next, once there are `KEPT`.
     oldest: usize,
-    /// The index of the one that the snapshot in the buffer has.
-    current: usize,
-    /// Whether its structure has just been met, and no dictionary of it was handed out yet.
-    first: bool,
-    /// Whether the templates hold it.
-    applied: bool,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { buffer: Snapshot::default(), content: Content::Spoilt, met: Vec::new(), oldest: 0 }
+    }
 }
 
 impl Decoder {
-    /// A dictionary of the newest snapshot that nobody else has, `None` if `held` is the newest; and what a reader may go by
-    /// from then on.
+    /// Hands what it found to `take`: with a dictionary of the newest snapshot, which nobody else has, unless `held` is the
+    /// newest.
     #[inline]
-    pub fn read(&mut self, py: Python<'_>, reader: &GilCell<Reader>, held: Option<Stamp>) -> PyResult<Read> {
-        let (copied, settled) = {
-            let mut reader = reader.get(py).borrow_mut();
+    pub fn read(
+        &mut self,
+        py: Python<'_>,
+        reader: &GilCell<Reader>,
+        held: Option<Stamp>,
+        take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
+    ) -> PyResult<()> {
+        let before = std::mem::replace(&mut self.content, Content::Spoilt);
+        let (copied, settled) = reader.with(py, |reader| {
             let copied = reader.read_into(&mut self.buffer);
             (copied, reader.settled(&self.buffer))
+        });
+        let content = match (copied.map_err(|error| raise(py, error))?, before) {
+            (false, Content::Snapshot(_)) => before,
+            _ => self.recognise(py)?,
         };
-        if copied.map_err(|error| raise(py, error))? || !self.whole {
-            self.whole = false;
-            self.recognise(py)?;
-            self.whole = true;
+        let Content::Snapshot(index) = content else {
+            return Err(corrupt(py, "the channel has no snapshot"));
+        };
+        let dict = match held == Some(self.buffer.meta.stamp) {
+            true => None,
+            false => Some(self.dictionary(py, index)?.unbind()),
+        };
+        take(dict, &Found { meta: &self.buffer.meta, segment: self.buffer.segment, settled });
+        self.content = content;
+        Ok(())
+    }
+
+    #[inline]
+    fn dictionary<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
+        let Met { name, structure, last } = &mut self.met[index];
+        if matches!(last, Last::Met) && !structure.is_small() {
+            structure.intern_keys(py)?;
         }
-        let meta = self.buffer.meta;
-        let mut read = Read { dict: None, meta, segment: self.buffer.segment, settled };
-        if held == Some(meta.stamp) {
-            return Ok(read);
-        }
-        match self.dictionary(py) {
-            Ok(dict) => {
-                read.dict = Some(dict.unbind());
-                Ok(read)
-            }
+        let mut builder = Builder::new(py, structure, &self.buffer.values, &self.buffer.blobs);
+        match last.dictionary(&mut builder) {
+            Ok(dict) => Ok(dict),
             Err(error) => {
-                self.whole = false;
                 // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
-                self.known[self.current].key = None;
+                (*name, *last) = (None, Last::New);
                 self.buffer.forget();
                 Err(error)
             }
@@ -97,65 +127,71 @@ impl Decoder {
 
     /// Finds the structure of the snapshot that was just copied.
     #[inline]
-    fn recognise(&mut self, py: Python<'_>) -> PyResult<()> {
-        let key = Some((self.buffer.segment, self.buffer.meta.shape));
-        (self.first, self.applied) = (false, false);
-        if self.known.get(self.current).is_none_or(|current| current.key != key) {
-            self.switch(py, key)?;
-        }
+    fn recognise(&mut self, py: Python<'_>) -> PyResult<Content> {
+        let name = Some((self.buffer.segment, self.buffer.meta.shape));
+        let index = match self.met.iter().position(|met| met.name == name) {
+            Some(index) => index,
+            None => self.meet(py, name)?,
+        };
         // The values lie behind the shape: another length would give other words as values.
-        if self.known[self.current].shape_len != self.buffer.meta.shape_len {
+        if self.met[index].structure.shape.bytes.len() != self.buffer.meta.shape_len {
+            self.buffer.forget();
             return Err(corrupt(py, "a shape has another length than before"));
         }
-        Ok(())
+        Ok(Content::Snapshot(index))
     }
 
     #[cold]
-    fn switch(&mut self, py: Python<'_>, key: Option<Key>) -> PyResult<()> {
-        if let Some(at) = self.known.iter().position(|known| known.key == key) {
-            self.current = at;
-            return Ok(());
-        }
-        if self.known.len() < KEPT {
-            self.current = self.known.len();
-            self.known.push(Known::default());
+    fn meet(&mut self, py: Python<'_>, name: Name) -> PyResult<usize> {
+        let index = if self.met.len() < KEPT {
+            self.met.push(Met { name: None, structure: Structure::default(), last: Last::New });
+            self.met.len() - 1
         } else {
-            self.current = self.oldest;
-            self.oldest = (self.oldest + 1) % KEPT;
-        }
-        let known = &mut self.known[self.current];
-        (known.key, known.templates, known.others) = (None, None, None);
-        known.structure.renew(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
-        known.shape_len = known.structure.shape.bytes.len();
-        known.key = key;
-        self.first = true;
-        Ok(())
+            let next = (self.oldest + 1) % KEPT;
+            std::mem::replace(&mut self.oldest, next)
+        };
+        let met = &mut self.met[index];
+        (met.name, met.last) = (None, Last::New);
+        met.structure.renew(py, &self.buffer.shape, self.buffer.meta.shape_len)?;
+        met.name = name;
+        Ok(index)
     }
+}
 
+impl Last {
+    /// A dictionary of the next snapshot. After an error, what is kept is of no use.
     #[inline]
-    fn dictionary<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let Known { structure, templates, others, .. } = &mut self.known[self.current];
-        let (values, blobs) = (&self.buffer.values, &self.buffer.blobs);
-        if std::mem::take(&mut self.first) || structure.small {
-            return structure.build(py, values, blobs);
-        }
-        if !self.applied {
-            if !structure.shape.has_blobs && templates.as_ref().is_some_and(|templates| templates.in_use(py))
-            {
-                std::mem::swap(templates, others);
+    fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
+        builder.check()?;
+        let mut changed = Changed::new();
+        match self {
+            Self::Words(plan, seen) => {
+                let few = seen.compare(builder, plan, &mut changed);
+                seen.renew(builder, plan);
+                if few && let Some(templates) = Templates::of(builder, plan)? {
+                    let dict = templates.copy(builder, plan)?;
+                    let (plan, seen) = (std::mem::take(plan), std::mem::take(seen));
+                    *self = Self::Templates(plan, seen, templates);
+                    return Ok(dict);
+                }
             }
-            // Taken out meanwhile: after an error they would be half old, half new.
-            let mut made = match templates.take() {
-                Some(templates) => templates,
-                None => Box::new(Templates::new(py, structure)?),
-            };
-            made.update(py, structure, values, blobs)?;
-            *templates = Some(made);
-            self.applied = true;
+            Self::Templates(plan, seen, templates) => {
+                if seen.compare(builder, plan, &mut changed) {
+                    templates.exchange(builder, plan, &changed)?;
+                    seen.renew(builder, plan);
+                    return templates.copy(builder, plan);
+                }
+                seen.renew(builder, plan);
+                *self = Self::Words(std::mem::take(plan), std::mem::take(seen));
+            }
+            Self::New => *self = Self::Met,
+            Self::Met if builder.structure.is_small() => {}
+            Self::Met => {
+                let plan = Plan::of(&builder.structure.shape);
+                let seen = Seen::of(builder, &plan);
+                *self = Self::Words(plan, seen);
+            }
         }
-        match templates {
-            Some(templates) => templates.hand_out(py, structure),
-            None => Err(corrupt(py, "the channel has no snapshot")),
-        }
+        builder.root()
     }
 }

@@ -1,49 +1,46 @@
 //! Walks a Python dictionary beside the shape that it had last time, and feeds the encoder.
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
-use rustc_hash::FxHashMap;
+use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyMapping, PyString, PyTuple};
 use traincast_core::snapshot::MAX_DEPTH;
-use traincast_core::snapshot::cache::ShapeCache;
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Kind;
 
 use crate::arrays::{self, Foreign};
 use crate::errors::exception;
-use crate::ffi::{self, Bytes, Item, Place};
-
-/// What is kept beside a cached shape.
-#[derive(Default)]
-pub struct ShapeExtra {
-    /// The key objects met last, by the index of the key in the shape: the same object again needs no comparison.
-    pub keys: Vec<Option<Py<PyAny>>>,
-    /// Whether the shape is known to have all required keys.
-    pub complete: bool,
-    /// The node of each key of the root; filled by the first `update`.
-    pub top: FxHashMap<Box<str>, usize>,
-}
-
-/// The shapes of a writer.
-pub type Shapes = ShapeCache<ShapeExtra>;
+use crate::ffi::{self, Bytes, Changes, Item, Keys, Place};
 
 /// Why a value cannot be published; the path to it is added on the way out.
 pub enum Refused {
     /// `{type} is not supported; {remedy}`.
     Unsupported(String),
-    /// A cycle, a depth, a surrogate.
+    /// A cycle, a depth, a surrogate, a key that occurs twice.
     Invalid(String),
     /// Raised by Python code that was asked for the value.
     Python(PyErr),
 }
 
-impl From<PyErr> for Refused {
+impl From<PyErr> for Box<Refused> {
+    #[cold]
     fn from(error: PyErr) -> Self {
-        Self::Python(error)
+        Box::new(Refused::Python(error))
     }
 }
 
-type Walked = Result<(), Refused>;
+impl Refused {
+    #[cold]
+    pub fn exception(self, py: Python<'_>, path: &str) -> PyErr {
+        match self {
+            Self::Unsupported(what) => exception(py, "UnsupportedTypeError", &format!("{path}: {what}")),
+            Self::Invalid(what) => exception(py, "InvalidSnapshotError", &format!("{path}: {what}")),
+            Self::Python(error) => error,
+        }
+    }
+}
+
+/// Boxed, so that a result is one word.
+type Walked = Result<(), Box<Refused>>;
 
 /// The containers that the walk is inside of, innermost first.
 struct Parent<'a> {
@@ -53,68 +50,72 @@ struct Parent<'a> {
 }
 
 impl Parent<'_> {
-    fn enter<'a>(up: Option<&'a Parent<'a>>, object: &Bound<'_, PyAny>) -> Result<Parent<'a>, Refused> {
+    #[inline]
+    fn enter<'a>(up: Option<&'a Parent<'a>>, object: &Bound<'_, PyAny>) -> Result<Parent<'a>, Box<Refused>> {
         let here = Parent { object: object.as_ptr(), up, depth: up.map_or(1, |up| up.depth + 1) };
-        if here.depth <= MAX_DEPTH {
-            return Ok(here);
-        }
-        let mut above = here.up;
+        if here.depth <= MAX_DEPTH { Ok(here) } else { Err(here.too_deep()) }
+    }
+
+    #[cold]
+    fn too_deep(&self) -> Box<Refused> {
+        let mut above = self.up;
         while let Some(parent) = above {
-            if parent.object == here.object {
-                return Err(Refused::Invalid("it contains itself; a snapshot must be a tree".into()));
+            if parent.object == self.object {
+                return Box::new(Refused::Invalid("it contains itself; a snapshot must be a tree".into()));
             }
             above = parent.up;
         }
-        Err(Refused::Invalid(format!("it is nested deeper than {MAX_DEPTH} levels; flatten it")))
+        Box::new(Refused::Invalid(format!("it is nested deeper than {MAX_DEPTH} levels; flatten it")))
     }
 }
 
 /// One walk over one dictionary.
-pub struct Walk<'w, 'py> {
-    pub encoder: &'w mut Encoder<Bytes>,
+pub struct Walk<'w> {
+    encoder: &'w mut Encoder<Bytes>,
     /// The key objects of the expected shape.
-    pub keys: &'w mut Vec<Option<Py<PyAny>>>,
-    /// The dictionaries inside of which the short way has stopped, innermost first.
-    inside: Vec<(Bound<'py, PyDict>, Place)>,
+    keys: &'w mut Keys,
+    /// Whether anything was met beside exact builtins. Their code may have changed what was walked already, and their keys
+    /// may occur twice.
+    foreign: &'w mut bool,
     /// Where the walk failed, innermost first.
     path: Vec<String>,
 }
 
-impl<'w, 'py> Walk<'w, 'py> {
-    pub fn new(encoder: &'w mut Encoder<Bytes>, keys: &'w mut Vec<Option<Py<PyAny>>>) -> Self {
-        Self { encoder, keys, inside: Vec::new(), path: Vec::new() }
+impl<'w> Walk<'w> {
+    pub fn new(encoder: &'w mut Encoder<Bytes>, keys: &'w mut Keys, foreign: &'w mut bool) -> Self {
+        Self { encoder, keys, foreign, path: Vec::new() }
     }
 
     /// The whole dictionary.
-    #[inline(always)]
-    pub fn root(&mut self, info: &Bound<'py, PyAny>) -> PyResult<()> {
+    #[inline]
+    pub fn root(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
         let walked = match info.cast_exact::<PyDict>() {
             Ok(dict) => self.dict(dict, None),
             Err(_) => self.other_root(info),
         };
-        walked.map_err(|refused| self.exception(info.py(), refused))
+        walked.map_err(|refused| self.exception(info.py(), *refused))
     }
 
     #[cold]
-    fn other_root(&mut self, info: &Bound<'py, PyAny>) -> Walked {
+    fn other_root(&mut self, info: &Bound<'_, PyAny>) -> Walked {
         match info.cast::<PyMapping>() {
             Ok(mapping) => self.mapping(mapping, None),
             Err(_) => {
-                Err(Refused::Unsupported(format!("a snapshot is a dictionary, not {}", type_name(info))))
+                let name = arrays::type_name(info)?;
+                Err(unsupported(format!("a snapshot is a dictionary, not {name}")))
             }
         }
     }
 
-    /// One entry of the root, for `update`.
-    pub fn entry(&mut self, name: &Bound<'py, PyString>, value: &Bound<'py, PyAny>) -> PyResult<()> {
+    /// The changes of an `update`, as a whole dictionary.
+    pub fn root_entries(&mut self, changes: &Changes<'_>) -> PyResult<()> {
         let root = Parent { object: std::ptr::null_mut(), up: None, depth: 1 };
-        let index = self.encoder.expected_key();
-        let known = index.and_then(|index| self.keys.get(index)?.as_ref()).is_some_and(|key| key.is(name));
-        let key = if known { Ok(()) } else { self.keyed(name, index) };
-        key.and_then(|()| self.value(ffi::item(value), Some(&root))).map_err(|refused| {
-            self.path.push(format!("[{}]", short_repr(name)));
-            self.exception(value.py(), refused)
-        })
+        self.encoder.container(Kind::Dict, changes.len());
+        for (name, value) in changes {
+            let walked = self.entry(name, ffi::item(value), &root);
+            walked.map_err(|refused| self.exception(value.py(), *refused))?;
+        }
+        Ok(())
     }
 
     #[cold]
@@ -124,113 +125,114 @@ impl<'w, 'py> Walk<'w, 'py> {
         if self.path.len() > 12 {
             self.path.splice(6..self.path.len() - 3, ["[…]".to_owned()]);
         }
-        let path: String = self.path.drain(..).collect();
-        match refused {
-            Refused::Unsupported(what) => exception(py, "UnsupportedTypeError", &format!("{path}: {what}")),
-            Refused::Invalid(what) => exception(py, "InvalidSnapshotError", &format!("{path}: {what}")),
-            Refused::Python(error) => error,
-        }
+        refused.exception(py, &self.path.concat())
     }
 
     #[inline]
-    fn value(&mut self, item: Item<'py>, up: Option<&Parent<'_>>) -> Walked {
+    fn value(&mut self, item: Item<'_>, up: Option<&Parent<'_>>) -> Walked {
         match item {
-            Item::Float(value) => self.encoder.float(value),
-            Item::Int(value) => self.encoder.int(value),
+            Item::Number(kind, word) => self.encoder.number(kind, word),
             Item::None => self.encoder.none(),
-            Item::Bool(value) => self.encoder.bool(value),
-            Item::Str(text) => self.str(&text)?,
+            Item::Str(text) => {
+                let utf8 = Bytes::of_str(&text).map_err(|error| surrogate(&text, error, "it"))?;
+                let len = utf8.len();
+                self.encoder.str(utf8, len);
+            }
             Item::Dict(dict) => self.dict(&dict, up)?,
-            Item::List(list) => self.list(&list, up)?,
+            Item::List(list) => self.list(&list, list.as_any(), up)?,
             Item::Tuple(tuple) => self.tuple(&tuple, up)?,
             Item::Bytes(bytes) => {
                 let bytes = Bytes::of_bytes(&bytes);
                 let len = bytes.len();
                 self.encoder.byte_string(bytes, len);
             }
-            Item::BigInt(int) => self.bigint(&int)?,
+            Item::BigInt(int) => {
+                let bytes = Bytes::of_bytes(&arrays::int_bytes(&int)?);
+                let len = bytes.len();
+                self.encoder.bigint(bytes, len);
+            }
             Item::Other(object) => self.other(&object, up)?,
         }
         Ok(())
     }
 
-    #[inline(always)]
-    fn dict(&mut self, dict: &Bound<'py, PyDict>, up: Option<&Parent<'_>>) -> Walked {
-        let len = dict.len();
-        self.encoder.container(Kind::Dict, len);
-        let mut place = Place { position: 0, left: len, len };
-        // What has entries and follows an expected shape is not too deep, and no cycle.
-        if len > 0 && self.follow(dict, &mut place) { Ok(()) } else { self.rest_of_dict(dict, place, up) }
-    }
-
-    #[inline]
-    fn follow(&mut self, dict: &Bound<'py, PyDict>, place: &mut Place) -> bool {
-        self.encoder.expected_kind().is_some_and(|kind| kind.is_number() || kind == Kind::Dict)
-            && ffi::follow_entries(dict, place, &mut self.encoder.expected(), self.keys, &mut self.inside)
-    }
-
-    /// The long way, from where the short one has stopped; after each entry that is tried again.
-    fn rest_of_dict(
-        &mut self,
-        dict: &Bound<'py, PyDict>,
-        mut place: Place,
-        up: Option<&Parent<'_>>,
-    ) -> Walked {
+    /// Runs of expected numbers the short way, and everything between them entry by entry.
+    fn dict(&mut self, dict: &Bound<'_, PyDict>, up: Option<&Parent<'_>>) -> Walked {
         let here = Parent::enter(up, dict.as_any())?;
-        loop {
-            if self.encoder.is_recording() {
-                ffi::record_entries(dict, &mut place, self.encoder);
-            }
+        let len = ffi::dict_len(dict);
+        self.encoder.container(Kind::Dict, len);
+        let mut place = Place { position: 0, left: len };
+        while place.left > 0 {
+            ffi::take_numbers(dict, &mut place, self.encoder.expected(), self.keys);
             if place.left == 0 {
                 break;
             }
-            let entry = if let Some((below, there)) = self.inside.pop() {
-                self.rest_of_dict(&below, there, Some(&here))
-            } else {
-                let index = self.encoder.expected_key();
-                let expected = index.and_then(|index| self.keys.get(index)).and_then(Option::as_ref);
-                let Some((key, item)) = ffi::next_entry(dict, &mut place.position, expected) else {
-                    break;
-                };
-                let key = key.map_or(Ok(()), |key| self.keyed(&key, index));
-                key.and_then(|()| self.value(item, Some(&here)))
+            let expected = self.expected_key();
+            let Some((key, item)) = ffi::next_entry(dict, &mut place, expected) else {
+                return Err(changed_size());
             };
-            if let Err(refused) = entry {
-                self.path.push(self.segment(dict, place.len - place.left));
-                return Err(refused);
+            let walked = match &key {
+                None => self.value(item, Some(&here)),
+                Some(key) => self.key(key).and_then(|()| self.value(item, Some(&here))),
+            };
+            if walked.is_err() {
+                // The walk has not moved on, so this key is the last of so many.
+                let key = dict.keys().get_item(len - place.left - 1);
+                self.path.push(key.map_or_else(|_| "[…]".into(), |key| segment(&key)));
+                return walked;
             }
-            place.left -= 1;
-            self.follow(dict, &mut place);
         }
         // Only code of a value's own (a Mapping, a tensor) can have got in between.
-        if place.left == 0 && dict.len() == place.len { Ok(()) } else { Err(changed_size()) }
+        if ffi::dict_len(dict) == len { Ok(()) } else { Err(changed_size()) }
     }
 
-    /// Only called once something was refused: the walk has not moved on.
-    fn segment(&self, dict: &Bound<'_, PyDict>, index: usize) -> String {
-        dict.keys().get_item(index).map_or_else(|_| "[…]".into(), |key| format!("[{}]", short_repr(&key)))
-    }
-
-    fn mapping(&mut self, mapping: &Bound<'py, PyMapping>, up: Option<&Parent<'_>>) -> Walked {
+    fn mapping(&mut self, mapping: &Bound<'_, PyMapping>, up: Option<&Parent<'_>>) -> Walked {
+        *self.foreign = true;
         let here = Parent::enter(up, mapping.as_any())?;
         let items = mapping.items()?;
-        self.encoder.container(Kind::Dict, items.len());
-        for entry in items.iter() {
-            let (key, value) = entry.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
-            let index = self.encoder.expected_key();
-            let walked = self.keyed(&key, index).and_then(|()| self.value(ffi::item(&value), Some(&here)));
-            if let Err(refused) = walked {
-                self.path.push(format!("[{}]", short_repr(&key)));
-                return Err(refused);
-            }
+        let len = items.len();
+        self.encoder.container(Kind::Dict, len);
+        for index in 0..len {
+            let (key, value) = items.get_item(index)?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+            self.entry(&key, ffi::item(&value), &here)?;
         }
         Ok(())
     }
 
-    /// A key that is not the expected object; if it is equal, it is the one to expect from now on.
-    fn keyed(&mut self, key: &Bound<'_, PyAny>, index: Option<usize>) -> Walked {
-        self.key(key)?;
+    fn entry(&mut self, key: &Bound<'_, PyAny>, item: Item<'_>, here: &Parent<'_>) -> Walked {
+        let known = self.expected_key().is_some_and(|known| known.is(key));
+        let walked = if known { Ok(()) } else { self.key(key) };
+        let walked = walked.and_then(|()| self.value(item, Some(here)));
+        walked.inspect_err(|_| self.path.push(segment(key)))
+    }
+
+    /// The object of the expected key, if it is known.
+    #[inline]
+    fn expected_key(&self) -> Option<&Py<PyAny>> {
+        self.keys.get(self.encoder.expected_key()?)?.as_ref()
+    }
+
+    /// A key that is not the expected object. If it is equal, it is the one to expect from now on.
+    #[inline(never)]
+    fn key(&mut self, key: &Bound<'_, PyAny>) -> Walked {
+        let index = self.encoder.expected_key();
+        let plain = key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyInt>();
+        *self.foreign |= !plain;
+        if let Ok(text) = key.cast::<PyString>() {
+            self.encoder.key_str(text.to_str().map_err(|error| surrogate(text, error, "a key"))?);
+        } else if let Ok(int) = key.cast::<PyInt>()
+            && !key.is_instance_of::<PyBool>()
+        {
+            match ffi::integer(int) {
+                Some(int) => self.encoder.key_int(int),
+                None => self.encoder.key_bigint(arrays::int_bytes(key)?.as_bytes()),
+            }
+        } else {
+            let name = arrays::type_name(key)?;
+            return Err(unsupported(format!("a key of type {name} is not supported; use str or int keys")));
+        }
         if let Some(index) = index
+            && plain
             && self.encoder.expected_key() == Some(index)
         {
             if self.keys.len() <= index {
@@ -241,29 +243,19 @@ impl<'w, 'py> Walk<'w, 'py> {
         Ok(())
     }
 
-    fn key(&mut self, key: &Bound<'_, PyAny>) -> Walked {
-        if let Ok(text) = key.cast::<PyString>() {
-            self.encoder.key_str(text.to_str().map_err(|_| surrogate("a key"))?);
-            return Ok(());
-        }
-        if key.is_instance_of::<pyo3::types::PyInt>() && !key.is_instance_of::<pyo3::types::PyBool>() {
-            match key.extract::<i64>() {
-                Ok(int) => self.encoder.key_int(int),
-                Err(_) => self.encoder.key_bigint(&arrays::int_bytes(key)?),
-            }
-            return Ok(());
-        }
-        let text = format!("a key of type {} is not supported; use str or int keys", type_name(key));
-        Err(Refused::Unsupported(text))
-    }
-
-    fn list(&mut self, list: &Bound<'py, PyList>, up: Option<&Parent<'_>>) -> Walked {
-        let here = Parent::enter(up, list.as_any())?;
+    /// `object` is the list itself, or what it was made from: a cycle goes through that one.
+    fn list(
+        &mut self,
+        list: &Bound<'_, PyList>,
+        object: &Bound<'_, PyAny>,
+        up: Option<&Parent<'_>>,
+    ) -> Walked {
+        let here = Parent::enter(up, object)?;
         let len = list.len();
         self.encoder.container(Kind::List, len);
         let mut index = 0;
         while index < len {
-            index += ffi::follow_items(list, index, len - index, &mut self.encoder.expected());
+            index += ffi::take_items(list, index, len - index, self.encoder.expected());
             if index < len {
                 let item = ffi::list_item(list, index).ok_or_else(changed_size)?;
                 self.indexed(item, index, &here)?;
@@ -273,7 +265,7 @@ impl<'w, 'py> Walk<'w, 'py> {
         if list.len() == len { Ok(()) } else { Err(changed_size()) }
     }
 
-    fn tuple(&mut self, tuple: &Bound<'py, PyTuple>, up: Option<&Parent<'_>>) -> Walked {
+    fn tuple(&mut self, tuple: &Bound<'_, PyTuple>, up: Option<&Parent<'_>>) -> Walked {
         let here = Parent::enter(up, tuple.as_any())?;
         self.encoder.container(Kind::Tuple, tuple.len());
         for index in 0..tuple.len() {
@@ -284,26 +276,13 @@ impl<'w, 'py> Walk<'w, 'py> {
     }
 
     #[inline]
-    fn indexed(&mut self, item: Item<'py>, index: usize, here: &Parent<'_>) -> Walked {
+    fn indexed(&mut self, item: Item<'_>, index: usize, here: &Parent<'_>) -> Walked {
         self.value(item, Some(here)).inspect_err(|_| self.path.push(format!("[{index}]")))
     }
 
-    fn str(&mut self, text: &Bound<'_, PyString>) -> Walked {
-        let utf8 = Bytes::of_str(text).ok_or_else(|| surrogate("it"))?;
-        let len = utf8.len();
-        self.encoder.str(utf8, len);
-        Ok(())
-    }
-
-    fn bigint(&mut self, int: &Bound<'_, PyAny>) -> Walked {
-        let bytes = arrays::int_bytes(int)?;
-        let len = bytes.len();
-        self.encoder.bigint(Bytes::of_vec(bytes), len);
-        Ok(())
-    }
-
     #[cold]
-    fn other(&mut self, object: &Bound<'py, PyAny>, up: Option<&Parent<'_>>) -> Walked {
+    fn other(&mut self, object: &Bound<'_, PyAny>, up: Option<&Parent<'_>>) -> Walked {
+        *self.foreign = true;
         match arrays::recognise(object)? {
             Foreign::Array(array) => {
                 let len = array.bytes.len();
@@ -315,67 +294,45 @@ impl<'w, 'py> Walk<'w, 'py> {
                 Ok(())
             }
             Foreign::Plain(plain) => match ffi::item(&plain) {
-                // A container keeps its own place in the chain of parents, so that a cycle through it is found.
-                Item::List(list) => {
-                    let here = Parent::enter(up, object)?;
-                    self.encoder.container(Kind::List, list.len());
-                    for (index, item) in list.iter().enumerate() {
-                        self.indexed(ffi::item(&item), index, &here)?;
-                    }
-                    Ok(())
-                }
-                Item::Other(_) => Err(Refused::Unsupported(unsupported(object))),
+                Item::List(list) => self.list(&list, object, up),
                 item => self.value(item, up),
             },
             Foreign::Mapping(mapping) => self.mapping(&mapping, up),
-            Foreign::Refused(why) => Err(Refused::Unsupported(why)),
-            Foreign::Unknown => Err(Refused::Unsupported(unsupported(object))),
+            Foreign::Refused(why) => Err(unsupported(why)),
         }
     }
 }
 
-fn surrogate(what: &str) -> Refused {
-    Refused::Invalid(format!(
+#[cold]
+fn unsupported(what: String) -> Box<Refused> {
+    Box::new(Refused::Unsupported(what))
+}
+
+/// Why a string has no UTF-8 form: a lone surrogate, unless there was no memory for it.
+#[cold]
+fn surrogate(text: &Bound<'_, PyString>, error: PyErr, what: &str) -> Box<Refused> {
+    if !error.is_instance_of::<PyUnicodeEncodeError>(text.py()) {
+        return error.into();
+    }
+    Box::new(Refused::Invalid(format!(
         "{what} holds a lone surrogate, which is not valid Unicode; use bytes, or encode it with errors='replace'"
-    ))
+    )))
 }
 
-fn changed_size() -> Refused {
-    Refused::Python(PyRuntimeError::new_err("a container changed its size while it was published"))
+#[cold]
+fn changed_size() -> Box<Refused> {
+    PyRuntimeError::new_err("a container changed its size while it was published").into()
 }
 
-fn type_name(object: &Bound<'_, PyAny>) -> String {
-    let class = object.get_type();
-    let name = class.qualname().map_or_else(|_| "?".into(), |name| name.to_string());
-    match class.getattr("__module__").and_then(|module| module.extract::<String>()) {
-        Ok(module) if module != "builtins" => format!("{module}.{name}"),
-        _ => name,
-    }
-}
-
-fn unsupported(object: &Bound<'_, PyAny>) -> String {
-    let name = type_name(object);
-    let remedy = match name.as_str() {
-        "set" | "frozenset" | "dict_keys" | "dict_values" | "range" | "generator" | "array.array" => {
-            "use a list"
-        }
-        "bytearray" | "memoryview" => "use bytes",
-        "complex" => "use a tuple of two floats, or numpy.complex128",
-        "function" | "builtin_function_or_method" | "type" | "method" => "publish its name",
-        "decimal.Decimal" | "fractions.Fraction" => "use a float or a str",
-        "datetime.datetime" | "datetime.timedelta" | "datetime.date" => {
-            "use numpy.datetime64, or seconds as a float"
-        }
-        _ => "use numbers, str, bytes, list, tuple, dict, numpy arrays or torch tensors",
-    };
-    format!("{name} is not supported; {remedy}")
-}
-
-fn short_repr(key: &Bound<'_, PyAny>) -> String {
+/// How Python code would index with a key.
+#[cold]
+fn segment(key: &Bound<'_, PyAny>) -> String {
     let text = match key.cast::<PyString>() {
-        // As Python code that would index with it, in double quotes.
         Ok(text) => format!("{:?}", text.to_string_lossy()),
         Err(_) => key.repr().map_or_else(|_| "…".into(), |text| text.to_string_lossy().into_owned()),
     };
-    if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("…".chars()).collect() }
+    match text.chars().count() <= 60 {
+        true => format!("[{text}]"),
+        false => format!("[{}…]", text.chars().take(57).collect::<String>()),
+    }
 }

@@ -1,20 +1,21 @@
 //! The one mapping from the core's errors to Python's exceptions, which live in `traincast.errors`.
+//!
+//! Making an exception runs Python code (an import, a constructor): nothing may be borrowed then.
 
 use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use traincast_core::error::Error;
 
+use crate::ffi;
+
 /// An exception of `traincast.errors` with a message.
 #[cold]
 pub fn exception(py: Python<'_>, class: &str, message: &str) -> PyErr {
-    let made = py
-        .import("traincast.errors")
-        .and_then(|errors| errors.getattr(class))
-        .and_then(|class| class.call1((message,)));
-    match made {
-        Ok(exception) => PyErr::from_value(exception),
-        Err(error) => error,
-    }
+    let made = || {
+        let class = py.import(ffi::text(py, "traincast.errors")?)?.getattr(ffi::text(py, class)?)?;
+        class.call1(ffi::tuple(py, [ffi::text(py, message)?.into_any()])?)
+    };
+    made().map_or_else(|error| error, PyErr::from_value)
 }
 
 /// The exception for an error of the core.

@@ -1,4 +1,4 @@
-//! The calls of CPython's C interface that PyO3 has no equally fast safe form of. Everything exported here is safe.
+//! The calls of CPython's C interface that PyO3 has no equally good safe form of. Everything exported here is safe.
 #![allow(unsafe_code, reason = "the one module of this crate that has unsafe code")]
 
 mod bytes;
@@ -6,27 +6,34 @@ mod dicts;
 mod entries;
 mod keywords;
 mod layouts;
+mod make;
 mod numbers;
 
 use std::cell::RefCell;
-use std::ptr;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use traincast_core::snapshot::shape::Kind;
 
 pub use self::bytes::Bytes;
-pub use self::dicts::exchange_dict;
-pub use self::entries::{Place, follow_entries, follow_items, number_word, record_entries};
+pub use self::dicts::dict_len;
+pub use self::entries::{Keys, Place, expected_word, take_items, take_numbers};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
 pub use self::layouts::learn_layouts;
-pub use self::numbers::{is_shared, number, set_number};
+pub use self::make::{
+    byte_string, copy_dict, copy_list, dict, hide, int, interned, learn_tracking, list, set_entry, set_item,
+    text, tuple, unsigned,
+};
+pub use self::numbers::{integer, number};
 
 /// State of a Python object that is touched only while attached to the interpreter.
 ///
-/// An abi3 module runs only where the interpreter has a global lock, so the token proves that no other thread is here.
-/// The `RefCell` covers what the lock does not: Python code that runs in the middle of an access.
+/// The module runs only where the interpreter has a global lock, so the token proves that no other thread is here. What
+/// the lock does not cover is Python code that runs in the middle of an access and comes back. So there must be none: while
+/// the value is lent, no Python object is made (that may run the collector) and none is dropped (that may run a destructor).
+/// Errors are turned into exceptions afterwards. Values that Python code may see in the middle are taken out instead.
 pub struct GilCell<T>(RefCell<T>);
 
 // SAFETY: the ways in demand the token of an attached thread, or are the collector's; under the global lock there is one such
@@ -38,26 +45,39 @@ impl<T> GilCell<T> {
         Self(RefCell::new(value))
     }
 
+    /// Lends the value to a function that neither makes nor drops Python objects, and so runs no Python code.
     #[inline]
-    pub fn get<'a>(&'a self, _py: Python<'a>) -> &'a RefCell<T> {
-        &self.0
+    pub fn with<R>(&self, _py: Python<'_>, function: impl FnOnce(&mut T) -> R) -> R {
+        function(&mut self.0.borrow_mut())
     }
 
     /// For `__traverse__`, which the interpreter calls attached but without a token.
-    pub fn traverse<R: Default>(&self, visit: impl FnOnce(&T) -> R) -> R {
-        // In use further up the stack: what it refers to is alive anyway.
-        self.0.try_borrow().map_or_else(|_| R::default(), |value| visit(&value))
+    pub fn traverse<R>(&self, visit: impl FnOnce(&T) -> R) -> Option<R> {
+        self.0.try_borrow().ok().map(|value| visit(&value))
     }
 }
 
-/// A Python object by its exact type: the leaves by value.
+impl<T> GilCell<Option<T>> {
+    /// Takes the value out, for as long as Python code may run.
+    #[inline]
+    pub fn take(&self, py: Python<'_>) -> Option<T> {
+        self.with(py, Option::take)
+    }
+
+    /// Puts a value in; what was there is the caller's to drop.
+    #[inline]
+    pub fn replace(&self, py: Python<'_>, value: T) -> Option<T> {
+        self.with(py, |place| place.replace(value))
+    }
+}
+
+/// A Python object by its exact type.
 pub enum Item<'py> {
     None,
-    Bool(bool),
-    Int(i64),
+    /// A bool, a float, or an int of at most 64 bits, as its word.
+    Number(Kind, u64),
     /// An exact `int` beyond 64 bits.
     BigInt(Bound<'py, PyAny>),
-    Float(f64),
     Str(Bound<'py, PyString>),
     Bytes(Bound<'py, PyBytes>),
     Dict(Bound<'py, PyDict>),
@@ -76,28 +96,13 @@ unsafe fn classify<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Item<'py
     // SAFETY: the caller vouches for `object`; type objects are static; each unchecked cast follows the comparison of the
     // exact type that makes it true; `from_borrowed_ptr` takes a reference of its own.
     unsafe {
-        let kind = ffi::Py_TYPE(object);
-        if kind == &raw mut ffi::PyFloat_Type {
-            return Item::Float(ffi::PyFloat_AsDouble(object));
-        }
-        if kind == &raw mut ffi::PyLong_Type {
-            let mut overflow = 0;
-            let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
-            return if overflow == 0 {
-                Item::Int(value)
-            } else {
-                Item::BigInt(Bound::from_borrowed_ptr(py, object))
-            };
+        if let Some((kind, word)) = numbers::number_of(object) {
+            return Item::Number(kind, word);
         }
         if object == ffi::Py_None() {
             return Item::None;
         }
-        if object == ffi::Py_True() {
-            return Item::Bool(true);
-        }
-        if object == ffi::Py_False() {
-            return Item::Bool(false);
-        }
+        let kind = ffi::Py_TYPE(object);
         let any = Bound::from_borrowed_ptr(py, object);
         if kind == &raw mut ffi::PyDict_Type {
             Item::Dict(any.cast_into_unchecked())
@@ -109,6 +114,8 @@ unsafe fn classify<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Item<'py
             Item::Tuple(any.cast_into_unchecked())
         } else if kind == &raw mut ffi::PyBytes_Type {
             Item::Bytes(any.cast_into_unchecked())
+        } else if kind == &raw mut ffi::PyLong_Type {
+            Item::BigInt(any)
         } else {
             Item::Other(any)
         }
@@ -149,31 +156,19 @@ pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Item
 #[inline]
 pub fn next_entry<'py>(
     dict: &Bound<'py, PyDict>,
-    position: &mut isize,
+    place: &mut Place,
     expected: Option<&Py<PyAny>>,
 ) -> Option<(Option<Bound<'py, PyAny>>, Item<'py>)> {
     let py = dict.py();
-    let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: `dict` is a dict; PyDict_Next checks `position` against its present size. Both references are borrowed from
-    // the dict, which cannot change before `classify` and `from_borrowed_ptr` took theirs: no Python code runs between.
+    // SAFETY: the entries are looked up anew, and the position is checked against their present number. Both references are
+    // borrowed from the dict, which cannot change before `classify` and `from_borrowed_ptr` took theirs: no Python code runs
+    // between.
     unsafe {
-        if ffi::PyDict_Next(dict.as_ptr(), position, &raw mut key, &raw mut value) == 0 {
-            return None;
-        }
+        let (key, value) = dicts::Entries::of(dict).step(&mut place.position)?;
+        place.left -= 1;
         let same = expected.is_some_and(|expected| expected.as_ptr() == key);
         let key = if same { None } else { Some(Bound::from_borrowed_ptr(py, key)) };
         Some((key, classify(py, value)))
-    }
-}
-
-/// Sets an entry: `PyDict_SetItem` without the conversions.
-#[inline]
-pub fn set_entry(dict: &Py<PyDict>, key: &Py<PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: a dict, and two objects that are held over the call.
-    if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } == 0 {
-        Ok(())
-    } else {
-        Err(PyErr::fetch(value.py()))
     }
 }
 

@@ -3,6 +3,12 @@
 //! `ffi` alone has `unsafe`.
 #![deny(unsafe_code)]
 
+#[cfg(Py_GIL_DISABLED)]
+compile_error!(
+    "traincast needs CPython's global lock, which keeps its objects whole: build it for an interpreter that is not \
+     free-threaded"
+);
+
 mod arrays;
 mod blob;
 mod build;
@@ -14,19 +20,21 @@ mod ffi;
 mod inspect;
 mod once;
 mod reader;
+mod shapes;
+mod store;
 mod templates;
 mod update;
 mod writer;
 
 /// The native core: the shared-memory channel of training information.
-#[pyo3::pymodule]
+#[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use crate::inspect::{directory, leftovers, list_channels, remove_leftover};
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
     #[pymodule_export]
-    use crate::writer::TrainingInfoWriter;
+    use crate::writer::{TrainingInfoWriter, close_writers};
 
     use pyo3::prelude::*;
     use pyo3::types::PyTuple;
@@ -36,8 +44,10 @@ mod _core {
         let py = module.py();
         crate::ffi::check_main_interpreter()?;
         module.add("known_layouts", PyTuple::new(py, crate::ffi::learn_layouts(py)?)?)?;
+        crate::ffi::learn_tracking(py)?;
         crate::once::make_pyo3s(&py.get_type::<TrainingInfoReader>());
         crate::arrays::import_helpers(py)?;
+        py.import("atexit")?.call_method1("register", (module.getattr("close_writers")?,))?;
         crate::ffi::add_keyword_method::<TrainingInfoWriter>(&py.get_type::<TrainingInfoWriter>())
     }
 }

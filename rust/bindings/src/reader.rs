@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
 use traincast_core::directory::ChannelName;
 use traincast_core::reader::{HeadRef, Settled, Waiter};
 use traincast_core::snapshot::{SegmentKey, SlotMeta};
 
 use crate::channel::{Channel, PolicyId, channel_name};
-use crate::decode::Read;
 use crate::errors::exception;
-use crate::ffi::GilCell;
+use crate::ffi::{self, GilCell};
 
 /// Reads the newest training information of a channel.
 #[pyclass(frozen, weakref, module = "traincast")]
@@ -57,64 +56,62 @@ impl TrainingInfoReader {
     /// The dictionary in hand if it is the newest: one load and one comparison.
     #[inline]
     fn unchanged(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        match &*self.held.get(py).borrow() {
+        self.held.with(py, |held| match held {
             Some(held) if held.idle() => held.dict.as_ref().map(|dict| dict.clone_ref(py)),
             _ => None,
-        }
+        })
     }
 
     fn channel(&self, py: Python<'_>) -> PyResult<Arc<Channel>> {
-        match &*self.held.get(py).borrow() {
-            Some(held) => Ok(Arc::clone(&held.channel)),
-            None => Err(self.closed_error(py)),
-        }
+        let channel = self.held.with(py, |held| held.as_ref().map(|held| Arc::clone(&held.channel)));
+        channel.ok_or_else(|| self.closed_error(py))
     }
 
     /// The newest dictionary, and whether it is new to this reader.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
-        let (channel, reads, before) = match &*self.held.get(py).borrow() {
-            Some(held) => {
-                (Arc::clone(&held.channel), held.reads, held.dict.as_ref().map(|_| held.meta.stamp))
-            }
-            None => return Err(self.closed_error(py)),
-        };
-        let Read { mut dict, meta, segment, settled } = channel.read(py, before)?;
-        let newest = match &mut *self.held.get(py).borrow_mut() {
-            Some(held) => {
-                // Python code that ran meanwhile may have read a newer one.
-                let ahead =
-                    held.reads != reads && (held.segment != segment || held.meta.position > meta.position);
-                let new = dict.is_some() && !ahead;
+        let held = self.held.with(py, |held| {
+            let held = held.as_ref()?;
+            let before = held.dict.as_ref().map(|_| held.meta.stamp);
+            Some((Arc::clone(&held.channel), held.reads, before))
+        });
+        let Some((channel, reads, before)) = held else { return Err(self.closed_error(py)) };
+        let mut new = false;
+        let mut old = None; // let go of once nothing is lent: that may run Python code
+        channel.read(py, before, |dict, found| {
+            old = self.held.with(py, |held| {
+                let Some(held) = held else { return dict }; // closed meanwhile
                 held.reads += 1;
-                if !ahead {
-                    if held.segment != segment {
-                        (held.segment, held.head) = channel.head(py);
-                    }
-                    (held.settled, held.meta) = (settled, meta);
+                // Python code that ran meanwhile may have read a newer one.
+                let elsewhere = held.segment != found.segment;
+                if held.reads - reads > 1 && (elsewhere || held.meta.position > found.meta.position) {
+                    return dict;
                 }
-                if new {
-                    std::mem::swap(&mut held.dict, &mut dict);
+                if elsewhere {
+                    (held.segment, held.head) = channel.head(py);
                 }
-                held.dict.as_ref().map(|dict| (dict.clone_ref(py), new))
-            }
-            None => None, // closed meanwhile
-        };
-        drop(dict); // out of the borrow: it may run Python code, which may come back here
-        newest.ok_or_else(|| self.closed_error(py))
+                (held.settled, held.meta) = (found.settled, *found.meta);
+                new = dict.is_some();
+                dict.and_then(|dict| held.dict.replace(dict))
+            });
+        })?;
+        drop(old); // and may read a newer one again
+        let in_hand = self.held.with(py, |held| held.as_ref()?.dict.as_ref().map(|dict| dict.clone_ref(py)));
+        in_hand.map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
     }
 
     /// As `changed`, without the short way: the channel may be in another file, which the head in hand says nothing of.
     fn has_news(&self, py: Python<'_>) -> PyResult<bool> {
         let channel = self.channel(py)?;
-        let than = match &*self.held.get(py).borrow() {
-            Some(held) => held.dict.as_ref().map(|_| held.meta.stamp),
-            None => None,
-        };
-        let news = than.is_none_or(|than| channel.has_other(py, than));
-        if news && let Some(held) = &mut *self.held.get(py).borrow_mut() {
-            held.settled = Settled::default();
-        }
+        let in_hand = self
+            .held
+            .with(py, |held| held.as_ref().filter(|held| held.dict.is_some()).map(|held| held.meta.stamp));
+        let news = in_hand.is_none_or(|than| channel.has_other(py, than));
+        self.held.with(py, |held| {
+            if let Some(held) = held.as_mut().filter(|_| news) {
+                held.settled = Settled::default();
+            }
+        });
         Ok(news)
     }
 
@@ -166,9 +163,7 @@ impl TrainingInfoReader {
     /// The newest dictionary if it is newer than the last one that this reader handed out, else `None`.
     #[inline]
     fn read_if_changed(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
-        if let Some(held) = &*self.held.get(py).borrow()
-            && held.idle()
-        {
+        if self.held.with(py, |held| held.as_ref().is_some_and(Held::idle)) {
             return Ok(None);
         }
         self.newest(py).map(|(dict, new)| new.then_some(dict))
@@ -177,11 +172,12 @@ impl TrainingInfoReader {
     /// Whether `read` would give a newer dictionary.
     #[inline]
     fn changed(&self, py: Python<'_>) -> PyResult<bool> {
-        match &*self.held.get(py).borrow() {
-            Some(held) if held.dict.is_some() && held.settled.holds(&held.head) => return Ok(false),
-            _ => {}
+        let settled = |held: &Held| held.dict.is_some() && held.settled.holds(&held.head);
+        if self.held.with(py, |held| held.as_ref().is_some_and(settled)) {
+            Ok(false)
+        } else {
+            self.has_news(py)
         }
-        self.has_news(py)
     }
 
     fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -199,7 +195,7 @@ impl TrainingInfoReader {
             if self.has_news(py)? {
                 return Ok(true);
             }
-            if self.closed(py)? {
+            if channel.closed(py) {
                 return Ok(false);
             }
             if channel.head(py).0 != waiter.segment_key() {
@@ -217,8 +213,8 @@ impl TrainingInfoReader {
     }
 
     #[getter]
-    fn name(&self) -> &str {
-        self.name.name()
+    fn name<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        ffi::text(py, self.name.name())
     }
 
     #[getter]
@@ -228,14 +224,20 @@ impl TrainingInfoReader {
 
     /// The version of the snapshot read last; 0 before the first read.
     #[getter]
-    fn version(&self, py: Python<'_>) -> u64 {
-        self.held.get(py).borrow().as_ref().map_or(0, |held| held.meta.stamp.version.get())
+    fn version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
+        ffi::unsigned(
+            py,
+            self.held.with(py, |held| held.as_ref().map_or(0, |held| held.meta.stamp.version.get())),
+        )
     }
 
     /// The writer epoch of the snapshot read last; 0 before the first read.
     #[getter]
-    fn epoch(&self, py: Python<'_>) -> u64 {
-        self.held.get(py).borrow().as_ref().map_or(0, |held| held.meta.stamp.epoch.get())
+    fn epoch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
+        ffi::unsigned(
+            py,
+            self.held.with(py, |held| held.as_ref().map_or(0, |held| held.meta.stamp.epoch.get())),
+        )
     }
 
     /// Whether the writer closed the channel and no other has opened it since, or this reader was closed.
@@ -257,22 +259,19 @@ impl TrainingInfoReader {
     #[getter]
     fn age(&self, py: Python<'_>) -> PyResult<f64> {
         let channel = self.channel(py)?;
-        let meta = match &*self.held.get(py).borrow() {
-            Some(held) if held.dict.is_some() => Some(held.meta),
-            _ => None,
-        };
+        let meta =
+            self.held.with(py, |held| held.as_ref().filter(|held| held.dict.is_some()).map(|held| held.meta));
         channel.age(py, meta.as_ref())
     }
 
     /// The newest snapshot in wire form: what a relay carries to another node.
     fn read_wire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.channel(py)?.read_wire(py)?))
+        ffi::byte_string(py, &self.channel(py)?.read_wire(py)?)
     }
 
     /// Lets go of the channel; `read` then raises `ChannelClosedError`.
     fn close(&self, py: Python<'_>) {
-        let held = self.held.get(py).borrow_mut().take();
-        drop(held);
+        drop(self.held.take(py));
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -291,20 +290,19 @@ impl TrainingInfoReader {
         Ok(((self.name.name().to_owned(), self.name.policy_id()), kwargs))
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        let state = match &*self.held.get(py).borrow() {
-            Some(held) => format!("version={}, epoch={}", held.meta.stamp.version, held.meta.stamp.epoch),
-            None => "closed".into(),
-        };
-        format!("<TrainingInfoReader {:?} policy_id={} {state}>", self.name.name(), self.name.policy_id())
+    fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        let held = self
+            .held
+            .with(py, |held| held.as_ref().map(|held| (held.meta.stamp.version, held.meta.stamp.epoch)));
+        let state =
+            held.map_or("closed".into(), |(version, epoch)| format!("version={version}, epoch={epoch}"));
+        let (name, policy_id) = (self.name.name(), self.name.policy_id());
+        ffi::text(py, &format!("<TrainingInfoReader {name:?} policy_id={policy_id} {state}>"))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let dict = |held: &Option<Held>| match held {
-            Some(Held { dict: Some(dict), .. }) => Some(visit.call(dict)),
-            _ => None,
-        };
-        self.held.traverse(dict).unwrap_or(Ok(()))
+        let dict = |held: &Option<Held>| held.as_ref().map_or(Ok(()), |held| visit.call(&held.dict));
+        self.held.traverse(dict).unwrap_or(Ok(())) // lent further up the stack: what it refers to is alive anyway
     }
 
     fn __clear__(&self, py: Python<'_>) {

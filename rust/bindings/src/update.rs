@@ -1,169 +1,187 @@
 //! An update: the last snapshot with some entries of its root changed or added, without a dictionary of the whole.
+//!
+//! The changes are encoded by themselves. Only when they are stored is the snapshot looked up that they change, so what others
+//! publish meanwhile is kept.
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::snapshot::blobs::BlobCursor;
-use traincast_core::snapshot::cache::{CachedShape, NumberedShape};
-use traincast_core::snapshot::decode::check;
+use traincast_core::snapshot::cache::NumberedShape;
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Key, Kind, Shape};
-use traincast_core::snapshot::to_bytes;
-use traincast_core::writer::Writer;
 
-use crate::encode::Walk;
-use crate::errors::{corrupt, raise};
-use crate::ffi::{self, Bytes, Changes};
-use crate::writer::Encoding;
+use crate::ffi::{self, Changes};
+use crate::shapes::has_key;
+use crate::store::{Beside, Encoding, Expected, NotStored, Required, Store, malformed};
 
 /// Entries of the root that are looked through for a key object before it is looked up by its text.
 const NEAR: usize = 8;
 
+impl Expected {
+    /// The node of an entry of the root. Its key object is the one to expect from now on.
+    #[inline]
+    fn entry(&mut self, name: &Bound<'_, PyString>) -> Option<usize> {
+        let (shape, keys) = (&self.numbered.shape, &self.beside.keys);
+        let is_named = |&node: &usize| {
+            let key = keys.get(shape.nodes[node].key as usize).and_then(Option::as_ref);
+            key.is_some_and(|key| key.is(name))
+        };
+        let near = shape.top_level().take(NEAR).find(is_named);
+        near.or_else(|| self.entry_by_text(name))
+    }
+
+    /// Only of an exact string: others may be among the changes twice.
+    #[inline(never)]
+    fn entry_by_text(&mut self, name: &Bound<'_, PyString>) -> Option<usize> {
+        let Self { numbered, beside: Beside { keys, top, .. } } = self;
+        let shape = &numbered.shape;
+        if top.is_empty() {
+            top.extend(named_entries(shape));
+        }
+        let exact = name.cast_exact::<PyString>().ok()?;
+        let node = *top.get(exact.to_str().ok()?)?;
+        keys.resize_with(keys.len().max(shape.key_count()), || None);
+        keys[shape.nodes[node].key as usize] = Some(exact.clone().into_any().unbind());
+        Some(node)
+    }
+}
+
 impl Encoding {
-    /// The snapshot that an update starts from, `None` if there is none.
-    pub fn base(&self, py: Python<'_>, writer: &Writer) -> PyResult<Option<Base>> {
-        let cached = self.shapes.last();
-        if cached.is_some_and(|cached| cached.shape.id == self.last.shape_id) {
-            return Ok(Some(Base::Last));
+    /// Where which words go, if numbers of known entries are all that changes.
+    #[inline]
+    pub fn numbers_of(&mut self, changes: &Changes<'_>) -> Option<Numbers> {
+        let expected = self.expected.as_mut()?;
+        let number = |(name, value): &(Bound<'_, PyString>, Bound<'_, PyAny>)| {
+            let node = expected.entry(name)?;
+            let node = &expected.numbered.shape.nodes[node];
+            Some((node.value_at, ffi::expected_word(node, value)?))
+        };
+        changes.iter().map(number).collect()
+    }
+
+    /// Encodes changes as a snapshot of their own, whose shape is then the expected one.
+    pub fn encode_changes(&mut self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<()> {
+        self.encode(|walk| walk.root_entries(changes))?;
+        let shape = match (self.recorded_shape(py)?, self.encoder.recorded()) {
+            (Some(shape), _) => shape,
+            (None, Some(bytes)) => Shape::parse(bytes).map_err(|error| malformed(&error))?,
+            (None, None) => return Ok(()),
+        };
+        let numbered = Arc::new(NumberedShape { shape, ..NumberedShape::default() });
+        self.expected = Some(Expected { numbered, beside: Beside::default() });
+        Ok(())
+    }
+}
+
+/// Value words, and where they go.
+pub type Numbers = SmallVec<[(u32, u64); 4]>;
+
+impl Store {
+    /// Publishes the last snapshot with other numbers, if it has the expected shape: whether it has.
+    #[inline]
+    pub fn publish_numbers(&mut self, encoding: &mut Encoding, numbers: &Numbers) -> Result<bool, NotStored> {
+        let Encoding { encoder, expected, .. } = encoding;
+        let Some(numbered) = expected.as_ref().map(|expected| &expected.numbered) else { return Ok(false) };
+        let Some(values) = self.last_values(numbered.id) else { return Ok(false) };
+        let words = encoder.repeat(numbered, values);
+        for &(at, word) in numbers {
+            words[at as usize] = word;
         }
-        let mut slot = Box::<Snapshot>::default();
-        if !writer.latest(&mut slot).map_err(|error| raise(py, error))? {
-            return Ok(None);
-        }
-        let bytes = to_bytes(&slot.shape, slot.meta.shape_len);
-        let shape = match cached {
-            Some(cached) if cached.shape.shape.bytes == bytes => Arc::clone(&cached.shape),
-            _ => {
-                let shape = Shape::parse(bytes).map_err(|error| corrupt(py, &error.to_string()))?;
-                Arc::new(NumberedShape { shape, ..NumberedShape::default() })
+        self.publish(encoder, expected, None).map(|()| true)
+    }
+
+    /// Publishes the newest snapshot with some entries changed or added. `encoding` learns its shape.
+    pub fn publish_update(
+        &mut self,
+        encoding: &mut Encoding,
+        changes: &Encoding,
+        required: &[Required],
+    ) -> Result<(), NotStored> {
+        let Some(Expected { numbered: changed, .. }) = &changes.expected else { return Ok(()) };
+        self.writer.check_open()?;
+        let (numbered, newest) = match self.newest()? {
+            Some(newest) => newest,
+            None => {
+                let shape = Shape::parse(EMPTY).map_err(NotStored::Malformed)?;
+                (Arc::new(NumberedShape { shape, ..NumberedShape::default() }), Snapshot::default())
             }
         };
-        check(&shape.shape, &slot.values, slot.blobs.bytes())
-            .map_err(|error| corrupt(py, &error.to_string()))?;
-        Ok(Some(Base::Slot(shape, slot)))
-    }
-
-    /// Encodes the base with some entries of its root changed or added.
-    pub fn encode_update(&mut self, base: &Base, changes: &Changes<'_>) -> PyResult<()> {
-        if matches!(base, Base::Last) && self.replace_words(changes) {
-            return Ok(());
+        let mut entries = FxHashMap::default();
+        let mut cursor = BlobCursor::default();
+        for (name, node) in named_entries(&changed.shape) {
+            entries.insert(name, (node, cursor));
+            pass(&mut cursor, &changed.shape, node, changes.encoder.values());
         }
-        let Self { encoder, shapes, last, .. } = self;
-        let cached = shapes.last_mut();
-        encoder.start(cached.as_ref().map(|cached| &cached.shape));
-        // The key objects are always those of the shape to expect, whether or not the base has it too.
-        match (base, cached) {
-            (Base::Last, Some(CachedShape { shape, extra, .. })) => {
-                if extra.top.is_empty() {
-                    extra.top = top_of(&shape.shape);
-                }
-                overlay(encoder, shape, &last.values, &[], &extra.top, &mut extra.keys, changes)
-            }
-            (Base::Slot(shape, slot), cached) => {
-                let mut none = Vec::new();
-                let keys = cached.map_or(&mut none, |cached| &mut cached.extra.keys);
-                overlay(
-                    encoder,
-                    shape,
-                    &slot.values,
-                    slot.blobs.bytes(),
-                    &top_of(&shape.shape),
-                    keys,
-                    changes,
-                )
-            }
-            (Base::Last, None) => Err(PyRuntimeError::new_err("there is no last snapshot")),
+        let lacks =
+            |key: &Required| !entries.contains_key(&*key.text) && !has_key(&numbered.shape, &key.text);
+        if let Some(key) = required.iter().position(lacks) {
+            return Err(NotStored::Lacks(key));
         }
-    }
-
-    /// The short way where only numbers change, under key objects that were met: whether that is so.
-    #[inline]
-    fn replace_words(&mut self, changes: &Changes<'_>) -> bool {
-        let Self { encoder, shapes, last, .. } = self;
-        let Some(CachedShape { shape, extra, .. }) = shapes.last() else { return false };
-        let words = encoder.repeat(shape, &last.values);
-        let shape = &shape.shape;
-        changes.iter().all(|(name, value)| {
-            let is_named = |&node: &usize| {
-                let key = extra.keys.get(shape.nodes[node].key as usize);
-                key.is_some_and(|key| key.as_ref().is_some_and(|key| key.is(name)))
-            };
-            let node = shape.top_level().take(NEAR).find(is_named).map(|node| &shape.nodes[node]);
-            let word = node.and_then(|node| Some((node.value_at, ffi::number_word(node, value)?)));
-            word.map(|(at, word)| words[at as usize] = word).is_some()
-        })
-    }
-
-    /// Whether the root of the base has a key.
-    pub fn base_has(&self, base: &Base, key: &str) -> bool {
-        match base {
-            Base::Last => {
-                self.shapes.last().is_some_and(|cached| top_of(&cached.shape.shape).contains_key(key))
-            }
-            Base::Slot(shape, _) => top_of(&shape.shape).contains_key(key),
-        }
+        let mut encoder = merge(&numbered, &newest, changed, &changes.encoder, entries);
+        self.publish(&mut encoder, &mut encoding.expected, None)
     }
 }
 
-/// The snapshot that an update starts from.
-pub enum Base {
-    /// The values that the last publish left, of the shape to expect.
-    Last,
-    /// A copy of the newest slot.
-    Slot(Arc<NumberedShape>, Box<Snapshot>),
-}
+/// A dictionary of nothing: what the first update changes.
+const EMPTY: &[u8] = &[Kind::Dict as u8, 0];
 
-/// The node of each string key of the root.
-fn top_of(shape: &Shape) -> FxHashMap<Box<str>, usize> {
-    let named = |node: usize| match shape.key(shape.nodes[node].key as usize) {
+/// The string keys of the root, and their nodes.
+fn named_entries(shape: &Shape) -> impl Iterator<Item = (Box<str>, usize)> + '_ {
+    shape.top_level().filter_map(|node| match shape.key(shape.nodes[node].key as usize) {
         Some(Key::Str(key)) => Some((key.into(), node)),
         _ => None,
-    };
-    shape.top_level().filter_map(named).collect()
+    })
 }
 
-/// The entries of the root of an earlier snapshot, in order, with the changed ones in their place and the new ones last.
-fn overlay(
-    encoder: &mut Encoder<Bytes>,
+/// Passes the blobs of a subtree.
+fn pass(cursor: &mut BlobCursor, shape: &Shape, node: usize, values: &[u64]) {
+    for below in &shape.nodes[node..shape.nodes[node].end as usize] {
+        cursor.advance(shape, below, values);
+    }
+}
+
+/// The entries of a snapshot in their order, with the changed ones in their place and the new ones last.
+fn merge<'a>(
     numbered: &Arc<NumberedShape>,
-    values: &[u64],
-    blobs: &[u8],
-    top: &FxHashMap<Box<str>, usize>,
-    keys: &mut Vec<Option<Py<PyAny>>>,
-    changes: &Changes<'_>,
-) -> PyResult<()> {
+    newest: &'a Snapshot,
+    changed: &Arc<NumberedShape>,
+    changes: &'a Encoder<ffi::Bytes>,
+    mut entries: FxHashMap<Box<str>, (usize, BlobCursor)>,
+) -> Encoder<&'a [u8]> {
     let shape = &numbered.shape;
-    let mut replaced = SmallVec::<[_; 4]>::new();
-    let mut added = Vec::new();
-    for (key, value) in changes {
-        match key.to_str().ok().and_then(|key| top.get(key)) {
-            Some(&node) => replaced.push((node, key, value)),
-            None => added.push((key, value)),
+    let known = |node: usize| match shape.key(shape.nodes[node].key as usize) {
+        Some(Key::Str(key)) => entries.remove(&*key),
+        _ => None,
+    };
+    let replaced: Vec<_> = shape.top_level().map(known).collect();
+    let mut encoder = Encoder::default();
+    encoder.start(None);
+    encoder.container(Kind::Dict, replaced.len() + entries.len());
+    let splice = |encoder: &mut Encoder<&'a [u8]>, (node, mut cursor): (usize, BlobCursor)| {
+        encoder.splice(changed, node, changes.values(), &mut cursor, |range| {
+            let blobs = changes.blobs();
+            let at = blobs.binary_search_by_key(&(range.start / 8), |blob| blob.offset);
+            at.map_or(&[][..], |at| blobs[at].bytes.as_ref())
+        });
+    };
+    let mut kept = BlobCursor::default();
+    for (node, replaced) in shape.top_level().zip(replaced) {
+        match replaced {
+            None => encoder
+                .splice(numbered, node, &newest.values, &mut kept, |range| &newest.blobs.bytes()[range]),
+            Some(change) => {
+                pass(&mut kept, shape, node, &newest.values);
+                splice(&mut encoder, change);
+            }
         }
     }
-    replaced.sort_unstable_by_key(|(node, ..)| *node);
-    encoder.container(Kind::Dict, shape.nodes[0].aux as usize + added.len());
-    let mut replaced = replaced.into_iter().peekable();
-    let mut cursor = BlobCursor::default();
-    for node in shape.top_level() {
-        match replaced.next_if(|(at, ..)| *at == node) {
-            Some((_, key, value)) => {
-                for below in &shape.nodes[node..shape.nodes[node].end as usize] {
-                    cursor.advance(shape, below, values);
-                }
-                Walk::new(encoder, keys).entry(key, value)?;
-            }
-            None => {
-                encoder.splice(numbered, node, values, &mut cursor, |at| Bytes::of_vec(blobs[at].to_vec()))
-            }
-        }
-    }
-    for (key, value) in added {
-        Walk::new(encoder, keys).entry(key, value)?;
-    }
-    Ok(())
+    let mut added: Vec<_> = entries.into_values().collect();
+    added.sort_unstable_by_key(|(node, _)| *node);
+    added.into_iter().for_each(|entry| splice(&mut encoder, entry));
+    encoder
 }

@@ -1,152 +1,142 @@
 //! `TrainingInfoWriter`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict, PyDict, PyMapping, PyString};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
-use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Delivery, Leftover, Writer, WriterOptions};
 
 use crate::build::Structure;
 use crate::channel::{PolicyId, channel_name};
-use crate::encode::{Shapes, Walk};
 use crate::errors::{exception, raise};
-use crate::ffi::{Bytes, Changes, GilCell, KeywordMethod};
+use crate::ffi::{self, Changes, GilCell, KeywordMethod};
+use crate::store::{Encoding, NotStored, Required, Store};
 
 /// Publishes training information to any number of readers.
-#[pyclass(frozen, module = "traincast")]
+///
+/// It takes no part in garbage collection, for no cycle goes through it: it keeps no objects but exact strings and ints.
+#[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoWriter {
     name: ChannelName,
-    required: Vec<Py<PyString>>,
-    writer: GilCell<Writer>,
-    /// Taken out while Python code may run; who publishes meanwhile gets an error.
+    required: Vec<Required>,
+    store: Arc<GilCell<Store>>,
+    /// Taken out by the publish under way, if there is one: others use encodings of their own.
     encoding: GilCell<Option<Box<Encoding>>>,
+    /// The same for the changes of an update.
+    changes: GilCell<Option<Box<Encoding>>>,
 }
 
-/// What one publish leaves for the next.
-#[derive(Default)]
-pub struct Encoding {
-    pub encoder: Encoder<Bytes>,
-    pub shapes: Shapes,
-    /// The last snapshot's values, if it has no blobs.
-    pub last: LastValues,
-}
+/// The writers of this process, for the end of the interpreter.
+static WRITERS: GilCell<Vec<Weak<GilCell<Store>>>> = GilCell::new(Vec::new());
 
-#[derive(Default)]
-pub struct LastValues {
-    /// 0 if there are none.
-    pub shape_id: u64,
-    pub values: Vec<u64>,
+/// Closes what is open. In a forked child that does nothing: a writer is its maker's.
+#[pyfunction]
+pub fn close_writers(py: Python<'_>) {
+    for store in WRITERS.with(py, std::mem::take).iter().filter_map(Weak::upgrade) {
+        store.with(py, |store| store.writer.close());
+    }
 }
 
 impl TrainingInfoWriter {
-    /// Encodes with `walk`, then publishes, numbered above `resume` (version and epoch) if given. A failure changes
-    /// nothing. `has` says whether a required key is there.
+    /// Lends `work` an encoding, with which it encodes and stores. What fails changes nothing.
     #[inline]
-    fn encode_and_publish(
+    fn publish_with<'py>(
         &self,
-        py: Python<'_>,
-        walk: impl FnOnce(&mut Encoding) -> PyResult<()>,
-        has: impl Fn(&Encoding, &Bound<'_, PyString>) -> PyResult<bool>,
-        resume: Option<(u64, u64)>,
-    ) -> PyResult<i64> {
-        self.writer.get(py).borrow().check_open().map_err(|error| raise(py, error))?;
-        let Some(mut encoding) = self.encoding.get(py).borrow_mut().take() else {
-            return Err(PyRuntimeError::new_err(format!(
-                "publish() on {} was called while another one was running; publish from one thread at a time",
-                self.name
-            )));
-        };
-        let published = walk(&mut encoding).and_then(|()| {
-            self.check_required(py, &mut encoding, has)?;
-            let mut writer = self.writer.get(py).borrow_mut();
-            encoding.publish(py, &mut writer, resume)
-        });
-        match published {
+        py: Python<'py>,
+        place: &GilCell<Option<Box<Encoding>>>,
+        work: impl FnOnce(&mut Encoding) -> PyResult<Bound<'py, PyInt>>,
+    ) -> PyResult<Bound<'py, PyInt>> {
+        let mut encoding = place.take(py).unwrap_or_default();
+        match work(&mut encoding) {
             Ok(version) => {
-                self.keep(py, encoding);
-                Ok(version as i64) // it has 62 bits, and a Python int is made faster of an i64
+                put_back(py, place, encoding);
+                Ok(version)
             }
             Err(error) => {
-                self.keep(py, encoding);
+                put_back(py, place, encoding);
                 Err(error)
             }
         }
     }
 
+    /// Stores, and gives the version. Its object is made beforehand: once the snapshot is stored, nothing should fail any more.
     #[inline]
-    fn keep(&self, py: Python<'_>, mut encoding: Box<Encoding>) {
-        encoding.encoder.release();
-        *self.encoding.get(py).borrow_mut() = Some(encoding);
+    fn store<'py>(
+        &self,
+        py: Python<'py>,
+        publish: impl FnOnce(&mut Store) -> Result<bool, NotStored>,
+    ) -> PyResult<(Bound<'py, PyInt>, bool)> {
+        let next = self.store.with(py, |store| store.writer.next_version());
+        let version = ffi::unsigned(py, next.get())?;
+        let (stored, actual, warning) = self.store.with(py, |store| {
+            let stored = publish(store);
+            (stored, store.writer.version(), store.writer.take_warning())
+        });
+        match stored {
+            Ok(stored) if (!stored || actual == next) && warning.is_none() => Ok((version, stored)),
+            Ok(stored) => told(py, actual, warning).map(|version| (version, stored)),
+            Err(error) => Err(error.exception(py, |key| self.missing(py, key))),
+        }
     }
 
-    /// Looks for the required keys, unless this very shape was found to have them.
     #[inline]
-    fn check_required(
+    fn check_open(&self, py: Python<'_>) -> PyResult<()> {
+        self.store.with(py, |store| store.writer.check_open()).map_err(|error| raise(py, error))
+    }
+
+    /// Publishes a whole dictionary, numbered above `resume` (version and epoch) if given.
+    #[inline]
+    fn publish_whole<'py>(
         &self,
-        py: Python<'_>,
-        encoding: &mut Encoding,
-        has: impl Fn(&Encoding, &Bound<'_, PyString>) -> PyResult<bool>,
-    ) -> PyResult<()> {
-        let expected = encoding.encoder.recorded().is_none();
-        if expected && encoding.shapes.last().is_some_and(|cached| cached.extra.complete) {
-            return Ok(());
-        }
-        for key in &self.required {
-            if !has(encoding, key.bind(py))? {
-                let message = format!(
-                    "info lacks the key {:?}, which {} guarantees to its readers; add it, or open the writer with \
-                     required=() to guarantee nothing",
-                    key.bind(py).to_string_lossy(),
-                    self.name
-                );
-                return Err(exception(py, "MissingKeyError", &message));
+        py: Python<'py>,
+        info: &Bound<'py, PyAny>,
+        resume: Option<(u64, u64)>,
+    ) -> PyResult<Bound<'py, PyInt>> {
+        self.check_open(py)?;
+        self.publish_with(py, &self.encoding, |encoding| {
+            encoding.encode(|walk| walk.root(info))?;
+            if let Some(key) = encoding.lacks(&self.required, info)? {
+                return Err(self.missing(py, key));
             }
-        }
-        if expected && let Some(cached) = encoding.shapes.last_mut() {
-            cached.extra.complete = true;
-        }
-        Ok(())
+            let Encoding { encoder, expected, .. } = encoding;
+            let publish = |store: &mut Store| store.publish(encoder, expected, resume).map(|()| true);
+            self.store(py, publish).map(|(version, _)| version)
+        })
+    }
+
+    #[cold]
+    fn missing(&self, py: Python<'_>, key: usize) -> PyErr {
+        let message = format!(
+            "info lacks the key {:?}, which {} guarantees to its readers; add it, or open the writer with \
+             required=() to guarantee nothing",
+            self.required[key].text, self.name
+        );
+        exception(py, "MissingKeyError", &message)
     }
 }
 
-impl Encoding {
-    /// Publishes what was encoded. No Python code runs in here.
-    #[inline]
-    fn publish(&mut self, py: Python<'_>, writer: &mut Writer, resume: Option<(u64, u64)>) -> PyResult<u64> {
-        let Self { encoder, shapes, last } = self;
-        let payload = encoder.finish(shapes).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        let shape_id = payload.shape_id;
-        let published = match resume {
-            None => writer.publish(&payload),
-            Some((version, epoch)) => writer.publish_resumed(&payload, Version(version), Epoch(epoch)),
-        };
-        let version = published.map_err(|error| raise(py, error))?.get();
-        last.shape_id = if encoder.blob_words() == 0 { shape_id } else { 0 };
-        encoder.swap_values(&mut last.values);
-        Ok(version)
+/// The version, where making its object has run code that published, or where the user must be told something.
+#[cold]
+fn told<'py>(py: Python<'py>, version: Version, warning: Option<String>) -> PyResult<Bound<'py, PyInt>> {
+    if let Some(warning) = warning {
+        let category = py.import("traincast.errors")?.getattr("TraincastWarning")?;
+        PyErr::warn(py, &category, &CString::new(warning)?, 1)?;
     }
+    ffi::unsigned(py, version.get())
+}
 
-    /// Encodes a whole dictionary.
-    #[inline(always)]
-    fn encode(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Self { encoder, shapes, .. } = self;
-        match shapes.last_mut() {
-            Some(cached) => {
-                encoder.start(Some(&cached.shape));
-                Walk::new(encoder, &mut cached.extra.keys).root(info)
-            }
-            None => {
-                encoder.start(None);
-                Walk::new(encoder, &mut Vec::new()).root(info)
-            }
-        }
-    }
+/// If there is another encoding by now, the last one to end is kept. Letting go of objects may run Python code.
+#[inline]
+fn put_back(py: Python<'_>, place: &GilCell<Option<Box<Encoding>>>, mut encoding: Box<Encoding>) {
+    encoding.encoder.release();
+    drop(place.replace(py, encoding));
 }
 
 impl KeywordMethod for TrainingInfoWriter {
@@ -155,30 +145,24 @@ impl KeywordMethod for TrainingInfoWriter {
         Publishes the last dictionary with these entries changed or added.";
 
     fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>> {
-        let base = match &*self.encoding.get(py).borrow() {
-            Some(encoding) => encoding.base(py, &self.writer.get(py).borrow())?,
-            None => None,
-        };
-        let version = match base {
-            Some(base) => self.encode_and_publish(
-                py,
-                |encoding| encoding.encode_update(&base, changes),
-                |encoding, key| Ok(encoding.base_has(&base, key.to_str()?) || is_among(changes, key)?),
-                None,
-            )?,
-            None => self.publish(py, changes.into_py_dict(py)?.as_any())?,
-        };
-        Ok(version.into_pyobject(py)?.into_any().unbind())
+        self.check_open(py)?;
+        let version = self.publish_with(py, &self.encoding, |encoding| {
+            self.store.with(py, |store| store.expect_last(&mut encoding.expected));
+            if let Some(numbers) = encoding.numbers_of(changes)
+                && let (version, true) = self.store(py, |store| store.publish_numbers(encoding, &numbers))?
+            {
+                return Ok(version);
+            }
+            self.publish_with(py, &self.changes, |changed| {
+                changed.encode_changes(py, changes)?;
+                let publish = |store: &mut Store| {
+                    store.publish_update(encoding, changed, &self.required).map(|()| true)
+                };
+                self.store(py, publish).map(|(version, _)| version)
+            })
+        })?;
+        Ok(version.into_any().unbind())
     }
-}
-
-fn is_among(changes: &Changes<'_>, key: &Bound<'_, PyString>) -> PyResult<bool> {
-    for (name, _) in changes {
-        if name.as_any().eq(key)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 #[pymethods]
@@ -186,11 +170,13 @@ impl TrainingInfoWriter {
     #[new]
     #[pyo3(
         signature = (
-            name, policy_id=PolicyId(0), *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue"
+            name, policy_id=PolicyId(0), *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
+            verify_every=1.0
         ),
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
-            required=('approx_total_training_steps',), leftover='continue')"
+            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0)"
     )]
+    #[expect(clippy::too_many_arguments, reason = "Python's are named")]
     fn new(
         py: Python<'_>,
         name: &Bound<'_, PyString>,
@@ -199,6 +185,7 @@ impl TrainingInfoWriter {
         max_capacity: usize,
         required: Option<Vec<Bound<'_, PyString>>>,
         leftover: &str,
+        verify_every: f64,
     ) -> PyResult<Self> {
         let name = channel_name(py, name, policy_id)?;
         let leftover = match leftover {
@@ -211,75 +198,104 @@ impl TrainingInfoWriter {
                 return Err(PyValueError::new_err(message));
             }
         };
-        let options = WriterOptions { capacity, max_capacity, leftover, ..WriterOptions::default() };
-        let opened =
-            Directory::from_env().and_then(|directory| Writer::open(&directory, name.clone(), options));
+        let exact =
+            |text: &str| Ok(Required { text: text.into(), object: ffi::interned(py, text)?.unbind() });
         let required = match required {
-            Some(keys) => keys.into_iter().map(Bound::unbind).collect(),
-            None => vec![PyString::intern(py, "approx_total_training_steps").unbind()],
+            Some(keys) => keys.iter().map(|key| exact(key.to_str()?)).collect::<PyResult<_>>()?,
+            None => vec![exact("approx_total_training_steps")?],
         };
-        let writer = GilCell::new(opened.map_err(|error| raise(py, error))?);
-        Ok(Self { name, required, writer, encoding: GilCell::new(Some(Box::default())) })
+        let verify_every = match Duration::try_from_secs_f64(verify_every) {
+            Ok(interval) => interval,
+            Err(_) if verify_every == f64::INFINITY => Duration::MAX,
+            Err(_) => {
+                let message = format!("verify_every={verify_every} is not possible; give seconds from 0 up");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        let options = WriterOptions { capacity, max_capacity, leftover, verify_every };
+        // It may have to wait until `clean` has finished with the channel.
+        let opened = py.detach(|| {
+            Directory::from_env().and_then(|directory| Writer::open(&directory, name.clone(), options))
+        });
+        let store = Arc::new(GilCell::new(Store::new(opened.map_err(|error| raise(py, error))?)));
+        WRITERS.with(py, |writers| {
+            writers.retain(|store| store.strong_count() > 0);
+            writers.push(Arc::downgrade(&store));
+        });
+        Ok(Self { name, required, store, encoding: GilCell::new(None), changes: GilCell::new(None) })
     }
 
     /// Publishes a dictionary and returns its version.
-    fn publish(&self, py: Python<'_>, info: &Bound<'_, PyAny>) -> PyResult<i64> {
-        self.encode_and_publish(py, |encoding| encoding.encode(info), |_, key| info.contains(key), None)
+    fn publish<'py>(&self, py: Python<'py>, info: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyInt>> {
+        self.publish_whole(py, info, None)
     }
 
     /// What a checkpoint should hold of this channel.
     fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let writer = self.writer.get(py).borrow();
         let mut slot = Snapshot::default();
-        let latest = writer.latest(&mut slot).map_err(|error| raise(py, error))?;
-        let state = PyDict::new(py);
-        state.set_item("name", self.name.name())?;
-        state.set_item("policy_id", self.name.policy_id())?;
-        state.set_item("version", writer.version().get())?;
-        state.set_item("epoch", writer.epoch().get())?;
-        drop(writer);
-        let decode = || {
-            let mut structure = Structure::default();
-            structure.renew(py, &slot.shape, slot.meta.shape_len)?;
-            structure.build(py, &slot.values, &slot.blobs)
+        let (latest, version, epoch) = self.store.with(py, |store| {
+            let writer = &store.writer;
+            (writer.latest(&mut slot), writer.version().get(), writer.epoch().get())
+        });
+        let info = match latest.map_err(|error| raise(py, error))? {
+            true => {
+                let mut structure = Structure::default();
+                structure.renew(py, &slot.shape, slot.meta.shape_len)?;
+                structure.build(py, &slot.values, &slot.blobs)?.into_any()
+            }
+            false => py.None().into_bound(py),
         };
-        let info = latest.then(decode).transpose()?;
-        state.set_item("training_info", info)?;
+        let state = ffi::dict(py)?;
+        let set = |key, value| ffi::set_entry(&state, ffi::text(py, key)?.as_any().as_unbound(), &value);
+        set("name", ffi::text(py, self.name.name())?.into_any())?;
+        set("policy_id", ffi::int(py, self.name.policy_id().into())?.into_any())?;
+        set("version", ffi::unsigned(py, version)?.into_any())?;
+        set("epoch", ffi::unsigned(py, epoch)?.into_any())?;
+        set("training_info", info)?;
         Ok(state)
     }
 
     /// Publishes the training information of a checkpoint; versions go on above the checkpoint's and the channel's own.
     fn load_state_dict(&self, py: Python<'_>, state: &Bound<'_, PyMapping>) -> PyResult<()> {
-        let (version, epoch): (u64, u64) =
-            (state.get_item("version")?.extract()?, state.get_item("epoch")?.extract()?);
-        let info = state.get_item("training_info")?;
+        let get = |key| state.as_any().get_item(ffi::text(py, key)?);
+        let (version, epoch): (u64, u64) = (get("version")?.extract()?, get("epoch")?.extract()?);
+        let info = get("training_info")?;
         if info.is_none() {
-            let resumed = self.writer.get(py).borrow_mut().resume_at(Version(version), Epoch(epoch));
+            let resumed = self.store.with(py, |store| store.writer.resume_at(Version(version), Epoch(epoch)));
             return resumed.map_err(|error| raise(py, error));
         }
-        let resume = Some((version, epoch));
-        self.encode_and_publish(py, |encoding| encoding.encode(&info), |_, key| info.contains(key), resume)?;
-        Ok(())
+        self.publish_whole(py, &info, Some((version, epoch))).map(drop)
     }
 
     /// Publishes a snapshot in wire form under the numbers of its origin. `None` if the channel has it already.
-    fn publish_wire(&self, py: Python<'_>, message: &[u8]) -> PyResult<Option<u64>> {
-        let message = Message::parse(message).map_err(|error| raise(py, error.into()))?;
-        let delivered = self.writer.get(py).borrow_mut().publish_message(&message, None);
-        match delivered.map_err(|error| raise(py, error))? {
-            Delivery::Published(version) => Ok(Some(version.get())),
-            Delivery::Known(_) => Ok(None),
-        }
+    #[pyo3(signature = (message, /))]
+    fn publish_wire<'py>(
+        &self,
+        py: Python<'py>,
+        message: &Bound<'py, PyBytes>,
+    ) -> PyResult<Option<Bound<'py, PyInt>>> {
+        let message = Message::parse(message.as_bytes()).map_err(|error| raise(py, error.into()))?;
+        // The dtypes too must be known: the readers that it will reach take what they find for true.
+        let known = Structure::default().renew(py, message.shape_words(), message.shape.bytes.len());
+        known.map_err(|error| match error.get_type(py).is(py.get_type::<PyMemoryError>()) {
+            true => error,
+            false => exception(py, "InvalidSnapshotError", &error.value(py).to_string()),
+        })?;
+        let publish = |store: &mut Store| {
+            let delivery = store.publish_message(&message, &self.required)?;
+            Ok(matches!(delivery, Delivery::Published(_)))
+        };
+        self.store(py, publish).map(|(version, stored)| stored.then_some(version))
     }
 
     /// Ends the channel: readers keep the last snapshot, and `closed` is true for them.
     fn close(&self, py: Python<'_>) {
-        self.writer.get(py).borrow_mut().close();
+        self.store.with(py, |store| store.writer.close());
     }
 
     #[getter]
-    fn name(&self) -> &str {
-        self.name.name()
+    fn name<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        ffi::text(py, self.name.name())
     }
 
     #[getter]
@@ -289,19 +305,19 @@ impl TrainingInfoWriter {
 
     /// The channel's newest version; 0 before its first snapshot.
     #[getter]
-    fn version(&self, py: Python<'_>) -> u64 {
-        self.writer.get(py).borrow().version().get()
+    fn version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
+        ffi::unsigned(py, self.store.with(py, |store| store.writer.version().get()))
     }
 
     /// 1 for the channel's first writer, one more for each that took it over.
     #[getter]
-    fn epoch(&self, py: Python<'_>) -> u64 {
-        self.writer.get(py).borrow().epoch().get()
+    fn epoch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
+        ffi::unsigned(py, self.store.with(py, |store| store.writer.epoch().get()))
     }
 
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
-        self.writer.get(py).borrow().is_closed()
+        self.store.with(py, |store| store.writer.is_closed())
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -321,11 +337,15 @@ impl TrainingInfoWriter {
         )))
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
+    fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        let (closed, version, epoch) = self
+            .store
+            .with(py, |store| (store.writer.is_closed(), store.writer.version(), store.writer.epoch()));
         let (name, policy_id) = (self.name.name(), self.name.policy_id());
-        let writer = self.writer.get(py).borrow();
-        let state = if writer.is_closed() { " closed" } else { "" };
-        let (version, epoch) = (writer.version(), writer.epoch());
-        format!("<TrainingInfoWriter {name:?} policy_id={policy_id} version={version}, epoch={epoch}{state}>")
+        let state = if closed { " closed" } else { "" };
+        let text = format!(
+            "<TrainingInfoWriter {name:?} policy_id={policy_id} version={version}, epoch={epoch}{state}>"
+        );
+        ffi::text(py, &text)
     }
 }

@@ -18,26 +18,24 @@ pub struct Bytes {
 enum Keep {
     Object(Py<PyAny>),
     Buffer(View),
-    Owned(Box<[u8]>),
 }
 
 // SAFETY: the bytes are only read, and what keeps them alive may be dropped on any thread: `Py` and `View` see to that.
 unsafe impl Send for Bytes {}
 
 impl Bytes {
-    /// The UTF-8 form of a string, `None` if it holds a lone surrogate.
+    /// The UTF-8 form of a string. `UnicodeEncodeError` if it holds a lone surrogate.
     #[inline]
-    pub fn of_str(text: &Bound<'_, PyString>) -> Option<Self> {
+    pub fn of_str(text: &Bound<'_, PyString>) -> PyResult<Self> {
         let mut len = 0;
         // SAFETY: the UTF-8 form is cached in the string object, which `keep` holds.
         unsafe {
             let start = ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &raw mut len);
             if start.is_null() {
-                ffi::PyErr_Clear();
-                return None;
+                return Err(PyErr::fetch(text.py()));
             }
             let keep = Keep::Object(text.clone().into_any().unbind());
-            Some(Self { start: start.cast(), len: len as usize, keep })
+            Ok(Self { start: start.cast(), len: len as usize, keep })
         }
     }
 
@@ -48,34 +46,15 @@ impl Bytes {
         Self { start: slice.as_ptr(), len: slice.len(), keep }
     }
 
-    pub fn of_vec(bytes: Vec<u8>) -> Self {
-        let owned = bytes.into_boxed_slice();
-        Self { start: owned.as_ptr(), len: owned.len(), keep: Keep::Owned(owned) }
-    }
-
-    /// The memory of an object with a C-contiguous buffer.
-    pub fn of_buffer(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+    /// The memory and the shape of an object with a C-contiguous buffer.
+    pub fn of_buffer(object: &Bound<'_, PyAny>) -> PyResult<(Self, Vec<u64>)> {
         let mut view = Box::<ffi::Py_buffer>::new_uninit();
-        // SAFETY: a successful PyObject_GetBuffer initialises the view, and the exporter keeps the memory in place until
-        // it is released, which `View::drop` does.
+        // SAFETY: a successful PyObject_GetBuffer initialises the view, and the exporter keeps the memory in place until it is
+        // released, which `View::drop` does. PyBUF_ND asks for `shape` with `ndim` entries, and for C order, since not for
+        // strides.
         unsafe {
-            if ffi::PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_SIMPLE) != 0 {
+            if ffi::PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_ND) != 0 {
                 return Err(PyErr::fetch(object.py()));
-            }
-            let view = View(view.assume_init());
-            let start = NonNull::new(view.0.buf.cast::<u8>()).unwrap_or(NonNull::dangling());
-            Ok(Self { start: start.as_ptr(), len: view.0.len as usize, keep: Keep::Buffer(view) })
-        }
-    }
-
-    /// The memory and the shape of a C-contiguous array, `None` if the exporter refuses.
-    pub fn of_array(array: &Bound<'_, PyAny>) -> Option<(Self, Vec<u64>)> {
-        let mut view = Box::<ffi::Py_buffer>::new_uninit();
-        // SAFETY: as in `of_buffer`; PyBUF_ND asks for `shape` with `ndim` entries, and for C order, since not for strides.
-        unsafe {
-            if ffi::PyObject_GetBuffer(array.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_ND) != 0 {
-                ffi::PyErr_Clear();
-                return None;
             }
             let view = View(view.assume_init());
             let dims = match NonNull::new(view.0.shape) {
@@ -84,7 +63,7 @@ impl Bytes {
             };
             let dims = dims.iter().map(|&dim| dim as u64).collect();
             let start = NonNull::new(view.0.buf.cast::<u8>()).unwrap_or(NonNull::dangling());
-            Some((Self { start: start.as_ptr(), len: view.0.len as usize, keep: Keep::Buffer(view) }, dims))
+            Ok((Self { start: start.as_ptr(), len: view.0.len as usize, keep: Keep::Buffer(view) }, dims))
         }
     }
 
@@ -96,8 +75,8 @@ impl Bytes {
 impl AsRef<[u8]> for Bytes {
     #[inline]
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `start` is valid for `len` bytes while `keep` lives. Another thread that writes into an exported buffer
-        // meanwhile needs the interpreter, which the publishing thread does not leave before it has copied.
+        // SAFETY: `start` is valid for `len` bytes while `keep` lives. Code that writes into an exported buffer without the
+        // interpreter's lock (numpy in another thread does) is the user's to keep away, as `publish` says.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }

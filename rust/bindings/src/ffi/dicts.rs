@@ -8,8 +8,6 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::set_entry;
-
 /// Set once dictionaries were found to be as described here.
 static KNOWN: OnceLock<()> = OnceLock::new();
 
@@ -18,6 +16,7 @@ static KNOWN: OnceLock<()> = OnceLock::new();
 struct Dict {
     base: ffi::PyObject,
     used: isize,
+    /// A version up to 3.13, a watcher's tag from 3.14 on.
     version: u64,
     keys: *const Keys,
     /// Not null for the attributes of an object, which share their keys with others.
@@ -79,6 +78,16 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// How many entries a dictionary has.
+#[inline]
+pub fn dict_len(dict: &Bound<'_, PyDict>) -> usize {
+    match KNOWN.get() {
+        // SAFETY: that dictionaries lie in memory as it is described here has been found out.
+        Some(()) => unsafe { (*dict.as_ptr().cast::<Dict>()).used as usize },
+        None => dict.len(),
+    }
+}
+
 /// The entries where they lie, as long as the dictionary does not change.
 #[inline]
 fn known(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
@@ -101,35 +110,6 @@ unsafe fn entries(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
         let start = dict.keys.add(1).cast::<u8>().add(1 << keys.log2_index_bytes);
         Some(ptr::slice_from_raw_parts(start.cast(), keys.entries as usize))
     }
-}
-
-/// Puts a dictionary into the place of another one, at an entry of a dictionary that nobody has seen. `PyDict_SetItem` does it
-/// where it cannot be done in place.
-///
-/// Whether the collector must know of the dictionary does not change: there is a value of the same type as before. Nobody
-/// watches it yet, and nobody has remembered its version.
-#[inline]
-pub fn exchange_dict(
-    new: &Bound<'_, PyDict>,
-    entry: usize,
-    key: &Py<PyAny>,
-    value: Bound<'_, PyDict>,
-) -> PyResult<()> {
-    // SAFETY: the entry is one of the dictionary's, and owns the value, as it will own the other.
-    unsafe {
-        if let Some(entries) = known(new)
-            && entry < entries.len()
-            && let place = entries.cast::<Entry>().cast_mut().add(entry)
-            && (*place).key == key.as_ptr()
-            && ffi::Py_TYPE((*place).value) == &raw mut ffi::PyDict_Type
-            && ffi::Py_REFCNT(new.as_ptr()) == 1
-        {
-            let old = std::mem::replace(&mut (*place).value, value.into_ptr());
-            drop(Bound::from_owned_ptr(new.py(), old));
-            return Ok(());
-        }
-    }
-    set_entry(new.as_unbound(), key, value.into_any())
 }
 
 /// Finds out whether the dictionaries of this interpreter are as described here.

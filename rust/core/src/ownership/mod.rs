@@ -320,7 +320,9 @@ impl Ownership {
                 failpoint!("close.lock-removed");
             }
         }
-        if directory.is_none_or(|directory| Record::read(directory, name).is_some()) {
+        let still_recorded =
+            |directory| Record::read(directory, name).is_some_and(|of| of.nonce == self.nonce());
+        if directory.is_none_or(still_recorded) {
             locks.orphans.push(self.nonce());
         }
         locks.close(&self);

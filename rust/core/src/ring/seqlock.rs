@@ -279,11 +279,11 @@ impl<'a> RingWriter<'a> {
         self.ring.head.store(Head::of(position).bits(), Ordering::Release);
     }
 
-    /// Sets marks beside the position. Release, because a reader that sees them also takes the position from
-    /// the same word.
+    /// Sets marks beside the position, whichever it is: the file may be that of a writer that is about to find out that it
+    /// has lost it, and what that one announces must not be taken back. Release, because a reader that sees them also
+    /// takes the position from the same word.
     pub fn mark(&self, marks: u64) {
-        let head = self.ring.head.load(Ordering::Relaxed); // no one else writes it
-        self.ring.head.store(head | marks, Ordering::Release);
+        self.ring.head.fetch_or(marks, Ordering::Release);
     }
 }
 

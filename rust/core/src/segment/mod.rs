@@ -111,9 +111,10 @@ impl Segment {
 
     /// Writes down who writes it.
     pub fn sign(&self, writer: &Identity, nonce: u64) {
-        self.set_header(header::NONCE, nonce);
-        failpoint!("sign.half-done");
+        // First of all: while this is a living process's number, nobody takes the file over in place.
         self.set_header(header::PID, writer.pid.into());
+        failpoint!("sign.half-done");
+        self.set_header(header::NONCE, nonce);
         self.set_header(header::STARTED, writer.started);
         self.set_header(header::PID_NAMESPACE, writer.pid_namespace);
         self.set_header(header::TIME_NAMESPACE, writer.time_namespace);

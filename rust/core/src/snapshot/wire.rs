@@ -205,6 +205,11 @@ impl Message {
         })
     }
 
+    /// The shape's bytes, padded with zeros to words.
+    pub fn shape_words(&self) -> &[u64] {
+        &self.shape_words
+    }
+
     /// What a writer stores, under its own number for the shape.
     pub fn payload(&self, shape_id: u64) -> Payload<'_, Vec<u8>> {
         let blob_words = self.blobs[0].bytes.len() / WORD;

@@ -195,7 +195,7 @@ impl Writer {
             match self.store_anew(payload, publication, words) {
                 Ok(()) => return Ok(()),
                 // Those who are attached are served on, and the name is tried again at the next verification.
-                Err(error) if fits => self.warn(&error),
+                Err(error) if fits && !self.is_closed() => self.warn(&error),
                 Err(error) => return Err(error),
             }
             self.renew = false;
@@ -247,6 +247,12 @@ impl Writer {
     #[inline]
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// The version of what is published next.
+    #[inline]
+    pub fn next_version(&self) -> Version {
+        self.next.version
     }
 
     /// The epoch of what is published next.

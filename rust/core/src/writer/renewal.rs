@@ -10,7 +10,7 @@ use crate::layout::{SLOTS, header};
 use crate::numbering::Position;
 use crate::ring::seqlock::Head;
 use crate::roster::Roster;
-use crate::segment::NewSegment;
+use crate::segment::{NewSegment, Segment};
 use crate::snapshot::Payload;
 use crate::snapshot::payload::Publication;
 
@@ -42,6 +42,10 @@ impl Writer {
         failpoint!("create.first-stored");
         if self.roster.is_none() {
             self.roster = Roster::open_or_create(&handle, &self.name);
+        }
+        // Who came while storage was asked for has taken the file, and must not lose the name to this one.
+        if self.segment.as_ref().is_some_and(Segment::is_taken) {
+            return Err(self.lose("another writer has taken it"));
         }
         let predecessor = self.predecessor.as_ref().is_some_and(|left| left.has_name);
         let new = new.commit(self.segment.is_some() || predecessor)?;

@@ -25,7 +25,7 @@ impl Writer {
         let taken = self.segment.as_ref().is_some_and(Segment::is_taken);
         match standing {
             Err(Error::ChannelLost { reason, .. }) => return Err(self.lose(reason)),
-            Ok(_) if taken => return Err(self.lose("another writer had it meanwhile".into())),
+            Ok(_) if taken => return Err(self.lose("another writer had it meanwhile")),
             Err(error) | Ok(Standing::Adrift(error)) => {
                 self.warn(&error);
                 return Ok(());
@@ -44,13 +44,14 @@ impl Writer {
     }
 
     /// What the user should be told, once, of a channel that goes on all the same.
+    #[inline]
     pub fn take_warning(&mut self) -> Option<String> {
+        if !matches!(self.warning, Warning::Due(_)) {
+            return None;
+        }
         match std::mem::replace(&mut self.warning, Warning::Given) {
             Warning::Due(warning) => Some(warning),
-            before => {
-                self.warning = before;
-                None
-            }
+            Warning::None | Warning::Given => None,
         }
     }
 
@@ -66,8 +67,8 @@ impl Writer {
     }
 
     #[cold]
-    fn lose(&mut self, reason: String) -> Error {
-        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason)) {
+    pub(super) fn lose(&mut self, reason: impl Into<String>) -> Error {
+        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason.into())) {
             ownership.release(None, &self.name, false);
         }
         (self.segment, self.predecessor, self.roster) = (None, None, None);

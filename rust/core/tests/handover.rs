@@ -1,0 +1,82 @@
+//! What a newcomer does to a file whose writer has lost it unnoticed, on the machine's own atomics.
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use traincast_core::numbering::Position;
+use traincast_core::ring::handover;
+use traincast_core::ring::seqlock::{Head, Ring, RingWriter, load_head};
+
+const SLOTS: usize = 4;
+const WORDS: usize = 4;
+
+#[test]
+fn a_mark_takes_nothing_back_that_is_announced_meanwhile() {
+    let head = AtomicU64::new(Head::of(Position(1)).bits());
+    let slots: Vec<_> = (0..SLOTS * WORDS).map(|_| AtomicU64::new(0)).collect();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let ring = RingWriter::new(&head, &slots, SLOTS);
+            while !over.load(Ordering::Relaxed) {
+                ring.mark(Head::SUPERSEDED);
+            }
+        });
+        let reader = scope.spawn(|| {
+            let (mut last, mut marks) = (Position(0), 0);
+            while !over.load(Ordering::Relaxed) {
+                let head = load_head(&head);
+                assert!(head.position() >= last, "{} after {last}", head.position());
+                (last, marks) = (head.position(), marks + u64::from(head.superseded()));
+            }
+            marks
+        });
+        let ring = RingWriter::new(&head, &slots, SLOTS);
+        for position in 2..2_000_000 {
+            ring.announce(Position(position));
+            assert_eq!(load_head(&head).position(), Position(position), "taken back by a mark");
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(reader.join().unwrap() > 0);
+    });
+}
+
+/// As loom shows it for every order of a few steps, here with millions of them.
+#[test]
+fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
+    for round in 0..2_000 {
+        let (head, taken) = (AtomicU64::new(Head::of(Position(1)).bits()), AtomicU64::new(0));
+        let slots: Vec<_> = (0..SLOTS * WORDS).map(|_| AtomicU64::new(0)).collect();
+        let ready = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let old = scope.spawn(|| {
+                let ring = RingWriter::new(&head, &slots, SLOTS);
+                let mut position = 1;
+                while !handover::is_taken(&taken) {
+                    position += 1;
+                    let slot = ring.begin(Position(position));
+                    (1..WORDS).for_each(|word| slot.put(word, position));
+                    slot.finish();
+                    ring.announce(Position(position));
+                    handover::settle();
+                    ready.store(true, Ordering::Relaxed);
+                }
+                position
+            });
+            while !ready.load(Ordering::Relaxed) {}
+            (0..round % 64).for_each(|_| std::hint::spin_loop());
+            let found = handover::take(&taken, &head).position();
+            let ring = Ring::new(&head, &slots, SLOTS);
+            let copy = |position: Position, slot: traincast_core::ring::seqlock::Slot<'_>| {
+                (position, [1, 2, 3].map(|word| slot.get(word)))
+            };
+            if found > Position(1) {
+                let (_, (position, words), _) = ring.read(copy).unwrap();
+                assert!(position >= found && words == [position.get(); 3]);
+            }
+            let last = old.join().unwrap();
+            assert!(last <= found.get() + 1, "{last} was announced after {found} had been found");
+        });
+    }
+}
