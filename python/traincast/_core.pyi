@@ -117,8 +117,8 @@ class TrainingInfoWriter:
     def close(self) -> None:
         """End the channel.
 
-        Its files go, readers keep the last snapshot and see `closed`. Closing twice is allowed. A normal exit of
-        the interpreter closes what is open.
+        Its files go, readers keep the last snapshot and see `closed`. Closing twice is allowed. A normal exit
+        of the interpreter closes what is open.
         """
 
     @property

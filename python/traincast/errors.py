@@ -131,7 +131,10 @@ class InsecureDirectoryError(TraincastError, PermissionError):
 
 
 class TraincastWarning(UserWarning):
-    """Something is wrong, and the training goes on. Not a `RuntimeWarning`: some frameworks turn those into errors."""
+    """Something is wrong, and the training goes on.
+
+    Not a `RuntimeWarning`: some frameworks turn those into errors.
+    """
 
 
 for _name in __all__:

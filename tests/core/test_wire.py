@@ -1,4 +1,4 @@
-"""Snapshots that travel: from a reader in wire form to a writer elsewhere, under the numbers of the origin."""
+"""Snapshots that travel: from a reader, in wire form, to a writer elsewhere, under the same numbers."""
 
 from __future__ import annotations
 
