@@ -280,10 +280,10 @@ impl<'a> RingWriter<'a> {
     }
 
     /// Sets marks beside the position, whichever it is: the file may be that of a writer that is about to find out that it
-    /// has lost it, and what that one announces must not be taken back. Release, because a reader that sees them also
-    /// takes the position from the same word.
+    /// has lost it, and what that one announces must not be taken back. Relaxed: who sees the marks takes the position from
+    /// the same word, and a change of it in one step belongs to the release sequence of the store before, which W5 heads.
     pub fn mark(&self, marks: u64) {
-        self.ring.head.fetch_or(marks, Ordering::Release);
+        self.ring.head.fetch_or(marks, Ordering::Relaxed);
     }
 }
 

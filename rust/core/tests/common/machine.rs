@@ -43,3 +43,15 @@ pub fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     // SAFETY: a limit that lives over the call.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
+
+/// Takes the kernel's lock on a range of a file's bytes.
+pub fn lock(file: &std::fs::File, range: std::ops::Range<i64>) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: all zeros is a valid flock.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as _;
+    (lock.l_start, lock.l_len) = (range.start, range.end - range.start);
+    // SAFETY: an open descriptor and a flock that lives over the call.
+    let locked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) };
+    assert_eq!(locked, 0, "{}", std::io::Error::last_os_error());
+}

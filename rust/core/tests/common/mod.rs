@@ -37,11 +37,14 @@ impl Place {
         self.directory.path().join(file)
     }
 
+    /// The names in the directory, none if there is no directory.
     pub fn files(&self) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(self.directory.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let entries = match std::fs::read_dir(self.directory.path()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+            entries => entries.unwrap(),
+        };
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

@@ -51,7 +51,8 @@ pub fn kill(kills: u64) {
             seed += 1 << 32;
             Sample::new(seed, 1, 8, 0).publish(&mut writer).unwrap();
             witness.attach(&place);
-            assert!(witness.look() && witness.seed == seed);
+            witness.look_until_news();
+            assert_eq!(witness.seed, seed);
             std::mem::drop(writer);
             assert_eq!(place.files(), [""; 0]);
         }
@@ -82,10 +83,9 @@ fn read_and_be_killed(place: &Place, life: Duration, seed: &mut u64) {
         loop {
             let mut reader = place.reader();
             if reader.read_into(&mut out).unwrap() {
-                let meta = out.meta;
-                verify(&meta, &out);
+                verify(&out);
             }
-            reader.waiter().wait(reader.head(), Duration::from_micros(50));
+            reader.waiter().wait(Duration::from_micros(50));
         }
     });
     let end = Instant::now() + life;

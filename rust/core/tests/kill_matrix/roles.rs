@@ -1,16 +1,18 @@
 //! What the killed processes do: this test, executed again with a role.
 
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::inspect;
 use traincast_core::layout::{PAGE, WORD, roster};
+use traincast_core::numbering::Stamp;
 use traincast_core::reader::Reader;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
-use crate::common::{Place, Sample, channel, until, verify, watchdog};
+use crate::common::{self, FILES, Place, Sample, channel, fork, machine, until, verify, watchdog};
 
 /// Where and how a role is played.
 pub struct Stage<'a> {
@@ -52,8 +54,13 @@ pub fn play() -> bool {
     let directory = Directory::from_env().unwrap();
     let seed = std::env::var("TRAINCAST_SEED").unwrap().parse().unwrap();
     match role.as_str() {
-        "continue" => write(&directory, seed, Leftover::Continue),
-        "replace" => write(&directory, seed, Leftover::Replace),
+        "continue" => write(&directory, seed, Leftover::Continue, &GROWING),
+        "replace" => write(&directory, seed, Leftover::Replace, &GROWING),
+        "cramped" => {
+            machine::limit(libc::RLIMIT_FSIZE, 2 * PAGE as u64); // too little for any segment
+            write(&directory, seed, Leftover::Continue, &SMALL);
+        }
+        "robbed" => be_robbed(&directory, seed),
         "clean" => clean(&directory),
         "read" => read(&directory),
         other => panic!("no role {other}"),
@@ -61,17 +68,40 @@ pub fn play() -> bool {
     true
 }
 
+/// How many snapshots with blobs of how many bytes: round the ring, then one for which the file grows.
+const GROWING: [(u64, usize); 4] = [(1, 9), (6, 100), (1, 70_000), (5, 1000)];
+const SMALL: [(u64, usize); 2] = [(1, 9), (6, 100)];
+
 /// A writer's whole life: open, publish round the ring, ring the bell, grow, publish, close.
-fn write(directory: &Directory, mut seed: u64, leftover: Leftover) {
+fn write(directory: &Directory, mut seed: u64, leftover: Leftover, plan: &[(u64, usize)]) {
     let options = WriterOptions { leftover, ..WriterOptions::default() };
     let mut writer = Writer::open(directory, channel(), options).unwrap();
-    for (count, blob) in [(1, 9), (6, 100), (1, 70_000), (5, 1000)] {
-        for _ in 0..count {
+    for (count, blob) in plan {
+        for _ in 0..*count {
             seed += 1;
-            Sample::new(seed, seed % 2 + 1, 8, blob).publish(&mut writer).unwrap();
+            Sample::new(seed, seed % 2 + 1, 8, *blob).publish(&mut writer).unwrap();
         }
         until(|| asleep(directory)); // so that the next publish finds somebody to wake
     }
+}
+
+/// A writer whose files are removed one by one, and then with the directory. It puts them back.
+fn be_robbed(directory: &Directory, mut seed: u64) {
+    let options = WriterOptions { verify_every: Duration::ZERO, ..WriterOptions::default() };
+    let mut writer = Writer::open(directory, channel(), options).unwrap();
+    let mut publish = || {
+        seed += 1;
+        Sample::new(seed, seed % 2 + 1, 8, 100).publish(&mut writer).unwrap();
+    };
+    publish();
+    for file in FILES {
+        std::fs::remove_file(directory.path().join(file)).unwrap();
+        publish();
+        assert!(FILES.iter().all(|file| directory.path().join(file).exists()));
+    }
+    std::fs::remove_dir_all(directory.path()).unwrap();
+    publish();
+    assert!(FILES.iter().all(|file| directory.path().join(file).exists()));
 }
 
 fn asleep(directory: &Directory) -> bool {
@@ -91,17 +121,16 @@ fn clean(directory: &Directory) {
 fn read(directory: &Directory) {
     let mut out = Snapshot::default();
     let mut reader = attach(directory, channel());
-    let (mut last, mut moves, mut reads) = (0, 0, 0);
+    let (mut last, mut moves, mut reads) = (Stamp::default(), 0, 0);
     while moves < 3 || reads < 20 {
         let key = reader.segment_key();
         if reader.read_into(&mut out).unwrap() {
-            let meta = out.meta;
-            let seed = verify(&meta, &out);
-            assert!(seed >= last, "{seed} after {last}");
-            (last, reads) = (seed, reads + 1);
+            let stamp = verify(&out).stamp();
+            assert!(stamp > last, "{stamp} after {last}");
+            (last, reads) = (stamp, reads + 1);
         }
         moves += i32::from(reader.segment_key() != key);
-        reader.waiter().wait(reader.head(), Duration::from_millis(2));
+        reader.waiter().wait(Duration::from_millis(2));
     }
 }
 
@@ -109,18 +138,22 @@ fn attach(directory: &Directory, name: ChannelName) -> Reader {
     Reader::attach(directory, name, Duration::from_secs(60)).unwrap()
 }
 
-/// Gives every line of the first page of a channel's roster to this process, so that the next reader has to
-/// extend the file.
-pub fn fill_roster(place: &Place) {
+/// Has a process that takes every line of the first page of a channel's roster, so that the next reader has to extend the
+/// file.
+pub fn fill_roster(place: &Place) -> common::Child {
     let path = place.path("run@3.roster");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let start: u64 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap().parse().unwrap();
-    let token = u64::from(std::process::id()) << 40 | start;
-    for line in (roster::LINES * WORD..PAGE).step_by(roster::LINE * WORD) {
-        bytes[line..line + WORD].copy_from_slice(&token.to_le_bytes());
-    }
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::File::options().write(true).open(&path).unwrap();
-    file.write_all_at(&bytes, 0).unwrap();
+    let child = fork(|| {
+        let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        for line in (roster::LINES..PAGE / WORD).step_by(roster::LINE) {
+            file.write_all_at(&1_u64.to_le_bytes(), ((line + roster::OWNER) * WORD) as u64).unwrap();
+        }
+        machine::lock(&file, (roster::LINES * WORD) as i64..PAGE as i64);
+        std::fs::write(place.path(".full"), "").unwrap();
+        loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+    });
+    until(|| place.path(".full").exists());
+    std::fs::remove_file(place.path(".full")).unwrap();
+    child
 }

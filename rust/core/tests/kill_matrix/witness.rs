@@ -3,19 +3,19 @@
 use std::time::{Duration, Instant};
 
 use traincast_core::error::Error;
+use traincast_core::numbering::Stamp;
 use traincast_core::reader::Reader;
 use traincast_core::snapshot::Snapshot;
 
-use crate::common::{Place, channel, verify};
+use crate::common::{Place, channel, until, verify};
 
 #[derive(Default)]
 pub struct Witness {
     pub reader: Option<Reader>,
-    out: SlotBuffer,
-    /// Seed and version that it saw last. Seeds only ever grow, whoever writes.
+    out: Snapshot,
+    /// Seed and numbers that it saw last. Both only ever grow, whoever writes.
     pub seed: u64,
-    pub version: u64,
-    key: u64,
+    pub stamp: Stamp,
     /// The longest that one look took.
     pub slowest: Duration,
 }
@@ -40,26 +40,27 @@ impl Witness {
         let start = Instant::now();
         let found = reader.read_into(&mut self.out).unwrap();
         self.slowest = self.slowest.max(start.elapsed());
-        if found == Refresh::Unchanged {
+        if !found {
             return false;
         }
-        let meta = self.out.meta;
-        let seed = verify(&meta, &self.out);
-        if meta.generation_key == self.key {
-            assert!(meta.version > self.version, "version {} after {}", meta.version, self.version);
-            assert!(seed > self.seed, "seed {seed} after {}", self.seed);
-        }
-        assert!(seed >= self.seed, "seed {seed} after {}", self.seed);
-        (self.seed, self.version, self.key) = (seed, meta.version, meta.generation_key);
+        let found = verify(&self.out);
+        assert!(found.stamp() > self.stamp, "{} after {}", found.stamp(), self.stamp);
+        assert!(found.seed > self.seed, "seed {} after {}", found.seed, self.seed);
+        (self.seed, self.stamp) = (found.seed, found.stamp());
         true
     }
 
+    /// Reads until there is news.
+    pub fn look_until_news(&mut self) {
+        until(|| self.look());
+    }
+
     /// Sleeps for a moment, announced as a sleeper.
-    pub fn doze(&self) {
+    pub fn doze(&mut self) {
         let slice = Duration::from_millis(1);
-        match &self.reader {
+        match &mut self.reader {
             Some(reader) => {
-                reader.waiter().wait(reader.head(), slice);
+                reader.waiter().wait(slice);
             }
             None => std::thread::sleep(slice / 10),
         }
