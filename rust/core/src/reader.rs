@@ -48,7 +48,10 @@ pub struct Reader {
 /// What a reader may go by without looking at anything else: see [`Reader::settled`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settled {
-    head: Head,
+    /// The head of a file that goes on; of one that has ended, a word that no file has.
+    going_on: Head,
+    /// The head of a file that has ended.
+    ended: Head,
     until_ns: u64,
 }
 
@@ -56,12 +59,13 @@ impl Settled {
     /// Whether nothing has changed: one load and one comparison, and for a file that has ended a coarse clock.
     #[inline]
     pub fn holds(&self, head: &HeadRef) -> bool {
-        head.load() == self.head && (!self.head.ended() || tick_ns() < self.until_ns)
+        let head = head.load();
+        head == self.going_on || head.ended() && self.holds_at_the_end(head)
     }
 
-    /// The head.
-    pub fn head(&self) -> Head {
-        self.head
+    #[cold]
+    fn holds_at_the_end(&self, head: Head) -> bool {
+        head == self.ended && tick_ns() < self.until_ns
     }
 }
 
@@ -328,8 +332,11 @@ impl Reader {
         let NameCheck { at_ns, head } = self.name_checked;
         let plain = Head::of(snapshot.meta.position);
         // Only a mark that was there before the last look for a successor: a later one asks for another look.
-        let looked = head.ended() && head.position() == plain.position();
-        Settled { head: if looked { head } else { plain }, until_ns: at_ns + ENDED_CHECK_NS }
+        let (going_on, ended) = match head.ended() && head.position() == plain.position() {
+            true => (Head::default(), head),
+            false => (plain, Head::default()),
+        };
+        Settled { going_on, ended, until_ns: at_ns.saturating_add(ENDED_CHECK_NS) }
     }
 
     /// The channel.

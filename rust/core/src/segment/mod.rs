@@ -149,7 +149,7 @@ impl Segment {
         let here = sys::identity();
         let same_namespace =
             here.pid_namespace != 0 && self.header(header::PID_NAMESPACE) == here.pid_namespace;
-        pid != 0 && same_namespace && sys::start_time(pid).is_none()
+        same_namespace && sys::is_gone(pid)
     }
 
     /// Seconds since one of its snapshots was published.

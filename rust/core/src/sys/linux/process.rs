@@ -24,7 +24,7 @@ pub fn identity() -> Identity {
     let pid = std::process::id();
     Identity {
         pid,
-        started: start_time(pid).unwrap_or(0),
+        started: start_time().unwrap_or(0),
         pid_namespace: inode("/proc/self/ns/pid"),
         time_namespace: time_namespace(),
         image: image(),
@@ -70,17 +70,32 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// When a process started, in clock ticks since boot; `None` if it is gone. With the pid, says which process
-/// it is.
-pub fn start_time(pid: u32) -> Option<u64> {
+/// Whether no process of this pid namespace has that number any more. One that has died and was not waited for is gone too,
+/// if /proc says so; without a /proc of this namespace it counts as alive.
+pub fn is_gone(pid: u32) -> bool {
+    let Some(number) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
+        return false; // 0: nobody's
+    };
+    if rustix::process::test_kill_process(number) == Err(rustix::io::Errno::SRCH) {
+        return true;
+    }
+    let own = std::fs::read_link("/proc/self");
+    let of_this_namespace = own.is_ok_and(|own| own.to_str() == Some(&std::process::id().to_string()));
+    of_this_namespace
+        && stat(pid).is_some_and(|fields| matches!(fields.as_bytes().first(), Some(b'Z' | b'X')))
+}
+
+/// When this process started, in clock ticks since boot. With the pid, says which process it is.
+fn start_time() -> Option<u64> {
+    stat(std::process::id())?.split(' ').nth(19)?.parse().ok()
+}
+
+/// What /proc says of a process, from its state on, which is the third field.
+fn stat(pid: u32) -> Option<String> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The command's name may hold anything: count from the last parenthesis. Field 3 is the state, field 22
-    // the start time.
+    // The command's name may hold anything: count from the last parenthesis.
     let after = stat.iter().rposition(|&byte| byte == b')')? + 2;
-    let fields = std::str::from_utf8(&stat[after..]).ok()?;
-    let mut fields = fields.split(' ');
-    let dead = matches!(fields.next()?, "Z" | "X");
-    if dead { None } else { fields.nth(18)?.parse().ok() }
+    String::from_utf8(stat.get(after..)?.to_vec()).ok()
 }
 
 /// Has these functions called around every fork of the process: before it, after it in the parent, after it
