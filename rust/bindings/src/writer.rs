@@ -74,7 +74,7 @@ impl TrainingInfoWriter {
         publish: impl FnOnce(&mut Store) -> Result<bool, NotStored>,
     ) -> PyResult<(Bound<'py, PyInt>, bool)> {
         let next = self.store.with(py, |store| store.writer.next_version());
-        let version = ffi::unsigned(py, next.get())?;
+        let version = ffi::int(py, next.get() as i64)?; // it has 60 bits, and an int is made faster of an i64
         let (stored, actual, warning) = self.store.with(py, |store| {
             let stored = publish(store);
             (stored, store.writer.version(), store.writer.take_warning())
