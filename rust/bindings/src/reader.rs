@@ -55,6 +55,11 @@ impl Held {
         self.head.load() == self.seen && reads != IDLE_READS
     }
 
+    /// Generation key and version of the dictionary in hand.
+    fn in_hand(&self) -> Option<(u64, u64)> {
+        self.dict.as_ref().map(|_| (self.generation, self.version))
+    }
+
     #[inline]
     fn note(&mut self, meta: &SlotMeta) {
         self.seen = meta.version << 2;
@@ -85,8 +90,7 @@ impl TrainingInfoReader {
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
         let held = self.held.with(py, |held| {
             let held = held.as_ref()?;
-            let before = held.dict.as_ref().map(|_| (held.generation, held.version));
-            Some((Arc::clone(&held.channel), before))
+            Some((Arc::clone(&held.channel), held.in_hand()))
         });
         let Some((channel, before)) = held else { return Err(self.closed_error(py)) };
         let mut new = false;
@@ -102,7 +106,7 @@ impl TrainingInfoReader {
                     if generation != meta.generation_key {
                         held.seen = NOTHING; // another reader has moved the channel on
                     }
-                } else if held.dict.is_some() && held.version >= meta.version {
+                } else if held.in_hand() != before && held.version >= meta.version {
                     return Some(dict);
                 } else {
                     held.note(meta);

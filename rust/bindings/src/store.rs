@@ -165,47 +165,56 @@ pub struct Store {
     /// the encoding that expects it.
     shapes: ShapeCache<Beside>,
     /// The last snapshot's shape id, and its values, unless it has blobs; then the id is 0.
-    last: (u64, Vec<u64>),
-    /// The byte form of a shape that is not the cached one: words, and length in bytes.
-    uncached: (Vec<u64>, usize),
+    pub last: (u64, Vec<u64>),
 }
 
 impl Store {
     pub fn new(writer: Writer) -> Self {
-        Self { writer, shapes: ShapeCache::default(), last: (0, Vec::new()), uncached: (Vec::new(), 0) }
+        Self { writer, shapes: ShapeCache::default(), last: (0, Vec::new()) }
     }
 
     /// Publishes what was encoded, numbered above `resume` (version and epoch) if given.
     #[inline]
     pub fn publish(&mut self, encoding: &mut Encoding, resume: Option<(u64, u64)>) -> Result<(), NotStored> {
         let Encoding { encoder, expected, .. } = encoding;
-        let shape_id = self.name_shape(encoder.recorded(), expected)?;
         let placed = encoder.blobs().iter();
         let blobs: Vec<_> =
             placed.map(|blob| Blob { offset: blob.offset, bytes: blob.bytes.as_ref() }).collect();
-        self.store(shape_id, encoder, &blobs, resume)?;
+        self.store(encoder, &blobs, expected, resume)?;
         encoder.swap_values(&mut self.last.1);
         Ok(())
     }
 
-    /// The id of a shape: the recorded one, or the expected one.
+    /// Stores what an encoder holds: all but its values, which are to become those of `last`. `expected` is the shape that it
+    /// has unless it has recorded one, and learns which one to expect next.
     #[inline]
-    fn name_shape(
+    pub fn store<B>(
         &mut self,
-        recorded: Option<&[u8]>,
+        encoder: &Encoder<B>,
+        blobs: &[Blob<'_>],
         expected: &mut Option<Expected>,
-    ) -> Result<u64, NotStored> {
-        let (id, bytes) = match (recorded, &*expected) {
+        resume: Option<(u64, u64)>,
+    ) -> Result<(), NotStored> {
+        let (shape_id, bytes) = match (encoder.recorded(), &*expected) {
             (None, Some(expected)) => (expected.id, &expected.shape.bytes[..]),
             (recorded, _) => {
                 let bytes = recorded.unwrap_or_default();
                 (self.name_recorded(bytes, expected)?, bytes)
             }
         };
-        if self.shapes.last().is_none_or(|cached| cached.id != id) {
-            self.uncached = (to_words(bytes), bytes.len());
-        }
-        Ok(id)
+        let shape_len = bytes.len();
+        let shape = match self.shapes.last() {
+            Some(cached) if cached.id == shape_id => &cached.words,
+            _ => &to_words(bytes),
+        };
+        let (values, blob_words) = (encoder.values(), encoder.blob_words());
+        let payload = Payload { shape_id, shape, shape_len, values, blobs, blob_words };
+        match resume {
+            None => self.writer.publish(&payload)?,
+            Some((version, epoch)) => self.writer.publish_resumed(&payload, version, epoch)?,
+        };
+        self.last.0 = if blob_words == 0 { shape_id } else { 0 };
+        Ok(())
     }
 
     #[inline(never)]
@@ -219,51 +228,6 @@ impl Store {
         *expected = None;
         self.expect_cached(expected); // what is met again is what to expect next
         Ok(id)
-    }
-
-    /// Stores what an encoder holds. Its values are to become the last ones.
-    #[inline]
-    fn store<B>(
-        &mut self,
-        shape_id: u64,
-        encoder: &Encoder<B>,
-        blobs: &[Blob<'_>],
-        resume: Option<(u64, u64)>,
-    ) -> Result<(), NotStored> {
-        let (shape, shape_len) = match self.shapes.last() {
-            Some(cached) if cached.id == shape_id => (&cached.words, cached.shape.bytes.len()),
-            _ => (&self.uncached.0, self.uncached.1),
-        };
-        let payload = Payload {
-            shape_id,
-            shape,
-            shape_len,
-            values: encoder.values(),
-            blobs,
-            blob_words: encoder.blob_words(),
-        };
-        match resume {
-            None => self.writer.publish(&payload)?,
-            Some((version, epoch)) => self.writer.publish_resumed(&payload, version, epoch)?,
-        };
-        self.last.0 = if encoder.blob_words() == 0 { shape_id } else { 0 };
-        Ok(())
-    }
-
-    /// The same for an update, whose bytes lie in two places.
-    pub fn store_merged<'a, B>(
-        &mut self,
-        encoder: &mut Encoder<B>,
-        expected: &mut Option<Expected>,
-        bytes: impl Fn(&B) -> &'a [u8],
-    ) -> Result<(), NotStored> {
-        let shape_id = self.name_shape(encoder.recorded(), expected)?;
-        let placed = encoder.blobs().iter();
-        let blobs: Vec<_> =
-            placed.map(|blob| Blob { offset: blob.offset, bytes: bytes(&blob.bytes) }).collect();
-        self.store(shape_id, encoder, &blobs, None)?;
-        encoder.swap_values(&mut self.last.1);
-        Ok(())
     }
 
     /// The values of the last snapshot, if it has that shape and no blobs.

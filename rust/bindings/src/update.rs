@@ -14,6 +14,7 @@ use traincast_core::reader::SlotBuffer;
 use traincast_core::snapshot::blobs::BlobCursor;
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Key, Kind, Shape};
+use traincast_core::writer::Blob;
 
 use crate::ffi::{self, Changes};
 use crate::store::{Beside, Encoding, Expected, NotStored, Required, Store, malformed};
@@ -124,14 +125,20 @@ impl Store {
             return Err(NotStored::Lacks(key));
         }
         let mut encoder = merge(&shape, &slot, changed, changes.encoder.values(), entries);
-        let (kept, changed) = (slot.blobs.bytes(), changes.encoder.blobs());
-        self.store_merged(&mut encoder, &mut encoding.expected, |bytes| match bytes {
-            Bytes::Kept(range) => &kept[range.clone()],
+        let bytes = |bytes: &Bytes| match bytes {
+            Bytes::Kept(range) => &slot.blobs.bytes()[range.clone()],
             Bytes::Changed(range) => {
-                let at = changed.binary_search_by_key(&(range.start / 8), |blob| blob.offset);
-                at.map_or(&[][..], |at| changed[at].bytes.as_ref())
+                let blobs = changes.encoder.blobs();
+                let at = blobs.binary_search_by_key(&(range.start / 8), |blob| blob.offset);
+                at.map_or(&[][..], |at| blobs[at].bytes.as_ref())
             }
-        })
+        };
+        let placed = encoder.blobs().iter();
+        let blobs: Vec<_> =
+            placed.map(|blob| Blob { offset: blob.offset, bytes: bytes(&blob.bytes) }).collect();
+        self.store(&encoder, &blobs, &mut encoding.expected, None)?;
+        encoder.swap_values(&mut self.last.1);
+        Ok(())
     }
 }
 
