@@ -92,7 +92,6 @@ impl Channel {
 
     /// Hands a dictionary of the newest snapshot, which nobody else has, to `take`, unless `held` (generation key and version)
     /// is the newest.
-    #[inline]
     pub fn read(
         &self,
         py: Python<'_>,
@@ -113,7 +112,6 @@ impl Channel {
     }
 
     /// If there is another decoder by now, the last one to end is kept. Dropping the other may run Python code.
-    #[inline]
     fn keep(&self, py: Python<'_>, decoder: Box<Decoder>) {
         drop(self.decoder.replace(py, decoder));
     }

@@ -72,7 +72,6 @@ impl Default for Decoder {
 impl Decoder {
     /// Hands a dictionary of the newest snapshot, which nobody else has, to `take`, unless `held` (generation key and version)
     /// is the newest.
-    #[inline]
     pub fn read(
         &mut self,
         py: Python<'_>,
@@ -97,7 +96,6 @@ impl Decoder {
         Ok(())
     }
 
-    #[inline]
     fn dictionary<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
         let Met { name, structure, last } = &mut self.met[index];
         if matches!(last, Last::Met) && !structure.is_small() {
@@ -115,7 +113,6 @@ impl Decoder {
     }
 
     /// Copies the newest snapshot into the buffer, unless it is there: whether it did.
-    #[inline]
     fn copy_newest(&mut self, reader: &mut Reader, before: Content) -> Result<bool, Error> {
         let known = match before {
             Content::Snapshot(index) => self.met[index].name,
@@ -136,7 +133,6 @@ impl Decoder {
     }
 
     /// Finds the structure of the snapshot that was just copied.
-    #[inline]
     fn recognise(&mut self, py: Python<'_>) -> PyResult<Content> {
         let meta = &self.buffer.meta;
         let name = (meta.generation_key, meta.shape_id);
@@ -170,7 +166,6 @@ impl Decoder {
 
 impl Last {
     /// A dictionary of the next snapshot. After an error, what is kept is of no use.
-    #[inline]
     fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
         builder.check()?;
         let mut changed = Changed::new();

@@ -48,7 +48,6 @@ const IDLE_READS: u8 = 255;
 
 impl Held {
     /// Whether nothing has changed: one load and one comparison.
-    #[inline]
     fn idle(&self) -> bool {
         let reads = self.idle_reads.get();
         self.idle_reads.set(reads.wrapping_add(1));
@@ -60,7 +59,6 @@ impl Held {
         self.dict.as_ref().map(|_| (self.generation, self.version))
     }
 
-    #[inline]
     fn note(&mut self, meta: &SlotMeta) {
         self.seen = meta.version << 2;
         self.generation = meta.generation_key;
@@ -72,7 +70,6 @@ impl Held {
 
 impl TrainingInfoReader {
     /// The dictionary in hand if it is the newest: one load and one comparison.
-    #[inline]
     fn unchanged(&self, py: Python<'_>) -> Option<Py<PyDict>> {
         self.held.with(py, |held| match held {
             Some(held) if held.idle() => held.dict.as_ref().map(|dict| dict.clone_ref(py)),
@@ -158,7 +155,6 @@ impl TrainingInfoReader {
     }
 
     /// The newest dictionary; the same object while nothing changed.
-    #[inline]
     fn read(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
         match self.unchanged(py) {
             Some(dict) => Ok(dict),
@@ -167,7 +163,6 @@ impl TrainingInfoReader {
     }
 
     /// The newest dictionary if it is newer than the last one that this reader handed out, else `None`.
-    #[inline]
     fn read_if_changed(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
         if self.held.with(py, |held| held.as_ref().is_some_and(Held::idle)) {
             return Ok(None);
@@ -176,7 +171,6 @@ impl TrainingInfoReader {
     }
 
     /// Whether `read` would give a newer dictionary.
-    #[inline]
     fn changed(&self, py: Python<'_>) -> PyResult<bool> {
         let held = self.held.with(py, |held| {
             held.as_ref().map(|held| (held.head.load(), held.seen, (held.generation, held.version)))

@@ -114,7 +114,6 @@ impl Seen {
         seen
     }
 
-    #[inline]
     pub fn renew(&mut self, builder: &Builder<'_, '_>, plan: &Plan) {
         self.values.clear();
         self.values.extend_from_slice(builder.values);
@@ -124,7 +123,6 @@ impl Seen {
     }
 
     /// Finds the leaves that differ in a newer snapshot: whether these are few.
-    #[inline]
     pub fn compare(&self, builder: &Builder<'_, '_>, plan: &Plan, changed: &mut Changed) -> bool {
         let most = plan.leaves.len() * COPIED / OF;
         for (index, leaf) in plan.leaves.iter().enumerate() {
@@ -179,7 +177,6 @@ impl Templates {
     }
 
     /// Exchanges leaves. After an error the templates are of no use.
-    #[inline]
     pub fn exchange(&self, builder: &mut Builder<'_, '_>, plan: &Plan, changed: &Changed) -> PyResult<()> {
         for &leaf in changed {
             let leaf = &plan.leaves[leaf as usize];
@@ -194,7 +191,6 @@ impl Templates {
     }
 
     /// A dictionary of the snapshot, which is the caller's alone.
-    #[inline]
     pub fn copy<'py>(&self, builder: &mut Builder<'_, 'py>, plan: &Plan) -> PyResult<Bound<'py, PyDict>> {
         let mut copies = SmallVec::<[Bound<'py, PyAny>; 8]>::new();
         for (part, template) in plan.containers.iter().zip(&self.0) {
@@ -217,7 +213,6 @@ impl Templates {
 }
 
 /// Puts an object into the place of a part.
-#[inline]
 fn put(
     structure: &Structure,
     container: &Bound<'_, PyAny>,

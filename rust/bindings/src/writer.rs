@@ -31,7 +31,6 @@ pub struct TrainingInfoWriter {
 
 impl TrainingInfoWriter {
     /// Lends `work` an encoding, with which it encodes and stores. What fails changes nothing.
-    #[inline]
     fn publish_with<'py>(
         &self,
         py: Python<'py>,
@@ -52,13 +51,11 @@ impl TrainingInfoWriter {
     }
 
     /// The version that is stored next, made a Python object beforehand: once it is stored, nothing may fail any more.
-    #[inline]
     fn next_version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
         ffi::int(py, self.store.with(py, |store| store.writer.version()) as i64 + 1)
     }
 
     /// Stores.
-    #[inline]
     fn store<R>(
         &self,
         py: Python<'_>,
@@ -67,13 +64,11 @@ impl TrainingInfoWriter {
         self.store.with(py, publish).map_err(|error| error.exception(py, |key| self.missing(py, key)))
     }
 
-    #[inline]
     fn check_open(&self, py: Python<'_>) -> PyResult<()> {
         self.store.with(py, |store| store.writer.check_open()).map_err(|error| raise(py, error))
     }
 
     /// Publishes a whole dictionary, numbered above `resume` (version and epoch) if given.
-    #[inline]
     fn publish_whole<'py>(
         &self,
         py: Python<'py>,
@@ -104,7 +99,6 @@ impl TrainingInfoWriter {
 }
 
 /// If there is another encoding by now, the last one to end is kept. Letting go of objects may run Python code.
-#[inline]
 fn put_back(py: Python<'_>, place: &GilCell<Option<Box<Encoding>>>, mut encoding: Box<Encoding>) {
     encoding.encoder.release();
     drop(place.replace(py, encoding));
