@@ -43,6 +43,8 @@ pub struct Plan {
     fresh: Vec<Part>,
     /// Whether leaves have bytes.
     texts: bool,
+    /// Whether each leaf is one word, and there are no other words.
+    plain: bool,
 }
 
 impl Plan {
@@ -50,6 +52,8 @@ impl Plan {
         let mut plan = Self::default();
         plan.add(shape, 0, 0, 0);
         plan.texts = plan.leaves.iter().any(|leaf| leaf.blobs);
+        let numbers = plan.leaves.iter().all(|leaf| shape.nodes[leaf.node as usize].kind.is_number());
+        plan.plain = numbers && plan.leaves.len() == shape.value_words;
         plan
     }
 
@@ -125,6 +129,12 @@ impl Seen {
     /// Finds the leaves that differ in a newer snapshot: whether these are few.
     pub fn compare(&self, builder: &Builder<'_, '_>, plan: &Plan, changed: &mut Changed) -> bool {
         let most = plan.leaves.len() * COPIED / OF;
+        if plan.plain {
+            let words = self.values.iter().zip(builder.values).enumerate();
+            let differing = words.filter(|(_, (old, new))| old != new).map(|(index, _)| index as u32);
+            changed.extend(differing.take(most + 1));
+            return changed.len() <= most;
+        }
         for (index, leaf) in plan.leaves.iter().enumerate() {
             let (start, end) = (leaf.start as usize, leaf.end as usize);
             let differs = match end - start {
