@@ -52,7 +52,7 @@ test-cpythons: target/wheels/.built | .venv/.ready  ## the codec's tests on the 
 
 # What depends on how an interpreter makes and keeps objects.
 CODEC_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,bad_snapshots codec codec_numpy codec_properties codec_refused \
-    code_in_between dictionaries handed_out layouts memory_errors near_structures repeated_keys update))
+    code_in_between code_at_any_moment dictionaries handed_out layouts memory_errors near_structures repeated_keys update))
 
 # As on a CPython that is yet to come.
 .PHONY: test-layouts

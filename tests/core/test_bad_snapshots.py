@@ -77,7 +77,8 @@ def test_depth(channel_name: str, kind: Any) -> None:
             value = value["k"] if isinstance(value, dict) else value[0]
         assert value == 7
         before = reader.read()
-        for depth in (65, 66, 1000, 100_000):
+        # Some CPythons (3.13.18) end when they let go of deques that lie this deep in each other.
+        for depth in (65, 66, 1000, 1001 if kind is NESTINGS["deque"] else 100_000):
             with pytest.raises(
                 traincast.InvalidSnapshotError,
                 match=r'^info\["a"\](\[.+\])+: it is nested deeper than 64 levels; flatten it$',

@@ -101,7 +101,6 @@ pub struct Builder<'a, 'py> {
 }
 
 impl<'a, 'py> Builder<'a, 'py> {
-    #[inline]
     pub fn new(
         py: Python<'py>,
         structure: &'a Structure,
@@ -112,7 +111,6 @@ impl<'a, 'py> Builder<'a, 'py> {
     }
 
     /// Checks that the values fit the structure: before all else.
-    #[inline]
     pub fn check(&mut self) -> PyResult<()> {
         let shape = &self.structure.shape;
         if self.values.len() != shape.value_words {
@@ -141,7 +139,6 @@ impl<'a, 'py> Builder<'a, 'py> {
     }
 
     /// The bytes of a node.
-    #[inline]
     pub fn bytes(&self, node: usize) -> &'a [u8] {
         self.places.get(node).map_or(&[], |place| &self.blobs.bytes()[place.clone()])
     }
@@ -166,7 +163,6 @@ impl<'a, 'py> Builder<'a, 'py> {
     }
 
     /// The object at `next`, which then is the node after it.
-    #[inline]
     pub fn object(&mut self, next: &mut usize) -> PyResult<Bound<'py, PyAny>> {
         let node = &self.structure.shape.nodes[*next];
         if node.kind.is_number() {

@@ -94,7 +94,6 @@ impl Channel {
 
     /// Hands what it found to `take`: with a dictionary of the newest snapshot, which nobody else has, unless `held` is the
     /// newest.
-    #[inline]
     pub fn read(
         &self,
         py: Python<'_>,
@@ -115,7 +114,6 @@ impl Channel {
     }
 
     /// If there is another decoder by now, the last one to end is kept. Dropping the other may run Python code.
-    #[inline]
     fn keep(&self, py: Python<'_>, decoder: Box<Decoder>) {
         drop(self.decoder.replace(py, decoder));
     }

@@ -78,7 +78,6 @@ impl Default for Decoder {
 impl Decoder {
     /// Hands what it found to `take`: with a dictionary of the newest snapshot, which nobody else has, unless `held` is the
     /// newest.
-    #[inline]
     pub fn read(
         &mut self,
         py: Python<'_>,
@@ -107,7 +106,6 @@ impl Decoder {
         Ok(())
     }
 
-    #[inline]
     fn dictionary<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
         let Met { name, structure, last } = &mut self.met[index];
         if matches!(last, Last::Met) && !structure.is_small() {
@@ -126,7 +124,6 @@ impl Decoder {
     }
 
     /// Finds the structure of the snapshot that was just copied.
-    #[inline]
     fn recognise(&mut self, py: Python<'_>) -> PyResult<Content> {
         let name = Some((self.buffer.segment, self.buffer.meta.shape));
         let index = match self.met.iter().position(|met| met.name == name) {
@@ -160,7 +157,6 @@ impl Decoder {
 
 impl Last {
     /// A dictionary of the next snapshot. After an error, what is kept is of no use.
-    #[inline]
     fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
         builder.check()?;
         let mut changed = Changed::new();

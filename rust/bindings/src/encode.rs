@@ -50,7 +50,6 @@ struct Parent<'a> {
 }
 
 impl Parent<'_> {
-    #[inline]
     fn enter<'a>(up: Option<&'a Parent<'a>>, object: &Bound<'_, PyAny>) -> Result<Parent<'a>, Box<Refused>> {
         let here = Parent { object: object.as_ptr(), up, depth: up.map_or(1, |up| up.depth + 1) };
         if here.depth <= MAX_DEPTH { Ok(here) } else { Err(here.too_deep()) }
@@ -87,7 +86,6 @@ impl<'w> Walk<'w> {
     }
 
     /// The whole dictionary.
-    #[inline]
     pub fn root(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
         let walked = match info.cast_exact::<PyDict>() {
             Ok(dict) => self.dict(dict, None),
@@ -128,7 +126,6 @@ impl<'w> Walk<'w> {
         refused.exception(py, &self.path.concat())
     }
 
-    #[inline]
     fn value(&mut self, item: Item<'_>, up: Option<&Parent<'_>>) -> Walked {
         match item {
             Item::Number(kind, word) => self.encoder.number(kind, word),
@@ -207,7 +204,6 @@ impl<'w> Walk<'w> {
     }
 
     /// The object of the expected key, if it is known.
-    #[inline]
     fn expected_key(&self) -> Option<&Py<PyAny>> {
         self.keys.get(self.encoder.expected_key()?)?.as_ref()
     }
@@ -275,7 +271,6 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    #[inline]
     fn indexed(&mut self, item: Item<'_>, index: usize, here: &Parent<'_>) -> Walked {
         self.value(item, Some(here)).inspect_err(|_| self.path.push(format!("[{index}]")))
     }

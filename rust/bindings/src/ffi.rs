@@ -46,7 +46,6 @@ impl<T> GilCell<T> {
     }
 
     /// Lends the value to a function that neither makes nor drops Python objects, and so runs no Python code.
-    #[inline]
     pub fn with<R>(&self, _py: Python<'_>, function: impl FnOnce(&mut T) -> R) -> R {
         function(&mut self.0.borrow_mut())
     }
@@ -59,13 +58,11 @@ impl<T> GilCell<T> {
 
 impl<T> GilCell<Option<T>> {
     /// Takes the value out, for as long as Python code may run.
-    #[inline]
     pub fn take(&self, py: Python<'_>) -> Option<T> {
         self.with(py, Option::take)
     }
 
     /// Puts a value in; what was there is the caller's to drop.
-    #[inline]
     pub fn replace(&self, py: Python<'_>, value: T) -> Option<T> {
         self.with(py, |place| place.replace(value))
     }
@@ -91,7 +88,6 @@ pub enum Item<'py> {
 ///
 /// # Safety
 /// `object` must be a valid object, alive for the duration of the call.
-#[inline]
 unsafe fn classify<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Item<'py> {
     // SAFETY: the caller vouches for `object`; type objects are static; each unchecked cast follows the comparison of the
     // exact type that makes it true; `from_borrowed_ptr` takes a reference of its own.
@@ -123,14 +119,12 @@ unsafe fn classify<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Item<'py
 }
 
 /// Classifies an object.
-#[inline]
 pub fn item<'py>(object: &Bound<'py, PyAny>) -> Item<'py> {
     // SAFETY: a `Bound` holds a reference.
     unsafe { classify(object.py(), object.as_ptr()) }
 }
 
 /// The list's item, `None` beyond its end.
-#[inline]
 pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Item<'py>> {
     if index >= list.len() {
         return None;
@@ -141,7 +135,6 @@ pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Item<'p
 }
 
 /// The tuple's item, `None` beyond its end.
-#[inline]
 pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Item<'py>> {
     if index >= tuple.len() {
         return None;
@@ -153,7 +146,6 @@ pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Item
 /// Steps through a dictionary: the next key, `None` if it is the very object `expected`, and the value.
 ///
 /// A dictionary that changes between two calls gives wrong entries, never invalid ones.
-#[inline]
 pub fn next_entry<'py>(
     dict: &Bound<'py, PyDict>,
     place: &mut Place,

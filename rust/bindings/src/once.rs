@@ -18,14 +18,12 @@ impl<T> Once<T> {
     }
 
     /// The value, `None` if it was not made yet.
-    #[inline]
     pub fn get(&self) -> Option<&T> {
         self.0.get()
     }
 
     /// The value. It is made outside of the lock: if several threads do so, the first one's is kept. It is put there while
     /// attached, and nothing of Python runs meanwhile: a thread that forks cannot come in between.
-    #[inline]
     pub fn get_or_try_init(&self, make: impl FnOnce() -> PyResult<T>) -> PyResult<&T> {
         match self.0.get() {
             Some(value) => Ok(value),

@@ -44,7 +44,6 @@ const IDLE_READS: u8 = 255;
 
 impl Held {
     /// Whether nothing has changed: one load and one comparison.
-    #[inline]
     fn idle(&self) -> bool {
         let reads = self.idle_reads.get();
         self.idle_reads.set(reads.wrapping_add(1));
@@ -54,7 +53,6 @@ impl Held {
 
 impl TrainingInfoReader {
     /// The dictionary in hand if it is the newest: one load and one comparison.
-    #[inline]
     fn unchanged(&self, py: Python<'_>) -> Option<Py<PyDict>> {
         self.held.with(py, |held| match held {
             Some(held) if held.idle() => held.dict.as_ref().map(|dict| dict.clone_ref(py)),
@@ -152,7 +150,6 @@ impl TrainingInfoReader {
     }
 
     /// The newest dictionary; the same object while nothing changed.
-    #[inline]
     fn read(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
         match self.unchanged(py) {
             Some(dict) => Ok(dict),
@@ -161,7 +158,6 @@ impl TrainingInfoReader {
     }
 
     /// The newest dictionary if it is newer than the last one that this reader handed out, else `None`.
-    #[inline]
     fn read_if_changed(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
         if self.held.with(py, |held| held.as_ref().is_some_and(Held::idle)) {
             return Ok(None);
@@ -170,7 +166,6 @@ impl TrainingInfoReader {
     }
 
     /// Whether `read` would give a newer dictionary.
-    #[inline]
     fn changed(&self, py: Python<'_>) -> PyResult<bool> {
         let settled = |held: &Held| held.dict.is_some() && held.settled.holds(&held.head);
         if self.held.with(py, |held| held.as_ref().is_some_and(settled)) {

@@ -59,7 +59,6 @@ pub struct Encoding {
 
 impl Encoding {
     /// Encodes with a walk.
-    #[inline]
     pub fn encode(&mut self, walk: impl FnOnce(&mut Walk<'_>) -> PyResult<()>) -> PyResult<()> {
         let Self { encoder, expected, foreign } = self;
         *foreign = false;
@@ -72,7 +71,6 @@ impl Encoding {
 
     /// The shape that was recorded, after a look for keys that occur twice; `None` where that need not be looked at: the
     /// shape is the expected one, or all objects were exact builtins, which are what they were, and whose keys differ.
-    #[inline]
     pub fn recorded_shape(&self, py: Python<'_>) -> PyResult<Option<Shape>> {
         match self.encoder.recorded() {
             Some(bytes) if self.foreign => {
@@ -89,7 +87,6 @@ impl Encoding {
     }
 
     /// The index of the first required key that a whole dictionary lacks.
-    #[inline]
     pub fn lacks(&mut self, required: &[Required], info: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
         if !self.encoder.is_recording()
             && self.expected.as_ref().is_some_and(|expected| expected.beside.complete)
@@ -175,7 +172,6 @@ impl Store {
 
     /// Publishes what was encoded, numbered above `resume` (version and epoch) if given. What is met again becomes what to
     /// expect next.
-    #[inline]
     pub fn publish<B: AsRef<[u8]>>(
         &mut self,
         encoder: &mut Encoder<B>,
@@ -231,13 +227,11 @@ impl Store {
     }
 
     /// The values of the last snapshot, if it has that shape and no blobs.
-    #[inline]
     pub fn last_values(&self, shape_id: u64) -> Option<&[u64]> {
         (self.last.0 == shape_id).then_some(&self.last.1)
     }
 
     /// Has an encoding expect the shape of the last snapshot, if that was met twice.
-    #[inline]
     pub fn expect_last(&mut self, expected: &mut Option<Expected>) {
         if expected.as_ref().is_none_or(|expected| expected.numbered.id != self.last.0) {
             self.expect_cached(expected);

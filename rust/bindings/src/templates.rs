@@ -43,6 +43,8 @@ pub struct Plan {
     fresh: Vec<Part>,
     /// Whether leaves have bytes.
     texts: bool,
+    /// Whether each leaf is one word, and there are no other words.
+    plain: bool,
 }
 
 impl Plan {
@@ -50,6 +52,8 @@ impl Plan {
         let mut plan = Self::default();
         plan.add(shape, 0, 0, 0);
         plan.texts = plan.leaves.iter().any(|leaf| leaf.blobs);
+        let numbers = plan.leaves.iter().all(|leaf| shape.nodes[leaf.node as usize].kind.is_number());
+        plan.plain = numbers && plan.leaves.len() == shape.value_words;
         plan
     }
 
@@ -114,7 +118,6 @@ impl Seen {
         seen
     }
 
-    #[inline]
     pub fn renew(&mut self, builder: &Builder<'_, '_>, plan: &Plan) {
         self.values.clear();
         self.values.extend_from_slice(builder.values);
@@ -124,9 +127,14 @@ impl Seen {
     }
 
     /// Finds the leaves that differ in a newer snapshot: whether these are few.
-    #[inline]
     pub fn compare(&self, builder: &Builder<'_, '_>, plan: &Plan, changed: &mut Changed) -> bool {
         let most = plan.leaves.len() * COPIED / OF;
+        if plan.plain {
+            let words = self.values.iter().zip(builder.values).enumerate();
+            let differing = words.filter(|(_, (old, new))| old != new).map(|(index, _)| index as u32);
+            changed.extend(differing.take(most + 1));
+            return changed.len() <= most;
+        }
         for (index, leaf) in plan.leaves.iter().enumerate() {
             let (start, end) = (leaf.start as usize, leaf.end as usize);
             let differs = match end - start {
@@ -179,7 +187,6 @@ impl Templates {
     }
 
     /// Exchanges leaves. After an error the templates are of no use.
-    #[inline]
     pub fn exchange(&self, builder: &mut Builder<'_, '_>, plan: &Plan, changed: &Changed) -> PyResult<()> {
         for &leaf in changed {
             let leaf = &plan.leaves[leaf as usize];
@@ -194,7 +201,6 @@ impl Templates {
     }
 
     /// A dictionary of the snapshot, which is the caller's alone.
-    #[inline]
     pub fn copy<'py>(&self, builder: &mut Builder<'_, 'py>, plan: &Plan) -> PyResult<Bound<'py, PyDict>> {
         let mut copies = SmallVec::<[Bound<'py, PyAny>; 8]>::new();
         for (part, template) in plan.containers.iter().zip(&self.0) {
@@ -217,7 +223,6 @@ impl Templates {
 }
 
 /// Puts an object into the place of a part.
-#[inline]
 fn put(
     structure: &Structure,
     container: &Bound<'_, PyAny>,

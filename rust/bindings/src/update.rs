@@ -24,7 +24,6 @@ const NEAR: usize = 8;
 
 impl Expected {
     /// The node of an entry of the root. Its key object is the one to expect from now on.
-    #[inline]
     fn entry(&mut self, name: &Bound<'_, PyString>) -> Option<usize> {
         let (shape, keys) = (&self.numbered.shape, &self.beside.keys);
         let is_named = |&node: &usize| {
@@ -53,7 +52,6 @@ impl Expected {
 
 impl Encoding {
     /// Where which words go, if numbers of known entries are all that changes.
-    #[inline]
     pub fn numbers_of(&mut self, changes: &Changes<'_>) -> Option<Numbers> {
         let expected = self.expected.as_mut()?;
         let number = |(name, value): &(Bound<'_, PyString>, Bound<'_, PyAny>)| {
@@ -83,7 +81,6 @@ pub type Numbers = SmallVec<[(u32, u64); 4]>;
 
 impl Store {
     /// Publishes the last snapshot with other numbers, if it has the expected shape: whether it has.
-    #[inline]
     pub fn publish_numbers(&mut self, encoding: &mut Encoding, numbers: &Numbers) -> Result<bool, NotStored> {
         let Encoding { encoder, expected, .. } = encoding;
         let Some(numbered) = expected.as_ref().map(|expected| &expected.numbered) else { return Ok(false) };

@@ -46,7 +46,6 @@ pub fn close_writers(py: Python<'_>) {
 
 impl TrainingInfoWriter {
     /// Lends `work` an encoding, with which it encodes and stores. What fails changes nothing.
-    #[inline]
     fn publish_with<'py>(
         &self,
         py: Python<'py>,
@@ -67,7 +66,6 @@ impl TrainingInfoWriter {
     }
 
     /// Stores, and gives the version. Its object is made beforehand: once the snapshot is stored, nothing should fail any more.
-    #[inline]
     fn store<'py>(
         &self,
         py: Python<'py>,
@@ -86,13 +84,11 @@ impl TrainingInfoWriter {
         }
     }
 
-    #[inline]
     fn check_open(&self, py: Python<'_>) -> PyResult<()> {
         self.store.with(py, |store| store.writer.check_open()).map_err(|error| raise(py, error))
     }
 
     /// Publishes a whole dictionary, numbered above `resume` (version and epoch) if given.
-    #[inline]
     fn publish_whole<'py>(
         &self,
         py: Python<'py>,
@@ -133,7 +129,6 @@ fn told<'py>(py: Python<'py>, version: Version, warning: Option<String>) -> PyRe
 }
 
 /// If there is another encoding by now, the last one to end is kept. Letting go of objects may run Python code.
-#[inline]
 fn put_back(py: Python<'_>, place: &GilCell<Option<Box<Encoding>>>, mut encoding: Box<Encoding>) {
     encoding.encoder.release();
     drop(place.replace(py, encoding));

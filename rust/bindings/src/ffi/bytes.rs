@@ -25,7 +25,6 @@ unsafe impl Send for Bytes {}
 
 impl Bytes {
     /// The UTF-8 form of a string. `UnicodeEncodeError` if it holds a lone surrogate.
-    #[inline]
     pub fn of_str(text: &Bound<'_, PyString>) -> PyResult<Self> {
         let mut len = 0;
         // SAFETY: the UTF-8 form is cached in the string object, which `keep` holds.
@@ -39,7 +38,6 @@ impl Bytes {
         }
     }
 
-    #[inline]
     pub fn of_bytes(bytes: &Bound<'_, PyBytes>) -> Self {
         let slice = bytes.as_bytes();
         let keep = Keep::Object(bytes.clone().into_any().unbind());
@@ -73,7 +71,6 @@ impl Bytes {
 }
 
 impl AsRef<[u8]> for Bytes {
-    #[inline]
     fn as_ref(&self) -> &[u8] {
         // SAFETY: `start` is valid for `len` bytes while `keep` lives. Code that writes into an exported buffer without the
         // interpreter's lock (numpy in another thread does) is the user's to keep away, as `publish` says.

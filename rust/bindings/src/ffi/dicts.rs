@@ -54,7 +54,6 @@ pub(super) struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    #[inline]
     pub fn of(dict: &'a Bound<'_, PyDict>) -> Self {
         Self { dict, known: known(dict) }
     }
@@ -79,7 +78,6 @@ impl<'a> Entries<'a> {
 }
 
 /// How many entries a dictionary has.
-#[inline]
 pub fn dict_len(dict: &Bound<'_, PyDict>) -> usize {
     match KNOWN.get() {
         // SAFETY: that dictionaries lie in memory as it is described here has been found out.
@@ -89,7 +87,6 @@ pub fn dict_len(dict: &Bound<'_, PyDict>) -> usize {
 }
 
 /// The entries where they lie, as long as the dictionary does not change.
-#[inline]
 fn known(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
     KNOWN.get()?;
     // SAFETY: this has been found out.
@@ -98,7 +95,6 @@ fn known(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
 
 /// # Safety
 /// Dictionaries must lie in memory as it is described here.
-#[inline]
 unsafe fn entries(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
     // SAFETY: as the caller vouches.
     unsafe {

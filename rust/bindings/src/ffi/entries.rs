@@ -25,7 +25,6 @@ pub struct Place {
 
 /// Takes the entries that come next, as far as their keys and numbers are the expected ones: most of what nearly every
 /// publish does.
-#[inline]
 pub fn take_numbers(
     dict: &Bound<'_, PyDict>,
     place: &mut Place,
@@ -60,7 +59,6 @@ pub fn take_numbers(
 ///
 /// # Safety
 /// `key` must be a valid object, alive for the duration of the call.
-#[inline]
 unsafe fn is_expected_key(key: *mut ffi::PyObject, expected: &mut Option<Py<PyAny>>) -> bool {
     // SAFETY: as the caller vouches.
     expected.as_ref().map_or(ptr::null_mut(), Py::as_ptr) == key || unsafe { replaces(key, expected) }
@@ -115,7 +113,6 @@ unsafe fn expected_number(node: &Node, object: *mut ffi::PyObject) -> Option<u64
 }
 
 /// The word of an object that is a number of the kind that its node expects.
-#[inline]
 pub fn expected_word(node: &Node, object: &Bound<'_, PyAny>) -> Option<u64> {
     // SAFETY: it is held.
     unsafe { expected_number(node, object.as_ptr()) }

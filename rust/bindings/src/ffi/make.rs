@@ -44,7 +44,6 @@ pub fn byte_string<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, Py
     unsafe { owned(py, ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), len)) }
 }
 
-#[inline]
 pub fn int(py: Python<'_>, value: i64) -> PyResult<Bound<'_, PyInt>> {
     // SAFETY: gives a new reference.
     unsafe { owned(py, ffi::PyLong_FromLongLong(value)) }
@@ -55,7 +54,6 @@ pub fn unsigned(py: Python<'_>, value: u64) -> PyResult<Bound<'_, PyInt>> {
     unsafe { owned(py, ffi::PyLong_FromUnsignedLongLong(value)) }
 }
 
-#[inline]
 pub fn dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     // SAFETY: gives a new reference.
     unsafe { owned(py, ffi::PyDict_New()) }
@@ -88,14 +86,12 @@ pub fn tuple<'py>(
 }
 
 /// Sets an entry.
-#[inline]
 pub fn set_entry(dict: &Bound<'_, PyDict>, key: &Py<PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
     // SAFETY: a dict, and two objects that are held over the call.
     done(dict.py(), unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
 
 /// Exchanges an item of a list.
-#[inline]
 pub fn set_item(list: &Bound<'_, PyList>, index: usize, value: Bound<'_, PyAny>) -> PyResult<()> {
     // SAFETY: a list, and an owned reference, which the call takes; it checks the index.
     done(list.py(), unsafe { ffi::PyList_SetItem(list.as_ptr(), index as ffi::Py_ssize_t, value.into_ptr()) })
@@ -123,7 +119,6 @@ pub fn learn_tracking(py: Python<'_>) -> PyResult<()> {
 }
 
 /// A copy of a dictionary that was hidden; the copy is not.
-#[inline]
 pub fn copy_dict<'py>(hidden: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
     // SAFETY: gives a new dict, which is complete. It may be as little tracked as the original.
     unsafe {
@@ -136,7 +131,6 @@ pub fn copy_dict<'py>(hidden: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict
 }
 
 /// A copy of a list. The collector knows each new list.
-#[inline]
 pub fn copy_list<'py>(list: &Bound<'py, PyList>) -> PyResult<Bound<'py, PyList>> {
     // SAFETY: gives a new reference; the bounds are cut to the list's.
     unsafe { owned(list.py(), ffi::PyList_GetSlice(list.as_ptr(), 0, ffi::PY_SSIZE_T_MAX)) }

@@ -11,7 +11,6 @@ use traincast_core::snapshot::shape::Kind;
 static KNOWN: OnceLock<()> = OnceLock::new();
 
 /// The number of a value word. `kind` is that of a bool, an int or a float.
-#[inline]
 pub fn number(py: Python<'_>, kind: Kind, word: u64) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: each gives a new reference.
     unsafe {
@@ -51,7 +50,6 @@ pub(super) unsafe fn number_of(object: *mut ffi::PyObject) -> Option<(Kind, u64)
 
 /// # Safety
 /// `object` must be an int, or of a subclass.
-#[inline]
 unsafe fn int_of(object: *mut ffi::PyObject) -> Option<i64> {
     let mut overflow = 0;
     // SAFETY: as the caller vouches; for an int this neither fails nor runs Python code.

@@ -19,7 +19,7 @@ pub use process::*;
 
 /// A directory of channels that vanishes with the test.
 pub struct Place {
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
     pub directory: Directory,
 }
 
@@ -30,11 +30,26 @@ impl Place {
         let root = tempfile::Builder::new().prefix("traincast-test-").tempdir_in(base).unwrap();
         let directory = Directory::at(root.path().join("channels")).unwrap();
         directory.make().unwrap();
-        Self { _root: root, directory }
+        Self { root, directory }
     }
 
     pub fn path(&self, file: &str) -> PathBuf {
         self.directory.path().join(file)
+    }
+
+    /// A path beside the directory, which stays if that goes.
+    pub fn beside(&self, file: &str) -> PathBuf {
+        self.root.path().join(file)
+    }
+
+    /// Tells other processes that something has happened.
+    pub fn raise(&self, flag: &str) {
+        std::fs::write(self.beside(flag), "").unwrap();
+    }
+
+    /// Waits until another process has said so.
+    pub fn wait_for(&self, flag: &str) {
+        until(|| self.beside(flag).exists());
     }
 
     /// The names in the directory, none if there is no directory.
