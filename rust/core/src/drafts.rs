@@ -17,10 +17,14 @@ const PIECE: usize = 256 * 1024;
 
 /// A file under a name of its own. Removed on drop, unless it was given its real name.
 pub struct Draft<'a> {
-    directory: &'a OwnedFd,
-    name: OsString,
+    name: DraftName<'a>,
     /// Open for reading and writing.
     pub file: OwnedFd,
+}
+
+struct DraftName<'a> {
+    directory: &'a OwnedFd,
+    name: OsString,
 }
 
 impl<'a> Draft<'a> {
@@ -29,7 +33,7 @@ impl<'a> Draft<'a> {
         let draft = loop {
             let name = channel.draft(std::process::id(), sys::now_ns() ^ DRAFTS.next() << 48);
             match sys::create_at(directory, &name, true) {
-                Ok(file) => break Self { directory, name, file },
+                Ok(file) => break Self { name: DraftName { directory, name }, file },
                 // Another container's process of the same number, at the same nanosecond.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -41,15 +45,18 @@ impl<'a> Draft<'a> {
         Ok(draft)
     }
 
-    /// Gives it its real name. `over`: instead of the file that has it, if there is one.
-    pub fn commit(mut self, name: &OsStr, over: bool) -> io::Result<()> {
-        sys::rename(self.directory, &self.name, name, over)?;
-        self.name.clear();
+    /// Gives it its real name, instead of the file that has it, if there is one. It is closed before: once others can open
+    /// it, a close would drop the locks that this process has on it.
+    pub fn commit(self, name: &OsStr) -> io::Result<()> {
+        let Self { name: mut draft, file } = self;
+        drop(file);
+        sys::rename(draft.directory, &draft.name, name)?;
+        draft.name.clear();
         Ok(())
     }
 }
 
-impl Drop for Draft<'_> {
+impl Drop for DraftName<'_> {
     fn drop(&mut self) {
         if !self.name.is_empty() {
             let _ = sys::unlink(self.directory, &self.name, false); // without it, `clean` finds the file

@@ -14,7 +14,7 @@
 //!        8  name, 128 bytes                                       4 generation that it reads
 //!       64  head: position << 2 │ superseded │ closed             5 position last seen
 //!       65  futex (its low 4 bytes, a u32)                        6 version last seen
-//!       66  taken: 1 = another writer has the channel             7 publish time of that snapshot
+//!       66  taken: nonce of another writer that has the channel   7 publish time of that snapshot
 //!       80  pid of the writer of this file              24 the next process ...
 //!       81  its start time
 //!       82  inode of its pid namespace                  owner NAME@POLICY.owner
@@ -96,7 +96,7 @@ pub mod header {
     pub const HEAD: usize = 64;
     /// The word that sleepers sleep on: a u32, never touched as a u64.
     pub const FUTEX: usize = 65;
-    /// Not zero: another writer has taken the channel. See [`crate::ring::handover`].
+    /// Not zero: another writer has taken the channel; its nonce. See [`crate::ring::handover`].
     pub const TAKEN: usize = 66;
     /// Process id of the writer of this file.
     pub const PID: usize = 80;

@@ -61,6 +61,16 @@ impl Position {
     pub const MAX: Self = Self((1 << 60) - 1);
 }
 
+impl Epoch {
+    /// Above all epochs that a message or a file may have. It leaves room to count on from there.
+    pub const MAX: Self = Self(1 << 60);
+}
+
+impl Term {
+    /// Above all terms that a message may have: Unix time in ns reaches it in the year 2262.
+    pub const MAX: Self = Self(1 << 63);
+}
+
 impl Version {
     /// Largest version that a saved state or a message may have. It leaves room to count on from there.
     pub const MAX: Self = Self((1 << 60) - 1);

@@ -150,7 +150,11 @@ impl Reader {
                 }
                 return Ok(false);
             }
-            return self.copy(snapshot);
+            match self.copy(snapshot) {
+                // Whoever owns the channel may have put a whole file in the place of this one.
+                Err(_) if self.may_have_successor(head) && self.follow() => {}
+                copied => return copied,
+            }
         }
         Ok(false)
     }
@@ -215,8 +219,8 @@ impl Reader {
     pub fn follow(&mut self) -> bool {
         // Loaded before the look: a mark that comes after it asks for the next one.
         self.name_checked = NameCheck { at_ns: tick_ns(), head: self.segment.head() };
-        match find(&self.directory, &self.name) {
-            Ok(Some(segment)) if segment.id != self.segment.id => {
+        match successor(&self.directory, &self.name, &self.segment) {
+            Some(segment) => {
                 failpoint!("follow.found");
                 self.segment = segment;
                 self.name_checked.head = Head::default();
@@ -255,7 +259,7 @@ impl Reader {
         // Whoever sleeps must be announced where the writer looks.
         let handle = self.directory.find().ok().flatten();
         let seated = match (&self.seat, &handle) {
-            (Some(seat), Some(handle)) => seat.is_ours() && seat.has_name(handle, &self.name),
+            (Some(seat), Some(handle)) => seat.is_ours() && seat.has_name(handle, &self.name) && seat.keep(),
             _ => false,
         };
         if !seated {
@@ -319,7 +323,7 @@ impl Reader {
     /// [`crate::error::Error::CorruptChannel`].
     pub fn newest(&mut self) -> Result<SlotMeta> {
         let head = self.segment.head();
-        if head.ended() && self.may_have_successor(head) {
+        if head.ended() && self.may_have_successor(head) || self.idle_for_long() {
             self.follow();
         }
         self.segment.read(|position, slot| SlotMeta::load(slot, position)).map(|(_, meta, _)| meta)
@@ -348,6 +352,13 @@ impl Reader {
     pub fn laps(&self) -> u64 {
         self.laps
     }
+}
+
+/// The file that has taken the place of another one, if its newest snapshot is whole.
+fn successor(directory: &Directory, name: &ChannelName, of: &Segment) -> Option<Arc<Segment>> {
+    let found = find(directory, name).ok()??;
+    let is_whole = || found.read(|position, slot| SlotMeta::load(slot, position)).is_ok();
+    (found.id != of.id && is_whole()).then_some(found)
 }
 
 /// The channel's file, unless it is about to vanish.
@@ -392,8 +403,7 @@ impl Waiter {
 
     /// Nobody rings for a file that was replaced without a mark.
     fn has_successor(&self) -> bool {
-        let found = find(&self.directory, &self.name);
-        found.is_ok_and(|found| found.is_some_and(|found| found.id != self.segment.id))
+        successor(&self.directory, &self.name, &self.segment).is_some()
     }
 }
 

@@ -110,7 +110,7 @@ impl Roster {
         store_relaxed(&made.words()[roster::MAGIC], ROSTER_MAGIC);
         store_relaxed(&made.words()[roster::LAYOUT], LAYOUT_VERSION);
         failpoint!("roster.made");
-        draft.commit(&name.file(Role::Roster), true).ok()?;
+        draft.commit(&name.file(Role::Roster)).ok()?;
         failpoint!("roster.renamed");
         Self::open(handle, name)
     }

@@ -28,7 +28,7 @@ use crate::directory::{ChannelName, Directory, Role, foreign};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::fork::{self, Shared};
-use crate::layout::{CLEANER_LOCK, WRITER_LOCK};
+use crate::layout::{CLEANER_LOCK, PAGE, WRITER_LOCK};
 use crate::sys::{self, FileId, Holder, Locked};
 
 pub use record::Record;
@@ -87,6 +87,9 @@ impl Locks {
 /// How long a new writer waits for `clean` to finish with the channel.
 const CLEANING: Duration = Duration::from_secs(5);
 
+/// How often a lock file is opened anew that lost its name in between.
+const LOOKS: u32 = 100;
+
 /// The right to write a channel. Ends with [`Ownership::release`] or with the process.
 #[derive(Debug)]
 pub struct Ownership {
@@ -104,6 +107,8 @@ pub enum Standing {
     Kept,
     /// Something had been removed, and was put back: files that lie beside it may be gone as well.
     Restored,
+    /// `clean` is at work on the files, or somebody removes and makes them at this moment: look again soon.
+    Unclear,
     /// Something was removed and cannot be put back, but nobody else has the channel.
     Adrift(Error),
 }
@@ -116,12 +121,12 @@ impl Ownership {
     pub fn acquire(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<Self> {
         let start = Instant::now();
         loop {
-            let cleaner = match Self::attempt(directory, handle, name, false)? {
+            let holder = match Self::attempt(directory, handle, name, false)? {
                 Attempt::Taken(ownership) => return Ok(ownership),
-                Attempt::BeingCleaned(pid) => pid,
+                Attempt::InTheWay(holder) => holder,
             };
             if start.elapsed() > CLEANING {
-                return Err(busy(name, format!("process {cleaner}, which removes what a dead writer left")));
+                return Err(busy(name, holder));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -134,7 +139,7 @@ impl Ownership {
     pub fn acquire_to_clean(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<Self> {
         match Self::attempt(directory, handle, name, true)? {
             Attempt::Taken(ownership) => Ok(ownership),
-            Attempt::BeingCleaned(pid) => Err(busy(name, format!("process {pid}, which cleans it"))),
+            Attempt::InTheWay(holder) => Err(busy(name, holder)),
         }
     }
 
@@ -146,13 +151,13 @@ impl Ownership {
         let mut locks = LOCKS.lock();
         match locks.own(&key).map(|held| held.purpose) {
             Some(Purpose::Write(_)) => return Err(busy(name, "it is in this process")),
-            Some(Purpose::Clean(_)) => return Ok(Attempt::BeingCleaned(std::process::id())),
+            Some(Purpose::Clean(_)) => return Ok(Attempt::InTheWay(cleaner(std::process::id()))),
             None => {}
         }
         if held_by_another_copy(&locks, handle, name) {
             return Err(busy(name, "it is in this process, in another copy of traincast's library"));
         }
-        loop {
+        for _ in 0..LOOKS {
             let fresh = sys::facts_at(handle, &key.1).map_err(failed)?.is_none();
             let file = create_lock_file(directory, handle, name)?;
             failpoint!("lock.made");
@@ -161,11 +166,12 @@ impl Ownership {
                 return Err(Error::corrupt(path, reason));
             }
             let range = if clean { CLEANER_LOCK } else { WRITER_LOCK };
-            if sys::try_lock(&file, range).map_err(failed)? == Locked::Contended {
-                return match sys::lock_holder(&file, WRITER_LOCK).map_err(failed)? {
-                    Some(holder) if is_cleaner(holder) => Ok(Attempt::BeingCleaned(holder.pid)),
+            if sys::try_lock(&file, range.clone()).map_err(failed)? == Locked::Contended {
+                return match sys::lock_holder(&file, range).map_err(failed)? {
+                    Some(holder) if is_cleaner(holder) => Ok(Attempt::InTheWay(cleaner(holder.pid))),
                     Some(holder) => Err(busy(name, process(holder.pid))),
-                    None => continue, // it has just let go
+                    // It has just let go, or the system does not name it.
+                    None => Ok(Attempt::InTheWay("somebody whom the system does not name".into())),
                 };
             }
             failpoint!("lock.taken");
@@ -177,9 +183,7 @@ impl Ownership {
                 if fresh {
                     let _ = sys::unlink(handle, &key.1, false); // without it, `clean` finds the file
                 }
-                return Err(Error::storage(&directory.join(&name.file(Role::Owner)), crate::layout::PAGE)(
-                    error,
-                ));
+                return Err(Error::storage(&directory.join(&name.file(Role::Owner)), PAGE)(error));
             }
             failpoint!("lock.recorded");
             let forks = fork::count();
@@ -187,6 +191,7 @@ impl Ownership {
             locks.held.insert(key.clone(), Held { file, forks, purpose });
             return Ok(Attempt::Taken(Self { key, forks, purpose, fresh }));
         }
+        Ok(Attempt::InTheWay("somebody who removes the lock file again and again".into()))
     }
 
     /// Whether this is the process that took it. No system call.
@@ -233,68 +238,60 @@ impl Ownership {
         let path = directory.join(&self.key.1);
         let failed = |error| Error::system("lock", &path)(error);
         let mut locks = LOCKS.lock();
-        let (file_id, locked) = match locks.of(self) {
-            Some(held) => {
-                (sys::facts(&held.file).map_err(failed)?.id, sys::try_lock(&held.file, WRITER_LOCK))
+        let mut moved = false;
+        for _ in 0..LOOKS {
+            let Some(held) = locks.of(self) else { return Err(lost(name, "its lock was let go of")) };
+            let file_id = sys::facts(&held.file).map_err(failed)?.id;
+            if sys::try_lock(&held.file, WRITER_LOCK).map_err(failed)? == Locked::Contended {
+                match sys::lock_holder(&held.file, WRITER_LOCK).map_err(failed)? {
+                    Some(holder) if !is_cleaner(holder) => {
+                        return Err(self.lost_to(&mut locks, process(holder.pid), name));
+                    }
+                    _ => return Ok(Standing::Unclear),
+                }
             }
-            None => return Err(lost(name, "its lock was let go of")),
-        };
-        if locked.map_err(failed)? == Locked::Contended {
-            return Err(self.lost_to(&mut locks, handle, name, None));
-        }
-        failpoint!("verify.locked");
-        let record = Record::read(handle, name);
-        if let Some(other) = record.filter(|record| record.nonce != self.nonce()) {
-            return Err(self.lost_to(&mut locks, handle, name, Some(other)));
-        }
-        let named = sys::facts_at(handle, &self.key.1).map_err(failed)?;
-        let moved = named.is_none_or(|named| named.id != file_id);
-        if moved {
+            failpoint!("verify.locked");
+            let record = Record::read(handle, name);
+            if let Some(other) = record.filter(|record| record.nonce != self.nonce()) {
+                return Err(self.lost_to(&mut locks, process(other.process.pid), name));
+            }
+            // Only now: the file may have lost its name before it was locked, and then another one is the lock.
+            if sys::facts_at(handle, &self.key.1).map_err(failed)?.is_some_and(|named| named.id == file_id) {
+                if record.is_none() {
+                    let written = Record::new(self.nonce()).write(handle, name);
+                    written.map_err(Error::storage(&directory.join(&name.file(Role::Owner)), PAGE))?;
+                    failpoint!("verify.recorded");
+                }
+                return Ok(if moved || record.is_none() { Standing::Restored } else { Standing::Kept });
+            }
             let file = create_lock_file(directory, handle, name)?;
             failpoint!("verify.lock-made");
-            let facts = sys::facts(&file).map_err(failed)?;
-            if let Some(reason) = foreign(&facts) {
+            if let Some(reason) = foreign(&sys::facts(&file).map_err(failed)?) {
                 return Err(Error::corrupt(path, reason));
             }
-            // The one before is closed first: if it is the same file after all, that drops the lock.
             let key = (sys::facts(handle).map_err(failed)?.id, self.key.1.clone());
             locks.close(self);
-            let locked = sys::try_lock(&file, WRITER_LOCK);
             let held = Held { file, forks: self.forks, purpose: self.purpose };
             locks.held.insert(key.clone(), held);
             self.key = key;
-            if locked.map_err(failed)? == Locked::Contended {
-                return Err(self.lost_to(&mut locks, handle, name, None));
-            }
-            failpoint!("verify.lock-taken");
-            if let Some(other) = Record::read(handle, name).filter(|record| record.nonce != self.nonce()) {
-                return Err(self.lost_to(&mut locks, handle, name, Some(other)));
-            }
+            moved = true;
         }
-        if record.is_none() {
-            let written = Record::new(self.nonce()).write(handle, name);
-            written.map_err(Error::storage(&directory.join(&name.file(Role::Owner)), crate::layout::PAGE))?;
-            failpoint!("verify.recorded");
+        Ok(Standing::Unclear)
+    }
+
+    /// Who has the channel instead, as far as the record says.
+    pub fn successor(&self, directory: &Directory, name: &ChannelName) -> String {
+        let record = directory.find().ok().flatten().and_then(|handle| Record::read(&handle, name));
+        match record.filter(|record| record.nonce != self.nonce()) {
+            Some(other) => format!("{} has it", process(other.process.pid)),
+            None => "another writer had it meanwhile".into(),
         }
-        Ok(if moved || record.is_none() { Standing::Restored } else { Standing::Kept })
     }
 
     /// Gives up what is left of it.
-    fn lost_to(
-        &self,
-        locks: &mut Locks,
-        handle: &OwnedFd,
-        name: &ChannelName,
-        other: Option<Record>,
-    ) -> Error {
-        let holder = locks.of(self).and_then(|held| {
-            sys::lock_holder(&held.file, WRITER_LOCK).ok().flatten().map(|holder| process(holder.pid))
-        });
+    fn lost_to(&self, locks: &mut Locks, holder: String, name: &ChannelName) -> Error {
         locks.close(self);
-        let recorded =
-            other.or_else(|| Record::read(handle, name).filter(|record| record.nonce != self.nonce()));
-        let holder = holder.or_else(|| recorded.map(|record| process(record.process.pid)));
-        lost(name, &format!("{} has it", holder.unwrap_or_else(|| "another writer".into())))
+        lost(name, &format!("{holder} has it"))
     }
 
     /// Lets go. With a `directory`, removes the record, and the lock file too if `remove` says so, while the lock is still
@@ -331,12 +328,16 @@ impl Ownership {
 
 enum Attempt {
     Taken(Ownership),
-    /// By this process.
-    BeingCleaned(u32),
+    /// By somebody who should be gone soon.
+    InTheWay(String),
 }
 
 fn is_cleaner(holder: Holder) -> bool {
     holder.len == CLEANER_LOCK.end
+}
+
+fn cleaner(pid: u32) -> String {
+    format!("{}, which is removing what a dead writer left", process(pid))
 }
 
 fn process(pid: u32) -> String {
@@ -380,9 +381,12 @@ pub fn writer_alive(directory: &Directory, handle: &OwnedFd, name: &ChannelName)
     is_held(directory, handle, name, Role::Lock)
 }
 
-/// Whether somebody serves the channel: its writer, or a relay that waits for the learner to come back.
+/// Whether somebody serves the channel: its writer, or a relay that waits for the learner to come back. A writer that lives and
+/// has only lost its lock, without knowing it yet, counts: it will take the lock again.
 pub fn is_served(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<bool> {
-    Ok(is_held(directory, handle, name, Role::Lock)? || is_held(directory, handle, name, Role::Relay)?)
+    Ok(is_held(directory, handle, name, Role::Lock)?
+        || is_held(directory, handle, name, Role::Relay)?
+        || Record::read(handle, name).is_some_and(|record| record.process_lives()))
 }
 
 fn is_held(directory: &Directory, handle: &OwnedFd, name: &ChannelName, role: Role) -> Result<bool> {

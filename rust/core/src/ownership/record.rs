@@ -53,13 +53,22 @@ impl Record {
         let draft = Draft::create(handle, name, bytes.len())?;
         sys::write_start(&draft.file, &bytes)?;
         failpoint!("owner.made");
-        draft.commit(&file_name, true)
+        draft.commit(&file_name)
     }
 
-    /// Whether it is this process's, by this copy of the library or another. A forked child is another process.
+    /// Whether it is this process's, by this copy of the library or another. A forked child is another process, also one
+    /// that has the number of a dead sibling: it started at another time.
     pub fn is_of(&self, process: &Identity) -> bool {
-        (self.process.pid, self.process.pid_namespace, self.process.image)
-            == (process.pid, process.pid_namespace, process.image)
+        (self.process.pid, self.process.pid_namespace, self.process.image, self.process.started)
+            == (process.pid, process.pid_namespace, process.image, process.started)
+    }
+
+    /// Whether its process certainly lives: in another pid namespace nobody can say.
+    pub fn process_lives(&self) -> bool {
+        let Identity { pid, started, pid_namespace, .. } = self.process;
+        pid_namespace == sys::identity().pid_namespace
+            && started != 0
+            && sys::start_time(pid) == Some(started)
     }
 
     fn from_words(words: [u64; owner::WORDS]) -> Option<Self> {

@@ -5,19 +5,24 @@
 //! into it. It sets one word, *taken*, and goes on in a file of its own.
 //!
 //! The old writer, at each publish: (T1) `taken`, relaxed: set? then it asks the kernel who the owner is, instead of
-//! publishing; W1 to W5 of [`super::seqlock`]; (T2) fence, SeqCst. The newcomer, once: (N1) `taken = 1`, relaxed; (N2)
-//! fence, SeqCst; (N3) the head.
+//! publishing; W1 to W5 of [`super::seqlock`]; (T2) fence, SeqCst; (T3) `taken` once more, relaxed: set? then it marks the
+//! file as superseded. The newcomer, once: (N1) `taken = nonce`, relaxed; (N2) fence, SeqCst; (N3) the head. When it has a file
+//! of its own: (N4) it marks the old one.
 //!
 //! * **At most one snapshot comes after N3.** Say N3 found position p, and the old writer announces k > p. Of the fences
 //!   N2 and T2 of k one is first. It is N2, since otherwise N3 would have found k or a later one. So T1 of the next
 //!   publish, which comes after T2 of k, sees `taken`: k is the last.
-//! * **Nothing the old writer does wipes the word out**: only newcomers write it.
+//! * **The mark stays.** W5 stores the head without marks, and may wipe out N4. Then N4 precedes W5 in the order of the head's
+//!   values. T2 is not before N2, since then N3 and N4, which come after N2, would have found W5's value. So N2 is before T2, and
+//!   T3 sees `taken`: the old writer sets the mark again.
+//! * **Nothing the old writer does wipes `taken` out**: only newcomers write it, each its own nonce. So one of several newcomers
+//!   can tell that it was not the last.
 
 use crate::sync::{AtomicU64, Ordering, fence};
 
 use super::seqlock::{Head, load_head};
 
-/// T1: whether another writer has taken the file.
+/// T1 and T3: whether another writer has taken the file.
 #[inline]
 pub fn is_taken(taken: &AtomicU64) -> bool {
     taken.load(Ordering::Relaxed) != 0
@@ -30,8 +35,8 @@ pub fn settle() {
 }
 
 /// N1 to N3: takes the file, and gives the newest position in it. The writer that was there stores at most one more.
-pub fn take(taken: &AtomicU64, head: &AtomicU64) -> Head {
-    taken.store(1, Ordering::Relaxed);
+pub fn take(taken: &AtomicU64, nonce: u64, head: &AtomicU64) -> Head {
+    taken.store(nonce, Ordering::Relaxed);
     fence(Ordering::SeqCst); // partner: `settle`
     load_head(head)
 }

@@ -59,8 +59,10 @@ pub struct Head(u64);
 impl Head {
     /// The writer has finished with the channel.
     pub const CLOSED: u64 = 1;
-    /// A newer file stands under the channel's name.
+    /// A newer file stands under the channel's name, or will.
     pub const SUPERSEDED: u64 = 2;
+    /// It does stand there, with a snapshot in it. A word of its own, so that who has seen the other mark looks again.
+    pub const SUCCEEDED: u64 = Self::CLOSED | Self::SUPERSEDED;
 
     /// From the word in the file.
     #[inline]
@@ -86,10 +88,10 @@ impl Head {
         Position(self.0 >> 2)
     }
 
-    /// Whether the writer has finished.
+    /// Whether the writer has finished, and no successor is known.
     #[inline]
     pub const fn closed(self) -> bool {
-        self.0 & Self::CLOSED != 0
+        self.0 & Self::SUCCEEDED == Self::CLOSED
     }
 
     /// Whether the name should be looked up again.
@@ -101,7 +103,7 @@ impl Head {
     /// Closed or superseded: there may be a successor.
     #[inline]
     pub const fn ended(self) -> bool {
-        self.0 & (Self::CLOSED | Self::SUPERSEDED) != 0
+        self.0 & Self::SUCCEEDED != 0
     }
 }
 

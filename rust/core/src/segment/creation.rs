@@ -59,13 +59,13 @@ impl<'a> NewSegment<'a> {
         Ok(Self { segment, draft, name: file_name })
     }
 
-    /// Gives it the channel's name. `over`: instead of the file that has it.
+    /// Gives it the channel's name, instead of whatever file has it: that is for the channel's owner alone.
     ///
     /// # Errors
     /// [`Error::System`]: the name is as it was.
-    pub fn commit(self, over: bool) -> Result<Segment> {
+    pub fn commit(self) -> Result<Segment> {
         let Self { segment, draft, name } = self;
-        draft.commit(&name, over).map_err(Error::system("create", &segment.path))?;
+        draft.commit(&name).map_err(Error::system("create", &segment.path))?;
         failpoint!("create.renamed");
         Ok(segment)
     }

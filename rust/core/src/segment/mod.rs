@@ -174,10 +174,22 @@ impl Segment {
         handover::is_taken(self.taken())
     }
 
-    /// Takes the channel from the writer of this file; the newest position in it, after which that writer stores at most
-    /// one more snapshot.
-    pub fn take(&self) -> Head {
-        handover::take(self.taken(), self.parts().0)
+    /// Takes the channel from the writer of this file, in the name of `nonce`; the newest position in it, after which that
+    /// writer stores at most one more snapshot.
+    pub fn take(&self, nonce: u64) -> Head {
+        handover::take(self.taken(), nonce, self.parts().0)
+    }
+
+    /// Whether it was taken in the name of `nonce`, and by nobody since.
+    pub fn is_taken_by(&self, nonce: u64) -> bool {
+        relaxed(self.taken()) == nonce
+    }
+
+    /// Says that another file has the channel's name, and wakes all who sleep.
+    pub fn end(&self) {
+        self.ring_writer().mark(Head::SUCCEEDED);
+        failpoint!("end.marked");
+        self.wake_all();
     }
 
     fn parts(&self) -> (&AtomicU64, &[AtomicU64]) {

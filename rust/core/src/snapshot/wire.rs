@@ -177,7 +177,10 @@ impl Message {
             epoch: Epoch(at(word::EPOCH)),
             version: Version(at(word::VERSION)),
         };
-        if !(Version(1)..=Version::MAX).contains(&stamp.version) || stamp.epoch == Epoch(0) {
+        let numbered = (Version(1)..Version::MAX).contains(&stamp.version)
+            && (Epoch(1)..Epoch::MAX).contains(&stamp.epoch)
+            && stamp.term < Term::MAX;
+        if !numbered {
             return Err(MalformedMessage::new(format!("its numbers are {stamp}")));
         }
         let (shape_part, payload) = payload.split_at(lengths[0]);
@@ -187,7 +190,7 @@ impl Message {
         let shape = Shape::parse(to_bytes(&shape_words, shape_len)).map_err(MalformedMessage::new)?;
         let blobs = blobs.as_flattened().to_vec();
         check(&shape, &values, &blobs).map_err(MalformedMessage::new)?;
-        check_texts(&shape, &values, &blobs)?;
+        check_leaves(&shape, &values, &blobs)?;
         let host = &words[word::ORIGIN_HOST..][..HOST_BYTES / WORD];
         let origin = Origin {
             host: String::from_utf8_lossy(host.as_flattened()).trim_end_matches('\0').to_owned(),
@@ -224,13 +227,27 @@ impl Message {
     }
 }
 
-/// Each string must be one: the readers that it will reach take that for granted.
-fn check_texts(shape: &Shape, values: &[u64], blobs: &[u8]) -> Result<(), MalformedMessage> {
+/// Most axes of an array: numpy's bound.
+const MOST_AXES: u8 = 64;
+
+/// What the readers that it will reach take for granted: each string is one, and each array can be made.
+fn check_leaves(shape: &Shape, values: &[u64], blobs: &[u8]) -> Result<(), MalformedMessage> {
     let mut cursor = BlobCursor::default();
     for node in shape.nodes.iter().filter(|node| node.kind.has_blob()) {
         let text = cursor.advance(shape, node, values).and_then(|range| blobs.get(range));
         if node.kind == Kind::Str && text.is_none_or(|text| std::str::from_utf8(text).is_err()) {
             return Err(MalformedMessage::new("a string is not valid UTF-8"));
+        }
+        if node.kind.has_dtype() {
+            let axes = &values[node.value_at as usize..][..usize::from(node.ndim)];
+            let itemsize = shape.dtypes[node.aux as usize].itemsize as u64;
+            let bytes = axes
+                .iter()
+                .filter(|&&axis| axis > 0)
+                .try_fold(itemsize, |bytes, &axis| bytes.checked_mul(axis));
+            if node.ndim > MOST_AXES || bytes.is_none_or(|bytes| i64::try_from(bytes).is_err()) {
+                return Err(MalformedMessage::new("an array has axes that no array can have"));
+            }
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::layout::Link;
 use crate::numbering::{Epoch, Stamp, Version};
 use crate::snapshot::Payload;
 use crate::snapshot::payload::OWN_SHAPE_IDS;
-use crate::snapshot::wire::Message;
+use crate::snapshot::wire::{Message, Origin};
 use crate::sys;
 
 /// What became of a message.
@@ -41,30 +41,31 @@ impl Writer {
         }
         let id = self.message_shapes.id_of(&message.shape.bytes);
         let id = id.map_err(|error| Error::InvalidArgument(error.to_string()))?;
-        let origin = (Link::Live, message.origin.clone());
-        let before = (self.origin != origin).then(|| std::mem::replace(&mut self.origin, origin));
+        // The header names the origin of all snapshots in the file: those of another one go into another file.
+        let before = self.set_origin(Link::Live, message.origin.clone());
         let payload = message.payload(id | OWN_SHAPE_IDS);
         let published_ns = published_ns.unwrap_or(now);
-        let stored = self.store(&payload, message.stamp, now, published_ns, message.published_unix_ns);
-        match (stored, before) {
-            (Ok(()), before) => {
-                if before.is_some()
-                    && let Some(segment) = &self.segment
-                {
-                    segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);
-                }
+        match self.store(&payload, message.stamp, now, published_ns, message.published_unix_ns) {
+            Ok(()) => {
                 // What is published here after it goes on from there, as by a writer that takes over.
                 let Stamp { term, epoch, .. } = message.stamp;
                 (self.next.term, self.next.epoch) = (term, epoch.next());
                 Ok(Delivery::Published(version))
             }
-            (Err(error), before) => {
-                if let Some(before) = before {
-                    self.origin = before;
-                }
+            Err(error) => {
+                (self.origin, self.renew) = before;
                 Err(error)
             }
         }
+    }
+
+    /// Where the next snapshot comes from. Gives what is to be put back if it cannot be stored.
+    pub(super) fn set_origin(&mut self, link: Link, origin: Origin) -> ((Link, Origin), bool) {
+        let before = (self.origin.clone(), self.renew);
+        let after = (link, origin);
+        self.renew |= self.origin != after;
+        self.origin = after;
+        before
     }
 
     /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is
@@ -95,7 +96,7 @@ impl Writer {
     /// [`Error::ForkedWriter`].
     pub fn resume_at(&mut self, version: Version, epoch: Epoch) -> Result<()> {
         self.check_open()?;
-        if version >= Version::MAX || epoch == Epoch(u64::MAX) {
+        if version >= Version::MAX || epoch >= Epoch::MAX {
             return Err(Error::InvalidArgument(format!(
                 "version {version} and epoch {epoch} cannot have been saved by traincast"
             )));

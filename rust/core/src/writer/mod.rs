@@ -149,6 +149,9 @@ impl Writer {
         if let Some(fault) = payload.fault() {
             return Err(faulty(fault));
         }
+        if self.origin.0 != Link::Local {
+            self.set_origin(Link::Local, Origin { host: sys::host_name(), pid: self.process.pid.into() });
+        }
         let stamp = self.next;
         self.store(payload, stamp, now, now, now.wrapping_add(self.unix_offset_ns))?;
         Ok(stamp.version)
@@ -199,6 +202,9 @@ impl Writer {
                 Err(error) => return Err(error),
             }
             self.renew = false;
+            if let Some(segment) = &self.segment {
+                segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);
+            }
         }
         if let Some(segment) = &self.segment {
             store_into(segment, &mut self.shapes, payload, &publication);
@@ -225,6 +231,10 @@ impl Writer {
             failpoint!("publish.rung");
             sys::futex_wake(bell.futex);
             failpoint!("publish.woken");
+        }
+        // The announcement may have wiped out the newcomer's mark (T3).
+        if segment.is_taken() {
+            segment.end();
         }
     }
 

@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::layout::{SLOTS, header};
 use crate::numbering::Position;
-use crate::ring::seqlock::Head;
 use crate::roster::Roster;
-use crate::segment::{NewSegment, Segment};
+use crate::segment::NewSegment;
 use crate::snapshot::Payload;
 use crate::snapshot::payload::Publication;
+use crate::sys;
 
 impl Writer {
     /// Publishes into a new segment, which takes the place of the present one, if any.
@@ -44,20 +44,21 @@ impl Writer {
             self.roster = Roster::open_or_create(&handle, &self.name);
         }
         // Who came while storage was asked for has taken the file, and must not lose the name to this one.
-        if self.segment.as_ref().is_some_and(Segment::is_taken) {
-            return Err(self.lose("another writer has taken it"));
+        if self.is_taken() {
+            return self.verify(sys::tick_ns());
         }
-        let predecessor = self.predecessor.as_ref().is_some_and(|left| left.has_name);
-        let new = new.commit(self.segment.is_some() || predecessor)?;
+        let new = match new.commit() {
+            Ok(new) => new,
+            // Who came a moment before has removed what was not finished.
+            Err(error) => return Err(self.verify(sys::tick_ns()).err().unwrap_or(error)),
+        };
         self.shapes = shapes;
         self.takeover = 1;
         self.renew = false;
         // Marked only now: a reader that finds the mark finds the new file too.
         let old = self.segment.replace(new);
         for old in old.into_iter().chain(self.predecessor.take().map(|left| left.segment)) {
-            old.ring_writer().mark(Head::SUPERSEDED);
-            failpoint!("grow.marked");
-            old.wake_all();
+            old.end();
         }
         self.note(&publication);
         failpoint!("create.done");

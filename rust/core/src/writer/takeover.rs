@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::layout::{SLOTS, header};
 use crate::numbering::{Epoch, Stamp, Term, Version};
+use crate::ring::seqlock::Head;
 use crate::roster::Roster;
 use crate::segment::Segment;
 use crate::snapshot::payload::Publication;
@@ -48,11 +49,13 @@ impl Writer {
         }
         // Its writer may live, if it has lost its lock. From here on it stores one snapshot more at most.
         let gone = left.writer_is_gone();
-        left.take();
+        left.take(self.nonce());
         failpoint!("takeover.taken");
         if self.options.leftover == Leftover::Replace {
             self.start_new_term(&left);
-            // Marked once there is a first snapshot: until then its readers would look for it in vain.
+            // Should this writer die before its first snapshot, its successor will not find the file.
+            left.ring_writer().mark(Head::SUPERSEDED);
+            failpoint!("replace.marked");
             self.remove(handle)?;
             failpoint!("replace.removed");
             self.predecessor = Some(Predecessor { segment: left, continued: false, has_name: false, gone });
@@ -60,9 +63,11 @@ impl Writer {
         }
         self.newest = newest(&left)?.stamp;
         let Stamp { term, epoch, version } = self.newest;
-        if epoch == Epoch(u64::MAX) || version > Version::MAX {
+        if epoch >= Epoch::MAX || version >= Version::MAX {
             let path = self.directory.join(&self.name.file(Role::Segment));
-            return Err(Error::corrupt(path, format!("it has used up its numbers: {}", self.newest)));
+            let reason =
+                format!("it has used up its numbers: {}; start anew with leftover=\"replace\"", self.newest);
+            return Err(Error::corrupt(path, reason));
         }
         self.version = version;
         let spare = if gone { version } else { version.next() };
@@ -104,7 +109,8 @@ impl Writer {
         }
         let Some(Predecessor { segment, .. }) = self.predecessor.take() else { return Err(error) };
         // Shapes are known by this count and the writer's own number: it must differ before anything is stored.
-        self.takeover = segment.header(header::TAKEOVERS).wrapping_add(1).max(1);
+        let Some(takeover) = segment.header(header::TAKEOVERS).checked_add(1) else { return Err(error) };
+        self.takeover = takeover;
         segment.set_header(header::TAKEOVERS, self.takeover);
         segment.sign(&self.process, self.nonce());
         segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);

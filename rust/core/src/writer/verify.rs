@@ -8,6 +8,9 @@ use crate::roster::Roster;
 use crate::segment::Segment;
 use crate::sys;
 
+/// When to look again where somebody else was at work on the files.
+const SOON_NS: u64 = 5_000_000;
+
 impl Writer {
     /// Sets the time of the next verification.
     pub(super) fn schedule(&mut self, now: u64) {
@@ -16,16 +19,31 @@ impl Writer {
         self.unix_offset_ns = sys::unix_ns().wrapping_sub(sys::now_ns());
     }
 
+    /// Whether somebody has come since and taken the file, or the one that was left. No system call.
+    pub(super) fn is_taken(&self) -> bool {
+        let nonce = self.nonce();
+        self.segment.as_ref().is_some_and(Segment::is_taken)
+            || self.predecessor.as_ref().is_some_and(|left| !left.segment.is_taken_by(nonce))
+    }
+
     /// Asks the kernel whether the channel is still this writer's, and looks after its files.
     pub(super) fn verify(&mut self, now: u64) -> Result<()> {
         self.schedule(now);
+        let taken = self.is_taken();
         let State::Open(ownership) = &mut self.state else { return Err(self.not_open()) };
+        if taken {
+            // Whoever it was may be gone again: nothing is put back.
+            let reason = ownership.successor(&self.directory, &self.name);
+            return Err(self.lose(reason));
+        }
         let standing = ownership.verify(&self.directory, &self.name);
         failpoint!("verify.done");
-        let taken = self.segment.as_ref().is_some_and(Segment::is_taken);
         match standing {
             Err(Error::ChannelLost { reason, .. }) => return Err(self.lose(reason)),
-            Ok(_) if taken => return Err(self.lose("another writer had it meanwhile")),
+            Ok(Standing::Unclear) => {
+                self.verify_at_ns = self.verify_at_ns.min(now.saturating_add(SOON_NS));
+                return Ok(());
+            }
             Err(error) | Ok(Standing::Adrift(error)) => {
                 self.warn(&error);
                 return Ok(());
@@ -34,7 +52,10 @@ impl Writer {
         }
         let Ok(handle) = self.directory.handle() else { return Ok(()) };
         if let Some(segment) = &self.segment {
-            self.renew = !segment.has_name(&handle, &self.name);
+            self.renew |= !segment.has_name(&handle, &self.name);
+            if !self.renew && matches!(self.warning, Warning::Given) {
+                self.warning = Warning::None; // it is over: another one is worth another warning
+            }
             if self.roster.as_ref().is_none_or(|roster| !roster.has_name(&handle, &self.name)) {
                 self.roster = Roster::open_or_create(&handle, &self.name).or_else(|| self.roster.take());
                 segment.wake_all(); // so that sleepers announce themselves in the new one
@@ -58,8 +79,8 @@ impl Writer {
     pub(super) fn warn(&mut self, error: &Error) {
         if matches!(self.warning, Warning::None) {
             self.warning = Warning::Due(format!(
-                "the files of channel {:?} (policy {}) were removed or cannot be used, and cannot be put back: {error}. \
-                 Envs that are attached go on; envs that start now do not find the channel",
+                "the files of channel {:?} (policy {}) cannot be used, or were removed and cannot be put back: {error}. Envs \
+                 that are attached go on; envs that start now may not find the channel. Publishing tries again each second",
                 self.name.name(),
                 self.name.policy_id()
             ));
@@ -67,11 +88,15 @@ impl Writer {
     }
 
     #[cold]
-    pub(super) fn lose(&mut self, reason: impl Into<String>) -> Error {
-        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason.into())) {
+    fn lose(&mut self, reason: String) -> Error {
+        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason)) {
             ownership.release(None, &self.name, false);
         }
-        (self.segment, self.predecessor, self.roster) = (None, None, None);
+        // Its readers should look for the file of whoever has the channel.
+        if let Some(segment) = self.segment.take() {
+            segment.end();
+        }
+        (self.predecessor, self.roster) = (None, None);
         self.not_open()
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 /// What one has to know of a file before using it.
@@ -159,20 +159,9 @@ fn write_zeros(file: &OwnedFd, mut offset: usize, bytes: usize) -> io::Result<()
     Ok(())
 }
 
-/// Renames within a directory. `over`: replace what has the name; otherwise that is an error.
-pub fn rename(directory: &OwnedFd, from: &OsStr, to: &OsStr, over: bool) -> io::Result<()> {
-    if over {
-        return Ok(retry_on_intr(|| rustix::fs::renameat(directory, from, directory, to))?);
-    }
-    match retry_on_intr(|| rustix::fs::renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE))
-    {
-        // The file system does not know the flag. The owner of the channel's lock is the only one who makes
-        // such names.
-        Err(Errno::INVAL | Errno::NOSYS) if facts_at(directory, to)?.is_none() => {
-            Ok(retry_on_intr(|| rustix::fs::renameat(directory, from, directory, to))?)
-        }
-        result => Ok(result?),
-    }
+/// Renames within a directory, in place of what has the name.
+pub fn rename(directory: &OwnedFd, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    Ok(retry_on_intr(|| rustix::fs::renameat(directory, from, directory, to))?)
 }
 
 /// Removes a name, a directory's too if it is empty. `false` if there is none.

@@ -24,7 +24,7 @@ pub fn identity() -> Identity {
     let pid = std::process::id();
     Identity {
         pid,
-        started: start_time().unwrap_or(0),
+        started: start_time(pid).unwrap_or(0),
         pid_namespace: inode("/proc/self/ns/pid"),
         time_namespace: time_namespace(),
         image: image(),
@@ -81,13 +81,20 @@ pub fn is_gone(pid: u32) -> bool {
     }
     let own = std::fs::read_link("/proc/self");
     let of_this_namespace = own.is_ok_and(|own| own.to_str() == Some(&std::process::id().to_string()));
+    // A process goes on when its first thread has ended: that one is a zombie beside living threads.
     of_this_namespace
-        && stat(pid).is_some_and(|fields| matches!(fields.as_bytes().first(), Some(b'Z' | b'X')))
+        && stat(pid).is_some_and(|fields| {
+            let mut fields = fields.split(' ');
+            matches!(fields.next(), Some("Z" | "X")) && matches!(fields.nth(16), Some("0" | "1"))
+        })
 }
 
-/// When this process started, in clock ticks since boot. With the pid, says which process it is.
-fn start_time() -> Option<u64> {
-    stat(std::process::id())?.split(' ').nth(19)?.parse().ok()
+/// When a process started, in clock ticks since boot; `None` if it has ended. With the pid, says which process it is.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let fields = stat(pid)?;
+    let mut fields = fields.split(' ');
+    let ended = matches!(fields.next()?, "Z" | "X");
+    if ended { None } else { fields.nth(18)?.parse().ok() }
 }
 
 /// What /proc says of a process, from its state on, which is the third field.
