@@ -121,7 +121,7 @@ fn a_snapshot_that_does_not_fit_moves_the_channel_to_a_bigger_file() {
             (version, 1, version, bytes.div_ceil(8) * 8)
         );
     }
-    assert_eq!(head.load(), Head::from_bits(1 << 2 | Head::SUPERSEDED), "the old file says that it is");
+    assert_eq!(head.load(), Head::from_bits(1 << 2 | Head::SUCCEEDED), "the old file says that it is");
     assert_ne!(reader.segment_key(), key);
     assert_eq!(place.files(), FILES);
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use common::{Place, next, publish};
 use traincast_core::error::Error;
 use traincast_core::layout::{HEADER_WORDS, WORD, header, slot};
-use traincast_core::numbering::{Position, Term, Version};
+use traincast_core::numbering::{Epoch, Position, Term, Version};
 use traincast_core::ring::seqlock::Head;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
@@ -46,12 +46,13 @@ fn a_writer_refuses_a_channel_whose_numbers_are_used_up() {
 
 #[test]
 fn the_largest_numbers_are_as_good_as_any() {
-    let place = left_behind(&[], &[(slot::EPOCH, u64::MAX - 1), (slot::VERSION, Version::MAX.get() - 9)]);
+    let place =
+        left_behind(&[], &[(slot::EPOCH, Epoch::MAX.get() - 1), (slot::VERSION, Version::MAX.get() - 9)]);
     let mut writer = place.writer();
     // The writer before cannot be asked whether it lives: it may have published one more.
     assert_eq!(publish(&mut writer, 4), Version::MAX.get() - 7);
     let found = next(&mut place.reader(), &mut Snapshot::default());
-    assert_eq!((found.version(), found.epoch()), (Version::MAX.get() - 7, u64::MAX));
+    assert_eq!((found.version(), found.epoch()), (Version::MAX.get() - 7, Epoch::MAX.get()));
 }
 
 #[test]

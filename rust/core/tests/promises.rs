@@ -91,7 +91,6 @@ fn readers_map_the_channel_read_only() {
 fn nobody_waits_for_a_stopped_process() {
     watchdog();
     let place = Place::new();
-    let mut out = Snapshot::default();
     // A reader that is stopped, maybe in the middle of a copy, does not hold up the writer.
     let mut writer = place.writer();
     publish(&mut writer, 1);
@@ -119,7 +118,7 @@ fn nobody_waits_for_a_stopped_process() {
                 Sample::new(version, 1, 64, 500).publish(&mut writer).unwrap();
             }
         });
-        let mut reader = place.reader_soon();
+        let (mut reader, mut out) = (place.reader_soon(), Snapshot::default());
         until(|| reader.writer_alive().unwrap());
         std::thread::sleep(Duration::from_micros(100 * round));
         // SAFETY: a child of this test.
