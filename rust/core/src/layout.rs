@@ -14,13 +14,13 @@
 //!        8  name, 128 bytes                                       4 generation that it reads
 //!       64  head: position << 2 │ superseded │ closed             5 position last seen
 //!       65  futex (its low 4 bytes, a u32)                        6 version last seen
-//!       66  taken: nonce of another writer that has the channel   7 publish time of that snapshot
+//!       66  taken: how many others have taken the channel         7 publish time of that snapshot
 //!       80  pid of the writer of this file              24 the next process ...
 //!       81  its start time
 //!       82  inode of its pid namespace                  owner NAME@POLICY.owner
 //!       83  inode of its time namespace                 word 0  magic
 //!       84  its nonce                                        1  layout version
-//!       85  takeovers of this file, from 1                   2  pid of the writer
+//!       85  its number: 1, or what it was in taken, plus 1   2  pid of the writer
 //!       96  pid of the origin, in its own namespace          3  its start time
 //!       97  link state                                       4  inode of its pid namespace
 //!       98  link state since, CLOCK_MONOTONIC ns             5  its program's random number
@@ -96,7 +96,7 @@ pub mod header {
     pub const HEAD: usize = 64;
     /// The word that sleepers sleep on: a u32, never touched as a u64.
     pub const FUTEX: usize = 65;
-    /// Not zero: another writer has taken the channel; its nonce. See [`crate::ring::handover`].
+    /// How many other writers have taken the channel from this file. See [`crate::ring::handover`].
     pub const TAKEN: usize = 66;
     /// Process id of the writer of this file.
     pub const PID: usize = 80;
@@ -108,7 +108,7 @@ pub mod header {
     pub const TIME_NAMESPACE: usize = 83;
     /// Random: the number of its ownership.
     pub const NONCE: usize = 84;
-    /// 1 for the writer that made the file, +1 for each that took it over in place.
+    /// 1 for the writer that made the file; for one that took it over in place, its number in [`TAKEN`] plus 1.
     pub const TAKEOVERS: usize = 85;
     /// Process id of the learner, where it runs.
     pub const ORIGIN_PID: usize = 96;

@@ -55,7 +55,7 @@ fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
             let old = scope.spawn(|| {
                 let ring = RingWriter::new(&head, &slots, SLOTS);
                 let mut position = 1;
-                while !handover::is_taken(&taken) {
+                while !handover::is_taken(&taken, 0) {
                     position += 1;
                     let slot = ring.begin(Position(position));
                     (1..WORDS).for_each(|word| slot.put(word, position));
@@ -68,7 +68,7 @@ fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
             });
             while !ready.load(Ordering::Relaxed) {}
             (0..round % 64).for_each(|_| std::hint::spin_loop());
-            let found = handover::take(&taken, 7, &head).position();
+            let found = handover::take(&taken, &head).1.position();
             let ring = Ring::new(&head, &slots, SLOTS);
             let copy = |position: Position, slot: traincast_core::ring::seqlock::Slot<'_>| {
                 (position, [1, 2, 3].map(|word| slot.get(word)))

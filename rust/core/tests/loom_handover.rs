@@ -12,7 +12,7 @@ use traincast_core::ring::handover;
 /// Publishes as a writer does until it finds its file taken, up to `last`; the newest position that it announced.
 fn publish_until_taken(channel: &Channel, last: u64) -> u64 {
     for position in 2..=last {
-        if handover::is_taken(&channel.taken) {
+        if handover::is_taken(&channel.taken, 0) {
             return position - 1;
         }
         channel.publish_and_ring(position);
@@ -28,7 +28,7 @@ fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
             let channel = Arc::clone(&channel);
             thread::spawn(move || publish_until_taken(&channel, 4))
         };
-        let found = handover::take(&channel.taken, 7, &channel.head);
+        let (_, found) = handover::take(&channel.taken, &channel.head);
         let last = old.join().unwrap();
         let found = found.position().get();
         assert!(last <= found + 1, "{last} was announced after the newcomer had found {found}");
@@ -45,7 +45,7 @@ fn what_the_newcomer_finds_is_whole_and_nobody_goes_back() {
             let channel = Arc::clone(&channel);
             thread::spawn(move || publish_until_taken(&channel, 3))
         };
-        let found = handover::take(&channel.taken, 7, &channel.head);
+        let (_, found) = handover::take(&channel.taken, &channel.head);
         let newest = channel.read();
         assert!(newest.position() >= found.position());
         let last = old.join().unwrap();
@@ -63,7 +63,7 @@ fn the_newest_snapshot_of_a_dead_writer_is_found() {
             thread::spawn(move || publish_until_taken(&channel, 3))
         };
         assert_eq!(dead.join().unwrap(), 3);
-        assert_eq!(handover::take(&channel.taken, 7, &channel.head).position().get(), 3);
+        assert_eq!(handover::take(&channel.taken, &channel.head).1.position().get(), 3);
         assert_eq!(channel.read().position().get(), 3);
     });
 }

@@ -275,7 +275,8 @@ fn a_record_of_another_owner_means_that_the_channel_is_lost() {
     assert_eq!(fs::read(place.path("run@3.owner")).unwrap(), record);
     assert!(!reader.read_into(&mut out).unwrap() && !reader.closed());
     // It holds nothing any more: the channel can be had again, by this process too.
-    assert_eq!(publish(&mut place.writer(), 2), 3);
+    let mut writer = place.writer();
+    assert_eq!(publish(&mut writer, 2), 3, "the writer before may have published one more");
     assert_eq!(next_polled(&mut reader, &mut out).seed, 2);
 }
 

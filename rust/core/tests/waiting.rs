@@ -156,3 +156,114 @@ fn a_file_replaced_without_a_mark_is_found() {
     assert_eq!((found.version(), found.seed), (1, 5));
     assert_eq!(child.join(), 0);
 }
+
+/// How often this thread has gone to sleep by itself.
+fn sleeps() -> u64 {
+    // SAFETY: a struct of plain numbers, for which zeros are valid, and which the call fills.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage), 0);
+        usage.ru_nvcsw as u64
+    }
+}
+
+#[test]
+fn an_idle_waiter_wakes_twice_a_second() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    publish(&mut writer, 1);
+    let child = fork(|| {
+        let (mut reader, mut out) = (place.reader(), Snapshot::default());
+        next(&mut reader, &mut out);
+        let (start, before) = (Instant::now(), sleeps());
+        while start.elapsed() < Duration::from_secs(4) {
+            let waiter = reader.waiter();
+            assert!(!reader.read_into(&mut out).unwrap());
+            waiter.wait(Waiter::MAX_SLICE);
+        }
+        let (woken, most) = (sleeps() - before, 2 * start.elapsed().as_secs() + 4);
+        assert!(woken <= most, "woken {woken} times, and {most} would be all right");
+        0
+    });
+    assert_eq!(child.join(), 0);
+}
+
+/// A wake-up that is lost costs the rest of the slice. One of so many that comes earlier was none of those.
+#[test]
+fn what_ends_a_sleep_ends_it_before_the_slice_is_over() {
+    for event in ["publish", "growth", "replacement", "close"] {
+        let woken = (0..20).any(|_| {
+            let place = Place::new();
+            let mut writer = place.writer_verifying(Duration::ZERO);
+            publish(&mut writer, 1);
+            let sleeper = fork(|| {
+                let (mut reader, mut out) = (place.reader(), Snapshot::default());
+                next(&mut reader, &mut out);
+                let waiter = reader.waiter();
+                place.raise("asleep");
+                let start = Instant::now();
+                while !waiter.wait(Waiter::MAX_SLICE) {}
+                i32::from(start.elapsed() < Waiter::MAX_SLICE)
+            });
+            place.wait_for("asleep");
+            std::thread::sleep(Duration::from_millis(20));
+            match event {
+                "publish" => drop(publish(&mut writer, 2)),
+                "growth" => drop(Sample::new(2, 1, 1, 100_000).publish(&mut writer).unwrap()),
+                "replacement" => {
+                    std::fs::remove_file(place.path("run@3")).unwrap();
+                    publish(&mut writer, 2);
+                }
+                _ => writer.close(),
+            }
+            sleeper.join() == 1
+        });
+        assert!(woken, "{event}");
+    }
+}
+
+/// Another writer starts a file of its own; who sleeps at the old one is told by the newcomer.
+#[test]
+fn a_takeover_wakes_who_sleeps_at_the_file_of_the_dead() {
+    let place = Place::new();
+    let dead = fork(|| {
+        let mut writer = place.writer();
+        publish(&mut writer, 1);
+        std::mem::forget(writer);
+        0
+    });
+    assert_eq!(dead.join(), 0);
+    let sleeper = fork(|| {
+        let (mut reader, mut out) = (place.reader(), Snapshot::default());
+        next(&mut reader, &mut out);
+        place.raise("asleep");
+        i32::from(next_soon(&mut reader, &mut out).seed != 2)
+    });
+    place.wait_for("asleep");
+    let mut writer = place.writer();
+    publish(&mut writer, 2);
+    assert_eq!(sleeper.join(), 0);
+}
+
+/// What a sleeper announces in is replaced while it sleeps: the writer wakes all, and they announce themselves anew.
+#[test]
+fn a_roster_that_is_replaced_under_sleepers_costs_none_of_them_a_snapshot() {
+    let place = Place::new();
+    let mut writer = place.writer_verifying(Duration::ZERO);
+    publish(&mut writer, 1);
+    let sleeper = fork(|| {
+        let (mut reader, mut out) = (place.reader(), Snapshot::default());
+        (1..=20).all(|seed| {
+            let found = next_soon(&mut reader, &mut out).seed == seed;
+            place.raise(&format!("read {seed}"));
+            found
+        }) as i32
+            - 1
+    });
+    for seed in 2..=20 {
+        place.wait_for(&format!("read {}", seed - 1));
+        std::fs::remove_file(place.path("run@3.roster")).unwrap();
+        publish(&mut writer, seed);
+    }
+    assert_eq!(sleeper.join(), 0);
+}

@@ -168,21 +168,15 @@ impl Segment {
         &self.mapping.words()[header::TAKEN]
     }
 
-    /// Whether another writer has taken the channel. For this file's writer, at each publish.
+    /// Whether another writer has taken the channel since the one that `own` stands for. For who stores here, at each publish.
     #[inline]
-    pub fn is_taken(&self) -> bool {
-        handover::is_taken(self.taken())
+    pub fn is_taken(&self, own: u64) -> bool {
+        handover::is_taken(self.taken(), own)
     }
 
-    /// Takes the channel from the writer of this file, in the name of `nonce`; the newest position in it, after which that
-    /// writer stores at most one more snapshot.
-    pub fn take(&self, nonce: u64) -> Head {
-        handover::take(self.taken(), nonce, self.parts().0)
-    }
-
-    /// Whether it was taken in the name of `nonce`, and by nobody since.
-    pub fn is_taken_by(&self, nonce: u64) -> bool {
-        relaxed(self.taken()) == nonce
+    /// Takes the channel from the writer of this file, which stores at most one more snapshot. Gives this newcomer's number.
+    pub fn take(&self) -> u64 {
+        handover::take(self.taken(), self.parts().0).0
     }
 
     /// Says that another file has the channel's name, and wakes all who sleep.

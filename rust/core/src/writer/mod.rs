@@ -52,7 +52,7 @@ pub struct Writer {
     next: Stamp,
     /// The newest version, or the one of a saved state that the next snapshot goes on from.
     version: Version,
-    /// Which of the writers of `segment` this is.
+    /// Which of the writers of `segment` this is: 1 for the one that made it, else its number among the newcomers, plus 1.
     takeover: u64,
     /// The name stands for another file than `segment`: the next snapshot goes into a new one.
     renew: bool,
@@ -174,7 +174,7 @@ impl Writer {
         let Some(segment) = &self.segment else {
             return self.store_slowly(payload, publication, words, now);
         };
-        if words > segment.slot_words() || now >= self.verify_at_ns || self.renew || segment.is_taken() {
+        if words > segment.slot_words() || now >= self.verify_at_ns || self.renew || segment.is_taken(self.own()) {
             return self.store_slowly(payload, publication, words, now);
         }
         store_into(segment, &mut self.shapes, payload, &publication);
@@ -222,6 +222,12 @@ impl Writer {
         self.next.version = publication.stamp.version.next();
     }
 
+    /// What stands for this writer in the word that says who has taken `segment`.
+    #[inline]
+    fn own(&self) -> u64 {
+        self.takeover.wrapping_sub(1)
+    }
+
     /// Wakes those who sleep.
     #[inline]
     fn ring(&self) {
@@ -233,7 +239,7 @@ impl Writer {
             failpoint!("publish.woken");
         }
         // The announcement may have wiped out the newcomer's mark (T3).
-        if segment.is_taken() {
+        if segment.is_taken(self.own()) {
             segment.end();
         }
     }

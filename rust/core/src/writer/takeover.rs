@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::layout::{SLOTS, header};
 use crate::numbering::{Epoch, Stamp, Term, Version};
+use crate::ring::handover::settle;
 use crate::ring::seqlock::Head;
 use crate::roster::Roster;
 use crate::segment::Segment;
@@ -26,6 +27,8 @@ pub(super) struct Predecessor {
     pub has_name: bool,
     /// Whether its writer is provably dead.
     gone: bool,
+    /// The number of this writer among those who have taken it.
+    pub own: u64,
 }
 
 impl Writer {
@@ -48,8 +51,8 @@ impl Writer {
             return Err(Error::ChannelExists { name, policy_id, version });
         }
         // Its writer may live, if it has lost its lock. From here on it stores one snapshot more at most.
+        let own = left.take();
         let gone = left.writer_is_gone();
-        left.take(self.nonce());
         failpoint!("takeover.taken");
         if self.options.leftover == Leftover::Replace {
             self.start_new_term(&left);
@@ -58,12 +61,16 @@ impl Writer {
             failpoint!("replace.marked");
             self.remove(handle)?;
             failpoint!("replace.removed");
-            self.predecessor = Some(Predecessor { segment: left, continued: false, has_name: false, gone });
+            self.predecessor = Some(Predecessor { segment: left, continued: false, has_name: false, gone, own });
             return Ok(());
         }
-        self.newest = newest(&left)?.stamp;
+        let found = newest(&left)?;
+        self.newest = found.stamp;
         let Stamp { term, epoch, version } = self.newest;
-        if epoch >= Epoch::MAX || version >= Version::MAX {
+        // One more for each that has taken the file since that snapshot: no two have the same.
+        let newcomers = own.wrapping_add(1).saturating_sub(found.shape.takeover);
+        let next_epoch = Epoch(epoch.get().saturating_add(newcomers.max(1)));
+        if next_epoch > Epoch::MAX || version >= Version::MAX {
             let path = self.directory.join(&self.name.file(Role::Segment));
             let reason =
                 format!("it has used up its numbers: {}; start anew with leftover=\"replace\"", self.newest);
@@ -71,11 +78,11 @@ impl Writer {
         }
         self.version = version;
         let spare = if gone { version } else { version.next() };
-        self.next = Stamp { term, epoch: epoch.next(), version: spare.next() };
+        self.next = Stamp { term, epoch: next_epoch, version: spare.next() };
         failpoint!("takeover.examined");
         self.roster = Roster::open_or_create(handle, &self.name);
         failpoint!("takeover.roster-opened");
-        self.predecessor = Some(Predecessor { segment: left, continued: true, has_name: true, gone });
+        self.predecessor = Some(Predecessor { segment: left, continued: true, has_name: true, gone, own });
         Ok(())
     }
 
@@ -107,20 +114,22 @@ impl Writer {
         if !matches!(error, Error::StorageFull { .. }) || !self.predecessor.as_ref().is_some_and(usable) {
             return Err(error);
         }
-        let Some(Predecessor { segment, .. }) = self.predecessor.take() else { return Err(error) };
-        // Shapes are known by this count and the writer's own number: it must differ before anything is stored.
-        let Some(takeover) = segment.header(header::TAKEOVERS).checked_add(1) else { return Err(error) };
-        self.takeover = takeover;
+        let Some(Predecessor { segment, own, .. }) = self.predecessor.take() else { return Err(error) };
+        // Shapes are known by this number and the writer's own for them: no other writer of this file has had it.
+        self.takeover = own.wrapping_add(1);
         segment.set_header(header::TAKEOVERS, self.takeover);
         segment.sign(&self.process, self.nonce());
         segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);
-        segment.set_header(header::TAKEN, 0);
+        settle(); // signed before the next look at who has taken it
         failpoint!("takeover.signed");
+        let segment = self.segment.insert(segment);
+        if segment.is_taken(own) {
+            return self.verify(sys::tick_ns());
+        }
         self.shapes = [0; SLOTS];
         let position = segment.head().position().next();
         let publication = Publication { position, takeover: self.takeover, ..publication };
-        store_into(&segment, &mut self.shapes, payload, &publication);
-        self.segment = Some(segment);
+        store_into(segment, &mut self.shapes, payload, &publication);
         self.note(&publication);
         self.ring();
         Ok(())

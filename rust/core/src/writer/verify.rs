@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::ownership::Standing;
 use crate::roster::Roster;
-use crate::segment::Segment;
 use crate::sys;
 
 /// When to look again where somebody else was at work on the files.
@@ -21,9 +20,8 @@ impl Writer {
 
     /// Whether somebody has come since and taken the file, or the one that was left. No system call.
     pub(super) fn is_taken(&self) -> bool {
-        let nonce = self.nonce();
-        self.segment.as_ref().is_some_and(Segment::is_taken)
-            || self.predecessor.as_ref().is_some_and(|left| !left.segment.is_taken_by(nonce))
+        self.segment.as_ref().is_some_and(|segment| segment.is_taken(self.own()))
+            || self.predecessor.as_ref().is_some_and(|left| left.segment.is_taken(left.own))
     }
 
     /// Asks the kernel whether the channel is still this writer's, and looks after its files.

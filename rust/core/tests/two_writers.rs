@@ -1,0 +1,261 @@
+//! Two writers of one channel in two processes: the lock of the first was lost without a word, or its directory was. They never
+//! store into one file, the loser finds out, and readers see whole snapshots that only get newer.
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use common::{Child, FILES, Place, Sample, fork, next, next_polled, publish, until, verify, watchdog};
+use traincast_core::error::Error;
+use traincast_core::numbering::Stamp;
+use traincast_core::snapshot::Snapshot;
+use traincast_core::writer::{Leftover, Writer, WriterOptions};
+
+const VERIFY_EVERY: Duration = Duration::from_millis(10);
+
+/// What happens to a learner while it publishes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Loss {
+    /// Something in its process opens and closes the lock file.
+    Lock,
+    /// The lock file is removed.
+    LockFile,
+    /// The directory is removed.
+    Directory,
+    /// The directory is moved, with all that is in it.
+    Moved,
+}
+
+const LOSSES: [Loss; 4] = [Loss::Lock, Loss::LockFile, Loss::Directory, Loss::Moved];
+
+impl Loss {
+    fn happen(self, place: &Place) {
+        let directory = place.directory.path();
+        match self {
+            Self::Lock => drop(fs::File::open(place.path("run@3.lock")).unwrap()),
+            Self::LockFile => fs::remove_file(place.path("run@3.lock")).unwrap(),
+            Self::Directory => fs::remove_dir_all(directory).unwrap(),
+            Self::Moved => fs::rename(directory, place.beside("moved")).unwrap(),
+        }
+    }
+}
+
+/// A learner in a process of its own. It publishes, suffers its loss, waits until another has the channel, and then must be told
+/// at once, and at each further attempt. What it does when it is told to end removes nothing.
+fn learner(place: &Place, loss: Loss, verify_every: Duration) -> Child {
+    fork(|| {
+        let mut writer = place.writer_verifying(verify_every);
+        for seed in 1..=5 {
+            Sample::new(seed, 1, 64, 5_000).publish(&mut writer).unwrap();
+        }
+        place.wait_for("attached");
+        loss.happen(place);
+        place.raise("lost");
+        place.wait_for("taken");
+        std::thread::sleep(2 * VERIFY_EVERY);
+        for seed in 6..9 {
+            let error = Sample::new(seed, 1, 64, 5_000).publish(&mut writer).unwrap_err();
+            assert!(matches!(error, Error::ChannelLost { .. }), "{error}");
+            let parent = std::os::unix::process::parent_id();
+            let text = error.to_string();
+            assert!(text.contains(&format!("process {parent} has it")) || text.contains("another"), "{text}");
+            assert!(writer.resume_at(writer.version(), writer.epoch()).is_err());
+        }
+        assert!(writer.is_closed());
+        if loss == Loss::Lock {
+            drop(writer);
+        } else {
+            writer.close();
+        }
+        0
+    })
+}
+
+#[test]
+fn whoever_lost_its_channel_is_told_and_removes_nothing_of_the_winner() {
+    for loss in LOSSES {
+        let place = Place::new();
+        let mut out = Snapshot::default();
+        let learner = learner(&place, loss, VERIFY_EVERY);
+        let mut reader = place.reader_soon();
+        until(|| reader.read_into(&mut out).unwrap() && verify(&out).seed == 5);
+        let before = out.meta.stamp;
+        place.raise("attached");
+        place.wait_for("lost");
+        let mut winner = place.writer();
+        Sample::new(100, 2, 64, 5_000).publish(&mut winner).unwrap();
+        place.raise("taken");
+        assert_eq!(learner.join(), 0, "{loss:?}");
+        assert_eq!(place.files(), FILES, "{loss:?}");
+        assert_eq!(publish(&mut winner, 101), winner.version().get());
+        let found = next_polled(&mut reader, &mut out);
+        assert!(found.stamp() > before, "{loss:?}: {} after {before}", found.stamp());
+        until(|| verify(&out).seed == 101 || reader.read_into(&mut out).unwrap());
+        assert!(reader.writer_alive().unwrap() && !reader.closed());
+        assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 101);
+    }
+}
+
+/// The word in the file says so, however long the next look at the lock is off.
+#[test]
+fn who_loses_its_file_is_told_at_its_next_publish() {
+    for loss in [Loss::Lock, Loss::LockFile] {
+        let place = Place::new();
+        let learner = learner(&place, loss, Duration::MAX);
+        let reader = place.reader_soon();
+        until(|| reader.head().position().get() == 5);
+        place.raise("attached");
+        place.wait_for("lost");
+        let winner = place.writer();
+        assert_eq!(winner.version().get(), 5);
+        place.raise("taken");
+        assert_eq!(learner.join(), 0, "{loss:?}");
+    }
+}
+
+#[test]
+fn who_took_over_before_its_first_snapshot_is_told_too() {
+    let place = Place::new();
+    fork(|| {
+        let mut writer = place.writer();
+        publish(&mut writer, 1);
+        std::mem::forget(writer);
+        0
+    })
+    .join();
+    let learner = fork(|| {
+        let mut writer = place.writer();
+        Loss::Lock.happen(&place);
+        place.raise("lost");
+        place.wait_for("taken");
+        // The first snapshot needs a new file: that is never made without asking.
+        let error = Sample::new(2, 1, 4, 0).publish(&mut writer).unwrap_err();
+        assert!(matches!(error, Error::ChannelLost { .. }), "{error}");
+        0
+    });
+    place.wait_for("lost");
+    let mut winner = place.writer();
+    publish(&mut winner, 7);
+    place.raise("taken");
+    assert_eq!(learner.join(), 0);
+    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 7);
+}
+
+/// Somebody who came, published and left in good order has had the file too.
+#[test]
+fn who_came_and_went_meanwhile_had_the_channel() {
+    let place = Place::new();
+    let mut writer = place.writer_verifying(Duration::MAX);
+    publish(&mut writer, 1);
+    Loss::Lock.happen(&place);
+    let guest = fork(|| {
+        publish(&mut place.writer(), 2);
+        0
+    });
+    assert_eq!(guest.join(), 0);
+    let error = Sample::new(3, 1, 4, 0).publish(&mut writer).unwrap_err();
+    assert!(matches!(error, Error::ChannelLost { .. }), "{error}");
+    drop(writer);
+    assert_eq!(place.files(), [""; 0]);
+}
+
+/// Growing, too, asks first: what a newcomer has begun to make is not replaced by the loser's bigger file.
+#[test]
+fn who_lost_its_channel_does_not_grow() {
+    let place = Place::new();
+    let learner = fork(|| {
+        let mut writer = place.writer_verifying(Duration::MAX);
+        publish(&mut writer, 1);
+        Loss::Directory.happen(&place);
+        place.raise("lost");
+        place.wait_for("taken");
+        let error = Sample::new(2, 1, 4, 100_000).publish(&mut writer).unwrap_err();
+        assert!(matches!(error, Error::ChannelLost { .. }), "{error}");
+        0
+    });
+    place.wait_for("lost");
+    let mut winner = place.writer();
+    publish(&mut winner, 7);
+    place.raise("taken");
+    assert_eq!(learner.join(), 0);
+    assert_eq!(fs::metadata(place.path("run@3")).unwrap().len(), 266_240);
+    assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 7);
+}
+
+/// Takes the channel whenever it can be had, publishes as fast as it can, grows now and then, and begins anew when it is lost.
+/// A thread of its own makes it lose the lock again and again.
+fn contend(place: &Place, seed: u64) -> ! {
+    let lock = place.path("run@3.lock");
+    std::thread::spawn(move || {
+        loop {
+            drop(fs::File::open(&lock));
+            std::thread::sleep(Duration::from_micros(300));
+        }
+    });
+    let (mut seed, options) =
+        (seed, WriterOptions { verify_every: VERIFY_EVERY, ..WriterOptions::default() });
+    loop {
+        let mut writer = match place.writer_with(options) {
+            Ok(writer) => writer,
+            Err(Error::ChannelBusy { .. }) => {
+                std::thread::sleep(Duration::from_micros(100));
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        loop {
+            seed += 1;
+            let blob = if seed.is_multiple_of(5000) { 20_000 } else { 2_000 };
+            match Sample::new(seed, seed % 3 + 1, 64, blob).publish(&mut writer) {
+                Ok(_) => {}
+                Err(Error::ChannelLost { .. }) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn writers_that_take_the_channel_from_each_other_never_mix_their_snapshots() {
+    watchdog();
+    let place = Place::new();
+    let _writers: Vec<_> = (1..=3).map(|number| fork(|| contend(&place, number << 40))).collect();
+    let mut reader = place.reader_soon();
+    let (mut out, mut last, mut epochs, mut verified) = (Snapshot::default(), Stamp::default(), 0, 0);
+    while epochs < 100 || verified < 10_000 {
+        if !reader.read_into(&mut out).unwrap() {
+            continue;
+        }
+        let stamp = verify(&out).stamp(); // each word is of one snapshot, of one writer
+        assert!(stamp > last, "{stamp} after {last}");
+        epochs += u64::from(stamp.epoch != last.epoch);
+        (last, verified) = (stamp, verified + 1);
+    }
+    // Who comes late finds one of them, whole.
+    verify_late(&place);
+}
+
+fn verify_late(place: &Place) {
+    let mut out = Snapshot::default();
+    next(&mut place.reader(), &mut out);
+}
+
+/// A writer that only opens and is told that somebody lives, whatever happens to its own copy of the lock, is no winner.
+#[test]
+fn who_finds_the_channel_busy_changes_nothing() {
+    let place = Place::new();
+    let mut writer: Writer = place.writer_verifying(Duration::ZERO);
+    publish(&mut writer, 1);
+    for leftover in [Leftover::Continue, Leftover::Replace, Leftover::Refuse] {
+        let refused = fork(|| match place.try_writer(leftover) {
+            Err(Error::ChannelBusy { .. }) => 0,
+            _ => 1,
+        });
+        assert_eq!(refused.join(), 0);
+        publish(&mut writer, 2);
+    }
+    assert_eq!(place.files(), FILES);
+}
