@@ -82,3 +82,31 @@ fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
         });
     }
 }
+
+/// N4 and T3: the announcement may wipe out the newcomer's mark, and then its writer sets it again.
+#[test]
+fn the_mark_of_the_newcomer_stays() {
+    for round in 0..5_000_u64 {
+        let (head, taken) = (AtomicU64::new(Head::of(Position(1)).bits()), AtomicU64::new(0));
+        let slots: Vec<_> = (0..SLOTS * WORDS).map(|_| AtomicU64::new(0)).collect();
+        let ready = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let ring = RingWriter::new(&head, &slots, SLOTS);
+                let mut position = 1;
+                while !handover::is_taken(&taken, 0) {
+                    position += 1;
+                    ring.announce(Position(position));
+                    handover::settle();
+                    ready.store(true, Ordering::Relaxed);
+                }
+                ring.mark(Head::SUCCEEDED);
+            });
+            while !ready.load(Ordering::Relaxed) {}
+            (0..round % 64).for_each(|_| std::hint::spin_loop());
+            handover::take(&taken, &head);
+            RingWriter::new(&head, &slots, SLOTS).mark(Head::SUCCEEDED);
+        });
+        assert!(load_head(&head).ended());
+    }
+}

@@ -35,8 +35,8 @@ fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
     });
 }
 
-// The mark that the newcomer sets afterwards is not modelled: loom lets a store that comes after an atomic addition be
-// followed by it, which no machine does. See `handover.rs`.
+// What a mark does beside an announcement is not modelled: loom lets a store that comes after an atomic addition be followed by
+// it, which no machine does. See `handover.rs`.
 #[test]
 fn what_the_newcomer_finds_is_whole_and_nobody_goes_back() {
     model(|| {
@@ -50,6 +50,64 @@ fn what_the_newcomer_finds_is_whole_and_nobody_goes_back() {
         assert!(newest.position() >= found.position());
         let last = old.join().unwrap();
         assert_eq!(channel.read().position().get(), last);
+    });
+}
+
+/// T3: whoever announces behind the newcomer's look at the head sees that it was taken, and can set the mark again.
+#[test]
+fn who_announces_after_the_newcomer_has_looked_knows_that_its_file_was_taken() {
+    model(|| {
+        let channel = Channel::new();
+        let old = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || {
+                channel.publish_and_ring(2);
+                handover::is_taken(&channel.taken, 0)
+            })
+        };
+        let (_, found) = handover::take(&channel.taken, &channel.head);
+        let knows = old.join().unwrap();
+        assert!(knows || found.position().get() == 2, "neither knows of the other");
+    });
+}
+
+/// Of two that come at once each has a number of its own, and the one with the smaller number can tell.
+#[test]
+fn of_several_newcomers_only_the_last_finds_nobody_behind_it() {
+    model(|| {
+        let channel = Channel::new();
+        let other = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || handover::take(&channel.taken, &channel.head).0)
+        };
+        let (own, _) = handover::take(&channel.taken, &channel.head);
+        let other = other.join().unwrap();
+        assert!(own != other && own.max(other) == 2);
+        assert_eq!(handover::is_taken(&channel.taken, own), own == 1);
+    });
+}
+
+/// Two that would both store into the file of a dead writer: each takes it, and then asks who has signed it; who finds nobody
+/// signs, settles, and looks whether it was taken again.
+#[test]
+fn of_two_that_would_store_in_place_at_most_one_does() {
+    fn stores(channel: &Channel, name: u64) -> bool {
+        let (own, _) = handover::take(&channel.taken, &channel.head);
+        if channel.signature.load(std::sync::atomic::Ordering::Relaxed) != 0 {
+            return false; // it is signed by somebody who lives
+        }
+        channel.signature.store(name, std::sync::atomic::Ordering::Relaxed);
+        handover::settle();
+        !handover::is_taken(&channel.taken, own)
+    }
+    model(|| {
+        let channel = Channel::new();
+        let other = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || stores(&channel, 7))
+        };
+        let here = stores(&channel, 8);
+        assert!(!(here && other.join().unwrap()), "two writers in one file");
     });
 }
 

@@ -18,6 +18,8 @@ pub const fn version_of(position: u64) -> u64 {
 pub struct Channel {
     pub head: AtomicU64,
     pub taken: AtomicU64,
+    /// Who writes the file.
+    pub signature: AtomicU64,
     slots: Vec<AtomicU64>,
     futex: AtomicU32,
     waiters: AtomicU64,
@@ -40,6 +42,7 @@ impl Channel {
         Self {
             head: AtomicU64::new(0),
             taken: AtomicU64::new(0),
+            signature: AtomicU64::new(0),
             slots: (0..SLOTS * (1 + words)).map(|_| AtomicU64::new(0)).collect(),
             futex: AtomicU32::new(0),
             waiters: AtomicU64::new(0),
