@@ -174,7 +174,11 @@ impl Writer {
         let Some(segment) = &self.segment else {
             return self.store_slowly(payload, publication, words, now);
         };
-        if words > segment.slot_words() || now >= self.verify_at_ns || self.renew || segment.is_taken(self.own()) {
+        if words > segment.slot_words()
+            || now >= self.verify_at_ns
+            || self.renew
+            || segment.is_taken(self.own())
+        {
             return self.store_slowly(payload, publication, words, now);
         }
         store_into(segment, &mut self.shapes, payload, &publication);

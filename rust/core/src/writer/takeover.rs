@@ -61,7 +61,8 @@ impl Writer {
             failpoint!("replace.marked");
             self.remove(handle)?;
             failpoint!("replace.removed");
-            self.predecessor = Some(Predecessor { segment: left, continued: false, has_name: false, gone, own });
+            self.predecessor =
+                Some(Predecessor { segment: left, continued: false, has_name: false, gone, own });
             return Ok(());
         }
         let found = newest(&left)?;

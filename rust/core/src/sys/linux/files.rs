@@ -31,6 +31,13 @@ pub struct FileFacts {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FileId(u64, u64);
 
+impl FileId {
+    /// As /proc/locks writes it.
+    pub(super) fn in_proc_locks(self) -> String {
+        format!("{:02x}:{:02x}:{}", rustix::fs::major(self.0), rustix::fs::minor(self.0), self.1)
+    }
+}
+
 /// [`FileFacts::kind`] of what channels are made of.
 pub const REGULAR: &str = "regular file";
 /// [`FileFacts::kind`] of directories.

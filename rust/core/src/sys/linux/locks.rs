@@ -7,6 +7,8 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use super::files::FileId;
+
 /// What came of asking for a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Locked {
@@ -48,6 +50,20 @@ pub fn lock_holder(file: &OwnedFd, range: Range<u64>) -> io::Result<Option<Holde
     let free = lock.l_type == libc::F_UNLCK as libc::c_short;
     let holder = Holder { pid: lock.l_pid.unsigned_abs(), len: lock.l_len.unsigned_abs() };
     Ok((!free).then_some(holder))
+}
+
+/// Whether this process has a lock on a file, without opening it, which would drop the lock; `None` if the kernel does not say.
+pub fn has_lock(file: FileId) -> Option<bool> {
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let own = std::process::id().to_string();
+    // 1: POSIX  ADVISORY  WRITE 1234 00:1a:5678 0 0
+    let is_ours = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        fields.nth(1) == Some("POSIX")
+            && fields.nth(2) == Some(&own)
+            && fields.next() == Some(&file.in_proc_locks())
+    };
+    Some(locks.lines().any(is_ours))
 }
 
 fn call(file: &OwnedFd, command: i32, kind: i32, range: Range<u64>) -> io::Result<libc::flock> {

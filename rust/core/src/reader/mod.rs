@@ -1,5 +1,8 @@
 //! The reading end of a channel.
 
+mod finding;
+mod waiter;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,9 @@ use crate::segment::Segment;
 use crate::snapshot::wire::{self, Origin};
 use crate::snapshot::{SegmentKey, SlotMeta, Snapshot};
 use crate::sys::{self, WordRef, tick_ns};
+
+use finding::{find, successor};
+pub use waiter::Waiter;
 
 /// The head of the file that a reader is attached to. [`HeadRef::load`] is all that an unchanged read takes.
 ///
@@ -265,13 +271,7 @@ impl Reader {
         if !seated {
             self.take_seat();
         }
-        Waiter {
-            directory: self.directory.clone(),
-            name: self.name.clone(),
-            segment: Arc::clone(&self.segment),
-            seat: self.seat.clone(),
-            seen: self.segment.head(),
-        }
+        Waiter::new(&self.directory, &self.name, &self.segment, self.seat.clone())
     }
 
     /// Whether the writer has finished with the channel, and no other writer has it now.
@@ -351,59 +351,6 @@ impl Reader {
     /// How many copies were made again because the writer had gone round the ring meanwhile.
     pub fn laps(&self) -> u64 {
         self.laps
-    }
-}
-
-/// The file that has taken the place of another one, if its newest snapshot is whole.
-fn successor(directory: &Directory, name: &ChannelName, of: &Segment) -> Option<Arc<Segment>> {
-    let found = find(directory, name).ok()??;
-    let is_whole = || found.read(|position, slot| SlotMeta::load(slot, position)).is_ok();
-    (found.id != of.id && is_whole()).then_some(found)
-}
-
-/// The channel's file, unless it is about to vanish.
-fn find(directory: &Directory, name: &ChannelName) -> Result<Option<Arc<Segment>>> {
-    let Some(handle) = directory.find()? else {
-        return Ok(None);
-    };
-    let found = Segment::open_shared(directory, &handle, name)?;
-    Ok(found.filter(|segment| !segment.head().closed()))
-}
-
-/// Waits for a change of a channel.
-#[derive(Clone, Debug)]
-pub struct Waiter {
-    directory: Directory,
-    name: ChannelName,
-    segment: Arc<Segment>,
-    seat: Option<Arc<Seat>>,
-    seen: Head,
-}
-
-impl Waiter {
-    /// Longest time that one call sleeps: what a lost wake-up may cost.
-    pub const MAX_SLICE: Duration = Duration::from_millis(500);
-
-    /// Which file it waits at. A reader that has moved on needs another waiter.
-    pub fn segment_key(&self) -> SegmentKey {
-        SegmentKey(self.segment.key)
-    }
-
-    /// Sleeps until something was published or another file has the channel's name, or until `slice` is over.
-    /// `true`: something has changed; a [`Reader::follow`] finds another file. `false`: nothing yet, or a signal arrived.
-    pub fn wait(&self, slice: Duration) -> bool {
-        let bell = self.segment.bell(self.seat.as_ref().map(|seat| seat.waiters()));
-        if let Some(value) = bell.prepare(self.seen) {
-            failpoint!("wait.announced");
-            sys::futex_wait(bell.futex, value, slice.min(Self::MAX_SLICE));
-            failpoint!("wait.woken");
-        }
-        self.segment.head() != self.seen || self.has_successor()
-    }
-
-    /// Nobody rings for a file that was replaced without a mark.
-    fn has_successor(&self) -> bool {
-        successor(&self.directory, &self.name, &self.segment).is_some()
     }
 }
 
