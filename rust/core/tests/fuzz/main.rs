@@ -94,3 +94,8 @@ fn snapshots() {
 fn round_trips() {
     run("round_trip", 10_000, targets::round_trip::round_trip);
 }
+
+#[test]
+fn messages() {
+    run("wire", 4_000, targets::wire::wire);
+}

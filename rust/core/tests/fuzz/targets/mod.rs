@@ -8,3 +8,4 @@ pub mod round_trip;
 pub mod segment;
 pub mod snapshot;
 mod value;
+pub mod wire;

@@ -39,7 +39,7 @@ pub fn snapshot(data: &[u8]) {
     encode_again(&Arc::new(shape), &values, blobs, &value);
 }
 
-fn assert_bounded(shape: &Shape, bytes: &[u8]) {
+pub fn assert_bounded(shape: &Shape, bytes: &[u8]) {
     assert_eq!(shape.bytes, bytes);
     assert!(shape.nodes.len() <= bytes.len());
     assert!(shape.key_count() < shape.nodes.len() && shape.dtypes.len() <= shape.nodes.len());
