@@ -87,7 +87,7 @@ def _plain(tensor: Any) -> Any:
 
 
 def _unwarned(function: Callable[[Any], Any], argument: Any) -> Any:
-    """Without torch's warning that few operators know a dtype: who made the tensor knows."""
+    """Keep quiet about dtypes that few operators support: the learner chose them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return function(argument)

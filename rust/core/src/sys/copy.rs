@@ -12,11 +12,10 @@ pub const BULK_WORDS: usize = if cfg!(all(target_arch = "x86_64", not(miri))) { 
 /// Copies words by one string instruction, several times as fast as one word at a time, which is how the
 /// compiler translates atomics.
 ///
-/// To the compiler it may be anything that such a block could do, a row of relaxed atomic loads or stores of
-/// words for example, which is what x86 makes of it: each aligned word is loaded or stored at once, in any
-/// order within the instruction, and before what follows it in the program (Intel SDM vol. 3,
-/// "Memory-Ordering Model for String Operations on Write-Back Memory": data by string operations, then a
-/// discrete semaphore).
+/// The compiler takes the instruction for an opaque block, which may do whatever such a block can do: a row of relaxed atomic
+/// loads or stores of words, for example. That is what x86 makes of it: each aligned word is loaded or stored at once, in any
+/// order within the instruction, and before what follows it in the program (Intel SDM vol. 3, "Memory-Ordering Model for String
+/// Operations on Write-Back Memory": data by string operations, then a discrete semaphore).
 ///
 /// # Safety
 /// `words` words must be readable at `from` and writable at `to`, and not overlap.

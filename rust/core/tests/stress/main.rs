@@ -1,4 +1,4 @@
-//! Reads that race with a writer, by the million in `cargo test`, by the thousand million in `make stress`:
+//! Reads that race with a writer, by the million in `cargo test`, by the billion in `make stress`:
 //! none may be torn, and none may go back.
 //!
 //! Each class of payloads has a round of its own: a process that publishes as fast as it can, and three that
