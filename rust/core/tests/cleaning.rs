@@ -175,7 +175,7 @@ fn what_cannot_be_opened_hides_nothing_else() {
             });
             assert_eq!(dead.join(), 0);
             if !foreign {
-                fs::set_permissions(place.path(hidden), fs::Permissions::from_mode(0)).unwrap();
+                fs::set_permissions(place.path(hidden), fs::Permissions::from_mode(0o000)).unwrap();
             }
             let listed = list(&place.directory).unwrap();
             let status =

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::Duration;
 
-use common::machine::deny_locks;
+use common::machine::{deny_locks, lock as lock_range};
 use common::{FILES, Found, Place, Sample, channel, fork, next, next_polled, publish, verify};
 use traincast_core::error::Error;
 use traincast_core::inspect::{Status, leftovers, list};
@@ -294,14 +294,21 @@ fn another_copy_of_the_library_in_this_process_is_known_by_the_record() {
         fs::write(place.path(file), content).unwrap();
         fs::set_permissions(place.path(file), fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let error = place.try_writer(Leftover::Continue).unwrap_err();
-    let text = error.to_string();
-    assert!(matches!(error, Error::ChannelBusy { .. }) && text.contains("another copy"), "{text}");
-    assert!(place.reader().writer_alive().unwrap());
-    assert!(leftovers(&place.directory).unwrap().is_empty());
-    assert_eq!(list(&place.directory).unwrap()[0].status, Status::Live);
-    // A forked child is another process, and its parent has no lock: what looks like its parent's is free.
-    assert_eq!(taken_by_another(&place), 0);
+    // What the other copy has done: it holds the lock through a descriptor that this one knows nothing of.
+    let lock = fs::File::options().read(true).write(true).open(place.path("run@3.lock")).unwrap();
+    lock_range(&lock, 0..1);
+    for _ in 0..3 {
+        let error = place.try_writer(Leftover::Continue).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::ChannelBusy { .. }) && text.contains("another copy"), "{text}");
+        assert!(place.reader().writer_alive().unwrap());
+        assert!(leftovers(&place.directory).unwrap().is_empty());
+        assert_eq!(list(&place.directory).unwrap()[0].status, Status::Live);
+        assert_eq!(taken_by_another(&place), 1, "none of that has dropped the lock");
+    }
+    // Without its lock, what looks like its record is a leftover.
+    drop(lock);
+    assert_eq!(publish(&mut place.writer(), 2), 3);
 }
 
 #[test]

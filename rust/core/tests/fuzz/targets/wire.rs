@@ -25,7 +25,7 @@ pub fn wire(data: &[u8]) {
     let input = &mut Input(data);
     let plan = input.byte();
     if plan >= 224 {
-        return check(&input.0.to_vec(), None);
+        return check(input.0, None);
     }
     let edits = usize::from(plan % 6);
     let (mut message, value) = sound(input);
