@@ -130,9 +130,9 @@ def test_a_file_that_says_so(channel_name: str, traincast_dir: Path) -> None:
             os.pwrite(file.fileno(), b"key 6", at)
         reader = traincast.TrainingInfoReader(channel_name)
         for _ in range(2):
-            with pytest.raises(traincast.CorruptChannelError, match="a key occurs twice"):
+            with pytest.raises(traincast.CorruptChannelError, match='info."d".: the key "key 6" occurs twice'):
                 reader.read()
-            with pytest.raises(traincast.CorruptChannelError, match="a key occurs twice"):
+            with pytest.raises(traincast.CorruptChannelError, match='info."d".: the key "key 6" occurs twice'):
                 writer.state_dict()
         made["d"] = {"x": 1}
         writer.publish(made)

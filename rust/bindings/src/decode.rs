@@ -5,7 +5,7 @@
 //! ```text
 //!             built               built             few leaves new:
 //!                                                   templates made, copied
-//!   New ────────────▶ Met ────────────▶ Words ────────────────────▶ Templates
+//!   New ────────────▶ Met ────────────▶ Apart ────────────────────▶ with templates
 //!                      ▲ ╎ small          ▲ ╷ most new: built       │ ▲ ╷ few new:
 //!                      └╌┘                └─┘                       │ └─┘ exchanged, copied
 //!                                         ▲                         │
@@ -16,12 +16,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use traincast_core::numbering::{ShapeKey, Stamp};
 use traincast_core::reader::{Reader, Settled};
+use traincast_core::snapshot::diff::Diff;
 use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 
 use crate::build::{Builder, Structure};
 use crate::errors::{corrupt, raise};
 use crate::ffi::GilCell;
-use crate::templates::{Changed, Plan, Seen, Templates};
+use crate::templates::Templates;
 
 /// How many structures are kept: enough for those that take turns, few enough to forget ones that never return.
 const KEPT: usize = 8;
@@ -33,9 +34,16 @@ type Name = Option<(SegmentKey, ShapeKey)>;
 enum Last {
     New,
     Met,
-    Words(Plan, Seen),
-    Templates(Plan, Seen, Templates),
+    /// Its words, and where few leaves were new, its dictionaries as templates.
+    Apart(Box<Diff>, Option<Templates>),
 }
+
+/// Out of so many leaves ..
+const OF: usize = 8;
+/// .. so many may be new for a copy; with more, the dictionary is built anew. Measured on CPython 3.11, copied against built: with
+/// 11 leaves of which 7 are new 552 and 607 ns, all 629 and 612; with 41 of which 30 are new 1.35 and 1.65 µs, all 1.64 and 1.63;
+/// with 201 of which 150 are new 5.4 and 7.5 µs, all 7.3 and 7.6.
+const COPIED: usize = 7;
 
 /// A structure that was met lately.
 struct Met {
@@ -95,7 +103,7 @@ impl Decoder {
             _ => self.recognise(py)?,
         };
         let Content::Snapshot(index) = content else {
-            return Err(corrupt(py, "the channel has no snapshot"));
+            return Err(corrupt(py, &"the channel has no snapshot"));
         };
         let dict = match held == Some(self.buffer.meta.stamp) {
             true => None,
@@ -111,16 +119,14 @@ impl Decoder {
         if matches!(last, Last::Met) && !structure.is_small() {
             structure.intern_keys(py)?;
         }
-        let mut builder = Builder::new(py, structure, &self.buffer.values, &self.buffer.blobs);
-        match last.dictionary(&mut builder) {
-            Ok(dict) => Ok(dict),
-            Err(error) => {
-                // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
-                (*name, *last) = (None, Last::New);
-                self.buffer.forget();
-                Err(error)
-            }
+        let made =
+            Builder::new(py, structure, &self.buffer).and_then(|mut builder| last.dictionary(&mut builder));
+        if made.is_err() {
+            // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
+            (*name, *last) = (None, Last::New);
+            self.buffer.forget();
         }
+        made
     }
 
     /// Finds the structure of the snapshot that was just copied.
@@ -133,7 +139,7 @@ impl Decoder {
         // The values lie behind the shape: another length would give other words as values.
         if self.met[index].structure.shape.bytes.len() != self.buffer.meta.shape_len {
             self.buffer.forget();
-            return Err(corrupt(py, "a shape has another length than before"));
+            return Err(corrupt(py, &"a shape has another length than before"));
         }
         Ok(Content::Snapshot(index))
     }
@@ -158,34 +164,25 @@ impl Decoder {
 impl Last {
     /// A dictionary of the next snapshot. After an error, what is kept is of no use.
     fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
-        builder.check()?;
-        let mut changed = Changed::new();
         match self {
-            Self::Words(plan, seen) => {
-                let few = seen.compare(builder, plan, &mut changed);
-                seen.renew(builder, plan);
-                if few && let Some(templates) = Templates::of(builder, plan)? {
-                    let dict = templates.copy(builder, plan)?;
-                    let (plan, seen) = (std::mem::take(plan), std::mem::take(seen));
-                    *self = Self::Templates(plan, seen, templates);
-                    return Ok(dict);
-                }
-            }
-            Self::Templates(plan, seen, templates) => {
-                if seen.compare(builder, plan, &mut changed) {
-                    templates.exchange(builder, plan, &changed)?;
-                    seen.renew(builder, plan);
-                    return templates.copy(builder, plan);
-                }
-                seen.renew(builder, plan);
-                *self = Self::Words(std::mem::take(plan), std::mem::take(seen));
-            }
             Self::New => *self = Self::Met,
             Self::Met if builder.structure.is_small() => {}
-            Self::Met => {
-                let plan = Plan::of(&builder.structure.shape);
-                let seen = Seen::of(builder, &plan);
-                *self = Self::Words(plan, seen);
+            Self::Met => *self = Self::Apart(Box::new(Diff::of(&builder.view)), None),
+            Self::Apart(diff, templates) => {
+                let few = diff.advance(&builder.view, diff.leaves.len() * COPIED / OF);
+                match templates {
+                    Some(templates) if few => {
+                        templates.exchange(builder, diff)?;
+                        return templates.copy(builder, diff);
+                    }
+                    None if few => {
+                        *templates = Templates::of(builder, diff)?;
+                        if let Some(templates) = templates {
+                            return templates.copy(builder, diff);
+                        }
+                    }
+                    _ => *templates = None,
+                }
             }
         }
         builder.root()

@@ -12,7 +12,7 @@ use crate::errors::exception;
 use crate::ffi::{self, Bytes, Changes, Item, Keys, Place};
 
 /// Why a value cannot be published; the path to it is added on the way out.
-pub enum Refused {
+enum Refused {
     /// `{type} is not supported; {remedy}`.
     Unsupported(String),
     /// A cycle, a depth, a surrogate, a key that occurs twice.
@@ -30,7 +30,7 @@ impl From<PyErr> for Box<Refused> {
 
 impl Refused {
     #[cold]
-    pub fn exception(self, py: Python<'_>, path: &str) -> PyErr {
+    fn exception(self, py: Python<'_>, path: &str) -> PyErr {
         match self {
             Self::Unsupported(what) => exception(py, "UnsupportedTypeError", &format!("{path}: {what}")),
             Self::Invalid(what) => exception(py, "InvalidSnapshotError", &format!("{path}: {what}")),
@@ -50,8 +50,11 @@ struct Parent<'a> {
 }
 
 impl Parent<'_> {
-    fn enter<'a>(up: Option<&'a Parent<'a>>, object: &Bound<'_, PyAny>) -> Result<Parent<'a>, Box<Refused>> {
-        let here = Parent { object: object.as_ptr(), up, depth: up.map_or(1, |up| up.depth + 1) };
+    fn enter<'a>(
+        up: Option<&'a Parent<'a>>,
+        object: *mut pyo3::ffi::PyObject,
+    ) -> Result<Parent<'a>, Box<Refused>> {
+        let here = Parent { object, up, depth: up.map_or(1, |up| up.depth + 1) };
         if here.depth <= MAX_DEPTH { Ok(here) } else { Err(here.too_deep()) }
     }
 
@@ -65,6 +68,67 @@ impl Parent<'_> {
             above = parent.up;
         }
         Box::new(Refused::Invalid(format!("it is nested deeper than {MAX_DEPTH} levels; flatten it")))
+    }
+}
+
+/// The key of an entry, unless it is the expected object or there is none, and the value.
+type Entry<'py> = (Option<Bound<'py, PyAny>>, Item<'py>);
+
+/// What a container's entries come from.
+enum Entries<'a, 'py> {
+    Dict(&'a Bound<'py, PyDict>),
+    List(&'a Bound<'py, PyList>),
+    Tuple(&'a Bound<'py, PyTuple>),
+    /// The items of a mapping.
+    Pairs(&'a Bound<'py, PyList>),
+    /// Those of an update.
+    Changes(&'a Changes<'py>),
+}
+
+impl<'py> Entries<'_, 'py> {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::List(_) => Kind::List,
+            Self::Tuple(_) => Kind::Tuple,
+            _ => Kind::Dict,
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Dict(dict) => ffi::dict_len(dict),
+            Self::List(items) | Self::Pairs(items) => items.len(),
+            Self::Tuple(items) => items.len(),
+            Self::Changes(changes) => changes.len(),
+        }
+    }
+
+    /// The next entry, `None` beyond the end.
+    fn next(&self, place: &mut Place, expected: Option<&Py<PyAny>>) -> PyResult<Option<Entry<'py>>> {
+        let (key, value) = match self {
+            Self::Dict(dict) => return Ok(ffi::next_entry(dict, place, expected)),
+            Self::List(list) => return Ok(ffi::list_item(list, place.step()).map(|item| (None, item))),
+            Self::Tuple(tuple) => return Ok(ffi::tuple_item(tuple, place.step()).map(|item| (None, item))),
+            Self::Pairs(pairs) => pairs.get_item(place.step())?.extract::<(_, Bound<'_, _>)>()?,
+            Self::Changes(changes) => {
+                let (key, value) = &changes[place.step()];
+                (key.as_any().clone(), value.clone())
+            }
+        };
+        let known = expected.is_some_and(|expected| expected.is(&key));
+        Ok(Some((if known { None } else { Some(key) }, ffi::item(&value))))
+    }
+
+    /// How Python code would index an entry.
+    #[cold]
+    fn segment(&self, index: usize) -> String {
+        let key = match self {
+            Self::Dict(dict) => dict.keys().get_item(index),
+            Self::Pairs(pairs) => pairs.get_item(index).and_then(|pair| pair.get_item(0)),
+            Self::Changes(changes) => Ok(changes[index].0.as_any().clone()),
+            Self::List(_) | Self::Tuple(_) => return format!("[{index}]"),
+        };
+        key.map_or_else(|_| "[…]".into(), |key| segment(&key))
     }
 }
 
@@ -88,7 +152,7 @@ impl<'w> Walk<'w> {
     /// The whole dictionary.
     pub fn root(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
         let walked = match info.cast_exact::<PyDict>() {
-            Ok(dict) => self.dict(dict, None),
+            Ok(dict) => self.container(Entries::Dict(dict), dict.as_ptr(), None),
             Err(_) => self.other_root(info),
         };
         walked.map_err(|refused| self.exception(info.py(), *refused))
@@ -106,14 +170,9 @@ impl<'w> Walk<'w> {
     }
 
     /// The changes of an `update`, as a whole dictionary.
-    pub fn root_entries(&mut self, changes: &Changes<'_>) -> PyResult<()> {
-        let root = Parent { object: std::ptr::null_mut(), up: None, depth: 1 };
-        self.encoder.container(Kind::Dict, changes.len());
-        for (name, value) in changes {
-            let walked = self.entry(name, ffi::item(value), &root);
-            walked.map_err(|refused| self.exception(value.py(), *refused))?;
-        }
-        Ok(())
+    pub fn root_entries(&mut self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<()> {
+        let walked = self.container(Entries::Changes(changes), std::ptr::null_mut(), None);
+        walked.map_err(|refused| self.exception(py, *refused))
     }
 
     #[cold]
@@ -135,9 +194,9 @@ impl<'w> Walk<'w> {
                 let len = utf8.len();
                 self.encoder.str(utf8, len);
             }
-            Item::Dict(dict) => self.dict(&dict, up)?,
-            Item::List(list) => self.list(&list, list.as_any(), up)?,
-            Item::Tuple(tuple) => self.tuple(&tuple, up)?,
+            Item::Dict(dict) => self.container(Entries::Dict(&dict), dict.as_ptr(), up)?,
+            Item::List(list) => self.container(Entries::List(&list), list.as_ptr(), up)?,
+            Item::Tuple(tuple) => self.container(Entries::Tuple(&tuple), tuple.as_ptr(), up)?,
             Item::Bytes(bytes) => {
                 let bytes = Bytes::of_bytes(&bytes);
                 let len = bytes.len();
@@ -153,19 +212,35 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// Runs of expected numbers the short way, and everything between them entry by entry.
-    fn dict(&mut self, dict: &Bound<'_, PyDict>, up: Option<&Parent<'_>>) -> Walked {
-        let here = Parent::enter(up, dict.as_any())?;
-        let len = ffi::dict_len(dict);
-        self.encoder.container(Kind::Dict, len);
+    fn mapping(&mut self, mapping: &Bound<'_, PyMapping>, up: Option<&Parent<'_>>) -> Walked {
+        *self.foreign = true;
+        self.container(Entries::Pairs(&mapping.items()?), mapping.as_ptr(), up)
+    }
+
+    /// A container: runs of expected numbers the short way, and everything between them entry by entry. `object` is what the
+    /// entries come from: a cycle goes through that one.
+    fn container(
+        &mut self,
+        entries: Entries<'_, '_>,
+        object: *mut pyo3::ffi::PyObject,
+        up: Option<&Parent<'_>>,
+    ) -> Walked {
+        let here = Parent::enter(up, object)?;
+        let len = entries.count();
+        self.encoder.container(entries.kind(), len);
         let mut place = Place { position: 0, left: len };
         while place.left > 0 {
-            ffi::take_numbers(dict, &mut place, self.encoder.expected(), self.keys);
+            match entries {
+                Entries::Dict(dict) => {
+                    ffi::take_numbers(dict, &mut place, self.encoder.expected(), self.keys)
+                }
+                Entries::List(list) => ffi::take_items(list, &mut place, self.encoder.expected()),
+                _ => {}
+            }
             if place.left == 0 {
                 break;
             }
-            let expected = self.expected_key();
-            let Some((key, item)) = ffi::next_entry(dict, &mut place, expected) else {
+            let Some((key, item)) = entries.next(&mut place, self.expected_key())? else {
                 return Err(changed_size());
             };
             let walked = match &key {
@@ -173,34 +248,13 @@ impl<'w> Walk<'w> {
                 Some(key) => self.key(key).and_then(|()| self.value(item, Some(&here))),
             };
             if walked.is_err() {
-                // The walk has not moved on, so this key is the last of so many.
-                let key = dict.keys().get_item(len - place.left - 1);
-                self.path.push(key.map_or_else(|_| "[…]".into(), |key| segment(&key)));
+                // The walk has not moved on, so this entry is the last of so many.
+                self.path.push(entries.segment(len - place.left - 1));
                 return walked;
             }
         }
         // Only code of a value's own (a Mapping, a tensor) can have got in between.
-        if ffi::dict_len(dict) == len { Ok(()) } else { Err(changed_size()) }
-    }
-
-    fn mapping(&mut self, mapping: &Bound<'_, PyMapping>, up: Option<&Parent<'_>>) -> Walked {
-        *self.foreign = true;
-        let here = Parent::enter(up, mapping.as_any())?;
-        let items = mapping.items()?;
-        let len = items.len();
-        self.encoder.container(Kind::Dict, len);
-        for index in 0..len {
-            let (key, value) = items.get_item(index)?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
-            self.entry(&key, ffi::item(&value), &here)?;
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, key: &Bound<'_, PyAny>, item: Item<'_>, here: &Parent<'_>) -> Walked {
-        let known = self.expected_key().is_some_and(|known| known.is(key));
-        let walked = if known { Ok(()) } else { self.key(key) };
-        let walked = walked.and_then(|()| self.value(item, Some(here)));
-        walked.inspect_err(|_| self.path.push(segment(key)))
+        if entries.count() == len { Ok(()) } else { Err(changed_size()) }
     }
 
     /// The object of the expected key, if it is known.
@@ -239,42 +293,6 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// `object` is the list itself, or what it was made from: a cycle goes through that one.
-    fn list(
-        &mut self,
-        list: &Bound<'_, PyList>,
-        object: &Bound<'_, PyAny>,
-        up: Option<&Parent<'_>>,
-    ) -> Walked {
-        let here = Parent::enter(up, object)?;
-        let len = list.len();
-        self.encoder.container(Kind::List, len);
-        let mut index = 0;
-        while index < len {
-            index += ffi::take_items(list, index, len - index, self.encoder.expected());
-            if index < len {
-                let item = ffi::list_item(list, index).ok_or_else(changed_size)?;
-                self.indexed(item, index, &here)?;
-                index += 1;
-            }
-        }
-        if list.len() == len { Ok(()) } else { Err(changed_size()) }
-    }
-
-    fn tuple(&mut self, tuple: &Bound<'_, PyTuple>, up: Option<&Parent<'_>>) -> Walked {
-        let here = Parent::enter(up, tuple.as_any())?;
-        self.encoder.container(Kind::Tuple, tuple.len());
-        for index in 0..tuple.len() {
-            let item = ffi::tuple_item(tuple, index).ok_or_else(changed_size)?;
-            self.indexed(item, index, &here)?;
-        }
-        Ok(())
-    }
-
-    fn indexed(&mut self, item: Item<'_>, index: usize, here: &Parent<'_>) -> Walked {
-        self.value(item, Some(here)).inspect_err(|_| self.path.push(format!("[{index}]")))
-    }
-
     #[cold]
     fn other(&mut self, object: &Bound<'_, PyAny>, up: Option<&Parent<'_>>) -> Walked {
         *self.foreign = true;
@@ -289,7 +307,7 @@ impl<'w> Walk<'w> {
                 Ok(())
             }
             Foreign::Plain(plain) => match ffi::item(&plain) {
-                Item::List(list) => self.list(&list, object, up),
+                Item::List(list) => self.container(Entries::List(&list), object.as_ptr(), up),
                 item => self.value(item, up),
             },
             Foreign::Mapping(mapping) => self.mapping(&mapping, up),

@@ -33,7 +33,7 @@ pub use self::numbers::{integer, number};
 /// The module runs only where the interpreter has a global lock, so the token proves that no other thread is here. What
 /// the lock does not cover is Python code that runs in the middle of an access and comes back. So there must be none: while
 /// the value is lent, no Python object is made (that may run the collector) and none is dropped (that may run a destructor).
-/// Errors are turned into exceptions afterwards. Values that Python code may see in the middle are taken out instead.
+/// Errors are turned into exceptions afterwards. Values that Python code may see in the middle are [taken out](Self::take_out) instead.
 pub struct GilCell<T>(RefCell<T>);
 
 // SAFETY: the ways in demand the token of an attached thread, or are the collector's; under the global lock there is one such
@@ -56,15 +56,14 @@ impl<T> GilCell<T> {
     }
 }
 
-impl<T> GilCell<Option<T>> {
-    /// Takes the value out, for as long as Python code may run.
-    pub fn take(&self, py: Python<'_>) -> Option<T> {
-        self.with(py, Option::take)
-    }
-
-    /// Puts a value in; what was there is the caller's to drop.
-    pub fn replace(&self, py: Python<'_>, value: T) -> Option<T> {
-        self.with(py, |place| place.replace(value))
+impl<T: Default> GilCell<Option<Box<T>>> {
+    /// Takes a value out for as long as Python code may run. Whoever comes in meanwhile, on this thread or another, finds none
+    /// and gets a new one; the last one to end is kept.
+    pub fn take_out<R>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> R) -> R {
+        let mut value = self.with(py, Option::take).unwrap_or_default();
+        let result = work(&mut value);
+        drop(self.with(py, |place| place.replace(value))); // no more lent: this may run Python code
+        result
     }
 }
 

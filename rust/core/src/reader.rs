@@ -319,7 +319,7 @@ impl Reader {
     /// [`crate::error::Error::CorruptChannel`].
     pub fn newest(&mut self) -> Result<SlotMeta> {
         let head = self.segment.head();
-        if head.ended() && self.may_have_successor(head) {
+        if head.ended() && self.may_have_successor(head) || self.idle_for_long() {
             self.follow();
         }
         self.segment.read(|position, slot| SlotMeta::load(slot, position)).map(|(_, meta, _)| meta)
