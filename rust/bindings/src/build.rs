@@ -9,9 +9,8 @@ use traincast_core::snapshot::view::View;
 use traincast_core::snapshot::{Snapshot, to_bytes};
 
 use crate::arrays;
-use crate::blob::Blob;
 use crate::errors::{corrupt, unmade};
-use crate::ffi;
+use crate::ffi::{self, Blob};
 
 /// Nodes of a small structure.
 const SMALL: usize = 6;

@@ -25,29 +25,18 @@ pub struct Channel {
 }
 
 /// A `policy_id` argument: any int, so that one that is too large gets the same error as one that is a bit too large.
-#[derive(Clone, Copy)]
-pub struct PolicyId(pub i128);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for PolicyId {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        object.cast::<PyInt>()?;
-        Ok(Self(object.extract().unwrap_or(i128::MAX)))
-    }
+pub fn policy_id(object: &Bound<'_, PyAny>) -> PyResult<i128> {
+    object.cast::<PyInt>()?;
+    Ok(object.extract().unwrap_or(i128::MAX))
 }
 
 /// The channel of a name and a policy as Python gives them.
-pub fn channel_name(
-    py: Python<'_>,
-    name: &Bound<'_, PyString>,
-    policy_id: PolicyId,
-) -> PyResult<ChannelName> {
+pub fn channel_name(py: Python<'_>, name: &Bound<'_, PyString>, policy_id: i128) -> PyResult<ChannelName> {
     let Ok(name) = name.to_str() else {
         let message = format!("the channel name {} is not allowed: it holds a lone surrogate", name.repr()?);
         return Err(exception(py, "InvalidNameError", &message));
     };
-    ChannelName::new(name, policy_id.0).map_err(|error| raise(py, error))
+    ChannelName::new(name, policy_id).map_err(|error| raise(py, error))
 }
 
 /// Seconds as a duration; infinity is `None`.
@@ -64,7 +53,7 @@ pub fn duration(what: &str, seconds: f64) -> PyResult<Option<Duration>> {
 
 type Registry = BTreeMap<(PathBuf, ChannelName), Weak<Channel>>;
 
-static CHANNELS: GilCell<Option<Registry>> = GilCell::new(None);
+static CHANNELS: GilCell<Registry> = GilCell::new(BTreeMap::new());
 
 impl Channel {
     /// The channel of that name, waiting up to `timeout` for it to appear.
@@ -86,7 +75,6 @@ impl Channel {
         let key = (directory.path().to_owned(), name);
         // Whoever leaves the registry is dropped once that is no longer lent: with a channel go Python objects.
         let channel = CHANNELS.with(py, |registry| {
-            let registry = registry.get_or_insert_default();
             registry.retain(|_, channel| channel.strong_count() > 0);
             registry.get(&key).and_then(Weak::upgrade)
         });
@@ -100,7 +88,7 @@ impl Channel {
             return Ok(channel);
         }
         let channel = Arc::new(Self { reader: GilCell::new(reader), decoder: GilCell::new(None) });
-        CHANNELS.with(py, |registry| registry.get_or_insert_default().insert(key, Arc::downgrade(&channel)));
+        CHANNELS.with(py, |registry| registry.insert(key, Arc::downgrade(&channel)));
         Ok(channel)
     }
 

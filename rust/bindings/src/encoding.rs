@@ -14,12 +14,6 @@ use crate::encode::Walk;
 use crate::ffi::{self, Bytes, Changes, Keys};
 use crate::store::{Expected, malformed};
 
-/// A key that every snapshot must have.
-pub struct Required {
-    pub text: String,
-    pub object: Py<PyString>,
-}
-
 /// What is kept beside a shape.
 #[derive(Default)]
 pub struct Beside {
@@ -63,8 +57,8 @@ impl Encoding {
         recorded.map(Shape::parse).transpose().map_err(|error| malformed(py, &error))
     }
 
-    /// The index of the first required key that a whole dictionary lacks.
-    pub fn lacks(&mut self, required: &[Required], info: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    /// The first required key that a whole dictionary lacks.
+    pub fn lacks(&mut self, required: &[String], info: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         let expected = self.expected.as_ref().filter(|_| !self.encoder.is_recording());
         match expected.is_some_and(|expected| expected.beside.complete) {
             true => Ok(None),
@@ -73,17 +67,17 @@ impl Encoding {
     }
 
     #[inline(never)]
-    fn lacks_anew(&mut self, required: &[Required], info: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    fn lacks_anew(&mut self, required: &[String], info: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         let recorded = self.recorded_shape(info.py(), false)?;
         let mut expected = self.expected.as_mut().filter(|_| !self.encoder.is_recording());
         let shape = recorded.as_ref().or(expected.as_ref().map(|expected| &expected.numbered.shape));
-        for (index, key) in required.iter().enumerate() {
+        for key in required {
             let found = match shape {
-                Some(shape) => shape.has_key(&key.text),
-                None => info.contains(key.object.bind(info.py()))?, // a dict of exact builtins: no Python code runs
+                Some(shape) => shape.has_key(key),
+                None => info.contains(ffi::text(info.py(), key)?)?, // a dict of exact builtins: no Python code runs
             };
             if !found {
-                return Ok(Some(index));
+                return Ok(Some(key.clone()));
             }
         }
         if let Some(expected) = &mut expected {

@@ -10,7 +10,6 @@ compile_error!(
 );
 
 mod arrays;
-mod blob;
 mod build;
 mod channel;
 mod decode;

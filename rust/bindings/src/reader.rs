@@ -1,6 +1,5 @@
 //! `TrainingInfoReader`.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,8 @@ use traincast_core::reader::{HeadRef, Reader, Settled, Waiter};
 use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 use traincast_core::tick_ns;
 
-use crate::channel::{Channel, PolicyId, channel_name, duration};
-use crate::decode::Found;
+use crate::channel::{Channel, channel_name, duration, policy_id};
+use crate::decode::Decoder;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, GilCell};
 
@@ -27,13 +26,17 @@ pub struct TrainingInfoReader {
     held: GilCell<Option<Held>>,
 }
 
+/// What keeps a channel for the time of a read: this is counted without atomics.
+#[pyclass(frozen)]
+struct Hold(Arc<Channel>);
+
 struct Held {
-    channel: Arc<Channel>,
+    channel: Py<Hold>,
     head: HeadRef,
     /// While this holds, `dict` is the newest.
     settled: Settled,
-    /// How often nothing had changed, and when it was last looked at more closely.
-    idle_calls: Cell<u8>,
+    /// How often nothing had changed, and when that was last looked at more closely; 0 if not for this dictionary.
+    idle_calls: u8,
     looked_ns: u64,
     /// `None` before the first read.
     dict: Option<Py<PyDict>>,
@@ -51,10 +54,10 @@ const LOOK_EVERY_NS: u64 = 1_000_000_000;
 
 impl Held {
     /// Whether nothing has changed: one load and one comparison.
-    fn idle(&self) -> bool {
-        let calls = self.idle_calls.get().wrapping_add(1);
-        self.idle_calls.set(calls);
-        self.settled.holds(&self.head) && (!calls.is_multiple_of(CLOCK_EVERY) || self.looked_lately())
+    fn idle(&mut self) -> bool {
+        self.idle_calls = self.idle_calls.wrapping_add(1);
+        self.settled.holds(&self.head)
+            && (!self.idle_calls.is_multiple_of(CLOCK_EVERY) || self.looked_lately())
     }
 
     #[inline(never)]
@@ -69,8 +72,8 @@ impl TrainingInfoReader {
         self.held.with(py, |held| held.as_mut().map(look))
     }
 
-    fn channel(&self, py: Python<'_>) -> PyResult<Arc<Channel>> {
-        self.look(py, |held| Arc::clone(&held.channel)).ok_or_else(|| self.closed_error(py))
+    fn channel(&self, py: Python<'_>) -> PyResult<Py<Hold>> {
+        self.look(py, |held| held.channel.clone_ref(py)).ok_or_else(|| self.closed_error(py))
     }
 
     /// The newest dictionary, and whether it is new to this reader.
@@ -78,35 +81,34 @@ impl TrainingInfoReader {
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
         let held = self.look(py, |held| {
             let before = held.dict.as_ref().map(|_| held.meta.stamp);
-            (Arc::clone(&held.channel), held.reads, before)
+            (held.channel.clone_ref(py).into_bound(py), held.reads, before)
         });
         let Some((channel, reads, before)) = held else { return Err(self.closed_error(py)) };
+        let channel = &channel.get().0;
+        let read = |decoder: &mut Decoder| decoder.read(py, &channel.reader, before);
+        let (dict, found) = channel.decoder.take_out(py, read)?;
         let mut new = false;
-        let mut old = None; // let go of once nothing is lent: that may run Python code
-        let take = |dict: Option<Py<PyDict>>, found: &Found<'_>| {
-            old = self.held.with(py, |held| {
-                let Some(held) = held else { return dict }; // closed meanwhile
-                held.reads += 1;
-                // Python code that ran meanwhile may have read a newer one.
-                let elsewhere = held.segment != found.segment;
-                if held.reads - reads > 1 && (elsewhere || held.meta.position > found.meta.position) {
-                    return dict;
+        let old = self.held.with(py, |held| {
+            let Some(held) = held else { return dict }; // closed meanwhile
+            held.reads += 1;
+            // Python code that ran meanwhile may have read a newer one.
+            let elsewhere = held.segment != found.segment;
+            if held.reads - reads > 1 && (elsewhere || held.meta.position > found.meta.position) {
+                return dict;
+            }
+            (held.settled, held.meta) = (found.settled, found.meta);
+            held.looked_ns = if dict.is_some() { 0 } else { tick_ns() };
+            if elsewhere {
+                let (segment, head) = channel.head(py);
+                (held.segment, held.head) = (found.segment, head);
+                if segment != found.segment {
+                    held.settled = Settled::default(); // the channel has moved on meanwhile
                 }
-                (held.settled, held.meta, held.looked_ns) = (found.settled, *found.meta, tick_ns());
-                if elsewhere {
-                    let segment;
-                    (segment, held.head) = channel.head(py);
-                    held.segment = found.segment;
-                    if segment != found.segment {
-                        held.settled = Settled::default(); // the channel has moved on meanwhile
-                    }
-                }
-                new = dict.is_some();
-                dict.and_then(|dict| held.dict.replace(dict))
-            });
-        };
-        channel.decoder.take_out(py, |decoder| decoder.read(py, &channel.reader, before, take))?;
-        drop(old); // and may read a newer one again
+            }
+            new = dict.is_some();
+            dict.and_then(|dict| held.dict.replace(dict))
+        });
+        drop(old); // while nothing is lent: this may run Python code, which may read a newer one again
         let in_hand = self.look(py, |held| held.dict.as_ref().map(|dict| dict.clone_ref(py)));
         in_hand.flatten().map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
     }
@@ -114,7 +116,7 @@ impl TrainingInfoReader {
     /// As `changed`, without the short way: the channel may be in another file, which the head in hand says nothing of.
     fn has_news(&self, py: Python<'_>) -> PyResult<bool> {
         let channel = self.channel(py)?;
-        let (newest, place) = channel.reader.with(py, |reader| {
+        let (newest, place) = channel.get().0.reader.with(py, |reader| {
             let newest = reader.newest();
             (newest, (reader.segment_key(), reader.head().position()))
         });
@@ -144,13 +146,13 @@ impl TrainingInfoReader {
 impl TrainingInfoReader {
     #[new]
     #[pyo3(
-        signature = (name, policy_id=PolicyId(0), *, attach_timeout=0.0),
+        signature = (name, policy_id=0, *, attach_timeout=0.0),
         text_signature = "(name, policy_id=0, *, attach_timeout=0.0)"
     )]
     fn new(
         py: Python<'_>,
         name: &Bound<'_, PyString>,
-        policy_id: PolicyId,
+        #[pyo3(from_py_with = policy_id)] policy_id: i128,
         attach_timeout: f64,
     ) -> PyResult<Self> {
         let channel_name = channel_name(py, name, policy_id)?;
@@ -158,10 +160,10 @@ impl TrainingInfoReader {
         let channel = Channel::attach(py, channel_name.clone(), timeout)?;
         let (segment, head) = channel.head(py);
         let held = Held {
-            channel,
+            channel: Py::new(py, Hold(channel))?,
             head,
             settled: Settled::default(),
-            idle_calls: Cell::new(0),
+            idle_calls: 0,
             looked_ns: 0,
             dict: None,
             segment,
@@ -174,19 +176,17 @@ impl TrainingInfoReader {
 
     /// The newest dictionary; the same object while nothing changed.
     fn read(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        let unchanged = self.held.with(py, |held| match held {
-            Some(held) if held.idle() => held.dict.as_ref().map(|dict| dict.clone_ref(py)),
-            _ => None,
-        });
-        match unchanged {
-            Some(dict) => Ok(dict),
-            None => self.newest(py).map(|(dict, _)| dict),
+        let in_hand =
+            |held: &mut Held| held.idle().then(|| held.dict.as_ref().map(|dict| dict.clone_ref(py)));
+        match self.look(py, in_hand) {
+            Some(Some(Some(dict))) => Ok(dict),
+            _ => self.newest(py).map(|(dict, _)| dict),
         }
     }
 
     /// The newest dictionary if it is newer than the last one that this reader handed out, else `None`.
     fn read_if_changed(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
-        match self.look(py, |held| held.idle()) {
+        match self.look(py, Held::idle) {
             Some(true) => Ok(None),
             _ => self.newest(py).map(|(dict, new)| new.then_some(dict)),
         }
@@ -194,7 +194,7 @@ impl TrainingInfoReader {
 
     /// Whether `read` would give a newer dictionary.
     fn changed(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.look(py, |held| held.idle()) {
+        match self.look(py, Held::idle) {
             Some(true) => Ok(false),
             _ => self.has_news(py),
         }
@@ -211,14 +211,14 @@ impl TrainingInfoReader {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let channel = self.channel(py)?;
-            let waiter = channel.reader.with(py, Reader::waiter); // before the look: what comes after it ends the sleep at once
+            let waiter = channel.get().0.reader.with(py, Reader::waiter); // before the look: what comes after it ends the sleep at once
             if self.has_news(py)? {
                 return Ok(true);
             }
-            if channel.reader.with(py, Reader::closed) {
+            if channel.get().0.reader.with(py, Reader::closed) {
                 return Ok(false);
             }
-            if channel.head(py).0 != waiter.segment_key() {
+            if channel.get().0.head(py).0 != waiter.segment_key() {
                 continue; // it has moved to another file
             }
             let left = deadline.map_or(Waiter::MAX_SLICE, |at| at.saturating_duration_since(Instant::now()));
@@ -226,7 +226,7 @@ impl TrainingInfoReader {
                 return Ok(false);
             }
             if py.detach(|| waiter.wait(left)) {
-                channel.reader.with(py, Reader::follow);
+                channel.get().0.reader.with(py, Reader::follow);
             }
             py.check_signals()?;
         }
@@ -252,13 +252,13 @@ impl TrainingInfoReader {
     /// Whether the writer closed the channel and no other has opened it since, or this reader was closed.
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
-        self.channel(py).map_or(true, |channel| channel.reader.with(py, Reader::closed))
+        self.channel(py).map_or(true, |channel| channel.get().0.reader.with(py, Reader::closed))
     }
 
     /// Whether a live process owns the channel.
     #[getter]
     fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        self.channel(py)?.reader.with(py, Reader::writer_alive).map_err(|error| raise(py, error))
+        self.channel(py)?.get().0.reader.with(py, Reader::writer_alive).map_err(|error| raise(py, error))
     }
 
     /// Seconds since the snapshot read last was published; before the first read, since the newest one was.
@@ -266,7 +266,7 @@ impl TrainingInfoReader {
     fn age(&self, py: Python<'_>) -> PyResult<f64> {
         let channel = self.channel(py)?;
         let meta = self.look(py, |held| held.dict.as_ref().map(|_| held.meta)).flatten();
-        let age = channel.reader.with(py, |reader| {
+        let age = channel.get().0.reader.with(py, |reader| {
             let meta = meta.map_or_else(|| reader.newest(), Ok)?;
             Ok(reader.age(&meta))
         });
@@ -276,7 +276,7 @@ impl TrainingInfoReader {
     /// The newest snapshot in wire form: what a relay carries to another node.
     fn read_wire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let channel = self.channel(py)?;
-        let read = channel.reader.with(py, |reader| reader.read_wire(&mut Snapshot::default()));
+        let read = channel.get().0.reader.with(py, |reader| reader.read_wire(&mut Snapshot::default()));
         ffi::byte_string(py, &read.map_err(|error| raise(py, error))?)
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use traincast_core::directory::ChannelName;
 use traincast_core::error::Error;
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
@@ -20,7 +21,7 @@ use traincast_core::snapshot::shape::{MalformedShape, Shape};
 use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Delivery, Writer};
 
-use crate::encoding::{Beside, Encoding, Numbers, Required};
+use crate::encoding::{Beside, Encoding, Numbers};
 use crate::errors::{corrupt, exception, raise};
 
 /// A shape that is probably met again.
@@ -33,18 +34,24 @@ pub enum NotStored {
     Corrupt(Unusable),
     /// What was encoded is no snapshot.
     Malformed(MalformedShape),
-    /// The required key with that index is missing.
-    Lacks(usize),
+    /// This required key is missing.
+    Lacks(String),
 }
 
 impl NotStored {
     #[cold]
-    pub fn exception(self, py: Python<'_>, lacks: impl FnOnce(usize) -> PyErr) -> PyErr {
+    pub fn exception(self, py: Python<'_>, channel: &ChannelName) -> PyErr {
         match self {
             Self::Refused(error) => raise(py, error),
             Self::Corrupt(error) => corrupt(py, &error),
             Self::Malformed(error) => malformed(py, &error),
-            Self::Lacks(key) => lacks(key),
+            Self::Lacks(key) => {
+                let message = format!(
+                    "info lacks the key {key:?}, which {channel} guarantees to its readers; add it, or open the writer \
+                     with required=() to guarantee nothing"
+                );
+                exception(py, "MissingKeyError", &message)
+            }
         }
     }
 }
@@ -114,7 +121,7 @@ impl Store {
         &mut self,
         encoding: &mut Encoding,
         changes: &Encoding,
-        required: &[Required],
+        required: &[String],
     ) -> Result<(), NotStored> {
         let Some(Expected { numbered: changed, .. }) = &changes.expected else { return Ok(()) };
         self.writer.check_open()?;
@@ -123,19 +130,19 @@ impl Store {
             true => self.history.shape_of(&newest).map_err(NotStored::Corrupt)?,
             false => Arc::new(NumberedShape::unnumbered(Shape::parse(EMPTY)?)),
         };
-        let lacks = |key: &Required| !changed.shape.has_key(&key.text) && !numbered.shape.has_key(&key.text);
-        if let Some(key) = required.iter().position(lacks) {
-            return Err(NotStored::Lacks(key));
+        let lacks = |key: &&String| !changed.shape.has_key(key) && !numbered.shape.has_key(key);
+        if let Some(key) = required.iter().find(lacks) {
+            return Err(NotStored::Lacks(key.clone()));
         }
         let mut encoder = merge((&numbered, &newest), (changed, &changes.encoder));
         self.publish(&mut encoder, &mut encoding.expected, None)
     }
 
     /// Publishes a snapshot that comes as a message: whether the channel did not have it yet.
-    pub fn publish_message(&mut self, message: &Message, required: &[Required]) -> Result<bool, NotStored> {
+    pub fn publish_message(&mut self, message: &Message, required: &[String]) -> Result<bool, NotStored> {
         self.writer.check_open()?;
-        if let Some(key) = required.iter().position(|key| !message.shape.has_key(&key.text)) {
-            return Err(NotStored::Lacks(key));
+        if let Some(key) = required.iter().find(|key| !message.shape.has_key(key)) {
+            return Err(NotStored::Lacks(key.clone()));
         }
         let published = matches!(self.writer.publish_message(message, None)?, Delivery::Published(_));
         if published {

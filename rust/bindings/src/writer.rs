@@ -15,8 +15,8 @@ use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
 use crate::build::{Builder, Structure};
-use crate::channel::{PolicyId, channel_name, duration};
-use crate::encoding::{Encoding, Required};
+use crate::channel::{channel_name, duration, policy_id};
+use crate::encoding::Encoding;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, Changes, GilCell, KeywordMethod};
 use crate::store::{NotStored, Store};
@@ -29,7 +29,7 @@ pub struct TrainingInfoWriter {
     channel_name: ChannelName,
     #[pyo3(get)]
     name: Py<PyString>,
-    required: Vec<Required>,
+    required: Vec<String>,
     store: Arc<GilCell<Store>>,
     /// Taken out by the publish under way, if there is one: others use encodings of their own.
     encoding: GilCell<Option<Box<Encoding>>>,
@@ -67,10 +67,9 @@ impl TrainingInfoWriter {
     ) -> PyResult<Option<Bound<'py, PyInt>>> {
         let (stored, actual, warning) = self.store.with(py, |store| {
             let stored = publish(store);
-            let warning = stored.is_ok().then(|| store.writer.take_warning()).flatten();
-            (stored, store.writer.version(), warning)
+            (stored, store.writer.version(), store.writer.take_warning())
         });
-        let stored = stored.map_err(|error| error.exception(py, |key| self.missing(py, key)))?;
+        let stored = stored.map_err(|error| error.exception(py, &self.channel_name))?;
         if let Some(warning) = warning {
             let category = py.import("traincast.errors")?.getattr("TraincastWarning")?;
             PyErr::warn(py, &category, &CString::new(warning)?, 1)?;
@@ -93,21 +92,11 @@ impl TrainingInfoWriter {
         lend(py, &self.encoding, |encoding| {
             encoding.encode(|walk| walk.root(info))?;
             if let Some(key) = encoding.lacks(&self.required, info)? {
-                return Err(self.missing(py, key));
+                return Err(NotStored::Lacks(key).exception(py, &self.channel_name));
             }
             let Encoding { encoder, expected, .. } = encoding;
             self.store(py, begun, |store| store.publish(encoder, expected, resume).map(|()| true))
         })
-    }
-
-    #[cold]
-    fn missing(&self, py: Python<'_>, key: usize) -> PyErr {
-        let message = format!(
-            "info lacks the key {:?}, which {} guarantees to its readers; add it, or open the writer with \
-             required=() to guarantee nothing",
-            self.required[key].text, self.channel_name
-        );
-        exception(py, "MissingKeyError", &message)
     }
 }
 
@@ -157,7 +146,7 @@ impl TrainingInfoWriter {
     #[new]
     #[pyo3(
         signature = (
-            name, policy_id=PolicyId(0), *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
+            name, policy_id=0, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
             verify_every=1.0
         ),
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
@@ -167,7 +156,7 @@ impl TrainingInfoWriter {
     fn new(
         py: Python<'_>,
         name: &Bound<'_, PyString>,
-        policy_id: PolicyId,
+        #[pyo3(from_py_with = policy_id)] policy_id: i128,
         capacity: usize,
         max_capacity: usize,
         required: Option<Vec<Bound<'_, PyString>>>,
@@ -185,11 +174,9 @@ impl TrainingInfoWriter {
                 return Err(PyValueError::new_err(message));
             }
         };
-        let exact =
-            |text: &str| Ok(Required { text: text.into(), object: ffi::interned(py, text)?.unbind() });
         let required = match required {
-            Some(keys) => keys.iter().map(|key| exact(key.to_str()?)).collect::<PyResult<_>>()?,
-            None => vec![exact("approx_total_training_steps")?],
+            Some(keys) => keys.iter().map(|key| Ok(key.to_str()?.into())).collect::<PyResult<_>>()?,
+            None => vec!["approx_total_training_steps".into()],
         };
         let verify_every = duration("verify_every", verify_every)?.unwrap_or(Duration::MAX);
         let options = WriterOptions { capacity, max_capacity, leftover, verify_every };
