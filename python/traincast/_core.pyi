@@ -59,10 +59,9 @@ class TrainingInfoWriter:
     def publish(self, info: Mapping[Any, Any]) -> int:
         """Publish a dictionary and return its version.
 
-        What it holds is copied; a failed call changes nothing. The copy is not safe from other threads that
-        change an array meanwhile without the interpreter's lock, as numpy does inside of its functions: what
-        is published then may be a mixture. Let only the publishing thread write to an array, or publish a
-        copy that was made under a lock of your own.
+        What it holds is copied; a failed call changes nothing. An array that another thread writes to while
+        it is published may arrive half old, half new: numpy writes without the interpreter's lock. Let only
+        the publishing thread write to it, or publish a copy that was made under a lock of your own.
 
         Code of the values (a mapping's methods, say) may itself publish. What is stored last is the newest:
         an inner call comes before the outer one. An inner `close` ends the outer call with
@@ -80,7 +79,8 @@ class TrainingInfoWriter:
 
         Warns:
             TraincastWarning: once, if the channel's files were removed and cannot be put back. Envs that are
-                attached go on.
+                attached go on. The snapshot is published before: where warnings are errors the call raises,
+                and `version` is the new one all the same.
         """
 
     def update(self, **changes: Any) -> int:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,23 @@ def test_opened_to_others_under_a_live_channel(channel_name: str, traincast_dir:
         traincast_dir.chmod(0o700)
         writer.publish(info(a=bytes(10**6)))
         assert len(reader["a"]) == 10**6
+
+
+def test_a_warning_that_is_an_error_comes_after_the_snapshot(channel_name: str, traincast_dir: Path) -> None:
+    with traincast.TrainingInfoWriter(channel_name, verify_every=0) as writer:
+        writer.publish(info(a=1))
+        reader = traincast.TrainingInfoReader(channel_name)
+        traincast_dir.chmod(0o755)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                with pytest.raises(traincast.TraincastWarning):
+                    writer.publish(info(a=2))
+                assert (writer.version, reader["a"], reader.version) == (2, 2, 2)
+                assert writer.publish(info(a=3)) == 3  # it warns once
+        finally:
+            traincast_dir.chmod(0o700)
+        assert reader["a"] == 3
 
 
 def test_belongs_to_someone_else(

@@ -7,6 +7,7 @@ gets a clear error, and afterwards everything is usable and holds what was publi
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -83,6 +84,49 @@ def array(act: Act) -> Any:
     return made
 
 
+class Lends:
+    """The memory of an array, which acts when it is let go of."""
+
+    def __init__(self, act: Act) -> None:
+        self.act, self.memory = act, np.arange(6.0)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self.memory.__array_interface__
+
+    def __del__(self) -> None:
+        self.act()
+
+
+class Exports:
+    """A buffer, which acts when it is let go of; from Python 3.12 on."""
+
+    def __init__(self, act: Act) -> None:
+        self.act, self.memory = act, np.arange(6.0)
+
+    def __buffer__(self, _: int) -> memoryview:
+        return memoryview(self.memory)
+
+    def __release_buffer__(self, _: memoryview) -> None:
+        self.act()
+
+
+class Made(Mapping[str, Any]):
+    """Makes its value when it is asked for it, and keeps no reference."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+    def __getitem__(self, key: str) -> Any:
+        return self.make()
+
+    def __iter__(self) -> Iterator[str]:
+        yield "x"
+
+    def __len__(self) -> int:
+        return 1
+
+
 # What is published, and what comes back; None if it is refused.
 VALUES: dict[str, tuple[Callable[[Act], Any], Any]] = {
     "items of a dict": (items, {"x": 3}),
@@ -137,6 +181,52 @@ def test_code_of_a_value(channel_name: str, call: str, value: str, act: str) -> 
         else:
             assert found == info(a=2)
     assert done
+    channel.check()
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("memory", ["lent", "exported"])
+def test_code_of_memory_that_is_let_go_of(channel_name: str, memory: str, act: str) -> None:
+    """The publish is the last to hold an array's memory. It lets go of it when the snapshot is stored."""
+    if memory == "exported" and sys.version_info < (3, 12):
+        pytest.skip("classes export buffers from Python 3.12 on")
+    channel = Channel(channel_name)
+    writer, done = channel.writer, []
+
+    def once() -> None:
+        if not done:
+            done.append(writer.version)
+            with contextlib.suppress(traincast.UnsupportedTypeError):
+                channel.acts()[act]()
+
+    def make() -> Any:
+        return np.asarray(Lends(once)) if memory == "lent" else np.frombuffer(Exports(once))
+
+    before = writer.version
+    assert writer.publish(info(a=2, v=Made(make))) == before + 1
+    assert done == [before + 1]
+    channel.check()
+
+
+@pytest.mark.parametrize("call", ["publish", "update"])
+def test_what_could_be_made_an_array_is_not_asked_for_one(channel_name: str, call: str) -> None:
+    class Convertible:
+        def __array__(self, *_: Any, **__: Any) -> Any:
+            raise AssertionError("it was asked")
+
+        __array_interface__ = __array_struct__ = property(__array__)
+
+    class Subclass(np.ndarray[Any, Any]):
+        __array__ = Convertible.__array__  # type: ignore[assignment]
+
+    channel = Channel(channel_name)
+    with pytest.raises(traincast.UnsupportedTypeError):
+        getattr(channel.writer, call)(
+            **{"v": Convertible()} if call == "update" else {"info": info(v=Convertible())}
+        )
+    kept = np.arange(6.0).reshape(2, 3)
+    channel.writer.publish(info(v=kept.view(Subclass)))
+    np.testing.assert_equal(channel.reader["v"], kept)
     channel.check()
 
 

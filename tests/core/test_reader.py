@@ -295,7 +295,7 @@ def test_attach_lets_other_threads_run(channel_name: str) -> None:
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), float("-inf")])
 def test_impossible_timeouts(channel_name: str, timeout: float) -> None:
-    sentence = re.escape("s is not possible; give seconds from 0 up, or None to wait without end")
+    sentence = re.escape("s is not possible; give seconds from 0 up, or math.inf")
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         with pytest.raises(ValueError, match=f"^a timeout of .* {sentence}$"):

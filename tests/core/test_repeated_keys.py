@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -129,10 +130,11 @@ def test_a_file_that_says_so(channel_name: str, traincast_dir: Path) -> None:
         with open(path, "r+b") as file:
             os.pwrite(file.fileno(), b"key 6", at)
         reader = traincast.TrainingInfoReader(channel_name)
+        damage = re.escape('info["d"]: the key "key 6" occurs twice')
         for _ in range(2):
-            with pytest.raises(traincast.CorruptChannelError, match="a key occurs twice"):
+            with pytest.raises(traincast.CorruptChannelError, match=damage):
                 reader.read()
-            with pytest.raises(traincast.CorruptChannelError, match="a key occurs twice"):
+            with pytest.raises(traincast.CorruptChannelError, match=damage):
                 writer.state_dict()
         made["d"] = {"x": 1}
         writer.publish(made)

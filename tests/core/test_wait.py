@@ -250,3 +250,25 @@ def test_lost_roster_costs_a_slice_at_most(channel_name: str, sleeper: Process, 
         writer.publish(info(a=3))
         sleeper.finish()
         assert sleeper.value("reader['a']") == 3
+
+
+def test_damage_is_no_news(channel_name: str, traincast_dir: Path) -> None:
+    """A reader that has what lay there before goes on with it, and sleeps until there is something else."""
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=1))
+        reader = traincast.TrainingInfoReader(channel_name)
+        first = reader.read()
+        with open(traincast_dir / f"{channel_name}@0", "r+b") as file:
+            # All of the slot that holds it. A header page comes first, and the slots' capacity is 64 KiB.
+            os.pwrite(file.fileno(), b"\xff" * 65536, 4096 + 65536)
+        assert not reader.wait(0.05)
+        assert not reader.changed()
+        assert reader.read() is first
+        with Process() as late:
+            late.run(f"reader = traincast.TrainingInfoReader({channel_name!r})")
+            assert late.value("reader.wait(0)")
+            with pytest.raises(traincast.CorruptChannelError):
+                late.value("reader.read()")
+        writer.publish(info(a=2))
+        assert reader.wait(0)
+        assert reader["a"] == 2

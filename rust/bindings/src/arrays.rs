@@ -3,7 +3,7 @@
 //! `traincast._objects` says what such an object is; only an array of a dtype that was met before takes a shorter way. All of
 //! it may run Python code of others.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
@@ -12,20 +12,18 @@ use traincast_core::snapshot::shape::Kind;
 use traincast_core::snapshot::to_words;
 
 use crate::ffi::{self, Bytes, GilCell};
-use crate::once::Once;
-
-/// A numpy array or torch tensor, its bytes in C order.
-pub struct Array {
-    pub kind: Kind,
-    pub dtype: Arc<str>,
-    pub itemsize: usize,
-    pub dims: Vec<u64>,
-    pub bytes: Bytes,
-}
+use crate::once::make_once;
 
 /// What an object turned out to be.
 pub enum Foreign<'py> {
-    Array(Array),
+    /// A numpy array or torch tensor, its bytes in C order.
+    Array {
+        kind: Kind,
+        dtype: Arc<str>,
+        itemsize: usize,
+        dims: Vec<u64>,
+        bytes: Bytes,
+    },
     Scalar {
         dtype: String,
         itemsize: usize,
@@ -41,9 +39,9 @@ pub enum Foreign<'py> {
 /// The helpers that are simpler in Python. Imported with the module: a child that is forked while another thread imports one
 /// can never import it.
 pub fn import_helpers(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
-    static HELPERS: Once<Py<PyModule>> = Once::new();
+    static HELPERS: OnceLock<Py<PyModule>> = OnceLock::new();
     let import = || Ok(py.import(ffi::text(py, "traincast._objects")?)?.unbind());
-    HELPERS.get_or_try_init(import).map(|helpers| helpers.bind(py))
+    make_once(&HELPERS, import).map(|helpers| helpers.bind(py))
 }
 
 /// Calls a helper.
@@ -58,16 +56,13 @@ fn help<'py, const N: usize>(
 /// Says what an object is that is no builtin's exact type.
 pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
     if let Some(array) = contiguous(object)? {
-        return Ok(Foreign::Array(array));
+        return Ok(array);
     }
     let described = help(object.py(), "describe", [object.clone()])?;
     if let Ok(refusal) = described.cast::<PyString>() {
         return Ok(Foreign::Refused(refusal.to_str()?.to_owned()));
     }
-    let part = |index: isize| {
-        let index = ffi::int(object.py(), index as i64)?;
-        described.get_item(index)
-    };
+    let part = |index| described.get_item(ffi::int(object.py(), index)?);
     let what = part(0)?;
     let kind = match what.cast::<PyString>()?.to_str()? {
         "array" => Kind::Array,
@@ -84,14 +79,14 @@ pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
         (Arc::from(part(1)?.extract::<String>()?), part(2)?.extract()?, part(3)?.extract()?);
     let (bytes, _) = Bytes::of_buffer(&part(4)?)?;
     if let Ok(class) = part(5)?.cast_into::<PyType>() {
-        NDARRAY.get_or_try_init(|| Ok(class.unbind()))?;
+        make_once(&NDARRAY, || Ok(class.unbind()))?;
         remember(object, &dtype, itemsize)?;
     }
-    Ok(Foreign::Array(Array { kind, dtype, itemsize, dims, bytes }))
+    Ok(Foreign::Array { kind, dtype, itemsize, dims, bytes })
 }
 
 /// numpy's, once an array was met.
-static NDARRAY: Once<Py<PyType>> = Once::new();
+static NDARRAY: OnceLock<Py<PyType>> = OnceLock::new();
 
 /// The dtypes whose arrays were published lately: builtin ones are one object each, so that a pointer tells.
 static DTYPES: GilCell<Vec<MetDtype>> = GilCell::new(Vec::new());
@@ -106,14 +101,14 @@ struct MetDtype {
 const MET_DTYPES: usize = 32;
 
 fn dtype_of<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    static NAME: Once<Py<PyString>> = Once::new();
+    static NAME: OnceLock<Py<PyString>> = OnceLock::new();
     let py = array.py();
-    let name = NAME.get_or_try_init(|| ffi::interned(py, "dtype").map(Bound::unbind))?;
+    let name = make_once(&NAME, || ffi::interned(py, "dtype").map(Bound::unbind))?;
     array.getattr(name.bind(py))
 }
 
 /// A C-contiguous array of a dtype that was met before.
-fn contiguous(object: &Bound<'_, PyAny>) -> PyResult<Option<Array>> {
+fn contiguous<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Foreign<'py>>> {
     let py = object.py();
     if !NDARRAY.get().is_some_and(|class| object.get_type().is(class)) {
         return Ok(None);
@@ -125,7 +120,7 @@ fn contiguous(object: &Bound<'_, PyAny>) -> PyResult<Option<Array>> {
     });
     let Some((dtype, itemsize)) = met else { return Ok(None) };
     match Bytes::of_buffer(object) {
-        Ok((bytes, dims)) => Ok(Some(Array { kind: Kind::Array, dtype, itemsize, dims, bytes })),
+        Ok((bytes, dims)) => Ok(Some(Foreign::Array { kind: Kind::Array, dtype, itemsize, dims, bytes })),
         Err(error) if error.is_instance_of::<PyMemoryError>(py) => Err(error),
         // Not contiguous, or of a dtype that the buffer protocol does not know.
         Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),

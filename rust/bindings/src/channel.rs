@@ -5,54 +5,55 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString};
+use pyo3::types::{PyInt, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
-use traincast_core::numbering::Stamp;
-use traincast_core::reader::{HeadRef, Reader, Waiter};
-use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
+use traincast_core::reader::{HeadRef, Reader};
+use traincast_core::snapshot::SegmentKey;
 
-use crate::decode::{Decoder, Found};
+use crate::decode::Decoder;
 use crate::errors::{exception, raise};
 use crate::ffi::GilCell;
 
 /// One channel in this process.
 pub struct Channel {
-    reader: GilCell<Reader>,
-    /// Taken out while Python code may run: whoever comes in meanwhile, on this thread or another, uses one of their own.
-    decoder: GilCell<Option<Box<Decoder>>>,
+    pub reader: GilCell<Reader>,
+    /// Taken out while it works, for that may run Python code.
+    pub decoder: GilCell<Option<Box<Decoder>>>,
 }
 
 /// A `policy_id` argument: any int, so that one that is too large gets the same error as one that is a bit too large.
-#[derive(Clone, Copy)]
-pub struct PolicyId(pub i128);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for PolicyId {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        object.cast::<PyInt>()?;
-        Ok(Self(object.extract().unwrap_or(i128::MAX)))
-    }
+pub fn policy_id(object: &Bound<'_, PyAny>) -> PyResult<i128> {
+    object.cast::<PyInt>()?;
+    Ok(object.extract().unwrap_or(i128::MAX))
 }
 
 /// The channel of a name and a policy as Python gives them.
-pub fn channel_name(
-    py: Python<'_>,
-    name: &Bound<'_, PyString>,
-    policy_id: PolicyId,
-) -> PyResult<ChannelName> {
+pub fn channel_name(py: Python<'_>, name: &Bound<'_, PyString>, policy_id: i128) -> PyResult<ChannelName> {
     let Ok(name) = name.to_str() else {
         let message = format!("the channel name {} is not allowed: it holds a lone surrogate", name.repr()?);
         return Err(exception(py, "InvalidNameError", &message));
     };
-    ChannelName::new(name, policy_id.0).map_err(|error| raise(py, error))
+    ChannelName::new(name, policy_id).map_err(|error| raise(py, error))
+}
+
+/// Seconds as a duration; infinity is `None`.
+pub fn duration(what: &str, seconds: f64) -> PyResult<Option<Duration>> {
+    if seconds == f64::INFINITY {
+        return Ok(None);
+    }
+    Duration::try_from_secs_f64(seconds).map(Some).map_err(|_| {
+        PyValueError::new_err(format!(
+            "{what} of {seconds} s is not possible; give seconds from 0 up, or math.inf"
+        ))
+    })
 }
 
 type Registry = BTreeMap<(PathBuf, ChannelName), Weak<Channel>>;
 
-static CHANNELS: GilCell<Option<Registry>> = GilCell::new(None);
+static CHANNELS: GilCell<Registry> = GilCell::new(BTreeMap::new());
 
 impl Channel {
     /// The channel of that name, waiting up to `timeout` for it to appear.
@@ -74,7 +75,6 @@ impl Channel {
         let key = (directory.path().to_owned(), name);
         // Whoever leaves the registry is dropped once that is no longer lent: with a channel go Python objects.
         let channel = CHANNELS.with(py, |registry| {
-            let registry = registry.get_or_insert_default();
             registry.retain(|_, channel| channel.strong_count() > 0);
             registry.get(&key).and_then(Weak::upgrade)
         });
@@ -88,78 +88,12 @@ impl Channel {
             return Ok(channel);
         }
         let channel = Arc::new(Self { reader: GilCell::new(reader), decoder: GilCell::new(None) });
-        CHANNELS.with(py, |registry| registry.get_or_insert_default().insert(key, Arc::downgrade(&channel)));
+        CHANNELS.with(py, |registry| registry.insert(key, Arc::downgrade(&channel)));
         Ok(channel)
-    }
-
-    /// Hands what it found to `take`: with a dictionary of the newest snapshot, which nobody else has, unless `held` is the
-    /// newest.
-    pub fn read(
-        &self,
-        py: Python<'_>,
-        held: Option<Stamp>,
-        take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
-    ) -> PyResult<()> {
-        let mut decoder = self.decoder.take(py).unwrap_or_default();
-        match decoder.read(py, &self.reader, held, take) {
-            Ok(()) => {
-                self.keep(py, decoder);
-                Ok(())
-            }
-            Err(error) => {
-                self.keep(py, decoder);
-                Err(error)
-            }
-        }
-    }
-
-    /// If there is another decoder by now, the last one to end is kept. Dropping the other may run Python code.
-    fn keep(&self, py: Python<'_>, decoder: Box<Decoder>) {
-        drop(self.decoder.replace(py, decoder));
-    }
-
-    /// Seconds since a snapshot was published: the newest one if none is given.
-    pub fn age(&self, py: Python<'_>, meta: Option<&SlotMeta>) -> PyResult<f64> {
-        let age = self.reader.with(py, |reader| match meta {
-            Some(meta) => Ok(reader.age(meta)),
-            None => reader.newest().map(|newest| reader.age(&newest)),
-        });
-        age.map_err(|error| raise(py, error))
-    }
-
-    /// Whether there is another snapshot than the one with these numbers. One that cannot be read counts: reading it says why.
-    pub fn has_other(&self, py: Python<'_>, than: Stamp) -> bool {
-        let newest = self.reader.with(py, Reader::newest);
-        newest.map_or(true, |newest| newest.stamp != than)
-    }
-
-    /// Whether the writer closed the channel and none has opened it since.
-    pub fn closed(&self, py: Python<'_>) -> bool {
-        self.reader.with(py, Reader::closed)
-    }
-
-    /// Whether a live process owns the channel.
-    pub fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        self.reader.with(py, Reader::writer_alive).map_err(|error| raise(py, error))
-    }
-
-    pub fn waiter(&self, py: Python<'_>) -> Waiter {
-        self.reader.with(py, Reader::waiter)
     }
 
     /// The file that it reads now, and where its head is.
     pub fn head(&self, py: Python<'_>) -> (SegmentKey, HeadRef) {
         self.reader.with(py, |reader| (reader.segment_key(), reader.head_ref()))
-    }
-
-    /// Moves to the file that has the channel's name.
-    pub fn follow(&self, py: Python<'_>) {
-        self.reader.with(py, Reader::follow);
-    }
-
-    /// The newest snapshot in wire form.
-    pub fn read_wire(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
-        let read = self.reader.with(py, |reader| reader.read_wire(&mut Snapshot::default()));
-        read.map_err(|error| raise(py, error))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Making an exception runs Python code (an import, a constructor): nothing may be borrowed then.
 
+use std::fmt::Display;
+
 use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use traincast_core::error::Error;
@@ -47,7 +49,7 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
 
 /// A snapshot whose bytes no writer of ours made.
 #[cold]
-pub fn corrupt(py: Python<'_>, what: &str) -> PyErr {
+pub fn corrupt(py: Python<'_>, what: &dyn Display) -> PyErr {
     let message = format!(
         "a snapshot is damaged: {what}; something else writes to the channel's file. End its writer, then `traincast clean`"
     );
@@ -60,6 +62,6 @@ pub fn unmade(py: Python<'_>, error: PyErr) -> PyErr {
     if error.is_instance_of::<PyMemoryError>(py) || !error.is_instance_of::<PyException>(py) {
         error
     } else {
-        corrupt(py, &error.to_string())
+        corrupt(py, &error)
     }
 }

@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use traincast_core::snapshot::shape::Kind;
 
-pub use self::bytes::Bytes;
+pub use self::bytes::{Blob, Bytes};
 pub use self::dicts::dict_len;
 pub use self::entries::{Keys, Place, expected_word, take_items, take_numbers};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
@@ -26,14 +26,14 @@ pub use self::make::{
     byte_string, copy_dict, copy_list, dict, hide, int, interned, learn_tracking, list, set_entry, set_item,
     text, tuple, unsigned,
 };
-pub use self::numbers::{integer, number};
+pub use self::numbers::number;
 
 /// State of a Python object that is touched only while attached to the interpreter.
 ///
 /// The module runs only where the interpreter has a global lock, so the token proves that no other thread is here. What
 /// the lock does not cover is Python code that runs in the middle of an access and comes back. So there must be none: while
 /// the value is lent, no Python object is made (that may run the collector) and none is dropped (that may run a destructor).
-/// Errors are turned into exceptions afterwards. Values that Python code may see in the middle are taken out instead.
+/// Errors are turned into exceptions afterwards. Values that Python code may see in the middle are [taken out](Self::take_out) instead.
 pub struct GilCell<T>(RefCell<T>);
 
 // SAFETY: the ways in demand the token of an attached thread, or are the collector's; under the global lock there is one such
@@ -56,15 +56,14 @@ impl<T> GilCell<T> {
     }
 }
 
-impl<T> GilCell<Option<T>> {
-    /// Takes the value out, for as long as Python code may run.
-    pub fn take(&self, py: Python<'_>) -> Option<T> {
-        self.with(py, Option::take)
-    }
-
-    /// Puts a value in; what was there is the caller's to drop.
-    pub fn replace(&self, py: Python<'_>, value: T) -> Option<T> {
-        self.with(py, |place| place.replace(value))
+impl<T: Default> GilCell<Option<Box<T>>> {
+    /// Takes a value out for as long as Python code may run. Whoever comes in meanwhile, on this thread or another, finds none
+    /// and gets a new one; the last one to end is kept.
+    pub fn take_out<R>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> R) -> R {
+        let mut value = self.with(py, Option::take).unwrap_or_default();
+        let result = work(&mut value);
+        drop(self.with(py, |place| place.replace(value))); // no more lent: this may run Python code
+        result
     }
 }
 
@@ -124,25 +123,6 @@ pub fn item<'py>(object: &Bound<'py, PyAny>) -> Item<'py> {
     unsafe { classify(object.py(), object.as_ptr()) }
 }
 
-/// The list's item, `None` beyond its end.
-pub fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Item<'py>> {
-    if index >= list.len() {
-        return None;
-    }
-    // SAFETY: the index was just checked and no Python code ran since; the reference is borrowed from the list, which
-    // stays unchanged until `classify` has returned.
-    unsafe { Some(classify(list.py(), ffi::PyList_GetItem(list.as_ptr(), index as ffi::Py_ssize_t))) }
-}
-
-/// The tuple's item, `None` beyond its end.
-pub fn tuple_item<'py>(tuple: &Bound<'py, PyTuple>, index: usize) -> Option<Item<'py>> {
-    if index >= tuple.len() {
-        return None;
-    }
-    // SAFETY: the index was just checked; a tuple keeps its items alive.
-    unsafe { Some(classify(tuple.py(), ffi::PyTuple_GetItem(tuple.as_ptr(), index as ffi::Py_ssize_t))) }
-}
-
 /// Steps through a dictionary: the next key, `None` if it is the very object `expected`, and the value.
 ///
 /// A dictionary that changes between two calls gives wrong entries, never invalid ones.
@@ -162,30 +142,6 @@ pub fn next_entry<'py>(
         let key = if same { None } else { Some(Bound::from_borrowed_ptr(py, key)) };
         Some((key, classify(py, value)))
     }
-}
-
-/// Fills the view that Python asked for with read-only memory of `owner`.
-///
-/// # Safety
-/// `view` is the pointer that a `__getbuffer__` received; `bytes` lives as long as `owner`.
-pub unsafe fn fill_read_only(
-    view: *mut ffi::Py_buffer,
-    owner: &Bound<'_, PyAny>,
-    bytes: &[u8],
-    flags: std::ffi::c_int,
-) -> PyResult<()> {
-    // SAFETY: as the caller vouches; PyBuffer_FillInfo takes a reference to `owner` and refuses a writable view.
-    let status = unsafe {
-        ffi::PyBuffer_FillInfo(
-            view,
-            owner.as_ptr(),
-            bytes.as_ptr().cast_mut().cast(),
-            bytes.len() as ffi::Py_ssize_t,
-            1,
-            flags,
-        )
-    };
-    if status == 0 { Ok(()) } else { Err(PyErr::fetch(owner.py())) }
 }
 
 /// Refuses to be loaded by a sub-interpreter. Classes and exceptions are made once per process here: there they would be

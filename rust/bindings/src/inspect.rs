@@ -1,6 +1,6 @@
 //! What the shell asks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -18,7 +18,7 @@ fn open(py: Python<'_>) -> PyResult<Directory> {
 pub fn directory(py: Python<'_>) -> PyResult<String> {
     let directory = open(py)?;
     directory.check_if_there().map_err(|error| raise(py, error))?;
-    Ok(text(directory.path()))
+    Ok(directory.path().to_string_lossy().into_owned())
 }
 
 /// One dictionary for each channel file of the directory.
@@ -34,7 +34,7 @@ pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     let files = inspect::leftovers(&open(py)?).map_err(|error| raise(py, error))?;
     let file_dict = |file: inspect::LeftoverFile| {
         let dict = PyDict::new(py);
-        dict.set_item("path", text(&file.path))?;
+        dict.set_item("path", file.path.to_string_lossy())?;
         dict.set_item("size", file.size)?;
         dict.set_item("why", file.why)?;
         Ok(dict)
@@ -83,7 +83,7 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
     dict.set_item("size", channel.size)?;
     dict.set_item("writer_pid", channel.writer_pid)?;
     dict.set_item("readers", readers)?;
-    dict.set_item("files", channel.files.iter().map(|file| text(file)).collect::<Vec<_>>())?;
+    dict.set_item("files", channel.files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>())?;
     Ok(dict)
 }
 
@@ -99,8 +99,4 @@ fn reader_dict<'py>(
     dict.set_item("version", reader.version)?;
     dict.set_item("lag", channel.version.saturating_sub(reader.version))?;
     Ok(dict)
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }

@@ -10,20 +10,18 @@ compile_error!(
 );
 
 mod arrays;
-mod blob;
 mod build;
 mod channel;
 mod decode;
 mod encode;
+mod encoding;
 mod errors;
 mod ffi;
 mod inspect;
 mod once;
 mod reader;
-mod shapes;
 mod store;
 mod templates;
-mod update;
 mod writer;
 
 /// The native core: the shared-memory channel of training information.

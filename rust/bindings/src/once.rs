@@ -9,26 +9,12 @@ use std::sync::OnceLock;
 use pyo3::prelude::*;
 use pyo3::types::{PyMapping, PyType};
 
-/// A value that is made at its first use.
-pub struct Once<T>(OnceLock<T>);
-
-impl<T> Once<T> {
-    pub const fn new() -> Self {
-        Self(OnceLock::new())
-    }
-
-    /// The value, `None` if it was not made yet.
-    pub fn get(&self) -> Option<&T> {
-        self.0.get()
-    }
-
-    /// The value. It is made outside of the lock: if several threads do so, the first one's is kept. It is put there while
-    /// attached, and nothing of Python runs meanwhile: a thread that forks cannot come in between.
-    pub fn get_or_try_init(&self, make: impl FnOnce() -> PyResult<T>) -> PyResult<&T> {
-        match self.0.get() {
-            Some(value) => Ok(value),
-            None => make().map(|made| self.0.get_or_init(|| made)),
-        }
+/// The value. It is made outside of the lock: if several threads do so, the first one's is kept. It is put there while
+/// attached, and nothing of Python runs meanwhile: a thread that forks cannot come in between.
+pub fn make_once<T>(place: &OnceLock<T>, make: impl FnOnce() -> PyResult<T>) -> PyResult<&T> {
+    match place.get() {
+        Some(value) => Ok(value),
+        None => make().map(|made| place.get_or_init(|| made)),
     }
 }
 

@@ -10,22 +10,26 @@ use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
+use traincast_core::snapshot::history::History;
 use traincast_core::snapshot::wire::Message;
-use traincast_core::writer::{Delivery, Leftover, Writer, WriterOptions};
+use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
-use crate::build::Structure;
-use crate::channel::{PolicyId, channel_name};
+use crate::build::{Builder, Structure};
+use crate::channel::{channel_name, duration, policy_id};
+use crate::encoding::Encoding;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, Changes, GilCell, KeywordMethod};
-use crate::store::{Encoding, NotStored, Required, Store};
+use crate::store::{NotStored, Store};
 
 /// Publishes training information to any number of readers.
 ///
 /// It takes no part in garbage collection, for no cycle goes through it: it keeps no objects but exact strings and ints.
 #[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoWriter {
-    name: ChannelName,
-    required: Vec<Required>,
+    channel_name: ChannelName,
+    #[pyo3(get)]
+    name: Py<PyString>,
+    required: Vec<String>,
     store: Arc<GilCell<Store>>,
     /// Taken out by the publish under way, if there is one: others use encodings of their own.
     encoding: GilCell<Option<Box<Encoding>>>,
@@ -45,47 +49,36 @@ pub fn close_writers(py: Python<'_>) {
 }
 
 impl TrainingInfoWriter {
-    /// Lends `work` an encoding, with which it encodes and stores. What fails changes nothing.
-    fn publish_with<'py>(
-        &self,
-        py: Python<'py>,
-        place: &GilCell<Option<Box<Encoding>>>,
-        work: impl FnOnce(&mut Encoding) -> PyResult<Bound<'py, PyInt>>,
-    ) -> PyResult<Bound<'py, PyInt>> {
-        let mut encoding = place.take(py).unwrap_or_default();
-        match work(&mut encoding) {
-            Ok(version) => {
-                put_back(py, place, encoding);
-                Ok(version)
-            }
-            Err(error) => {
-                put_back(py, place, encoding);
-                Err(error)
-            }
-        }
+    /// Checks that something may be published, and makes the object of the version that it will have: once a snapshot is
+    /// stored, nothing should fail any more.
+    fn begin<'py>(&self, py: Python<'py>) -> PyResult<(Version, Bound<'py, PyInt>)> {
+        let next =
+            self.store.with(py, |store| store.writer.check_open().map(|()| store.writer.next_version()));
+        let next = next.map_err(|error| raise(py, error))?;
+        Ok((next, ffi::int(py, next.get() as i64)?)) // it has 60 bits, and an int is made faster of an i64
     }
 
-    /// Stores, and gives the version. Its object is made beforehand: once the snapshot is stored, nothing should fail any more.
+    /// Stores, and gives the version; `None` if `publish` has found nothing to store.
     fn store<'py>(
         &self,
         py: Python<'py>,
+        (next, version): (Version, Bound<'py, PyInt>),
         publish: impl FnOnce(&mut Store) -> Result<bool, NotStored>,
-    ) -> PyResult<(Bound<'py, PyInt>, bool)> {
-        let next = self.store.with(py, |store| store.writer.next_version());
-        let version = ffi::int(py, next.get() as i64)?; // it has 60 bits, and an int is made faster of an i64
+    ) -> PyResult<Option<Bound<'py, PyInt>>> {
         let (stored, actual, warning) = self.store.with(py, |store| {
             let stored = publish(store);
             (stored, store.writer.version(), store.writer.take_warning())
         });
-        match stored {
-            Ok(stored) if (!stored || actual == next) && warning.is_none() => Ok((version, stored)),
-            Ok(stored) => told(py, actual, warning).map(|version| (version, stored)),
-            Err(error) => Err(error.exception(py, |key| self.missing(py, key))),
+        let stored = stored.map_err(|error| error.exception(py, &self.channel_name))?;
+        if let Some(warning) = warning {
+            let category = py.import("traincast.errors")?.getattr("TraincastWarning")?;
+            PyErr::warn(py, &category, &CString::new(warning)?, 1)?;
         }
-    }
-
-    fn check_open(&self, py: Python<'_>) -> PyResult<()> {
-        self.store.with(py, |store| store.writer.check_open()).map_err(|error| raise(py, error))
+        match stored {
+            false => Ok(None),
+            true if actual == next => Ok(Some(version)),
+            true => ffi::unsigned(py, actual.get()).map(Some), // Python code has published meanwhile
+        }
     }
 
     /// Publishes a whole dictionary, numbered above `resume` (version and epoch) if given.
@@ -94,44 +87,30 @@ impl TrainingInfoWriter {
         py: Python<'py>,
         info: &Bound<'py, PyAny>,
         resume: Option<(u64, u64)>,
-    ) -> PyResult<Bound<'py, PyInt>> {
-        self.check_open(py)?;
-        self.publish_with(py, &self.encoding, |encoding| {
+    ) -> PyResult<Option<Bound<'py, PyInt>>> {
+        let begun = self.begin(py)?;
+        lend(py, &self.encoding, |encoding| {
             encoding.encode(|walk| walk.root(info))?;
             if let Some(key) = encoding.lacks(&self.required, info)? {
-                return Err(self.missing(py, key));
+                return Err(NotStored::Lacks(key).exception(py, &self.channel_name));
             }
             let Encoding { encoder, expected, .. } = encoding;
-            let publish = |store: &mut Store| store.publish(encoder, expected, resume).map(|()| true);
-            self.store(py, publish).map(|(version, _)| version)
+            self.store(py, begun, |store| store.publish(encoder, expected, resume).map(|()| true))
         })
     }
-
-    #[cold]
-    fn missing(&self, py: Python<'_>, key: usize) -> PyErr {
-        let message = format!(
-            "info lacks the key {:?}, which {} guarantees to its readers; add it, or open the writer with \
-             required=() to guarantee nothing",
-            self.required[key].text, self.name
-        );
-        exception(py, "MissingKeyError", &message)
-    }
 }
 
-/// The version, where making its object has run code that published, or where the user must be told something.
-#[cold]
-fn told<'py>(py: Python<'py>, version: Version, warning: Option<String>) -> PyResult<Bound<'py, PyInt>> {
-    if let Some(warning) = warning {
-        let category = py.import("traincast.errors")?.getattr("TraincastWarning")?;
-        PyErr::warn(py, &category, &CString::new(warning)?, 1)?;
-    }
-    ffi::unsigned(py, version.get())
-}
-
-/// If there is another encoding by now, the last one to end is kept. Letting go of objects may run Python code.
-fn put_back(py: Python<'_>, place: &GilCell<Option<Box<Encoding>>>, mut encoding: Box<Encoding>) {
-    encoding.encoder.release();
-    drop(place.replace(py, encoding));
+/// Lends an encoding, which afterwards holds on to no more objects.
+fn lend<R>(
+    py: Python<'_>,
+    place: &GilCell<Option<Box<Encoding>>>,
+    work: impl FnOnce(&mut Encoding) -> R,
+) -> R {
+    place.take_out(py, |encoding| {
+        let result = work(encoding);
+        encoding.encoder.release();
+        result
+    })
 }
 
 impl KeywordMethod for TrainingInfoWriter {
@@ -140,23 +119,25 @@ impl KeywordMethod for TrainingInfoWriter {
         Publishes the last dictionary with these entries changed or added.";
 
     fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>> {
-        self.check_open(py)?;
-        let version = self.publish_with(py, &self.encoding, |encoding| {
-            self.store.with(py, |store| store.expect_last(&mut encoding.expected));
+        let begun = self.begin(py)?;
+        let version = lend(py, &self.encoding, |encoding| {
+            self.store.with(py, |store| store.history.expect_last(&mut encoding.expected));
             if let Some(numbers) = encoding.numbers_of(changes)
-                && let (version, true) = self.store(py, |store| store.publish_numbers(encoding, &numbers))?
+                && let Some(version) =
+                    self.store(py, begun, |store| store.publish_numbers(encoding, &numbers))?
             {
-                return Ok(version);
+                return Ok(Some(version));
             }
-            self.publish_with(py, &self.changes, |changed| {
+            lend(py, &self.changes, |changed| {
                 changed.encode_changes(py, changes)?;
+                let begun = self.begin(py)?;
                 let publish = |store: &mut Store| {
                     store.publish_update(encoding, changed, &self.required).map(|()| true)
                 };
-                self.store(py, publish).map(|(version, _)| version)
+                self.store(py, begun, publish)
             })
         })?;
-        Ok(version.into_any().unbind())
+        Ok(version.into_pyobject(py)?.into_any().unbind())
     }
 }
 
@@ -165,7 +146,7 @@ impl TrainingInfoWriter {
     #[new]
     #[pyo3(
         signature = (
-            name, policy_id=PolicyId(0), *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
+            name, policy_id=0, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
             verify_every=1.0
         ),
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
@@ -175,14 +156,14 @@ impl TrainingInfoWriter {
     fn new(
         py: Python<'_>,
         name: &Bound<'_, PyString>,
-        policy_id: PolicyId,
+        #[pyo3(from_py_with = policy_id)] policy_id: i128,
         capacity: usize,
         max_capacity: usize,
         required: Option<Vec<Bound<'_, PyString>>>,
         leftover: &str,
         verify_every: f64,
     ) -> PyResult<Self> {
-        let name = channel_name(py, name, policy_id)?;
+        let channel_name = channel_name(py, name, policy_id)?;
         let leftover = match leftover {
             "continue" => Leftover::Continue,
             "replace" => Leftover::Replace,
@@ -193,35 +174,30 @@ impl TrainingInfoWriter {
                 return Err(PyValueError::new_err(message));
             }
         };
-        let exact =
-            |text: &str| Ok(Required { text: text.into(), object: ffi::interned(py, text)?.unbind() });
         let required = match required {
-            Some(keys) => keys.iter().map(|key| exact(key.to_str()?)).collect::<PyResult<_>>()?,
-            None => vec![exact("approx_total_training_steps")?],
+            Some(keys) => keys.iter().map(|key| Ok(key.to_str()?.into())).collect::<PyResult<_>>()?,
+            None => vec!["approx_total_training_steps".into()],
         };
-        let verify_every = match Duration::try_from_secs_f64(verify_every) {
-            Ok(interval) => interval,
-            Err(_) if verify_every == f64::INFINITY => Duration::MAX,
-            Err(_) => {
-                let message = format!("verify_every={verify_every} is not possible; give seconds from 0 up");
-                return Err(PyValueError::new_err(message));
-            }
-        };
+        let verify_every = duration("verify_every", verify_every)?.unwrap_or(Duration::MAX);
         let options = WriterOptions { capacity, max_capacity, leftover, verify_every };
         // It may have to wait until `clean` has finished with the channel.
         let opened = py.detach(|| {
-            Directory::from_env().and_then(|directory| Writer::open(&directory, name.clone(), options))
+            Directory::from_env()
+                .and_then(|directory| Writer::open(&directory, channel_name.clone(), options))
         });
-        let store = Arc::new(GilCell::new(Store::new(opened.map_err(|error| raise(py, error))?)));
+        let writer = opened.map_err(|error| raise(py, error))?;
+        let store = Arc::new(GilCell::new(Store { writer, history: History::default() }));
         WRITERS.with(py, |writers| {
             writers.retain(|store| store.strong_count() > 0);
             writers.push(Arc::downgrade(&store));
         });
-        Ok(Self { name, required, store, encoding: GilCell::new(None), changes: GilCell::new(None) })
+        let name = ffi::text(py, channel_name.name())?.unbind();
+        let (encoding, changes) = (GilCell::new(None), GilCell::new(None));
+        Ok(Self { channel_name, name, required, store, encoding, changes })
     }
 
     /// Publishes a dictionary and returns its version.
-    fn publish<'py>(&self, py: Python<'py>, info: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyInt>> {
+    fn publish<'py>(&self, py: Python<'py>, info: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyInt>>> {
         self.publish_whole(py, info, None)
     }
 
@@ -236,14 +212,14 @@ impl TrainingInfoWriter {
             true => {
                 let mut structure = Structure::default();
                 structure.renew(py, &slot.shape, slot.meta.shape_len)?;
-                structure.build(py, &slot.values, &slot.blobs)?.into_any()
+                Builder::new(py, &structure, &slot)?.root()?.into_any()
             }
             false => py.None().into_bound(py),
         };
         let state = ffi::dict(py)?;
         let set = |key, value| ffi::set_entry(&state, ffi::text(py, key)?.as_any().as_unbound(), &value);
-        set("name", ffi::text(py, self.name.name())?.into_any())?;
-        set("policy_id", ffi::int(py, self.name.policy_id().into())?.into_any())?;
+        set("name", self.name.bind(py).as_any().clone())?;
+        set("policy_id", ffi::int(py, self.channel_name.policy_id().into())?.into_any())?;
         set("version", ffi::unsigned(py, version)?.into_any())?;
         set("epoch", ffi::unsigned(py, epoch)?.into_any())?;
         set("training_info", info)?;
@@ -276,11 +252,8 @@ impl TrainingInfoWriter {
             true => error,
             false => exception(py, "InvalidSnapshotError", &error.value(py).to_string()),
         })?;
-        let publish = |store: &mut Store| {
-            let delivery = store.publish_message(&message, &self.required)?;
-            Ok(matches!(delivery, Delivery::Published(_)))
-        };
-        self.store(py, publish).map(|(version, stored)| stored.then_some(version))
+        let begun = self.begin(py)?;
+        self.store(py, begun, |store| store.publish_message(&message, &self.required))
     }
 
     /// Ends the channel: readers keep the last snapshot, and `closed` is true for them.
@@ -289,13 +262,8 @@ impl TrainingInfoWriter {
     }
 
     #[getter]
-    fn name<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        ffi::text(py, self.name.name())
-    }
-
-    #[getter]
     fn policy_id(&self) -> u16 {
-        self.name.policy_id()
+        self.channel_name.policy_id()
     }
 
     /// The channel's newest version; 0 before its first snapshot.
@@ -328,19 +296,16 @@ impl TrainingInfoWriter {
         Err(PyTypeError::new_err(format!(
             "the TrainingInfoWriter of {} cannot be pickled: one process publishes; give others the channel's name, or a \
              TrainingInfoReader",
-            self.name
+            self.channel_name
         )))
     }
 
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        let (closed, version, epoch) = self
-            .store
-            .with(py, |store| (store.writer.is_closed(), store.writer.version(), store.writer.epoch()));
-        let (name, policy_id) = (self.name.name(), self.name.policy_id());
-        let state = if closed { " closed" } else { "" };
-        let text = format!(
-            "<TrainingInfoWriter {name:?} policy_id={policy_id} version={version}, epoch={epoch}{state}>"
-        );
-        ffi::text(py, &text)
+        let state = self.store.with(py, |Store { writer, .. }| {
+            let closed = if writer.is_closed() { " closed" } else { "" };
+            format!("version={}, epoch={}{closed}", writer.version(), writer.epoch())
+        });
+        let (name, policy_id) = (self.channel_name.name(), self.channel_name.policy_id());
+        ffi::text(py, &format!("<TrainingInfoWriter {name:?} policy_id={policy_id} {state}>"))
     }
 }

@@ -69,4 +69,4 @@ mod words;
 pub mod writer;
 
 #[cfg(not(loom))]
-pub use sys::{BlobBuffer, now_ns};
+pub use sys::{BlobBuffer, now_ns, tick_ns};

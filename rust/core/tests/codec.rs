@@ -18,7 +18,7 @@ mod input;
 #[allow(dead_code, reason = "as above")]
 mod value;
 
-use value::{Build, Value, region};
+use value::{Build, Value, region, unique};
 
 fn bytes_dtype(name: &str, itemsize: usize) -> Dtype {
     Dtype { name: name.into(), itemsize }
@@ -61,7 +61,7 @@ fn entries(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(Ke
         any::<i64>().prop_map(Key::Int),
         prop::collection::vec(any::<u8>(), 9..12).prop_map(|bytes| Key::BigInt(bytes.into())),
     ];
-    prop::collection::vec((key, inner), 0..6)
+    prop::collection::vec((key, inner), 0..6).prop_map(unique)
 }
 
 /// The shape that was encoded, as a writer's cache knows it.

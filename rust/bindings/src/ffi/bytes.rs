@@ -1,23 +1,20 @@
-//! Memory of Python objects, to be copied from.
+//! Memory of Python objects, to be copied from, and memory for Python objects.
 
+use std::ffi::c_int;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+use traincast_core::BlobBuffer;
 
 /// An immutable run of bytes, with what keeps it alive until a publish has copied it.
 pub struct Bytes {
     start: *const u8,
     len: usize,
     #[expect(dead_code, reason = "held for the memory that `start` points to")]
-    keep: Keep,
-}
-
-#[expect(dead_code, reason = "held for the memory that they own")]
-enum Keep {
-    Object(Py<PyAny>),
-    Buffer(View),
+    keep: (Option<Py<PyAny>>, Option<View>),
 }
 
 // SAFETY: the bytes are only read, and what keeps them alive may be dropped on any thread: `Py` and `View` see to that.
@@ -33,14 +30,14 @@ impl Bytes {
             if start.is_null() {
                 return Err(PyErr::fetch(text.py()));
             }
-            let keep = Keep::Object(text.clone().into_any().unbind());
+            let keep = (Some(text.clone().into_any().unbind()), None);
             Ok(Self { start: start.cast(), len: len as usize, keep })
         }
     }
 
     pub fn of_bytes(bytes: &Bound<'_, PyBytes>) -> Self {
         let slice = bytes.as_bytes();
-        let keep = Keep::Object(bytes.clone().into_any().unbind());
+        let keep = (Some(bytes.clone().into_any().unbind()), None);
         Self { start: slice.as_ptr(), len: slice.len(), keep }
     }
 
@@ -61,12 +58,8 @@ impl Bytes {
             };
             let dims = dims.iter().map(|&dim| dim as u64).collect();
             let start = NonNull::new(view.0.buf.cast::<u8>()).unwrap_or(NonNull::dangling());
-            Ok((Self { start: start.as_ptr(), len: view.0.len as usize, keep: Keep::Buffer(view) }, dims))
+            Ok((Self { start: start.as_ptr(), len: view.0.len as usize, keep: (None, Some(view)) }, dims))
         }
-    }
-
-    pub fn len(&self) -> usize {
-        self.len
     }
 }
 
@@ -84,5 +77,23 @@ impl Drop for View {
     fn drop(&mut self) {
         // SAFETY: the view was filled by PyObject_GetBuffer and is released once, while attached.
         Python::attach(|_| unsafe { ffi::PyBuffer_Release(&raw mut *self.0) });
+    }
+}
+
+/// Read-only memory of one snapshot, which all readers of a process share; arrays are views on it.
+#[pyclass(frozen, module = "traincast._core")]
+pub struct Blob(pub Arc<BlobBuffer>);
+
+#[pymethods]
+impl Blob {
+    /// # Safety
+    /// Called by the interpreter alone, with the view to fill.
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let bytes = slf.get().0.bytes();
+        let (start, len) = (bytes.as_ptr().cast_mut().cast(), bytes.len() as ffi::Py_ssize_t);
+        // SAFETY: the view is the interpreter's, and gets a reference to `slf`, whose Arc keeps the bytes, which nobody writes
+        // any more: a view to write to is refused.
+        let status = unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start, len, 1, flags) };
+        if status == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
     }
 }

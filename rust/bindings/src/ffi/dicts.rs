@@ -55,7 +55,8 @@ pub(super) struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     pub fn of(dict: &'a Bound<'_, PyDict>) -> Self {
-        Self { dict, known: known(dict) }
+        // SAFETY: that they lie in memory as it is described here has been found out.
+        Self { dict, known: KNOWN.get().and_then(|()| unsafe { entries(dict) }) }
     }
 
     /// The next key and value, both borrowed, as `PyDict_Next` does it; the position is the same.
@@ -87,12 +88,7 @@ pub fn dict_len(dict: &Bound<'_, PyDict>) -> usize {
 }
 
 /// The entries where they lie, as long as the dictionary does not change.
-fn known(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
-    KNOWN.get()?;
-    // SAFETY: this has been found out.
-    unsafe { entries(dict) }
-}
-
+///
 /// # Safety
 /// Dictionaries must lie in memory as it is described here.
 unsafe fn entries(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {

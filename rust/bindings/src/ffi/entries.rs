@@ -15,12 +15,21 @@ use super::numbers::number_of;
 /// strings and ints, whose end runs no code, and which no cycle goes through.
 pub type Keys = Vec<Option<Py<PyAny>>>;
 
-/// How far a walk through a dictionary has come.
+/// How far a walk through a container has come.
 pub struct Place {
-    /// `PyDict_Next`'s.
+    /// An index, or `PyDict_Next`'s.
     pub position: isize,
     /// Entries to come.
     pub left: usize,
+}
+
+impl Place {
+    /// Goes on to the next index. Returns this one.
+    pub fn step(&mut self) -> usize {
+        self.position += 1;
+        self.left -= 1;
+        self.position as usize - 1
+    }
 }
 
 /// Takes the entries that come next, as far as their keys and numbers are the expected ones: most of what nearly every
@@ -82,21 +91,19 @@ unsafe fn replaces(key: *mut ffi::PyObject, expected: &mut Option<Py<PyAny>>) ->
     }
 }
 
-/// Takes the list's items from `start` on, at most `left`, as far as they are the expected numbers. How many.
-pub fn take_items(list: &Bound<'_, PyList>, start: usize, left: usize, mut expected: Expected<'_>) -> usize {
-    let left = left.min(list.len().saturating_sub(start));
-    let (nodes, words) = expected.run(left);
+/// Takes the list's items that come next, as far as they are the expected numbers.
+pub fn take_items(list: &Bound<'_, PyList>, place: &mut Place, mut expected: Expected<'_>) {
+    let (nodes, words) = expected.run(place.left.min(list.len().saturating_sub(place.position as usize)));
     let mut taken = 0;
     for (node, word) in nodes.iter().zip(words) {
-        let index = (start + taken) as ffi::Py_ssize_t;
         // SAFETY: the index is below the length, which no Python code can change meanwhile.
-        let found = unsafe { expected_number(node, ffi::PyList_GetItem(list.as_ptr(), index)) };
+        let found = unsafe { expected_number(node, ffi::PyList_GetItem(list.as_ptr(), place.position)) };
         let Some(found) = found else { break };
         *word = found;
+        place.step();
         taken += 1;
     }
     expected.pass(taken);
-    taken
 }
 
 /// The word of a number of the kind that its node expects.

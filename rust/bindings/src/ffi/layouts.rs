@@ -20,21 +20,12 @@ pub fn learn_layouts(py: Python<'_>) -> PyResult<Vec<&'static str>> {
     let version = py.version_info();
     let implementation: String = py.import("sys")?.getattr("implementation")?.getattr("name")?.extract()?;
     let known = implementation == "cpython" && version.major == 3 && KNOWN.contains(&version.minor);
-    if !known || has_no_lock(py)? || official_only() {
+    let official_only =
+        std::env::var_os("TRAINCAST_OFFICIAL_API").is_some_and(|set| !set.is_empty() && set != "0");
+    if !known || official_only {
         return Ok(Vec::new());
     }
     // SAFETY: a version that is known.
     let found = unsafe { [("dict", dicts::learn_layout(py)?), ("float", numbers::learn_layout(py)?)] };
     Ok(found.into_iter().filter_map(|(name, found)| found.then_some(name)).collect())
-}
-
-/// Whether the interpreter is one without a global lock. The module is not built for those, and they do not load it; a
-/// second look costs nothing.
-fn has_no_lock(py: Python<'_>) -> PyResult<bool> {
-    let flags: String = py.import("sys")?.getattr("abiflags")?.extract()?;
-    Ok(flags.contains('t'))
-}
-
-fn official_only() -> bool {
-    std::env::var_os("TRAINCAST_OFFICIAL_API").is_some_and(|value| !value.is_empty() && value != "0")
 }

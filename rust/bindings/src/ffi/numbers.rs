@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyInt};
+use pyo3::types::PyFloat;
 use traincast_core::snapshot::shape::Kind;
 
 /// Set once a float was found to be the object's header and its value.
@@ -55,12 +55,6 @@ unsafe fn int_of(object: *mut ffi::PyObject) -> Option<i64> {
     // SAFETY: as the caller vouches; for an int this neither fails nor runs Python code.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow) };
     (overflow == 0).then_some(value)
-}
-
-/// The value of an int, also of a subclass, `None` beyond 64 bits.
-pub fn integer(int: &Bound<'_, PyInt>) -> Option<i64> {
-    // SAFETY: it is one.
-    unsafe { int_of(int.as_ptr()) }
 }
 
 /// Finds out whether the floats of this interpreter are as described here: the object's header, then the value.

@@ -18,10 +18,17 @@
 pub mod blobs;
 pub mod cache;
 pub mod decode;
+pub mod diff;
 pub mod encode;
 pub mod held;
+pub mod history;
+mod keys;
+pub mod merge;
+pub mod nesting;
 pub mod payload;
+pub mod recent;
 pub mod shape;
+pub mod view;
 pub mod wire;
 
 pub use held::{SegmentKey, SlotMeta, Snapshot};

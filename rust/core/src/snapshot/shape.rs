@@ -164,14 +164,20 @@ pub struct Shape {
     pub has_blobs: bool,
 }
 
-/// The byte form is not one that an encoder makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the shape is malformed at byte {at}: {what}")]
-pub struct MalformedShape {
-    /// Where.
-    pub at: usize,
-    /// What is wrong.
-    pub what: &'static str,
+/// The byte form is not that of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedShape {
+    /// No encoder makes it.
+    #[error("the shape is malformed at byte {at}: {what}")]
+    At {
+        /// Where.
+        at: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A dictionary has a key twice. In which, and which, as Python code would say it.
+    #[error("{0}")]
+    RepeatedKey(Box<str>),
 }
 
 impl Shape {

@@ -16,7 +16,10 @@ pub fn reuse<T>(items: &mut Vec<T>) {
 pub fn parse(bytes: Vec<u8>, old: Shape) -> Result<Shape, MalformedShape> {
     let mut shape = Parser::new(&bytes, old).root()?;
     shape.bytes = bytes;
-    Ok(shape)
+    match shape.repeated_key() {
+        None => Ok(shape),
+        Some(message) => Err(MalformedShape::RepeatedKey(message)),
+    }
 }
 
 struct Parser<'a> {
@@ -57,9 +60,10 @@ impl<'a> Parser<'a> {
             node.run = run;
         }
         // All at once: looked at one by one, keys as short as these cost several times as much.
-        let malformed = MalformedShape { at: self.at, what: "a key is not UTF-8" };
+        let malformed = MalformedShape::At { at: self.at, what: "a key is not UTF-8" };
         let mut shape = self.shape;
-        shape.texts = String::from_utf8(self.texts).map_err(|_| malformed)?;
+        let Ok(texts) = String::from_utf8(self.texts) else { return Err(malformed) };
+        shape.texts = texts;
         for key in &shape.keys {
             if matches!(key, KeyAt::Str(start, _) if !shape.texts.is_char_boundary(*start as usize)) {
                 return Err(malformed);
@@ -69,7 +73,7 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&self, what: &'static str) -> MalformedShape {
-        MalformedShape { at: self.at, what }
+        MalformedShape::At { at: self.at, what }
     }
 
     fn byte(&mut self) -> Result<u8, MalformedShape> {
@@ -123,7 +127,7 @@ impl<'a> Parser<'a> {
         let at = self.at;
         match std::str::from_utf8(self.take()?) {
             Ok(text) => Ok(text.into()),
-            Err(_) => Err(MalformedShape { at, what: "not UTF-8" }),
+            Err(_) => Err(MalformedShape::At { at, what: "not UTF-8" }),
         }
     }
 
@@ -244,8 +248,8 @@ mod tests {
         let count = 100_000;
         let mut large = vec![9, 0xa0, 0x8d, 0x06];
         for index in 0..count {
-            large.extend([0, 4]);
-            large.extend(format!("{index:04x}").as_bytes()[..4].iter());
+            large.extend([0, 5]);
+            large.extend(format!("{index:05x}").as_bytes());
             large.push(0);
         }
         let shape = Shape::parse(large).expect("it is well-formed");

@@ -1,5 +1,7 @@
 //! A snapshot as a tree: made from bytes, encoded, and built from a decoding.
 
+use std::collections::HashSet;
+
 use traincast_core::snapshot::decode::{MalformedValues, Visitor};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::{Dtype, Key, Kind};
@@ -155,7 +157,14 @@ fn entries(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Vec<(Key<'
         1 => Key::BigInt(blob(input).into()),
         _ => Key::Str(text(input).into()),
     };
-    (0..input.below(9)).map(|_| (key(input), Value::any(input, depth, nodes))).collect()
+    unique((0..input.below(9)).map(|_| (key(input), Value::any(input, depth, nodes))).collect())
+}
+
+/// The first entry of each key.
+pub fn unique(mut entries: Vec<(Key<'static>, Value)>) -> Vec<(Key<'static>, Value)> {
+    let mut seen = HashSet::new();
+    entries.retain(|(key, _)| seen.insert(key.canonical().into_owned()));
+    entries
 }
 
 /// An open container: its key, and its children with theirs.

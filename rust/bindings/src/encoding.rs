@@ -1,0 +1,134 @@
+//! What one publish encodes with, and what it leaves for the next.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use traincast_core::snapshot::cache::NumberedShape;
+use traincast_core::snapshot::encode::Encoder;
+use traincast_core::snapshot::shape::Shape;
+
+use crate::encode::Walk;
+use crate::ffi::{self, Bytes, Changes, Keys};
+use crate::store::{Expected, malformed};
+
+/// What is kept beside a shape.
+#[derive(Default)]
+pub struct Beside {
+    keys: Keys,
+    /// Whether the shape is known to have all required keys.
+    complete: bool,
+    /// The node of each string key of the root; filled by the first `update`.
+    top: FxHashMap<Box<str>, usize>,
+}
+
+/// Value words, and where they go.
+pub type Numbers = SmallVec<[(u32, u64); 4]>;
+
+/// Entries of the root that are looked through for a key object before it is looked up by its text.
+const NEAR: usize = 8;
+
+#[derive(Default)]
+pub struct Encoding {
+    pub encoder: Encoder<Bytes>,
+    pub expected: Option<Expected>,
+    /// Whether anything was met beside exact builtins: see [`Walk`].
+    foreign: bool,
+}
+
+impl Encoding {
+    /// Encodes with a walk.
+    pub fn encode(&mut self, walk: impl FnOnce(&mut Walk<'_>) -> PyResult<()>) -> PyResult<()> {
+        let Self { encoder, expected, foreign } = self;
+        *foreign = false;
+        encoder.start(expected.as_ref().map(|expected| &expected.numbered));
+        match expected {
+            Some(expected) => walk(&mut Walk::new(encoder, &mut expected.beside.keys, foreign)),
+            None => walk(&mut Walk::new(encoder, &mut Keys::new(), foreign)),
+        }
+    }
+
+    /// The shape that was recorded, if it must be looked at: not if all objects were exact builtins, which are what they were,
+    /// and whose keys differ.
+    fn recorded_shape(&self, py: Python<'_>, even_so: bool) -> PyResult<Option<Shape>> {
+        let recorded = self.encoder.recorded().filter(|_| self.foreign || even_so);
+        recorded.map(Shape::parse).transpose().map_err(|error| malformed(py, &error))
+    }
+
+    /// The first required key that a whole dictionary lacks.
+    pub fn lacks(&mut self, required: &[String], info: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+        let expected = self.expected.as_ref().filter(|_| !self.encoder.is_recording());
+        match expected.is_some_and(|expected| expected.beside.complete) {
+            true => Ok(None),
+            false => self.lacks_anew(required, info),
+        }
+    }
+
+    #[inline(never)]
+    fn lacks_anew(&mut self, required: &[String], info: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+        let recorded = self.recorded_shape(info.py(), false)?;
+        let mut expected = self.expected.as_mut().filter(|_| !self.encoder.is_recording());
+        let shape = recorded.as_ref().or(expected.as_ref().map(|expected| &expected.numbered.shape));
+        for key in required {
+            let found = match shape {
+                Some(shape) => shape.has_key(key),
+                None => info.contains(ffi::text(info.py(), key)?)?, // a dict of exact builtins: no Python code runs
+            };
+            if !found {
+                return Ok(Some(key.clone()));
+            }
+        }
+        if let Some(expected) = &mut expected {
+            expected.beside.complete = true;
+        }
+        Ok(None)
+    }
+
+    /// Where which words go, if numbers of known entries are all that changes.
+    pub fn numbers_of(&mut self, changes: &Changes<'_>) -> Option<Numbers> {
+        let expected = self.expected.as_mut()?;
+        let number = |(name, value): &(Bound<'_, PyString>, Bound<'_, PyAny>)| {
+            let node = entry(expected, name)?;
+            let node = &expected.numbered.shape.nodes[node];
+            Some((node.value_at, ffi::expected_word(node, value)?))
+        };
+        changes.iter().map(number).collect()
+    }
+
+    /// Encodes changes as a snapshot of their own, whose shape is then the expected one.
+    pub fn encode_changes(&mut self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<()> {
+        self.encode(|walk| walk.root_entries(py, changes))?;
+        if let Some(shape) = self.recorded_shape(py, true)? {
+            let numbered = Arc::new(NumberedShape::unnumbered(shape));
+            self.expected = Some(Expected { numbered, beside: Beside::default() });
+        }
+        Ok(())
+    }
+}
+
+/// The node of an entry of the root. Its key object is the one to expect from now on.
+fn entry(expected: &mut Expected, name: &Bound<'_, PyString>) -> Option<usize> {
+    let (shape, keys) = (&expected.numbered.shape, &expected.beside.keys);
+    let is_named = |&node: &usize| {
+        let key = keys.get(shape.nodes[node].key as usize).and_then(Option::as_ref);
+        key.is_some_and(|key| key.is(name))
+    };
+    let near = shape.top_level().take(NEAR).find(is_named);
+    near.or_else(|| entry_by_text(expected, name))
+}
+
+/// Only of an exact string: others may be among the changes twice.
+#[inline(never)]
+fn entry_by_text(expected: &mut Expected, name: &Bound<'_, PyString>) -> Option<usize> {
+    let (shape, Beside { keys, top, .. }) = (&expected.numbered.shape, &mut expected.beside);
+    if top.is_empty() {
+        top.extend(shape.named_entries());
+    }
+    let exact = name.cast_exact::<PyString>().ok()?;
+    let node = *top.get(exact.to_str().ok()?)?;
+    keys.resize_with(keys.len().max(shape.key_count()), || None);
+    keys[shape.nodes[node].key as usize] = Some(exact.clone().into_any().unbind());
+    Some(node)
+}

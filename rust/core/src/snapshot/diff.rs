@@ -1,0 +1,237 @@
+//! Which leaves differ from one snapshot of a structure to the next, for a reader that exchanges these alone.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::shape::{Kind, NO_KEY, Shape};
+use super::view::View;
+use crate::BlobBuffer;
+
+/// A node, and where it stands in its container.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The node.
+    pub node: u32,
+    /// The index of the container among [`Diff::containers`].
+    pub parent: u32,
+    /// An index into the shape's keys, or a position in a list.
+    pub slot: u32,
+    /// What the node is.
+    pub kind: Kind,
+    /// Its value words.
+    start: u32,
+    end: u32,
+    /// Whether it has bytes besides.
+    blobs: bool,
+}
+
+/// A structure taken apart, and its last snapshot.
+#[derive(Debug, Default)]
+pub struct Diff {
+    /// The root, then the dictionaries and lists below dictionaries and lists, outer ones first.
+    pub containers: Vec<Part>,
+    /// What may be shared between the objects of two snapshots: numbers, strings, tuples of such.
+    pub leaves: Vec<Part>,
+    /// What is made anew for each: arrays, tuples that hold something that can be changed.
+    pub fresh: Vec<Part>,
+    /// Whether leaves have bytes.
+    texts: bool,
+    /// Whether each leaf is one word, and there are no other words.
+    plain: bool,
+    values: Vec<u64>,
+    /// The bytes, and where each node has its own, if leaves have any.
+    bytes: Option<(Arc<BlobBuffer>, Vec<Range<usize>>)>,
+    changed: Vec<u32>,
+}
+
+impl Diff {
+    /// Begins with a snapshot.
+    pub fn of(view: &View<'_>) -> Self {
+        let mut diff = Self::default();
+        diff.add(view.shape, 0, 0, 0);
+        diff.texts = diff.leaves.iter().any(|leaf| leaf.blobs);
+        diff.plain = diff.leaves.iter().all(|leaf| leaf.kind.is_number())
+            && diff.leaves.len() == view.shape.value_words;
+        diff.values.extend_from_slice(view.values);
+        diff.keep_bytes(view);
+        diff
+    }
+
+    /// Adds a node and those below it. Returns the node after it.
+    fn add(&mut self, shape: &Shape, at: usize, parent: u32, slot: u32) -> usize {
+        let node = &shape.nodes[at];
+        let words = shape.value_range(at);
+        let below = &shape.nodes[at..node.end as usize];
+        let part = Part {
+            node: at as u32,
+            parent,
+            slot,
+            kind: node.kind,
+            start: words.start as u32,
+            end: words.end as u32,
+            blobs: below.iter().any(|node| node.kind.has_blob()),
+        };
+        match node.kind {
+            Kind::Dict | Kind::List => {
+                let index = self.containers.len() as u32;
+                self.containers.push(part);
+                let mut next = at + 1;
+                for position in 0..node.aux {
+                    let key = shape.nodes[next].key;
+                    next = self.add(shape, next, index, if key == NO_KEY { position } else { key });
+                }
+            }
+            Kind::None => {}
+            _ => {
+                let own = |kind| matches!(kind, Kind::Dict | Kind::List | Kind::Array | Kind::Tensor);
+                let parts =
+                    if below.iter().any(|node| own(node.kind)) { &mut self.fresh } else { &mut self.leaves };
+                parts.push(part);
+            }
+        }
+        node.end as usize
+    }
+
+    /// Goes on to a newer snapshot. If at most `most` leaves differ they are [`Diff::changed`].
+    #[inline]
+    pub fn advance(&mut self, view: &View<'_>, most: usize) -> bool {
+        self.changed.clear();
+        let few = if self.plain { self.compare_words(view, most) } else { self.compare(view, most) };
+        if !self.plain || !few {
+            self.values.clear();
+            self.values.extend_from_slice(view.values);
+            self.keep_bytes(view);
+        }
+        few
+    }
+
+    /// The leaves that differed.
+    #[inline]
+    pub fn changed(&self) -> impl Iterator<Item = &Part> {
+        self.changed.iter().map(|&leaf| &self.leaves[leaf as usize])
+    }
+
+    /// Exchanges the words that differ, unless there are more.
+    fn compare_words(&mut self, view: &View<'_>, most: usize) -> bool {
+        for (index, (old, new)) in self.values.iter_mut().zip(view.values).enumerate() {
+            if old != new {
+                if self.changed.len() == most {
+                    return false;
+                }
+                *old = *new;
+                self.changed.push(index as u32);
+            }
+        }
+        true
+    }
+
+    fn compare(&mut self, view: &View<'_>, most: usize) -> bool {
+        for (index, leaf) in self.leaves.iter().enumerate() {
+            let words = leaf.start as usize..leaf.end as usize;
+            if self.values[words.clone()] != view.values[words] || leaf.blobs && self.bytes_differ(view, leaf)
+            {
+                if self.changed.len() == most {
+                    return false;
+                }
+                self.changed.push(index as u32);
+            }
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn bytes_differ(&self, view: &View<'_>, leaf: &Part) -> bool {
+        let Some((blobs, places)) = &self.bytes else { return true };
+        let node = leaf.node as usize;
+        (node..view.shape.nodes[node].end as usize)
+            .any(|node| blobs.bytes().get(places[node].clone()) != Some(view.bytes(node)))
+    }
+
+    fn keep_bytes(&mut self, view: &View<'_>) {
+        if self.texts {
+            self.bytes = Some((Arc::clone(view.blobs), view.places.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::encode::Encoder;
+    use crate::snapshot::to_words;
+    use crate::sync::AtomicU64;
+
+    struct Sample {
+        shape: Shape,
+        values: Vec<u64>,
+        blobs: Arc<BlobBuffer>,
+    }
+
+    /// `{"a": int, "d": {"b": float, "n": None}, "l": [int], "t": (str,), "f": ([int],)}`, the last two if there is a text.
+    fn sample(ints: [i64; 3], float: f64, text: Option<&str>) -> Sample {
+        let mut encoder = Encoder::<Vec<u8>>::default();
+        encoder.start(None);
+        encoder.container(Kind::Dict, if text.is_some() { 5 } else { 3 });
+        encoder.key_str("a");
+        encoder.int(ints[0]);
+        encoder.key_str("d");
+        encoder.container(Kind::Dict, 2);
+        encoder.key_str("b");
+        encoder.float(float);
+        encoder.key_str("n");
+        encoder.none();
+        encoder.key_str("l");
+        encoder.container(Kind::List, 1);
+        encoder.int(ints[1]);
+        if let Some(text) = text {
+            encoder.key_str("t");
+            encoder.container(Kind::Tuple, 1);
+            encoder.str(text.into(), text.len());
+            encoder.key_str("f");
+            encoder.container(Kind::Tuple, 1);
+            encoder.container(Kind::List, 1);
+            encoder.int(ints[2]);
+        }
+        let shape = Shape::parse(encoder.recorded().expect("it was recorded")).expect("it is well formed");
+        let mut blobs = Arc::new(BlobBuffer::default());
+        let words = to_words(text.unwrap_or_default().as_bytes()).into_iter().map(AtomicU64::new);
+        Arc::get_mut(&mut blobs).expect("it is new").refill(&words.collect::<Vec<_>>());
+        Sample { shape, values: encoder.values().to_vec(), blobs }
+    }
+
+    fn changed(diff: &Diff) -> Vec<u32> {
+        diff.changed().map(|part| part.node).collect()
+    }
+
+    #[test]
+    fn what_differs_is_found() {
+        for text in [None, Some("text")] {
+            let first = sample([1, 2, 3], 0.5, text);
+            let mut diff = Diff::of(&View::new(&first.shape, &first.values, &first.blobs).expect("it fits"));
+            assert_eq!(diff.containers.iter().map(|part| part.node).collect::<Vec<_>>(), [0, 2, 5]);
+            let mut step = |next: &Sample, most: usize| {
+                let next_view = View::new(&first.shape, &next.values, &next.blobs).expect("it fits");
+                let few = diff.advance(&next_view, most);
+                assert_eq!(diff.values, next.values);
+                few.then(|| changed(&diff))
+            };
+            assert_eq!(step(&sample([1, 2, 3], 0.5, text), 0), Some(vec![]));
+            assert_eq!(step(&sample([4, 2, 3], 0.5, text), 1), Some(vec![1]));
+            assert_eq!(step(&sample([4, 5, 3], 1.5, text), 2), Some(vec![3, 6]));
+            assert_eq!(step(&sample([5, 6, 3], 2.5, text), 2), None);
+            assert_eq!(
+                step(&sample([5, 6, 3], 2.5, text), 0),
+                Some(vec![]),
+                "one that was not given counts too"
+            );
+            if text.is_some() {
+                assert_eq!(
+                    step(&sample([5, 6, 9], 2.5, Some("next")), 9),
+                    Some(vec![7]),
+                    "a tuple that is fresh is none"
+                );
+                assert_eq!(step(&sample([5, 6, 9], 2.5, Some("longer text")), 9), Some(vec![7]));
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How deep a walk through a tree of containers is, and by which way it went.
+
+use super::MAX_DEPTH;
+
+/// A container that a walk is inside of, and those around it.
+#[derive(Debug)]
+pub struct Nesting<'a> {
+    /// The container's address: which one it is.
+    address: usize,
+    up: Option<&'a Nesting<'a>>,
+    depth: usize,
+}
+
+/// Why a container cannot be gone into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTree {
+    /// It is one of those around it.
+    #[error("it contains itself; a snapshot must be a tree")]
+    Cycle,
+    /// There are too many around it.
+    #[error("it is nested deeper than {MAX_DEPTH} levels; flatten it")]
+    TooDeep,
+}
+
+impl<'a> Nesting<'a> {
+    /// Goes into a container. A cycle is found when it has become too deep: looking for one costs nothing before.
+    ///
+    /// # Errors
+    /// [`NoTree`] beyond [`MAX_DEPTH`].
+    #[inline]
+    pub fn enter(up: Option<&'a Nesting<'a>>, address: usize) -> Result<Self, NoTree> {
+        let here = Self { address, up, depth: up.map_or(1, |up| up.depth + 1) };
+        if here.depth <= MAX_DEPTH { Ok(here) } else { Err(here.too_deep()) }
+    }
+
+    #[cold]
+    fn too_deep(&self) -> NoTree {
+        let mut above = self.up;
+        while let Some(around) = above {
+            if around.address == self.address {
+                return NoTree::Cycle;
+            }
+            above = around.up;
+        }
+        NoTree::TooDeep
+    }
+}
+
+/// Segments of a path that is long are left out but for so many at its start ..
+const FIRST: usize = 6;
+/// .. and so many at its end ..
+const LAST: usize = 3;
+/// .. if there are more than so many.
+const MOST: usize = 12;
+/// Characters of a segment.
+const LONG: usize = 60;
+
+/// Where a walk has failed, as Python code would say it.
+#[derive(Debug, Default)]
+pub struct Path {
+    /// Innermost first.
+    segments: Vec<String>,
+}
+
+impl Path {
+    /// Adds what the place found so far is indexed with in its container.
+    pub fn within(&mut self, key: &str) {
+        self.segments.push(match key.chars().count() <= LONG {
+            true => format!("[{key}]"),
+            false => format!("[{}…]", key.chars().take(LONG - 3).collect::<String>()),
+        });
+    }
+
+    /// The whole of it.
+    pub fn take(&mut self) -> String {
+        let mut segments = std::mem::take(&mut self.segments);
+        segments.push("info".into());
+        segments.reverse();
+        if segments.len() > MOST {
+            segments.splice(FIRST..segments.len() - LAST, ["[…]".to_owned()]);
+        }
+        segments.concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descend(up: Option<&Nesting<'_>>, left: usize, address: fn(usize) -> usize) -> Result<(), NoTree> {
+        let here = Nesting::enter(up, address(left))?;
+        if left == 1 { Ok(()) } else { descend(Some(&here), left - 1, address) }
+    }
+
+    #[test]
+    fn a_cycle_is_told_from_depth() {
+        assert_eq!(descend(None, MAX_DEPTH, |left| left), Ok(()));
+        assert_eq!(descend(None, MAX_DEPTH + 1, |left| left), Err(NoTree::TooDeep));
+        assert_eq!(descend(None, 1000, |left| left % 7), Err(NoTree::Cycle));
+    }
+
+    #[test]
+    fn a_path_is_short_enough_to_be_read() {
+        let path = |keys: &[&str]| {
+            let mut path = Path::default();
+            keys.iter().rev().for_each(|key| path.within(key));
+            path.take()
+        };
+        assert_eq!(path(&[]), "info");
+        assert_eq!(path(&["\"a\"", "0"]), "info[\"a\"][0]");
+        assert_eq!(path(&["1"; 11]), format!("info{}", "[1]".repeat(11)));
+        assert_eq!(path(&["1"; 40]), format!("info{}[…]{}", "[1]".repeat(5), "[1]".repeat(3)));
+        assert_eq!(path(&["ä".repeat(60).as_str()]), format!("info[{}]", "ä".repeat(60)));
+        assert_eq!(path(&["ä".repeat(61).as_str()]), format!("info[{}…]", "ä".repeat(57)));
+    }
+}

@@ -1,0 +1,85 @@
+//! What a reader keeps of the shapes that it has met lately.
+
+use super::{SegmentKey, Snapshot};
+use crate::numbering::ShapeKey;
+
+/// Enough for shapes that take turns, few enough to forget ones that never return.
+const KEPT: usize = 8;
+
+/// Something for each of the last few shapes, by index.
+#[derive(Debug)]
+pub struct Recent<T> {
+    /// Which shape of which file; `None`: one that is not met again.
+    met: Vec<(Option<(SegmentKey, ShapeKey)>, T)>,
+    /// The one to forget next, once there are [`KEPT`].
+    oldest: usize,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self { met: Vec::new(), oldest: 0 }
+    }
+}
+
+impl<T: Default> Recent<T> {
+    /// Where the shape of a snapshot is, if it was met.
+    #[inline]
+    pub fn find(&self, snapshot: &Snapshot) -> Option<usize> {
+        let name = Some((snapshot.segment, snapshot.meta.shape));
+        self.met.iter().position(|(met, _)| *met == name)
+    }
+
+    /// A place for another shape: what lies there is to be made anew, and found once it is named.
+    #[cold]
+    pub fn make_room(&mut self) -> usize {
+        if self.met.len() < KEPT {
+            self.met.push((None, T::default()));
+            return self.met.len() - 1;
+        }
+        let next = (self.oldest + 1) % KEPT;
+        let at = std::mem::replace(&mut self.oldest, next);
+        self.met[at].0 = None;
+        at
+    }
+
+    /// Has it found under the shape of a snapshot from now on, or never again.
+    pub fn name(&mut self, at: usize, snapshot: Option<&Snapshot>) {
+        self.met[at].0 = snapshot.map(|snapshot| (snapshot.segment, snapshot.meta.shape));
+    }
+
+    /// What is kept there.
+    #[inline]
+    pub fn at(&mut self, at: usize) -> &mut T {
+        &mut self.met[at].1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_forgotten() {
+        let mut recent = Recent::<u64>::default();
+        let mut snapshot = Snapshot::default();
+        let mut of = |id| {
+            snapshot.meta.shape.id = id;
+            snapshot.segment = SegmentKey(1);
+            if let Some(at) = recent.find(&snapshot) {
+                return Some(*recent.at(at));
+            }
+            let at = recent.make_room();
+            assert!(recent.find(&snapshot).is_none());
+            *recent.at(at) = id;
+            recent.name(at, Some(&snapshot));
+            None
+        };
+        for id in 1..=8 {
+            assert_eq!(of(id), None);
+        }
+        for id in 1..=8 {
+            assert_eq!(of(id), Some(id));
+        }
+        assert_eq!([of(9), of(2), of(9), of(1), of(2), of(3)], [None, Some(2), Some(9), None, None, Some(3)]);
+    }
+}
