@@ -40,7 +40,7 @@ const fn scenario(title: &'static str, role: &'static str, left_by: &'static str
 const SCENARIOS: [Scenario; 11] = [
     scenario("first", "continue", ""),
     scenario("continue", "continue", "publish.half-stored:4"),
-    scenario("growth", "continue", "grow.marked:1"),
+    scenario("growth", "continue", "end.marked:1"),
     scenario("closing", "continue", "close.woken:1"),
     scenario("replace", "replace", "publish.half-stored:4"),
     scenario("draft", "replace", "create.header-half-done:2"),

@@ -94,6 +94,8 @@ fn be_robbed(directory: &Directory, mut seed: u64) {
         Sample::new(seed, seed % 2 + 1, 8, 100).publish(&mut writer).unwrap();
     };
     publish();
+    until(|| asleep(directory)); // so that the next publish finds somebody to wake
+    publish();
     for file in FILES {
         std::fs::remove_file(directory.path().join(file)).unwrap();
         publish();
