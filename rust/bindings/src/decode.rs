@@ -50,8 +50,8 @@ struct Met {
 }
 
 /// Where the newest snapshot was found, and what a reader may go by from then on.
-pub struct Found {
-    pub meta: SlotMeta,
+pub struct Found<'a> {
+    pub meta: &'a SlotMeta,
     pub segment: SegmentKey,
     pub settled: Settled,
 }
@@ -67,13 +67,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A dictionary of the newest snapshot, which nobody else has, unless `held` is the newest.
+    /// Hands what it found to `take`: with a dictionary of the newest snapshot, which nobody else has, unless `held` is that.
     pub fn read(
         &mut self,
         py: Python<'_>,
         reader: &GilCell<Reader>,
         held: Option<Stamp>,
-    ) -> PyResult<(Option<Py<PyDict>>, Found)> {
+        take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
+    ) -> PyResult<()> {
         let before = self.content.take();
         let (copied, settled) = reader.with(py, |reader| {
             let copied = reader.read_into(&mut self.buffer);
@@ -87,8 +88,9 @@ impl Decoder {
             true => None,
             false => Some(self.dictionary(py, index)?.unbind()),
         };
+        take(dict, &Found { meta: &self.buffer.meta, segment: self.buffer.segment, settled });
         self.content = Some(index);
-        Ok((dict, Found { meta: self.buffer.meta, segment: self.buffer.segment, settled }))
+        Ok(())
     }
 
     fn dictionary<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {

@@ -47,6 +47,7 @@ enum Entries<'a, 'py> {
 }
 
 impl<'py> Entries<'_, 'py> {
+    #[inline(always)]
     fn size(&self) -> (Kind, usize) {
         match self {
             Self::Dict(dict) => (Kind::Dict, ffi::dict_len(dict)),
@@ -58,6 +59,7 @@ impl<'py> Entries<'_, 'py> {
     }
 
     /// The next entry, `None` beyond the end.
+    #[inline(always)]
     fn next(&self, place: &mut Place, expected: Option<&Py<PyAny>>) -> PyResult<Option<Entry<'py>>> {
         let (key, value) = match self {
             Self::Dict(dict) => return Ok(ffi::next_entry(dict, place, expected)),
@@ -111,7 +113,7 @@ impl<'w> Walk<'w> {
     /// The whole dictionary.
     pub fn root(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
         let walked = match info.cast_exact::<PyDict>() {
-            Ok(dict) => self.container(Entries::Dict(dict), dict.as_ptr(), None),
+            Ok(dict) => self.dict(dict, None),
             Err(_) => match info.cast::<PyMapping>() {
                 Ok(mapping) => self.mapping(mapping, None),
                 Err(_) => Err(match arrays::type_name(info) {
@@ -146,7 +148,7 @@ impl<'w> Walk<'w> {
                 let len = utf8.as_ref().len();
                 self.encoder.str(utf8, len);
             }
-            Item::Dict(dict) => self.container(Entries::Dict(&dict), dict.as_ptr(), up)?,
+            Item::Dict(dict) => self.dict(&dict, up)?,
             Item::List(list) => self.container(Entries::List(&list), list.as_ptr(), up)?,
             Item::Tuple(tuple) => self.container(Entries::Tuple(&tuple), tuple.as_ptr(), up)?,
             Item::Bytes(bytes) => {
@@ -166,9 +168,25 @@ impl<'w> Walk<'w> {
         self.container(Entries::Pairs(&mapping.items()?), mapping.as_ptr(), up)
     }
 
-    /// A container: runs of expected numbers the short way, and everything between them entry by entry. `object` is what the
-    /// entries come from: a cycle goes through that one.
+    /// The walk over a dictionary, compiled for itself: most of what nearly every publish does.
+    fn dict(&mut self, dict: &Bound<'_, PyDict>, up: Option<&Nesting<'_>>) -> Walked {
+        self.entries(Entries::Dict(dict), dict.as_ptr(), up)
+    }
+
+    /// The same over any container. `object` is what the entries come from: a cycle goes through that one.
+    #[inline(never)]
     fn container(
+        &mut self,
+        from: Entries<'_, '_>,
+        object: *mut PyObject,
+        up: Option<&Nesting<'_>>,
+    ) -> Walked {
+        self.entries(from, object, up)
+    }
+
+    /// Runs of expected numbers the short way, and everything between them entry by entry.
+    #[inline(always)]
+    fn entries(
         &mut self,
         entries: Entries<'_, '_>,
         object: *mut PyObject,

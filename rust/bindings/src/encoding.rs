@@ -60,14 +60,9 @@ impl Encoding {
     /// The first required key that a whole dictionary lacks.
     pub fn lacks(&mut self, required: &[String], info: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         let expected = self.expected.as_ref().filter(|_| !self.encoder.is_recording());
-        match expected.is_some_and(|expected| expected.beside.complete) {
-            true => Ok(None),
-            false => self.lacks_anew(required, info),
+        if expected.is_some_and(|expected| expected.beside.complete) {
+            return Ok(None);
         }
-    }
-
-    #[inline(never)]
-    fn lacks_anew(&mut self, required: &[String], info: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         let recorded = self.recorded_shape(info.py(), false)?;
         let mut expected = self.expected.as_mut().filter(|_| !self.encoder.is_recording());
         let shape = recorded.as_ref().or(expected.as_ref().map(|expected| &expected.numbered.shape));

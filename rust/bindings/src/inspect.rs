@@ -63,8 +63,11 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
         Link::LearnerLost => "learner lost",
         Link::LinkLost => "link lost",
     };
-    let readers: Vec<_> =
-        channel.readers.iter().map(|reader| reader_dict(py, reader, channel)).collect::<PyResult<_>>()?;
+    let readers: Vec<_> = channel
+        .readers
+        .iter()
+        .map(|reader| reader_dict(py, reader, channel.version))
+        .collect::<PyResult<_>>()?;
     let dict = PyDict::new(py);
     dict.set_item("name", channel.name.name())?;
     dict.set_item("policy_id", channel.name.policy_id())?;
@@ -87,16 +90,12 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
     Ok(dict)
 }
 
-fn reader_dict<'py>(
-    py: Python<'py>,
-    reader: &ReaderInfo,
-    channel: &ChannelInfo,
-) -> PyResult<Bound<'py, PyDict>> {
+fn reader_dict<'py>(py: Python<'py>, reader: &ReaderInfo, newest: u64) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("pid", reader.pid)?;
     dict.set_item("alive", reader.alive)?;
     dict.set_item("elsewhere", reader.elsewhere)?;
     dict.set_item("version", reader.version)?;
-    dict.set_item("lag", channel.version.saturating_sub(reader.version))?;
+    dict.set_item("lag", newest.saturating_sub(reader.version))?;
     Ok(dict)
 }

@@ -12,7 +12,7 @@ use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 use traincast_core::tick_ns;
 
 use crate::channel::{Channel, channel_name, duration, policy_id};
-use crate::decode::Decoder;
+use crate::decode::Found;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, GilCell};
 
@@ -22,6 +22,8 @@ pub struct TrainingInfoReader {
     channel_name: ChannelName,
     #[pyo3(get)]
     name: Py<PyString>,
+    #[pyo3(get)]
+    policy_id: u16,
     attach_timeout: f64,
     held: GilCell<Option<Held>>,
 }
@@ -85,29 +87,30 @@ impl TrainingInfoReader {
         });
         let Some((channel, reads, before)) = held else { return Err(self.closed_error(py)) };
         let channel = &channel.get().0;
-        let read = |decoder: &mut Decoder| decoder.read(py, &channel.reader, before);
-        let (dict, found) = channel.decoder.take_out(py, read)?;
-        let mut new = false;
-        let old = self.held.with(py, |held| {
-            let Some(held) = held else { return dict }; // closed meanwhile
-            held.reads += 1;
-            // Python code that ran meanwhile may have read a newer one.
-            let elsewhere = held.segment != found.segment;
-            if held.reads - reads > 1 && (elsewhere || held.meta.position > found.meta.position) {
-                return dict;
-            }
-            (held.settled, held.meta) = (found.settled, found.meta);
-            held.looked_ns = if dict.is_some() { 0 } else { tick_ns() };
-            if elsewhere {
-                let (segment, head) = channel.head(py);
-                (held.segment, held.head) = (found.segment, head);
-                if segment != found.segment {
-                    held.settled = Settled::default(); // the channel has moved on meanwhile
+        let (mut new, mut old) = (false, None);
+        let take = |dict: Option<Py<PyDict>>, found: &Found<'_>| {
+            old = self.held.with(py, |held| {
+                let Some(held) = held else { return dict }; // closed meanwhile
+                held.reads += 1;
+                // Python code that ran meanwhile may have read a newer one.
+                let elsewhere = held.segment != found.segment;
+                if held.reads - reads > 1 && (elsewhere || held.meta.position > found.meta.position) {
+                    return dict;
                 }
-            }
-            new = dict.is_some();
-            dict.and_then(|dict| held.dict.replace(dict))
-        });
+                (held.settled, held.meta) = (found.settled, *found.meta);
+                held.looked_ns = if dict.is_some() { 0 } else { tick_ns() };
+                if elsewhere {
+                    let (segment, head) = channel.head(py);
+                    (held.segment, held.head) = (found.segment, head);
+                    if segment != found.segment {
+                        held.settled = Settled::default(); // the channel has moved on meanwhile
+                    }
+                }
+                new = dict.is_some();
+                dict.and_then(|dict| held.dict.replace(dict))
+            });
+        };
+        channel.decoder.take_out(py, |decoder| decoder.read(py, &channel.reader, before, take))?;
         drop(old); // while nothing is lent: this may run Python code, which may read a newer one again
         let in_hand = self.look(py, |held| held.dict.as_ref().map(|dict| dict.clone_ref(py)));
         in_hand.flatten().map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
@@ -170,8 +173,8 @@ impl TrainingInfoReader {
             meta: SlotMeta::default(),
             reads: 0,
         };
-        let name = ffi::text(py, channel_name.name())?.unbind();
-        Ok(Self { channel_name, name, attach_timeout, held: GilCell::new(Some(held)) })
+        let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
+        Ok(Self { channel_name, name, policy_id, attach_timeout, held: GilCell::new(Some(held)) })
     }
 
     /// The newest dictionary; the same object while nothing changed.
@@ -230,11 +233,6 @@ impl TrainingInfoReader {
             }
             py.check_signals()?;
         }
-    }
-
-    #[getter]
-    fn policy_id(&self) -> u16 {
-        self.channel_name.policy_id()
     }
 
     /// The version of the snapshot read last; 0 before the first read.
@@ -298,14 +296,14 @@ impl TrainingInfoReader {
     fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((String, u16), Bound<'py, PyDict>)> {
         let kwargs = PyDict::new(py);
         kwargs.set_item("attach_timeout", self.attach_timeout)?;
-        Ok(((self.channel_name.name().to_owned(), self.channel_name.policy_id()), kwargs))
+        Ok(((self.channel_name.name().to_owned(), self.policy_id), kwargs))
     }
 
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
         let stamp = self.look(py, |held| held.meta.stamp);
         let state = stamp
             .map_or("closed".into(), |stamp| format!("version={}, epoch={}", stamp.version, stamp.epoch));
-        let (name, policy_id) = (self.channel_name.name(), self.channel_name.policy_id());
+        let (name, policy_id) = (self.channel_name.name(), self.policy_id);
         ffi::text(py, &format!("<TrainingInfoReader {name:?} policy_id={policy_id} {state}>"))
     }
 

@@ -29,12 +29,14 @@ pub struct TrainingInfoWriter {
     channel_name: ChannelName,
     #[pyo3(get)]
     name: Py<PyString>,
+    #[pyo3(get)]
+    policy_id: u16,
     required: Vec<String>,
     store: Arc<GilCell<Store>>,
     /// Taken out by the publish under way, if there is one: others use encodings of their own.
-    encoding: GilCell<Option<Box<Encoding>>>,
+    encoding: Place,
     /// The same for the changes of an update.
-    changes: GilCell<Option<Box<Encoding>>>,
+    changes: Place,
 }
 
 /// The writers of this process, for the end of the interpreter.
@@ -100,12 +102,10 @@ impl TrainingInfoWriter {
     }
 }
 
+type Place = GilCell<Option<Box<Encoding>>>;
+
 /// Lends an encoding, which afterwards holds on to no more objects.
-fn lend<R>(
-    py: Python<'_>,
-    place: &GilCell<Option<Box<Encoding>>>,
-    work: impl FnOnce(&mut Encoding) -> R,
-) -> R {
+fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> R) -> R {
     place.take_out(py, |encoding| {
         let result = work(encoding);
         encoding.encoder.release();
@@ -191,9 +191,9 @@ impl TrainingInfoWriter {
             writers.retain(|store| store.strong_count() > 0);
             writers.push(Arc::downgrade(&store));
         });
-        let name = ffi::text(py, channel_name.name())?.unbind();
+        let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
         let (encoding, changes) = (GilCell::new(None), GilCell::new(None));
-        Ok(Self { channel_name, name, required, store, encoding, changes })
+        Ok(Self { channel_name, name, policy_id, required, store, encoding, changes })
     }
 
     /// Publishes a dictionary and returns its version.
@@ -219,7 +219,7 @@ impl TrainingInfoWriter {
         let state = ffi::dict(py)?;
         let set = |key, value| ffi::set_entry(&state, ffi::text(py, key)?.as_any().as_unbound(), &value);
         set("name", self.name.bind(py).as_any().clone())?;
-        set("policy_id", ffi::int(py, self.channel_name.policy_id().into())?.into_any())?;
+        set("policy_id", ffi::int(py, self.policy_id.into())?.into_any())?;
         set("version", ffi::unsigned(py, version)?.into_any())?;
         set("epoch", ffi::unsigned(py, epoch)?.into_any())?;
         set("training_info", info)?;
@@ -261,11 +261,6 @@ impl TrainingInfoWriter {
         self.store.with(py, |store| store.writer.close());
     }
 
-    #[getter]
-    fn policy_id(&self) -> u16 {
-        self.channel_name.policy_id()
-    }
-
     /// The channel's newest version; 0 before its first snapshot.
     #[getter]
     fn version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
@@ -305,7 +300,7 @@ impl TrainingInfoWriter {
             let closed = if writer.is_closed() { " closed" } else { "" };
             format!("version={}, epoch={}{closed}", writer.version(), writer.epoch())
         });
-        let (name, policy_id) = (self.channel_name.name(), self.channel_name.policy_id());
+        let (name, policy_id) = (self.channel_name.name(), self.policy_id);
         ffi::text(py, &format!("<TrainingInfoWriter {name:?} policy_id={policy_id} {state}>"))
     }
 }

@@ -39,22 +39,15 @@ pub(super) unsafe fn number_of(object: *mut ffi::PyObject) -> Option<(Kind, u64)
             };
             Some((Kind::Float, bits))
         } else if kind == &raw mut ffi::PyLong_Type {
-            int_of(object).map(|value| (Kind::Int, value as u64))
+            let mut overflow = 0;
+            let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
+            (overflow == 0).then_some((Kind::Int, value as u64))
         } else if kind == &raw mut ffi::PyBool_Type {
             Some((Kind::Bool, u64::from(object == ffi::Py_True())))
         } else {
             None
         }
     }
-}
-
-/// # Safety
-/// `object` must be an int, or of a subclass.
-unsafe fn int_of(object: *mut ffi::PyObject) -> Option<i64> {
-    let mut overflow = 0;
-    // SAFETY: as the caller vouches; for an int this neither fails nor runs Python code.
-    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow) };
-    (overflow == 0).then_some(value)
 }
 
 /// Finds out whether the floats of this interpreter are as described here: the object's header, then the value.

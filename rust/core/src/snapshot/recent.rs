@@ -80,6 +80,6 @@ mod tests {
         for id in 1..=8 {
             assert_eq!(of(id), Some(id));
         }
-        assert_eq!([of(9), of(2), of(9), of(1), of(2), of(3)], [None, Some(2), Some(9), None, None, Some(3)]);
+        assert_eq!([of(9), of(2), of(9), of(1), of(2), of(8)], [None, Some(2), Some(9), None, None, Some(8)]);
     }
 }
