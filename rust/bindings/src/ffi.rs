@@ -59,11 +59,23 @@ impl<T> GilCell<T> {
 impl<T: Default> GilCell<Option<Box<T>>> {
     /// Takes a value out for as long as Python code may run. Whoever comes in meanwhile, on this thread or another, finds none
     /// and gets a new one; the last one to end is kept.
-    pub fn take_out<R>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> R) -> R {
+    pub fn take_out<R, E>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E> {
         let mut value = self.with(py, Option::take).unwrap_or_default();
-        let result = work(&mut value);
+        // Apart, so that what is there in nearly all cases is not carried about with the room for an exception.
+        match work(&mut value) {
+            Ok(result) => {
+                self.put_back(py, value);
+                Ok(result)
+            }
+            Err(error) => {
+                self.put_back(py, value);
+                Err(error)
+            }
+        }
+    }
+
+    fn put_back(&self, py: Python<'_>, value: Box<T>) {
         drop(self.with(py, |place| place.replace(value))); // no more lent: this may run Python code
-        result
     }
 }
 
@@ -126,6 +138,7 @@ pub fn item<'py>(object: &Bound<'py, PyAny>) -> Item<'py> {
 /// Steps through a dictionary: the next key, `None` if it is the very object `expected`, and the value.
 ///
 /// A dictionary that changes between two calls gives wrong entries, never invalid ones.
+#[inline(always)]
 pub fn next_entry<'py>(
     dict: &Bound<'py, PyDict>,
     place: &mut Place,

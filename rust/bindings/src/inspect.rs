@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use traincast_core::directory::Directory;
-use traincast_core::inspect::{self, ChannelInfo, Link, ReaderInfo, Status};
+use traincast_core::inspect::{self, ChannelInfo, ReaderInfo};
 
 use crate::errors::raise;
 
@@ -50,24 +50,8 @@ pub fn remove_leftover(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
 }
 
 fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'py, PyDict>> {
-    let (status, reason) = match &channel.status {
-        Status::Live => ("live", None),
-        Status::Dead => ("dead", None),
-        Status::Closed => ("closed", None),
-        Status::Broken(reason) => ("broken", Some(reason)),
-    };
-    let link = match channel.link {
-        Link::Local => "local",
-        Link::Live => "live",
-        Link::LearnerClosed => "learner closed",
-        Link::LearnerLost => "learner lost",
-        Link::LinkLost => "link lost",
-    };
-    let readers: Vec<_> = channel
-        .readers
-        .iter()
-        .map(|reader| reader_dict(py, reader, channel.version))
-        .collect::<PyResult<_>>()?;
+    let (status, reason) = channel.status.words();
+    let readers = channel.readers.iter().map(|reader| reader_dict(py, reader, channel.version));
     let dict = PyDict::new(py);
     dict.set_item("name", channel.name.name())?;
     dict.set_item("policy_id", channel.name.policy_id())?;
@@ -76,7 +60,7 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
     dict.set_item("version", channel.version)?;
     dict.set_item("epoch", channel.epoch)?;
     dict.set_item("term", channel.term)?;
-    dict.set_item("link", link)?;
+    dict.set_item("link", channel.link.word())?;
     dict.set_item("origin_host", &channel.origin.0)?;
     dict.set_item("origin_pid", channel.origin.1)?;
     dict.set_item("generation", channel.generation)?;
@@ -85,7 +69,7 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
     dict.set_item("capacity", channel.capacity)?;
     dict.set_item("size", channel.size)?;
     dict.set_item("writer_pid", channel.writer_pid)?;
-    dict.set_item("readers", readers)?;
+    dict.set_item("readers", readers.collect::<PyResult<Vec<_>>>()?)?;
     dict.set_item("files", channel.files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>())?;
     Ok(dict)
 }

@@ -71,15 +71,10 @@ impl TrainingInfoWriter {
             let stored = publish(store);
             (stored, store.writer.version(), store.writer.take_warning())
         });
-        let stored = stored.map_err(|error| error.exception(py, &self.channel_name))?;
-        if let Some(warning) = warning {
-            let category = py.import("traincast.errors")?.getattr("TraincastWarning")?;
-            PyErr::warn(py, &category, &CString::new(warning)?, 1)?;
-        }
         match stored {
-            false => Ok(None),
-            true if actual == next => Ok(Some(version)),
-            true => ffi::unsigned(py, actual.get()).map(Some), // Python code has published meanwhile
+            Ok(true) if actual == next && warning.is_none() => Ok(Some(version)),
+            Ok(stored) => told(py, stored.then_some(actual), warning),
+            Err(error) => Err(error.exception(py, &self.channel_name)),
         }
     }
 
@@ -102,10 +97,24 @@ impl TrainingInfoWriter {
     }
 }
 
+/// The version, where making its object has run code that published, or where the user must be told something.
+#[cold]
+fn told<'py>(
+    py: Python<'py>,
+    version: Option<Version>,
+    warning: Option<String>,
+) -> PyResult<Option<Bound<'py, PyInt>>> {
+    if let Some(warning) = warning {
+        let category = py.import("traincast.errors")?.getattr("TraincastWarning")?;
+        PyErr::warn(py, &category, &CString::new(warning)?, 1)?;
+    }
+    version.map(|version| ffi::unsigned(py, version.get())).transpose()
+}
+
 type Place = GilCell<Option<Box<Encoding>>>;
 
 /// Lends an encoding, which afterwards holds on to no more objects.
-fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> R) -> R {
+fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> PyResult<R>) -> PyResult<R> {
     place.take_out(py, |encoding| {
         let result = work(encoding);
         encoding.encoder.release();
@@ -164,15 +173,10 @@ impl TrainingInfoWriter {
         verify_every: f64,
     ) -> PyResult<Self> {
         let channel_name = channel_name(py, name, policy_id)?;
-        let leftover = match leftover {
-            "continue" => Leftover::Continue,
-            "replace" => Leftover::Replace,
-            "refuse" => Leftover::Refuse,
-            _ => {
-                let message =
-                    format!("leftover={leftover:?} is unknown; use \"continue\", \"replace\" or \"refuse\"");
-                return Err(PyValueError::new_err(message));
-            }
+        let Some(leftover) = Leftover::from_word(leftover) else {
+            let message =
+                format!("leftover={leftover:?} is unknown; use \"continue\", \"replace\" or \"refuse\"");
+            return Err(PyValueError::new_err(message));
         };
         let required = match required {
             Some(keys) => keys.iter().map(|key| Ok(key.to_str()?.into())).collect::<PyResult<_>>()?,

@@ -31,6 +31,18 @@ pub enum Status {
     Broken(String),
 }
 
+impl Status {
+    /// For people: the status, and what is wrong with a broken file.
+    pub fn words(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Live => ("live", None),
+            Self::Dead => ("dead", None),
+            Self::Closed => ("closed", None),
+            Self::Broken(reason) => ("broken", Some(reason)),
+        }
+    }
+}
+
 /// A channel, seen from outside. What a broken file does not tell is 0.
 #[derive(Clone, Debug)]
 pub struct ChannelInfo {

@@ -138,6 +138,17 @@ pub enum Link {
 }
 
 impl Link {
+    /// For people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Live => "live",
+            Self::LearnerClosed => "learner closed",
+            Self::LearnerLost => "learner lost",
+            Self::LinkLost => "link lost",
+        }
+    }
+
     /// From the word in the file; what no writer of ours stores counts as lost.
     pub const fn from_word(word: u64) -> Self {
         match word {

@@ -33,7 +33,8 @@ impl Place {
 }
 
 /// Takes the entries that come next, as far as their keys and numbers are the expected ones: most of what nearly every
-/// publish does.
+/// publish does. Compiled into that walk: as a call of its own it costs a tenth of a publish.
+#[inline(always)]
 pub fn take_numbers(
     dict: &Bound<'_, PyDict>,
     place: &mut Place,

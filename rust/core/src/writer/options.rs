@@ -18,6 +18,18 @@ pub enum Leftover {
     Refuse,
 }
 
+impl Leftover {
+    /// From the word that users write.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "continue" => Some(Self::Continue),
+            "replace" => Some(Self::Replace),
+            "refuse" => Some(Self::Refuse),
+            _ => None,
+        }
+    }
+}
+
 /// How a channel is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WriterOptions {
