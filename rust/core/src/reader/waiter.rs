@@ -42,7 +42,7 @@ impl Waiter {
     }
 
     /// Sleeps until something was published or another file has the channel's name, or until `slice` is over.
-    /// `true`: something has changed; a [`Reader::follow`] finds another file. `false`: nothing yet, or a signal arrived.
+    /// `true`: something has changed; a [`follow`](super::Reader::follow) finds another file. `false`: nothing yet, or a signal arrived.
     pub fn wait(&self, slice: Duration) -> bool {
         let bell = self.segment.bell(self.seat.as_ref().map(|seat| seat.waiters()));
         if let Some(value) = bell.prepare(self.seen) {
