@@ -222,11 +222,12 @@ fn contend(place: &Place, seed: u64) -> ! {
 fn writers_that_take_the_channel_from_each_other_never_mix_their_snapshots() {
     watchdog();
     let place = Place::new();
-    let _writers: Vec<_> = (1..=3).map(|number| fork(|| contend(&place, number << 40))).collect();
+    let mut writers: Vec<_> = (1..=3).map(|number| fork(|| contend(&place, number << 40))).collect();
     let mut reader = place.reader_soon();
     let (mut out, mut last, mut epochs, mut verified) = (Snapshot::default(), Stamp::default(), 0, 0);
     while epochs < 100 || verified < 10_000 {
         if !reader.read_into(&mut out).unwrap() {
+            assert!(writers.iter_mut().all(Child::lives), "a writer has failed");
             continue;
         }
         let stamp = verify(&out).stamp(); // each word is of one snapshot, of one writer

@@ -1,6 +1,7 @@
 //! A new file in the place of the present one: for the first snapshot, for one that needs more room, and when the name was
 //! lost.
 
+use std::io;
 use std::os::fd::OwnedFd;
 
 use super::{Writer, store_into};
@@ -14,9 +15,32 @@ use crate::snapshot::Payload;
 use crate::snapshot::payload::Publication;
 use crate::sys;
 
+/// How often a file is begun that somebody else removes before it is finished.
+const ATTEMPTS: u32 = 10;
+
 impl Writer {
     /// Publishes into a new segment, which takes the place of the present one, if any.
     pub(super) fn store_anew<B: AsRef<[u8]>>(
+        &mut self,
+        payload: &Payload<'_, B>,
+        publication: Publication,
+        words: usize,
+    ) -> Result<()> {
+        let mut attempts = 1;
+        loop {
+            let Err(error) = self.try_store_anew(payload, publication, words) else { return Ok(()) };
+            self.verify(sys::tick_ns())?;
+            // A newcomer removes what is not finished, and may have lost the channel again since; others remove directories.
+            let removed =
+                matches!(&error, Error::System { source, .. } if source.kind() == io::ErrorKind::NotFound);
+            if !removed || attempts == ATTEMPTS {
+                return Err(error);
+            }
+            attempts += 1;
+        }
+    }
+
+    fn try_store_anew<B: AsRef<[u8]>>(
         &mut self,
         payload: &Payload<'_, B>,
         publication: Publication,
@@ -47,11 +71,7 @@ impl Writer {
         if self.is_taken() {
             return self.verify(sys::tick_ns());
         }
-        let new = match new.commit() {
-            Ok(new) => new,
-            // Who came a moment before has removed what was not finished.
-            Err(error) => return Err(self.verify(sys::tick_ns()).err().unwrap_or(error)),
-        };
+        let new = new.commit()?;
         self.shapes = shapes;
         self.takeover = 1;
         self.renew = false;

@@ -46,6 +46,15 @@ impl Child {
         status
     }
 
+    /// Whether it has not ended.
+    pub fn lives(&mut self) -> bool {
+        let mut status = 0;
+        // SAFETY: a child of ours that has not been waited for, a status that lives.
+        self.over =
+            self.over || unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) } == self.pid;
+        !self.over
+    }
+
     /// Waits for its end; its exit status.
     pub fn join(mut self) -> i32 {
         let status = self.reap();
