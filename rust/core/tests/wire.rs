@@ -17,6 +17,7 @@ use traincast_core::error::Error;
 use traincast_core::inspect::{Link, list};
 use traincast_core::layout::WORD;
 use traincast_core::numbering::{Epoch, Version};
+use traincast_core::snapshot::shape::{Dtype, Kind};
 use traincast_core::snapshot::wire::{Message, word};
 use traincast_core::writer::{Delivery, Writer, WriterOptions};
 
@@ -272,4 +273,26 @@ fn numbers_that_no_origin_gives_are_refused() {
         assert!(text.contains("no snapshot in wire form"), "{text}");
     }
     assert!(Message::parse(&[]).is_err() && Message::parse(&[0; 1000]).is_err());
+}
+
+#[test]
+fn arrays_that_nobody_can_make_are_refused() {
+    let arrays: [(&str, usize, &[u64]); 5] = [
+        ("|S0", 0, &[1 << 40, 1 << 40]),
+        ("|S0", 0, &[1 << 63]),
+        ("<f8", 8, &[1 << 62, 0]),
+        ("<f8", 8, &[0, 1 << 61, 2]),
+        ("<f8", 8, &[0; 65]),
+    ];
+    for (name, itemsize, dims) in arrays {
+        let place = Place::new();
+        let mut writer = place.writer();
+        let dtype = Dtype { name: name.into(), itemsize };
+        let mut entries = info(3).entries().to_vec();
+        entries[3].1 = value::Value::Array(Kind::Array, dtype, dims.to_vec(), Vec::new());
+        Publisher::default().publish(&mut writer, &value::Value::Dict(entries)).unwrap();
+        let refused = Message::parse(&Node::attach(&place).message());
+        let text = refused.map(drop).unwrap_err().to_string();
+        assert!(text.contains("axes"), "{name} {dims:?}: {text}");
+    }
 }

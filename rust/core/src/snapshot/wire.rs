@@ -240,7 +240,7 @@ fn check_leaves(shape: &Shape, values: &[u64], blobs: &[u8]) -> Result<(), Malfo
         }
         if node.kind.has_dtype() {
             let axes = &values[node.value_at as usize..][..usize::from(node.ndim)];
-            let itemsize = shape.dtypes[node.aux as usize].itemsize as u64;
+            let itemsize = shape.dtypes[node.aux as usize].itemsize.max(1) as u64; // as numpy counts
             let bytes = axes
                 .iter()
                 .filter(|&&axis| axis > 0)
