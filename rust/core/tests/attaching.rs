@@ -4,9 +4,10 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,32 @@ fn who_attaches_while_files_are_replaced_always_finds_the_channel() {
         }
     }
     lives.kill();
+}
+
+/// As often as can be, so that a file is met that loses its name between the moments at which it is opened and looked at.
+#[test]
+fn who_opens_a_file_that_is_replaced_at_that_moment_finds_the_next_one() {
+    watchdog();
+    let place = Place::new();
+    let options = WriterOptions { capacity: 4096, ..WriterOptions::default() };
+    let mut writer = place.writer_with(options).unwrap();
+    publish(&mut writer, 1);
+    let replacing = fork(|| {
+        let (content, copy) = (std::fs::read(place.path("run@3")).unwrap(), place.path(".copy"));
+        loop {
+            let mut options = std::fs::File::options();
+            let mut file = options.create_new(true).write(true).mode(0o600).open(&copy).unwrap();
+            file.write_all(&content).unwrap();
+            std::fs::rename(&copy, place.path("run@3")).unwrap();
+        }
+    });
+    for attached in 0..5_000 {
+        match Reader::attach(&place.directory, channel(), Duration::ZERO) {
+            Ok(mut reader) => assert_eq!(next(&mut reader, &mut Snapshot::default()).seed, 1),
+            Err(error) => panic!("after {attached}: {error}"),
+        }
+    }
+    replacing.kill();
 }
 
 /// Counts how often a directory is opened: each look for a channel's name opens it once.

@@ -138,6 +138,7 @@ fn who_took_over_before_its_first_snapshot_is_told_too() {
     });
     place.wait_for("lost");
     let mut winner = place.writer();
+    assert_eq!(winner.epoch().get(), 3, "the loser would have published under 2");
     publish(&mut winner, 7);
     place.raise("taken");
     assert_eq!(learner.join(), 0);
