@@ -332,3 +332,15 @@ def test_verification_is_at_most_once_in_its_interval(channel_name: str, trainca
         with pytest.raises(ValueError, match="verify_every"):
             traincast.TrainingInfoWriter(channel_name, verify_every=bad)
     assert os.listdir(traincast_dir) == []
+
+
+def test_closing_does_not_put_the_directory_back(traincast_dir: Path, channel_name: str) -> None:
+    writer = traincast.TrainingInfoWriter(channel_name)
+    writer.publish(info())
+    reader = traincast.TrainingInfoReader(channel_name)
+    shutil.rmtree(traincast_dir)
+    writer.close()
+    found = traincast_dir.exists()
+    traincast_dir.mkdir(exist_ok=True)
+    assert not found
+    assert reader.closed

@@ -4,19 +4,19 @@
 //! whatever became of the lock. The one exception is a file system without room for a second file, and there the writer
 //! before must be provably dead.
 
+mod closing;
 mod message;
 mod options;
 mod renewal;
 mod takeover;
 mod verify;
 
-use crate::directory::{ChannelName, Directory, Role};
+use crate::directory::{ChannelName, Directory};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::layout::{Link, SLOTS};
 use crate::numbering::{Epoch, Position, Stamp, Term, Version};
 use crate::ownership::Ownership;
-use crate::ring::seqlock::Head;
 use crate::roster::Roster;
 use crate::segment::Segment;
 use crate::snapshot::cache::ShapeCache;
@@ -333,44 +333,6 @@ impl Writer {
             State::Closed => Error::ChannelClosed { name, policy_id },
             State::Lost(reason) => Error::ChannelLost { name, policy_id, reason: reason.clone() },
         }
-    }
-
-    /// Ends the channel: readers keep their last snapshot and see that it is closed; the files go. In a
-    /// forked child, and when another writer has the channel: nothing.
-    ///
-    /// What cannot be removed (no descriptor is free, say) stays for the next writer or `traincast clean`.
-    pub fn close(&mut self) {
-        if self.check_open().is_err() || self.verify(sys::tick_ns()).is_err() {
-            return;
-        }
-        let handle = self.directory.find().ok().flatten();
-        let left = self.predecessor.as_ref().map(|left| &left.segment);
-        let last = self.segment.as_ref().or(left);
-        if let Some(segment) = last {
-            segment.ring_writer().mark(Head::CLOSED);
-            failpoint!("close.marked");
-            segment.wake_all();
-            failpoint!("close.woken");
-        }
-        let mut removed = true;
-        if let Some(handle) = &handle {
-            if last.is_some_and(|segment| segment.has_name(handle, &self.name)) {
-                removed = sys::unlink(handle, &self.name.file(Role::Segment), false).is_ok();
-                failpoint!("close.segment-removed");
-            }
-            let _ = sys::unlink(handle, &self.name.file(Role::Roster), false);
-            failpoint!("close.roster-removed");
-        }
-        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Closed) {
-            ownership.release(handle.as_ref(), &self.name, removed);
-        }
-        (self.segment, self.predecessor, self.roster) = (None, None, None);
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 

@@ -1,0 +1,51 @@
+//! The end of a channel.
+
+use super::{State, Writer};
+use crate::directory::Role;
+use crate::failpoints::failpoint;
+use crate::ring::seqlock::Head;
+use crate::sys;
+
+impl Writer {
+    /// Ends the channel: readers keep their last snapshot and see that it is closed; the files go. In a
+    /// forked child, and when another writer has the channel: nothing.
+    ///
+    /// What cannot be removed (no descriptor is free, say) stays for the next writer or `traincast clean`.
+    pub fn close(&mut self) {
+        if self.check_open().is_err() {
+            return;
+        }
+        let handle = self.directory.find().ok().flatten();
+        // A directory that was removed is not put back for this: nobody has the channel there.
+        if (handle.is_some() || self.is_taken()) && self.verify(sys::tick_ns()).is_err() {
+            return;
+        }
+        let left = self.predecessor.as_ref().map(|left| &left.segment);
+        let last = self.segment.as_ref().or(left);
+        if let Some(segment) = last {
+            segment.ring_writer().mark(Head::CLOSED);
+            failpoint!("close.marked");
+            segment.wake_all();
+            failpoint!("close.woken");
+        }
+        let mut removed = true;
+        if let Some(handle) = &handle {
+            if last.is_some_and(|segment| segment.has_name(handle, &self.name)) {
+                removed = sys::unlink(handle, &self.name.file(Role::Segment), false).is_ok();
+                failpoint!("close.segment-removed");
+            }
+            let _ = sys::unlink(handle, &self.name.file(Role::Roster), false);
+            failpoint!("close.roster-removed");
+        }
+        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Closed) {
+            ownership.release(handle.as_ref(), &self.name, removed);
+        }
+        (self.segment, self.predecessor, self.roster) = (None, None, None);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
