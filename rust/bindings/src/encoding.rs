@@ -11,8 +11,8 @@ use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Shape;
 
 use crate::encode::Walk;
+use crate::errors::malformed;
 use crate::ffi::{self, Bytes, Changes, Keys};
-use crate::store::{Expected, malformed};
 
 /// What is kept beside a shape.
 #[derive(Default)]
@@ -23,6 +23,9 @@ pub struct Beside {
     /// The node of each string key of the root; filled by the first `update`.
     top: FxHashMap<Box<str>, usize>,
 }
+
+/// A shape that is probably met again.
+pub type Expected = traincast_core::snapshot::history::Expected<Beside>;
 
 /// Value words, and where they go.
 pub type Numbers = SmallVec<[(u32, u64); 4]>;

@@ -4,9 +4,10 @@
 
 use std::fmt::Display;
 
-use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use traincast_core::error::Error;
+use traincast_core::snapshot::shape::MalformedShape;
 
 use crate::ffi;
 
@@ -63,5 +64,15 @@ pub fn unmade(py: Python<'_>, error: PyErr) -> PyErr {
         error
     } else {
         corrupt(py, &error)
+    }
+}
+
+/// The exception for a shape that was recorded and is none.
+#[cold]
+pub fn malformed(py: Python<'_>, error: &MalformedShape) -> PyErr {
+    match error {
+        MalformedShape::RepeatedKey(message) => exception(py, "InvalidSnapshotError", message),
+        // Only a container that changes its size under the walk gives such a shape.
+        MalformedShape::At { .. } => PyRuntimeError::new_err(error.to_string()),
     }
 }

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use traincast_core::directory::ChannelName;
 use traincast_core::error::Error;
@@ -15,17 +14,14 @@ use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
 use traincast_core::snapshot::cache::NumberedShape;
 use traincast_core::snapshot::encode::Encoder;
-use traincast_core::snapshot::history::{self, Unusable};
+use traincast_core::snapshot::history::{History, Unusable};
 use traincast_core::snapshot::merge::{EMPTY, merge};
 use traincast_core::snapshot::shape::{MalformedShape, Shape};
 use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Delivery, Writer};
 
-use crate::encoding::{Beside, Encoding, Numbers};
-use crate::errors::{corrupt, exception, raise};
-
-/// A shape that is probably met again.
-pub type Expected = history::Expected<Beside>;
+use crate::encoding::{Beside, Encoding, Expected, Numbers};
+use crate::errors::{corrupt, exception, malformed, raise};
 
 /// Why nothing was stored. Turned into an exception once the store is no longer lent.
 pub enum NotStored {
@@ -68,21 +64,11 @@ impl From<MalformedShape> for NotStored {
     }
 }
 
-/// The exception for a shape that was recorded and is none.
-#[cold]
-pub fn malformed(py: Python<'_>, error: &MalformedShape) -> PyErr {
-    match error {
-        MalformedShape::RepeatedKey(message) => exception(py, "InvalidSnapshotError", message),
-        // Only a container that changes its size under the walk gives such a shape.
-        MalformedShape::At { .. } => PyRuntimeError::new_err(error.to_string()),
-    }
-}
-
 /// What all publishes of a writer share.
 pub struct Store {
     pub writer: Writer,
     /// The keys that are dropped with what it keeps beside a shape are exact strings and ints.
-    pub history: history::History<Beside>,
+    pub history: History<Beside>,
 }
 
 impl Store {

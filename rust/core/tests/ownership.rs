@@ -17,19 +17,6 @@ use traincast_core::reader::Reader;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
-/// 0 if another process can take the channel, 1 if it is busy.
-fn taken_by_another(place: &Place) -> i32 {
-    fork(|| match place.try_writer(Leftover::Continue) {
-        Ok(writer) => {
-            std::mem::forget(writer);
-            0
-        }
-        Err(Error::ChannelBusy { .. }) => 1,
-        Err(_) => 2,
-    })
-    .join()
-}
-
 /// A channel with a writer that asks for its ownership at each publish, and a reader that has read its first snapshot.
 struct Served {
     place: Place,
@@ -56,7 +43,7 @@ impl Served {
         let late = next(&mut self.place.reader(), &mut Snapshot::default());
         assert_eq!((late.stamp(), late.seed), (self.last.stamp(), self.last.seed));
         assert_eq!(self.place.files(), FILES);
-        assert_eq!(taken_by_another(&self.place), 1, "the channel is locked");
+        assert!(self.place.is_busy_for_another(), "the channel is locked");
         let listed = list(&self.place.directory).unwrap();
         assert_eq!((&listed[0].status, listed[0].writer_pid), (&Status::Live, std::process::id()));
         assert!(leftovers(&self.place.directory).unwrap().is_empty());
@@ -304,7 +291,7 @@ fn another_copy_of_the_library_in_this_process_is_known_by_the_record() {
         assert!(place.reader().writer_alive().unwrap());
         assert!(leftovers(&place.directory).unwrap().is_empty());
         assert_eq!(list(&place.directory).unwrap()[0].status, Status::Live);
-        assert_eq!(taken_by_another(&place), 1, "none of that has dropped the lock");
+        assert!(place.is_busy_for_another(), "none of that has dropped the lock");
     }
     // Without its lock, what looks like its record is a leftover.
     drop(lock);

@@ -119,13 +119,7 @@ fn who_loses_its_file_is_told_at_its_next_publish() {
 #[test]
 fn who_took_over_before_its_first_snapshot_is_told_too() {
     let place = Place::new();
-    fork(|| {
-        let mut writer = place.writer();
-        publish(&mut writer, 1);
-        std::mem::forget(writer);
-        0
-    })
-    .join();
+    place.leave_behind();
     let learner = fork(|| {
         let mut writer = place.writer();
         Loss::Lock.happen(&place);

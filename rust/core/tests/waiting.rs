@@ -226,13 +226,7 @@ fn what_ends_a_sleep_ends_it_before_the_slice_is_over() {
 #[test]
 fn a_takeover_wakes_who_sleeps_at_the_file_of_the_dead() {
     let place = Place::new();
-    let dead = fork(|| {
-        let mut writer = place.writer();
-        publish(&mut writer, 1);
-        std::mem::forget(writer);
-        0
-    });
-    assert_eq!(dead.join(), 0);
+    place.leave_behind();
     let sleeper = fork(|| {
         let (mut reader, mut out) = (place.reader(), Snapshot::default());
         next(&mut reader, &mut out);

@@ -3,14 +3,17 @@
 //! The encoder walks beside the shape that it expects (the last one). While each event agrees with it, an event costs a
 //! comparison and a push; at the first that does not, it copies the agreed part of the byte form and records from there.
 
-use std::ops::Range;
+mod expected;
+mod splice;
+
 use std::sync::Arc;
 
-use super::blobs::BlobCursor;
 use super::cache::{NumberedShape, ShapeCache};
 use super::payload::{Payload, PlacedBlob};
 use super::shape::{Key, Kind, MalformedShape, NO_KEY, Node, zigzag};
 use super::{ARRAY_ALIGN_WORDS, put_words, words_for};
+
+pub use expected::Expected;
 
 /// Collects one snapshot; `B` is whatever holds a blob's bytes until they are published.
 #[derive(Debug)]
@@ -25,45 +28,6 @@ pub struct Encoder<B> {
     values: Vec<u64>,
     blobs: Vec<PlacedBlob<B>>,
     blob_words: usize,
-}
-
-/// The expected snapshot itself, for a caller that compares more at a time.
-pub struct Expected<'a> {
-    /// The nodes of the shape.
-    nodes: &'a [Node],
-    values: &'a mut Vec<u64>,
-    cursor: &'a mut usize,
-}
-
-impl Expected<'_> {
-    /// The node that is expected next.
-    #[inline]
-    pub fn next(&self) -> Option<&Node> {
-        self.nodes.get(*self.cursor)
-    }
-
-    /// The bools, ints and floats that come next, at most `most`, and a word for each, to be filled in. `most` things must
-    /// be there to compare: room for so many words is made.
-    #[inline(always)]
-    pub fn run(&mut self, most: usize) -> (&[Node], &mut [u64]) {
-        let Some(first) = self.next() else { return (&[], &mut []) };
-        let (start, count) = (first.value_at as usize, most.min(first.run as usize));
-        if self.values.len() < start + count {
-            self.make_room(start + count);
-        }
-        (&self.nodes[*self.cursor..][..count], &mut self.values[start..][..count])
-    }
-
-    #[cold]
-    fn make_room(&mut self, words: usize) {
-        self.values.resize(words, 0);
-    }
-
-    /// Goes on behind so many nodes: those whose words were filled in, or a container of the expected kind and length.
-    #[inline]
-    pub fn pass(&mut self, count: usize) {
-        *self.cursor += count;
-    }
 }
 
 /// A cursor beyond all nodes: nothing is expected.
@@ -416,40 +380,5 @@ impl<B> Encoder<B> {
         self.leb128(itemsize as u64);
         self.bytes(name.as_bytes());
         None
-    }
-
-    /// The child `node` of the root of `shape` as it stands in an earlier snapshot with these `values`, its key
-    /// included. `blob` gives what holds the bytes of a range of that snapshot's blob region (in bytes).
-    pub fn splice(
-        &mut self,
-        numbered: &Arc<NumberedShape>,
-        node: usize,
-        values: &[u64],
-        blobs: &mut BlobCursor,
-        blob: impl Fn(Range<usize>) -> B,
-    ) {
-        let shape = &numbered.shape;
-        let next = shape.nodes[node].end as usize;
-        let words = shape.value_range(node);
-        let mut at = None;
-        if self.cursor == node && Arc::ptr_eq(&self.expected, numbered) {
-            self.cursor = next;
-            at = Some(words.start);
-        } else {
-            self.diverge(|node| node.key_at);
-            self.record.extend_from_slice(&shape.bytes[shape.byte_range(node)]);
-        }
-        self.words(at, &values[words]);
-        if shape.has_blobs {
-            for node in &shape.nodes[node..next] {
-                // The values were checked when the snapshot was read, so a place is always found.
-                if let Some(range) = blobs.advance(shape, node, values) {
-                    let aligned = matches!(node.kind, Kind::Array | Kind::Tensor);
-                    let align = if aligned { ARRAY_ALIGN_WORDS } else { 1 };
-                    let len = range.len();
-                    self.place(self.blob_words.next_multiple_of(align), blob(range), len);
-                }
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use traincast_core::directory::{ChannelName, Directory};
-use traincast_core::error::Result;
+use traincast_core::error::{Error, Result};
 use traincast_core::numbering::Stamp;
 use traincast_core::reader::{Reader, Waiter};
 use traincast_core::snapshot::{Payload, PlacedBlob, SlotMeta, Snapshot};
@@ -87,6 +87,34 @@ impl Place {
 
     pub fn reader_soon(&self) -> Reader {
         Reader::attach(&self.directory, channel(), Duration::from_secs(60)).unwrap()
+    }
+
+    /// A process publishes once, and ends without closing the channel.
+    pub fn leave_behind(&self) {
+        let dead = fork(|| {
+            let mut writer = self.writer();
+            publish(&mut writer, 1);
+            std::mem::forget(writer);
+            0
+        });
+        assert_eq!(dead.join(), 0);
+    }
+
+    /// Whether another process finds the channel busy; if not, it takes it, and ends.
+    pub fn is_busy_for_another(&self) -> bool {
+        let other = fork(|| match self.try_writer(Leftover::Continue) {
+            Ok(writer) => {
+                std::mem::forget(writer);
+                0
+            }
+            Err(Error::ChannelBusy { .. }) => 1,
+            Err(error) => panic!("{error}"),
+        });
+        match other.join() {
+            0 => false,
+            1 => true,
+            status => panic!("the other process ended with {status}"),
+        }
     }
 }
 

@@ -1,0 +1,47 @@
+//! Entries of an earlier snapshot as part of the next.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Encoder;
+use crate::snapshot::ARRAY_ALIGN_WORDS;
+use crate::snapshot::blobs::BlobCursor;
+use crate::snapshot::cache::NumberedShape;
+use crate::snapshot::shape::Kind;
+
+impl<B> Encoder<B> {
+    /// The child `node` of the root of `shape` as it stands in an earlier snapshot with these `values`, its key
+    /// included. `blob` gives what holds the bytes of a range of that snapshot's blob region (in bytes).
+    pub fn splice(
+        &mut self,
+        numbered: &Arc<NumberedShape>,
+        node: usize,
+        values: &[u64],
+        blobs: &mut BlobCursor,
+        blob: impl Fn(Range<usize>) -> B,
+    ) {
+        let shape = &numbered.shape;
+        let next = shape.nodes[node].end as usize;
+        let words = shape.value_range(node);
+        let mut at = None;
+        if self.cursor == node && Arc::ptr_eq(&self.expected, numbered) {
+            self.cursor = next;
+            at = Some(words.start);
+        } else {
+            self.diverge(|node| node.key_at);
+            self.record.extend_from_slice(&shape.bytes[shape.byte_range(node)]);
+        }
+        self.words(at, &values[words]);
+        if shape.has_blobs {
+            for node in &shape.nodes[node..next] {
+                // The values were checked when the snapshot was read, so a place is always found.
+                if let Some(range) = blobs.advance(shape, node, values) {
+                    let aligned = matches!(node.kind, Kind::Array | Kind::Tensor);
+                    let align = if aligned { ARRAY_ALIGN_WORDS } else { 1 };
+                    let len = range.len();
+                    self.place(self.blob_words.next_multiple_of(align), blob(range), len);
+                }
+            }
+        }
+    }
+}
