@@ -44,7 +44,7 @@ test-python: .venv/.installed  ## Python tests with the newest of everything
 test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasium 0.29 and numpy 1
 	.venv-sf/bin/pytest $(SF_TESTS) $(ARGS)
 
-SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrapper tests/curriculum
+SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrappers tests/curriculum
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built | .venv/.ready  ## the codec's tests on the other CPythons of this machine

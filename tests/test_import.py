@@ -59,7 +59,7 @@ def test_public_name(name: str) -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(AttributeError, match="module 'traincast' has no attribute 'TrainingInfoWriterr'"):
+    with pytest.raises(AttributeError, match="No traincast attribute TrainingInfoWriterr"):
         traincast.TrainingInfoWriterr  # type: ignore[attr-defined]  # noqa: B018
 
 

@@ -95,7 +95,7 @@ def python_events(env: Any) -> int:
 
     def tracer(frame: Any, event: str, argument: Any) -> Any:
         nonlocal count
-        if frame.f_code.co_filename.endswith(os.path.join("traincast", "wrapper.py")):
+        if frame.f_code.co_filename.endswith(os.path.join("traincast", "wrappers", "gymnasium.py")):
             count += event in ("call", "line")
             return tracer
         return None

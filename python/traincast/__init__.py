@@ -6,8 +6,9 @@ loaded on first use.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from traincast._core import TrainingInfoReader, TrainingInfoWriter
 from traincast.errors import (
@@ -40,7 +41,7 @@ from traincast.unwrapping import (
 
 if TYPE_CHECKING:
     from traincast import curriculum
-    from traincast.wrapper import TrainingInfoWrapper
+    from traincast.wrappers.gymnasium import TrainingInfoWrapper
 
 __all__ = [
     "ChannelBusyError",
@@ -74,13 +75,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "TrainingInfoWrapper":
-        return import_module("traincast.wrapper").TrainingInfoWrapper
-    if name == "curriculum":
-        return import_module("traincast.curriculum")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, _, _ = lazy_loader.attach(
+    __name__, submodules=["curriculum"], submod_attrs={"wrappers.gymnasium": ["TrainingInfoWrapper"]}
+)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

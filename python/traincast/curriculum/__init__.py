@@ -17,8 +17,9 @@ used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 from traincast.curriculum.level import PerformanceLevel
 from traincast.curriculum.schedules import (
@@ -58,10 +59,11 @@ __all__ = [
     "Sum",
 ]
 
-_WRAPPERS = {"PerformanceCurriculum": "performance", "ProgressCurriculum": "progress"}
+__getattr__, _, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={"performance": ["PerformanceCurriculum"], "progress": ["ProgressCurriculum"]},
+)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _WRAPPERS:
-        return getattr(import_module(f"{__name__}.{_WRAPPERS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return __all__
