@@ -1,6 +1,8 @@
 """Native core: the shared-memory channel of training information."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, final
 
@@ -34,10 +36,14 @@ class TrainingInfoWriter:
             (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
         verify_every: seconds between two looks, within `publish`, whether the channel is still this
             writer's. In between, a publish makes no system call. 0 looks each time, `math.inf` never.
+        supersede: take the place of a writer of this process that still has the channel: one that a notebook
+            keeps and nobody has a name for, say. The old one's `publish` then raises `ChannelLostError`, and
+            its `close` removes nothing. Writers that nothing refers to any more are out of the way anyway.
+        directory: where the channel is; None: `$TRAINCAST_DIR`, or the default.
 
     Raises:
         InvalidNameError: `name` or `policy_id` is not allowed.
-        ChannelBusyError: a live writer owns the channel.
+        ChannelBusyError: a live writer owns the channel. One of this process: with the line that opened it.
         ChannelExistsError: a dead writer left the channel, and `leftover="refuse"`.
         CorruptChannelError: what stands under the channel's name is damaged.
         IncompatibleChannelError: it is another program's, or of another layout version.
@@ -55,6 +61,8 @@ class TrainingInfoWriter:
         required: Sequence[str] = ...,  # ("approx_total_training_steps",)
         leftover: Literal["continue", "replace", "refuse"] = "continue",
         verify_every: float = 1.0,
+        supersede: bool = False,
+        directory: str | PathLike[str] | None = None,
     ) -> Self: ...
     def publish(self, info: Mapping[Any, Any]) -> int:
         """Publish a dictionary and return its version.
@@ -138,8 +146,12 @@ class TrainingInfoWriter:
         """1 for the channel's first writer, one more for each that took it over."""
 
     @property
+    def directory(self) -> Path:
+        """Where the channel is."""
+
+    @property
     def closed(self) -> bool:
-        """Whether this writer was closed."""
+        """Whether this writer was closed, or has lost its channel."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -158,6 +170,7 @@ class TrainingInfoReader:
         name: the channel.
         policy_id: which policy's.
         attach_timeout: seconds to wait for the channel's first snapshot.
+        directory: where the channel is; None: `$TRAINCAST_DIR`, or the default.
 
     Raises:
         ChannelNotFoundError: there is no such channel (yet).
@@ -167,7 +180,14 @@ class TrainingInfoReader:
         InsecureDirectoryError: the channel directory cannot be trusted.
     """
 
-    def __new__(cls, name: str, policy_id: int = 0, *, attach_timeout: float = 0.0) -> Self: ...
+    def __new__(
+        cls,
+        name: str,
+        policy_id: int = 0,
+        *,
+        attach_timeout: float = 0.0,
+        directory: str | PathLike[str] | None = None,
+    ) -> Self: ...
     def read(self) -> dict[Any, Any]:
         """The newest dictionary; the same object while nothing changed.
 
@@ -197,7 +217,7 @@ class TrainingInfoReader:
         """Let go of the channel; `read` then raises. Closing twice is allowed."""
 
     def __getitem__(self, key: Any, /) -> Any: ...
-    def __getnewargs_ex__(self) -> tuple[tuple[str, int], dict[str, float]]: ...
+    def __getnewargs_ex__(self) -> tuple[tuple[str, int], dict[str, Any]]: ...
     @property
     def name(self) -> str:
         """The channel."""
@@ -213,6 +233,10 @@ class TrainingInfoReader:
     @property
     def epoch(self) -> int:
         """The writer epoch of the snapshot read last; 0 before the first read."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the channel is."""
 
     @property
     def closed(self) -> bool:

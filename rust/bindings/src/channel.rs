@@ -39,6 +39,11 @@ pub fn channel_name(py: Python<'_>, name: &Bound<'_, PyString>, policy_id: i128)
     ChannelName::new(name, policy_id).map_err(|error| raise(py, error))
 }
 
+/// The directory that was asked for, else the one of the environment.
+pub fn directory_of(py: Python<'_>, asked: Option<PathBuf>) -> PyResult<Directory> {
+    asked.map_or_else(Directory::from_env, Directory::at).map_err(|error| raise(py, error))
+}
+
 /// Seconds as a duration; infinity is `None`.
 pub fn duration(what: &str, seconds: f64) -> PyResult<Option<Duration>> {
     if seconds == f64::INFINITY {
@@ -57,12 +62,16 @@ static CHANNELS: GilCell<Registry> = GilCell::new(BTreeMap::new());
 
 impl Channel {
     /// The channel of that name, waiting up to `timeout` for it to appear.
-    pub fn attach(py: Python<'_>, name: ChannelName, timeout: Duration) -> PyResult<Arc<Self>> {
-        let directory = Directory::from_env().map_err(|error| raise(py, error))?;
+    pub fn attach(
+        py: Python<'_>,
+        directory: &Directory,
+        name: ChannelName,
+        timeout: Duration,
+    ) -> PyResult<Arc<Self>> {
         let deadline = Instant::now().checked_add(timeout);
         let mut pause = Duration::from_millis(1);
         let reader = loop {
-            match Reader::attach(&directory, name.clone(), Duration::ZERO) {
+            match Reader::attach(directory, name.clone(), Duration::ZERO) {
                 Ok(reader) => break reader,
                 Err(Error::ChannelNotFound { .. }) if deadline.is_none_or(|at| Instant::now() < at) => {}
                 Err(error) => return Err(raise(py, error)),

@@ -23,6 +23,7 @@ mod reader;
 mod store;
 mod templates;
 mod writer;
+mod writers;
 
 /// The native core: the shared-memory channel of training information.
 #[pyo3::pymodule(gil_used = true)]
@@ -32,7 +33,9 @@ mod _core {
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
     #[pymodule_export]
-    use crate::writer::{TrainingInfoWriter, close_writers};
+    use crate::writer::TrainingInfoWriter;
+    #[pymodule_export]
+    use crate::writers::close_writers;
 
     use pyo3::prelude::*;
     use pyo3::types::PyTuple;

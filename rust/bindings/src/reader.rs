@@ -1,17 +1,18 @@
 //! `TrainingInfoReader`.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
-use traincast_core::directory::ChannelName;
+use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::reader::{HeadRef, Reader, Settled, Waiter};
 use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 use traincast_core::tick_ns;
 
-use crate::channel::{Channel, channel_name, duration, policy_id};
+use crate::channel::{Channel, channel_name, directory_of, duration, policy_id};
 use crate::decode::Found;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, GilCell};
@@ -25,6 +26,9 @@ pub struct TrainingInfoReader {
     #[pyo3(get)]
     policy_id: u16,
     attach_timeout: f64,
+    /// What was asked for; `None`: the environment's, also for a copy in another process.
+    directory: Option<PathBuf>,
+    found_in: Directory,
     held: GilCell<Option<Held>>,
 }
 
@@ -149,18 +153,20 @@ impl TrainingInfoReader {
 impl TrainingInfoReader {
     #[new]
     #[pyo3(
-        signature = (name, policy_id=0, *, attach_timeout=0.0),
-        text_signature = "(name, policy_id=0, *, attach_timeout=0.0)"
+        signature = (name, policy_id=0, *, attach_timeout=0.0, directory=None),
+        text_signature = "(name, policy_id=0, *, attach_timeout=0.0, directory=None)"
     )]
     fn new(
         py: Python<'_>,
         name: &Bound<'_, PyString>,
         #[pyo3(from_py_with = policy_id)] policy_id: i128,
         attach_timeout: f64,
+        directory: Option<PathBuf>,
     ) -> PyResult<Self> {
         let channel_name = channel_name(py, name, policy_id)?;
         let timeout = duration("a timeout", attach_timeout)?.unwrap_or(Duration::MAX);
-        let channel = Channel::attach(py, channel_name.clone(), timeout)?;
+        let found_in = directory_of(py, directory.clone())?;
+        let channel = Channel::attach(py, &found_in, channel_name.clone(), timeout)?;
         let (segment, head) = channel.head(py);
         let held = Held {
             channel: Py::new(py, Hold(channel))?,
@@ -174,7 +180,8 @@ impl TrainingInfoReader {
             reads: 0,
         };
         let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
-        Ok(Self { channel_name, name, policy_id, attach_timeout, held: GilCell::new(Some(held)) })
+        let held = GilCell::new(Some(held));
+        Ok(Self { channel_name, name, policy_id, attach_timeout, directory, found_in, held })
     }
 
     /// The newest dictionary; the same object while nothing changed.
@@ -247,6 +254,12 @@ impl TrainingInfoReader {
         ffi::unsigned(py, self.look(py, |held| held.meta.stamp.epoch.get()).unwrap_or(0))
     }
 
+    /// Where the channel is.
+    #[getter]
+    fn directory(&self) -> &Path {
+        self.found_in.path()
+    }
+
     /// Whether the writer closed the channel and no other has opened it since, or this reader was closed.
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
@@ -296,6 +309,7 @@ impl TrainingInfoReader {
     fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((String, u16), Bound<'py, PyDict>)> {
         let kwargs = PyDict::new(py);
         kwargs.set_item("attach_timeout", self.attach_timeout)?;
+        kwargs.set_item("directory", self.directory.as_deref())?;
         Ok(((self.channel_name.name().to_owned(), self.policy_id), kwargs))
     }
 

@@ -1,25 +1,26 @@
 //! `TrainingInfoWriter`.
 
 use std::ffi::{CStr, CString};
-use std::sync::{Arc, Weak};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
-use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::directory::ChannelName;
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
-use traincast_core::snapshot::history::History;
 use traincast_core::snapshot::wire::Message;
-use traincast_core::writer::{Leftover, Writer, WriterOptions};
+use traincast_core::writer::{Leftover, WriterOptions};
 
 use crate::build::{Builder, Structure};
-use crate::channel::{channel_name, duration, policy_id};
+use crate::channel::{channel_name, directory_of, duration, policy_id};
 use crate::encoding::Encoding;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, Changes, GilCell, KeywordMethod};
 use crate::store::{NotStored, Store};
+use crate::writers;
 
 /// Publishes training information to any number of readers.
 ///
@@ -37,17 +38,6 @@ pub struct TrainingInfoWriter {
     encoding: Place,
     /// The same for the changes of an update.
     changes: Place,
-}
-
-/// The writers of this process, for the end of the interpreter.
-static WRITERS: GilCell<Vec<Weak<GilCell<Store>>>> = GilCell::new(Vec::new());
-
-/// Closes what is open. In a forked child that does nothing: a writer is its maker's.
-#[pyfunction]
-pub fn close_writers(py: Python<'_>) {
-    for store in WRITERS.with(py, std::mem::take).iter().filter_map(Weak::upgrade) {
-        store.with(py, |store| store.writer.close());
-    }
 }
 
 impl TrainingInfoWriter {
@@ -156,10 +146,10 @@ impl TrainingInfoWriter {
     #[pyo3(
         signature = (
             name, policy_id=0, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
-            verify_every=1.0
+            verify_every=1.0, supersede=false, directory=None
         ),
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
-            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0)"
+            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0, supersede=False, directory=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "Python's are named")]
     fn new(
@@ -171,6 +161,8 @@ impl TrainingInfoWriter {
         required: Option<Vec<Bound<'_, PyString>>>,
         leftover: &str,
         verify_every: f64,
+        supersede: bool,
+        directory: Option<PathBuf>,
     ) -> PyResult<Self> {
         let channel_name = channel_name(py, name, policy_id)?;
         let Some(leftover) = Leftover::from_word(leftover) else {
@@ -184,17 +176,9 @@ impl TrainingInfoWriter {
         };
         let verify_every = duration("verify_every", verify_every)?.unwrap_or(Duration::MAX);
         let options = WriterOptions { capacity, max_capacity, leftover, verify_every };
-        // It may have to wait until `clean` has finished with the channel.
-        let opened = py.detach(|| {
-            Directory::from_env()
-                .and_then(|directory| Writer::open(&directory, channel_name.clone(), options))
-        });
-        let writer = opened.map_err(|error| raise(py, error))?;
-        let store = Arc::new(GilCell::new(Store { writer, history: History::default() }));
-        WRITERS.with(py, |writers| {
-            writers.retain(|store| store.strong_count() > 0);
-            writers.push(Arc::downgrade(&store));
-        });
+        let directory = directory_of(py, directory)?;
+        let writer = writers::open(py, &directory, &channel_name, options, supersede)?;
+        let store = writers::register(py, writer)?;
         let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
         let (encoding, changes) = (GilCell::new(None), GilCell::new(None));
         Ok(Self { channel_name, name, policy_id, required, store, encoding, changes })
@@ -275,6 +259,12 @@ impl TrainingInfoWriter {
     #[getter]
     fn epoch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
         ffi::unsigned(py, self.store.with(py, |store| store.writer.epoch().get()))
+    }
+
+    /// Where the channel is.
+    #[getter]
+    fn directory(&self, py: Python<'_>) -> PathBuf {
+        self.store.with(py, |store| store.writer.directory().path().to_owned())
     }
 
     #[getter]

@@ -85,9 +85,8 @@ pub enum Error {
     },
     /// Another writer has the channel now, or had it meanwhile.
     #[error(
-        "this writer has lost channel {name:?} (policy {policy_id}): {reason}. Its lock was dropped, by something in this \
-         process that opened and closed the lock file, or its files were removed. Nothing more is published by it; make a \
-         new writer if the channel is to be this process's again"
+        "this writer has lost channel {name:?} (policy {policy_id}): {reason}. It publishes nothing more; make a new writer \
+         if the channel is to be this process's again"
     )]
     ChannelLost {
         /// The channel's name.

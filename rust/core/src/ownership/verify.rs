@@ -22,6 +22,10 @@ pub enum Standing {
     Adrift(Error),
 }
 
+/// How a writer that lives can lose its channel.
+const CAUSE: &str = "its lock was dropped, by something in this process that opened and closed the lock file, or its files were \
+                     removed";
+
 impl Ownership {
     /// Asks the kernel whether the channel is still this process's. Puts back what was removed: the directory's last path
     /// component, the lock file, the record.
@@ -98,15 +102,16 @@ impl Ownership {
     /// Who has the channel instead, as far as the record says.
     pub fn successor(&self, directory: &Directory, name: &ChannelName) -> String {
         let record = directory.find().ok().flatten().and_then(|handle| Record::read(&handle, name));
-        match record.filter(|record| record.nonce != self.nonce()) {
+        let who = match record.filter(|record| record.nonce != self.nonce()) {
             Some(other) => format!("{} has it", process(other.process.pid)),
             None => "another writer had it meanwhile".into(),
-        }
+        };
+        format!("{who}; {CAUSE}")
     }
 
     /// Gives up what is left of it.
     fn lost_to(&self, locks: &mut Locks, holder: String, name: &ChannelName) -> Error {
         locks.close(self);
-        lost(name, &format!("{holder} has it"))
+        lost(name, &format!("{holder} has it; {CAUSE}"))
     }
 }

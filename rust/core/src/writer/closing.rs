@@ -1,4 +1,4 @@
-//! The end of a channel.
+//! The end of a channel, and of a writer that another one of its process takes the place of.
 
 use super::{State, Writer};
 use crate::directory::Role;
@@ -39,6 +39,20 @@ impl Writer {
         }
         if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Closed) {
             ownership.release(handle.as_ref(), &self.name, removed);
+        }
+        (self.segment, self.predecessor, self.roster) = (None, None, None);
+    }
+
+    /// Lets go of the channel for a writer of the same process, and leaves everything as a death would: the successor takes over
+    /// what is there, and the readers notice nothing. From now on this one has lost its channel. In a forked child: nothing.
+    pub fn supersede(&mut self) {
+        if self.check_open().is_err() {
+            return;
+        }
+        let reason = "it was opened anew in this process, with supersede=True".to_owned();
+        let handle = self.directory.find().ok().flatten();
+        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason)) {
+            ownership.release(handle.as_ref(), &self.name, false);
         }
         (self.segment, self.predecessor, self.roster) = (None, None, None);
     }
