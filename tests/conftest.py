@@ -12,6 +12,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from traincast import _warnings
+from traincast.wrappers import missing
+
 # Envs that cross a process border must be importable by name over there too: children inherit sys.path.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -43,6 +46,14 @@ def traincast_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("TRAINCAST_NAME", raising=False)
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture(autouse=True)
+def said_anew() -> Iterator[None]:
+    """What is said once per process is said once per test, and nothing of a test at the end of them all."""
+    yield
+    _warnings._said.clear()
+    missing._watches.clear()
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from traincast.errors import (
     UnsupportedTypeError,
 )
 from traincast.interfaces import RewardShapingInterface, TrainingInfoInterface
+from traincast.run import Run
 from traincast.unwrapping import (
     find_reward_shaping_interface,
     find_training_info_interface,
@@ -40,8 +41,10 @@ from traincast.unwrapping import (
 )
 
 if TYPE_CHECKING:
-    from traincast import curriculum
+    from traincast import curriculum, sinks
     from traincast.wrappers.gymnasium import TrainingInfoWrapper
+    from traincast.wrappers.pettingzoo import TrainingInfoAECWrapper, TrainingInfoParallelWrapper
+    from traincast.wrappers.vector import TrainingInfoVectorWrapper
 
 __all__ = [
     "ChannelBusyError",
@@ -59,11 +62,15 @@ __all__ = [
     "OutdatedSnapshotError",
     "PayloadTooLargeError",
     "RewardShapingInterface",
+    "Run",
     "StorageFullError",
     "TraincastError",
     "TraincastWarning",
+    "TrainingInfoAECWrapper",
     "TrainingInfoInterface",
+    "TrainingInfoParallelWrapper",
     "TrainingInfoReader",
+    "TrainingInfoVectorWrapper",
     "TrainingInfoWrapper",
     "TrainingInfoWriter",
     "UnsupportedTypeError",
@@ -72,11 +79,18 @@ __all__ = [
     "find_training_info_interface",
     "find_wrapper_interface",
     "set_training_info",
+    "sinks",
 ]
 
 
 __getattr__, _, _ = lazy_loader.attach(
-    __name__, submodules=["curriculum"], submod_attrs={"wrappers.gymnasium": ["TrainingInfoWrapper"]}
+    __name__,
+    submodules=["curriculum", "sinks"],
+    submod_attrs={
+        "wrappers.gymnasium": ["TrainingInfoWrapper"],
+        "wrappers.pettingzoo": ["TrainingInfoAECWrapper", "TrainingInfoParallelWrapper"],
+        "wrappers.vector": ["TrainingInfoVectorWrapper"],
+    },
 )
 
 

@@ -243,6 +243,10 @@ class TrainingInfoReader:
         """Whether the writer closed the channel and none has opened it since, or this reader was closed."""
 
     @property
+    def served(self) -> bool:
+        """Whether anybody serves the channel: its writer, or a relay that waits for the learner."""
+
+    @property
     def writer_alive(self) -> bool:
         """Whether a live process owns the channel."""
 
@@ -272,13 +276,13 @@ def close_writers() -> None:
 def directory() -> str:
     """The channel directory, `$TRAINCAST_DIR` or the default one; checked if it is there."""
 
-def list_channels() -> list[dict[str, Any]]:
+def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """One dictionary for each channel file of the directory, the broken ones with their reason."""
 
-def leftovers() -> list[dict[str, Any]]:
+def leftovers(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """The files that dead writers left: `path`, `size` in bytes, `why`. Never one of a live channel."""
 
-def remove_leftover(path: str, /) -> bool:
+def remove_leftover(path: str, /, *, directory: str | PathLike[str] | None = None) -> bool:
     """Remove one of `leftovers()`, looked at once more under the channel's lock.
 
     `False` if it is one no longer.

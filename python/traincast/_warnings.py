@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Hashable
@@ -14,15 +15,29 @@ _lock = threading.Lock()
 _said: set[Hashable] = set()
 
 
-def warn_once(key: Hashable, message: str, stacklevel: int = 2) -> bool:
+def warn_once(key: Hashable, message: str, stacklevel: int | None = None) -> bool:
     """Warn with a `TraincastWarning` unless this process has done so under `key`; tell if it did now.
 
-    `stacklevel` counts as in `warnings.warn`: 2 names the line that called the caller of this function.
+    `stacklevel` counts as in `warnings.warn`: 2 names the line that called the caller of this function. None
+    names the line of the user's that led here.
     """
     with _lock:
         if key in _said:
             return False
         _said.add(key)
     # Outside of the lock: a warning filter may raise, and showwarning is a user's code.
-    warnings.warn(message, TraincastWarning, stacklevel=stacklevel + 1)
+    level = _level_of_the_user() if stacklevel is None else stacklevel + 1
+    warnings.warn(message, TraincastWarning, stacklevel=level)
     return True
+
+
+def _level_of_the_user() -> int:
+    """How far up the first frame is that is neither ours nor that of a package of wrappers."""
+    level, frame = 2, sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "traincast",
+        "gymnasium",
+        "pettingzoo",
+    ):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -50,17 +50,18 @@ def find_reward_shaping_interface(env: object) -> RewardShapingInterface | None:
     return find_wrapper_interface(env, RewardShapingInterface)
 
 
-def set_training_info(env: object, training_info: Mapping[str, Any]) -> int:
+def set_training_info(env: object, training_info: Mapping[str, Any], *, copy_arrays: bool = False) -> int:
     """Hand `training_info` to the interface in `env`; in a vector env, to that of every sub-env.
 
-    Each one receives a copy of its own (arrays that are read-only are shared). Returns how many received it:
+    Each one receives a copy of its own. Arrays that are read-only are shared, unless `copy_arrays` gives each
+    one arrays that it may write to. Returns how many received it:
     0 if nothing in `env` implements the interface, or if its sub-envs live in other processes
     (`AsyncVectorEnv`: put `TrainingInfoWrapper` around each env there). `env` may be None, or the interface
     itself.
     """
     interfaces = find_all(env, TrainingInfoInterface)
     for found in interfaces:
-        found.set_training_info(own_copy(training_info))
+        found.set_training_info(own_copy(training_info, copy_arrays=copy_arrays))
     return len(interfaces)
 
 
@@ -69,21 +70,24 @@ def find_all(env: object, interface: type[T]) -> list[T]:
     return list(_implementers(env, interface))
 
 
-def own_copy(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy training information so deeply that changing one copy never shows in another."""
-    return {key: _copied(value) for key, value in info.items()}
+def own_copy(info: Mapping[str, Any], *, copy_arrays: bool = False) -> dict[str, Any]:
+    """Copy training information so deeply that changing one copy never shows in another.
+
+    Read-only arrays are shared, unless `copy_arrays` asks for arrays that may be written to.
+    """
+    return {key: _copied(value, copy_arrays) for key, value in info.items()}
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, copy_arrays: bool) -> Any:
     kind = type(value)
     if kind is dict:
-        return {key: _copied(item) for key, item in value.items()}
+        return {key: _copied(item, copy_arrays) for key, item in value.items()}
     if kind is list:
-        return [_copied(item) for item in value]
+        return [_copied(item, copy_arrays) for item in value]
     if kind is tuple:
-        return tuple([_copied(item) for item in value])
+        return tuple([_copied(item, copy_arrays) for item in value])
     flags = getattr(value, "flags", None)
-    if flags is not None and getattr(flags, "writeable", True) is False:
+    if flags is not None and getattr(flags, "writeable", True) is False and not copy_arrays:
         return value  # a read-only array: nobody can change it
     return deepcopy(value)
 
@@ -106,6 +110,18 @@ def walk(env: object, matches: Callable[[object], bool]) -> Iterator[object]:
             yield current
         else:
             stack.extend(reversed(list(_inner(current))))
+
+
+def everything_in(env: object) -> list[object]:
+    """Return what the search looks at, in its order."""
+    seen: list[object] = []
+
+    def note(inner: object) -> bool:
+        seen.append(inner)
+        return False
+
+    list(walk(env, note))
+    return seen
 
 
 def defines(owner: object, name: str) -> bool:

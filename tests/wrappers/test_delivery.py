@@ -148,7 +148,7 @@ def test_several_envs_inside_one_get_a_dictionary_each(writer, channel_name):
 
 
 def test_an_env_without_the_interface_can_be_asked(writer, channel_name):
-    env = traincast.TrainingInfoWrapper(PlainEnv(), channel_name)
+    env = traincast.TrainingInfoWrapper(PlainEnv(), channel_name, on_undelivered="ignore")
     assert env.training_info == {}
     env.reset()
     assert env.training_info == {STEPS: 10}
@@ -202,7 +202,7 @@ def test_reset_passes_seed_and_options_and_returns_what_the_env_returns(writer, 
             self.asked = seed, options
             return super().reset(seed=seed, options=options)
 
-    env = traincast.TrainingInfoWrapper(Asked(), writer.name)
+    env = traincast.TrainingInfoWrapper(Asked(), writer.name, on_undelivered="ignore")
     observation, info = env.reset(seed=3, options={"a": 1})
     assert env.unwrapped.asked == (3, {"a": 1})
     assert observation == np.zeros(1)
@@ -242,7 +242,7 @@ def test_close_closes_the_env_and_lets_go_of_the_channel(writer, env):
 
 @pytest.mark.parametrize("arguments", [{"deliver": "sometimes"}, {"on_missing": "panic"}])
 def test_a_wrong_choice_names_the_right_ones(channel_name, arguments):
-    with pytest.raises(ValueError, match=r"reset.*step.*both|ignore.*warn.*raise"):
+    with pytest.raises(ValueError, match=r"reset.*step.*both|warn.*wait.*raise.*ignore"):
         traincast.TrainingInfoWrapper(PlainEnv(), channel_name, **arguments)
 
 

@@ -139,4 +139,4 @@ def test_a_killed_learner_does_not_disturb_envs_in_other_processes(channel_name)
 
 
 def test_a_wrapper_is_pickled_under_its_public_name():
-    assert b"traincast.wrappers" not in pickle.dumps(traincast.TrainingInfoWrapper(RecordingEnv()))
+    assert b"traincast.wrappers.gymnasium" not in pickle.dumps(traincast.TrainingInfoWrapper(RecordingEnv()))

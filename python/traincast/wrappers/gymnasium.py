@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
-from typing import Any, Literal, SupportsFloat
+from collections.abc import Mapping
+from typing import Any, SupportsFloat
 
-from traincast._core import TrainingInfoReader
 from traincast._optional import missing
-from traincast.errors import ChannelNotFoundError
-from traincast.interfaces import TrainingInfoInterface
-from traincast.unwrapping import find_all, own_copy
+from traincast.wrappers.channel import HasChannel
+from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
+from traincast.wrappers.feeding import Deliver, Feeding
 
 try:
     import gymnasium
@@ -20,31 +19,44 @@ except ModuleNotFoundError as error:
 
 __all__ = ["TrainingInfoWrapper"]
 
-_DELIVER = ("reset", "step", "both")
-_ON_MISSING = ("ignore", "warn", "raise")
 
-
-class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], Feeding, RecordConstructorArgs):
     """Hands the newest training information to the env inside, before each reset.
 
     The env receives it through `set_training_info` of the first object, from outside in, that has it
-    (`TrainingInfoInterface`, Sample Factory's class of that name, or just the method); an env without is left
-    alone, and `training_info` of this wrapper holds the last dictionary. A version that was delivered is not
-    delivered again, so a reset with nothing new costs next to nothing.
+    (`TrainingInfoInterface`, Sample Factory's class of that name, or just the method). `training_info` of
+    this wrapper holds the last dictionary. A version that was delivered is not delivered again, so a reset
+    with nothing new costs next to nothing. An exception of `set_training_info` is the caller's; the version
+    then counts as not delivered, and comes again.
 
-    Use it around each single env, inside the functions that a vector env is built from. The channel is opened
-    at the first reset, in the process that the env lives in: the wrapper can be pickled, forked and spawned,
-    the channel may appear later, and a channel that another one replaces is followed.
+    Use it around each single env, inside the functions that a vector env is built from, and outside of
+    curricula. `run.wrap_env(env)` and `run.wrap_env_fn(make_env)` do so. The channel is opened at the first
+    reset, in the process that the env lives in: the wrapper can be pickled, forked and spawned, the channel
+    may appear later, and a channel that another one replaces is followed.
 
     Args:
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x.
-        name: the channel; None: the environment variable `TRAINCAST_NAME` of the process that the env lives
-            in.
-        policy_id: which policy of the run, 0...65535.
+        name: the `Run`, or the name of its channel; None: the environment variable `TRAINCAST_NAME` of the
+            process that the env lives in.
+        policy_id: which policy of the run, 0...65535; None: the run's, else 0.
         deliver: `"reset"`: before each reset. `"step"`: before each step, for envs that reset themselves
             inside `step`. `"both"`: before each of the two.
-        on_missing: what to do while the channel does not exist: `"ignore"`; `"warn"` once; `"raise"`
-            `ChannelNotFoundError`.
+        on_missing: what to do at a reset while there is no channel with a living writer. `"warn"`: a
+            `TraincastWarning` once per process and channel, after 5 seconds or 100 resets without anything.
+            `"wait"` for up to `attach_timeout` seconds, then raise. `"raise"` `ChannelNotFoundError` at once.
+            `"ignore"`: nothing.
+        attach_timeout: seconds that `on_missing="wait"` waits.
+        leftover: what to do with the last snapshot of a learner that died: `"ignore"` it, as if there were no
+            channel, or `"use"` it, with a warning. None: `"use"` if a `Run` is given, whose name belongs to
+            its learner alone, else `"ignore"`. An env that was attached before goes on in either case.
+        on_undelivered: `"warn"` once if nothing in the env takes training information, or `"ignore"`.
+        copy_arrays: whether the env gets arrays that it may write to, rather than read-only views on memory
+            that all readers of the process share.
+        info_key: the key of `info`, at reset and at the end of an episode, under which `{"version": ...,
+            "age": ...}` of the training information stands (age in seconds); None: nowhere.
+        frozen: for evaluation. True keeps what is newest at the first reset; a dictionary is delivered in
+            place of what the channel has.
+        directory: where the channel is; None: `$TRAINCAST_DIR`, or the default.
 
     Example:
         >>> env = traincast.TrainingInfoWrapper(gymnasium.make("CartPole-v1"), "my-run")  # doctest: +SKIP
@@ -53,94 +65,65 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruct
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],
-        name: str | None = None,
-        policy_id: int = 0,
+        name: HasChannel | str | None = None,
+        policy_id: int | None = None,
         *,
-        deliver: Literal["reset", "step", "both"] = "reset",
-        on_missing: Literal["ignore", "warn", "raise"] = "ignore",
+        deliver: Deliver = "reset",
+        on_missing: OnMissing = "warn",
+        attach_timeout: float = 60.0,
+        leftover: Leftover | None = None,
+        on_undelivered: OnUndelivered = "warn",
+        copy_arrays: bool = False,
+        info_key: str | None = None,
+        frozen: bool | Mapping[str, Any] = False,
+        directory: str | os.PathLike[str] | None = None,
     ) -> None:
-        if deliver not in _DELIVER:
-            raise ValueError(f"deliver must be one of {_DELIVER}, not {deliver!r}")
-        if on_missing not in _ON_MISSING:
-            raise ValueError(f"on_missing must be one of {_ON_MISSING}, not {on_missing!r}")
         _check_env(env)
-        RecordConstructorArgs.__init__(
-            self, name=name, policy_id=policy_id, deliver=deliver, on_missing=on_missing
+        arguments = self._set_up(
+            name,
+            policy_id,
+            deliver=deliver,
+            on_missing=on_missing,
+            attach_timeout=attach_timeout,
+            leftover=leftover,
+            on_undelivered=on_undelivered,
+            copy_arrays=copy_arrays,
+            info_key=info_key,
+            frozen=frozen,
+            directory=directory,
         )
+        RecordConstructorArgs.__init__(self, _disable_deepcopy=True, **arguments)
         gymnasium.Wrapper.__init__(self, env)
-        self.training_info: dict[str, Any] = {}
-        self._name = name
-        self._policy_id = policy_id
-        self._on_missing = on_missing
-        self._at_reset = deliver != "step"
-        self._at_step = deliver != "reset"
-        self._reader: TrainingInfoReader | None = None
-        self._poll: Any = None  # reader.read_if_changed, looked up once
-        self._targets: list[TrainingInfoInterface] = []
-        self._targets_env: gymnasium.Env[Any, Any] | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Deliver what is new, then reset the env."""
-        if self._at_reset:
-            poll = self._poll
-            info = self._attach() if poll is None else poll()
-            if info is not None:
-                self._deliver(info)
-        return self.env.reset(seed=seed, options=options)
+        new = self._feed.poll() if self._at_reset else None
+        if new is None and self._info_key is None:  # the usual case
+            return self.env.reset(seed=seed, options=options)
+        undelivered = new if new is not None and not self._deliver(new) else None
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._after_reset(undelivered)
+        if self._info_key is not None:
+            info[self._info_key] = self._feed.facts()
+        return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Deliver what is new if `deliver` asks for it, then step the env."""
-        if self._at_step:
-            poll = self._poll
-            info = self._attach() if poll is None else poll()
-            if info is not None:
-                self._deliver(info)
-        return self.env.step(action)
+        if self._at_step or self._feed.waiting:
+            self._before_step()
+        if self._info_key is None:
+            return self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if terminated or truncated:
+            info[self._info_key] = self._feed.facts()
+        return observation, reward, terminated, truncated, info
 
     def close(self) -> None:
         """Let go of the channel, then close the env."""
-        reader, self._reader, self._poll = self._reader, None, None
-        if reader is not None:
-            reader.close()
+        self._feed.close()
         self.env.close()
-
-    def _attach(self) -> dict[str, Any] | None:
-        name = (os.environ.get("TRAINCAST_NAME") or None) if self._name is None else self._name
-        try:
-            if name is None:
-                raise ChannelNotFoundError(
-                    "TrainingInfoWrapper has no channel name: pass name=, or set TRAINCAST_NAME"
-                )
-            self._reader = TrainingInfoReader(name, self._policy_id)
-        except ChannelNotFoundError as error:
-            if self._on_missing == "raise":
-                raise
-            if self._on_missing == "warn":
-                self._on_missing = "ignore"
-                warnings.warn(str(error), RuntimeWarning, stacklevel=3)
-            return None
-        self._poll = self._reader.read_if_changed
-        return self._reader.read_if_changed()
-
-    def _deliver(self, info: dict[str, Any]) -> None:
-        self.training_info = info
-        # Found once. Searched again while there is none: some envs build their inner env at the first reset.
-        if not self._targets or self._targets_env is not self.env:
-            self._targets = find_all(self.env, TrainingInfoInterface)
-            self._targets_env = self.env
-        if not self._targets:
-            return
-        others = self._targets[1:]
-        copies = [own_copy(info) for _ in others]  # made before an env can change it
-        self._targets[0].set_training_info(info)
-        for target, copy in zip(others, copies, strict=True):
-            target.set_training_info(copy)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the open channel: the copy opens it itself, where it is used."""
-        return self.__dict__ | {"_reader": None, "_poll": None, "_targets": [], "_targets_env": None}
 
 
 TrainingInfoWrapper.__module__ = "traincast"  # users, pickles and env specs take it from the package
@@ -150,12 +133,14 @@ def _check_env(env: object) -> None:
     if isinstance(env, gymnasium.vector.VectorEnv):  # a gymnasium.Env in 0.29
         raise TypeError(
             f"TrainingInfoWrapper goes around each single env, not around the vector env "
-            f"{type(env).__name__}: wrap inside the functions that it is built from"
+            f"{type(env).__name__}: wrap inside the functions that it is built from, or, if there are none, "
+            "use TrainingInfoVectorWrapper"
         )
     if not isinstance(env, gymnasium.Env):
         kind = type(env)
         raise TypeError(
-            f"TrainingInfoWrapper wraps a gymnasium.Env, not {kind.__module__}.{kind.__qualname__}; for "
-            "other envs, PettingZoo's for example, keep a traincast.TrainingInfoReader and call "
-            "traincast.set_training_info(env, reader.read()) before env.reset()"
+            f"TrainingInfoWrapper wraps a gymnasium.Env, not {kind.__module__}.{kind.__qualname__}; "
+            "PettingZoo's envs have TrainingInfoParallelWrapper and TrainingInfoAECWrapper, for others keep "
+            "a traincast.TrainingInfoReader and call traincast.set_training_info(env, reader.read()) before "
+            "env.reset()"
         )

@@ -4,34 +4,32 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use traincast_core::directory::Directory;
 use traincast_core::inspect::{self, ChannelInfo, ReaderInfo};
 
+use crate::channel::directory_of;
 use crate::errors::raise;
-
-fn open(py: Python<'_>) -> PyResult<Directory> {
-    Directory::from_env().map_err(|error| raise(py, error))
-}
 
 /// The channel directory, checked if it is there.
 #[pyfunction]
 pub fn directory(py: Python<'_>) -> PyResult<String> {
-    let directory = open(py)?;
+    let directory = directory_of(py, None)?;
     directory.check_if_there().map_err(|error| raise(py, error))?;
     Ok(directory.path().to_string_lossy().into_owned())
 }
 
 /// One dictionary for each channel file of the directory.
 #[pyfunction]
-pub fn list_channels(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let channels = inspect::list(&open(py)?).map_err(|error| raise(py, error))?;
+#[pyo3(signature = (*, directory=None))]
+pub fn list_channels(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    let channels = inspect::list(&directory_of(py, directory)?).map_err(|error| raise(py, error))?;
     channels.iter().map(|channel| channel_dict(py, channel)).collect()
 }
 
 /// The files that dead writers left.
 #[pyfunction]
-pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let files = inspect::leftovers(&open(py)?).map_err(|error| raise(py, error))?;
+#[pyo3(signature = (*, directory=None))]
+pub fn leftovers(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    let files = inspect::leftovers(&directory_of(py, directory)?).map_err(|error| raise(py, error))?;
     let file_dict = |file: inspect::LeftoverFile| {
         let dict = PyDict::new(py);
         dict.set_item("path", file.path.to_string_lossy())?;
@@ -44,9 +42,9 @@ pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
 
 /// Removes one of `leftovers()`; `False` if it is one no longer.
 #[pyfunction]
-#[pyo3(signature = (path, /))]
-pub fn remove_leftover(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
-    inspect::remove_leftover(&open(py)?, &path).map_err(|error| raise(py, error))
+#[pyo3(signature = (path, /, *, directory=None))]
+pub fn remove_leftover(py: Python<'_>, path: PathBuf, directory: Option<PathBuf>) -> PyResult<bool> {
+    inspect::remove_leftover(&directory_of(py, directory)?, &path).map_err(|error| raise(py, error))
 }
 
 fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'py, PyDict>> {

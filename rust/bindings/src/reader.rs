@@ -266,6 +266,12 @@ impl TrainingInfoReader {
         self.channel(py).map_or(true, |channel| channel.get().0.reader.with(py, Reader::closed))
     }
 
+    /// Whether anybody serves the channel: its writer, or a relay that waits for the learner.
+    #[getter]
+    fn served(&self, py: Python<'_>) -> PyResult<bool> {
+        self.channel(py)?.get().0.reader.with(py, Reader::served).map_err(|error| raise(py, error))
+    }
+
     /// Whether a live process owns the channel.
     #[getter]
     fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {

@@ -299,6 +299,24 @@ impl Reader {
         Ok(heard && !self.segment.head().closed() && self.is_written()?)
     }
 
+    /// Whether anybody serves the channel: a writer, also one that does not know yet that its lock was dropped, or a relay that
+    /// waits for the learner.
+    ///
+    /// # Errors
+    /// As [`Reader::writer_alive`].
+    pub fn served(&mut self) -> Result<bool> {
+        if self.segment.head().ended() {
+            self.follow();
+        }
+        match self.directory.find()? {
+            Some(handle) => {
+                Ok(!self.segment.head().closed()
+                    && ownership::is_served(&self.directory, &handle, &self.name)?)
+            }
+            None => Ok(false),
+        }
+    }
+
     fn is_written(&self) -> Result<bool> {
         match self.directory.find()? {
             Some(handle) => ownership::writer_alive(&self.directory, &handle, &self.name),

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::error::Error;
@@ -27,6 +27,9 @@ use super::image::{Image, STRIDE, VERSIONS};
 use super::input::Input;
 use super::snapshot::decoded;
 use super::value::{Value, region};
+
+/// When a reader that should move to a new file is taken for stuck. A watchdog, not a measurement.
+const STUCK: Duration = Duration::from_secs(40);
 
 /// What was done so far: reads of a live file, attachments, listings, clean-ups, takeovers.
 static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
@@ -324,7 +327,14 @@ impl Bench {
             assert_eq!((wanted.version.get(), wanted.epoch), (version, writer.epoch()));
             let readers = [Some(late), old.as_mut()].into_iter().flatten();
             for (at, (reader, buffer)) in readers.zip(&mut buffers).enumerate() {
+                let since = Instant::now();
                 loop {
+                    assert!(
+                        since.elapsed() < STUCK,
+                        "reader {at} is stuck at {:?} of {wanted:?}, turn {turn}; the directory holds {:?}",
+                        buffer.meta,
+                        fs::read_dir(self.directory.path()).map(Iterator::collect::<Vec<_>>)
+                    );
                     match reader.read_into(buffer) {
                         Ok(_) if buffer.meta.stamp == wanted => break,
                         // At a file that had a mark before, its successor is looked for after 10 ms.

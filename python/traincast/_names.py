@@ -1,0 +1,89 @@
+"""Names of runs: unique ones, legal ones, and the one that all ranks of a launcher agree on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import sys
+import time
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+__all__ = ["base_of", "is_unique", "legal_name", "rank", "unique_name"]
+
+_MAX = 128  # characters of a channel name
+_UNIQUE = re.compile(r".*-(\d{8}-\d{6}-[0-9a-f]{6}|job-[0-9a-f]{12})")
+_made: Counter[str] = Counter()
+
+
+def legal_name(name: str) -> str:
+    """Return `name` with what a channel name cannot have replaced: `"ALE/Pong"` gives `"ALE-Pong"`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".").strip("-") or "run"
+
+
+def unique_name(name: str | None) -> str:
+    """Return a name that no other run has, and that tells what `name` (None: the program) and when it was.
+
+    Under a launcher with several ranks (`RANK` and `WORLD_SIZE`, as torchrun sets them) all ranks get the
+    same one: it is made of what the launcher told them, and of how many runs of that name each has made.
+    """
+    base = legal_name(_program() if name is None else name)
+    launch = _launch()
+    if launch is None:
+        mark = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    else:
+        _made[base] += 1
+        mark = f"job-{hashlib.sha256(f'{launch}/{_made[base]}'.encode()).hexdigest()[:12]}"
+    return f"{base[: _MAX - len(mark) - 1]}-{mark}"
+
+
+def is_unique(name: str) -> bool:
+    """Tell if `unique_name` made it."""
+    return _UNIQUE.fullmatch(name) is not None
+
+
+def base_of(name: str) -> str:
+    """Return what `unique_name` was given."""
+    found = _UNIQUE.fullmatch(name)
+    return name[: found.start(1) - 1] if found else name
+
+
+def rank() -> int:
+    """Return the rank of this process under torchrun or alike, else 0."""
+    try:
+        return int(os.environ["RANK"]) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+    except (KeyError, ValueError):
+        return 0
+
+
+def _program() -> str:
+    stem = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
+    return stem if stem and stem != "__main__" else "run"
+
+
+def _launch() -> str | None:
+    """What all ranks of one launch know, and no other launch on this machine; None without a launcher."""
+    try:
+        world = int(os.environ["WORLD_SIZE"])
+        int(os.environ["RANK"])
+    except (KeyError, ValueError):
+        return None
+    if world <= 1:
+        return None
+    told = [os.environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")]
+    if os.environ.get("LOCAL_WORLD_SIZE") == str(world):
+        # On one node all ranks are children of the launcher. Its port is the same each time, often.
+        told.append(f"{os.getppid()}-{_start_of(os.getppid())}")
+    return "/".join(told)
+
+
+def _start_of(pid: int) -> str:
+    """When a process started, as the kernel counts: pids come again."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

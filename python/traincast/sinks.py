@@ -1,0 +1,45 @@
+"""Where a run's numbers can be logged to: functions for `Run.log_to`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+__all__ = ["Sink", "numbers_of", "tensorboard"]
+
+Sink = Callable[[int, dict[str, float]], object]
+"""Takes the training steps and the numbers by name; dots lead into nested dictionaries."""
+
+
+class _SummaryWriter(Protocol):
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int, /) -> object: ...
+
+
+def tensorboard(writer: _SummaryWriter, prefix: str = "traincast/") -> Sink:
+    """Return a sink that writes scalars with a `SummaryWriter` of `torch.utils.tensorboard` or tensorboardX.
+
+    >>> run.log_to(traincast.sinks.tensorboard(SummaryWriter("runs/ppo")))  # doctest: +SKIP
+    """
+
+    def sink(step: int, numbers: dict[str, float]) -> None:
+        for name, number in numbers.items():
+            writer.add_scalar(prefix + name, number, step)
+
+    return sink
+
+
+def numbers_of(info: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
+    """Return the numbers of a dictionary by dotted name: `{"a": {"b": 1}}` gives `{"a.b": 1.0}`.
+
+    Arrays, strings and lists are left out: they are no curves.
+    """
+    numbers: dict[str, float] = {}
+    for key, value in info.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            numbers.update(numbers_of(value, f"{name}."))
+        elif isinstance(value, bool | int | float) or (
+            getattr(value, "shape", None) == () and hasattr(value, "__float__")
+        ):
+            numbers[name] = float(value)
+    return numbers

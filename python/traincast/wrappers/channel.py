@@ -1,0 +1,63 @@
+"""Which channel a wrapper reads: what a run, a name or the environment says."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from traincast._core import TrainingInfoReader
+
+__all__ = ["Channel", "HasChannel", "channel_of"]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel by its name: what travels to the processes that read it."""
+
+    name: str | None
+    """None: the environment variable `TRAINCAST_NAME` of the process that reads."""
+    policy_id: int = 0
+    directory: str | None = None
+    """None: `$TRAINCAST_DIR` of the process that reads, or the default."""
+
+    @property
+    def actual_name(self) -> str | None:
+        """The name, in this process; None if there is none."""
+        return (os.environ.get("TRAINCAST_NAME") or None) if self.name is None else self.name
+
+    def open(self) -> TrainingInfoReader:
+        """Attach to it.
+
+        Raises: `ChannelNotFoundError` if it is not there, and as `TrainingInfoReader`.
+        """
+        assert self.actual_name is not None
+        return TrainingInfoReader(self.actual_name, self.policy_id, directory=self.directory)
+
+    def __str__(self) -> str:
+        return f"channel {self.actual_name!r} (policy {self.policy_id})"
+
+
+@runtime_checkable
+class HasChannel(Protocol):
+    """A `Run`."""
+
+    @property
+    def channel(self) -> Channel:
+        """The channel that it publishes to."""
+
+
+def channel_of(
+    run: HasChannel | str | None, policy_id: int | None, directory: str | os.PathLike[str] | None
+) -> Channel:
+    """Return the channel of a run, or of a run's name."""
+    if run is None or isinstance(run, str):
+        return Channel(run, policy_id or 0, None if directory is None else os.fspath(directory))
+    if not isinstance(run, HasChannel):
+        raise TypeError(f"expected a traincast.Run or the name of one, not {type(run).__qualname__}")
+    of_run = run.channel
+    return Channel(
+        of_run.name,
+        of_run.policy_id if policy_id is None else policy_id,
+        of_run.directory if directory is None else os.fspath(directory),
+    )

@@ -1,0 +1,94 @@
+"""The part of every wrapper that is the same for all kinds of envs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from traincast.wrappers.channel import HasChannel, channel_of
+from traincast.wrappers.feed import Feed, Leftover, OnMissing, OnUndelivered
+
+__all__ = ["Deliver", "Feeding"]
+
+Deliver = Literal["reset", "step", "both"]
+
+_DELIVER = ("reset", "step", "both")
+
+
+class Feeding:
+    """Mixin of the wrappers: a feed, and when it is asked."""
+
+    env: Any
+    training_info: dict[str, Any]
+    """The training information that was delivered last; `{}` until there is one."""
+
+    def _set_up(
+        self,
+        run: HasChannel | str | None,
+        policy_id: int | None,
+        *,
+        deliver: Deliver,
+        on_missing: OnMissing,
+        attach_timeout: float,
+        leftover: Leftover | None,
+        on_undelivered: OnUndelivered,
+        copy_arrays: bool,
+        info_key: str | None,
+        frozen: bool | Mapping[str, Any],
+        directory: str | os.PathLike[str] | None,
+    ) -> dict[str, Any]:
+        """Check the arguments of a constructor; return those that make the same wrapper elsewhere."""
+        if deliver not in _DELIVER:
+            raise ValueError(f"deliver must be one of {_DELIVER}, not {deliver!r}")
+        channel = channel_of(run, policy_id, directory)
+        if leftover is None:
+            leftover = "use" if isinstance(run, HasChannel) else "ignore"
+        self._feed = Feed(
+            channel,
+            on_missing=on_missing,
+            attach_timeout=attach_timeout,
+            leftover=leftover,
+            on_undelivered=on_undelivered,
+            copy_arrays=copy_arrays,
+            frozen=frozen,
+        )
+        self.training_info = {}
+        self._info_key = info_key
+        self._at_reset = deliver != "step"
+        self._at_step = deliver != "reset"
+        return {
+            "name": channel.name,
+            "policy_id": channel.policy_id,
+            "deliver": deliver,
+            "on_missing": on_missing,
+            "attach_timeout": attach_timeout,
+            "leftover": leftover,
+            "on_undelivered": on_undelivered,
+            "copy_arrays": copy_arrays,
+            "info_key": info_key,
+            "frozen": frozen,
+            "directory": channel.directory,
+        }
+
+    def _deliver(self, info: dict[str, Any]) -> bool:
+        """Hand on what is new; tell if there is anybody who takes it."""
+        self.training_info = info
+        return self._feed.deliver(self.env, info)
+
+    def _before_reset(self) -> dict[str, Any] | None:
+        """Deliver what is new, if it is time; return what reached nobody, for `_after_reset`."""
+        new = self._feed.poll() if self._at_reset else None
+        return new if new is not None and not self._deliver(new) else None
+
+    def _after_reset(self, undelivered: dict[str, Any] | None) -> None:
+        if undelivered is not None:
+            self._feed.check_undelivered(self.env, undelivered)
+
+    def _before_step(self) -> None:
+        if self._at_step:
+            new = self._feed.poll()
+            if new is not None and not self._deliver(new):
+                self._feed.check_undelivered(self.env, new)
+        elif self._feed.waiting:
+            self._feed.wait_on()

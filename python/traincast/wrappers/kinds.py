@@ -1,0 +1,36 @@
+"""Which wrapper is for which kind of env."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from traincast.wrappers.channel import HasChannel
+
+__all__ = ["wrap"]
+
+
+def wrap(env: Any, run: HasChannel | str, **options: Any) -> Any:
+    """Wrap a Gymnasium env, a Gymnasium vector env, or a PettingZoo env of either kind.
+
+    An env of a package that is not loaded cannot exist: nothing is imported to find out.
+    """
+    if isinstance(env, _class("gymnasium.vector", "VectorEnv")):  # a gymnasium.Env too, in 0.29
+        from traincast.wrappers.vector import TrainingInfoVectorWrapper
+
+        return TrainingInfoVectorWrapper(env, run, **options)
+    if isinstance(env, _class("pettingzoo", "ParallelEnv")):
+        from traincast.wrappers.pettingzoo import TrainingInfoParallelWrapper
+
+        return TrainingInfoParallelWrapper(env, run, **options)
+    if isinstance(env, _class("pettingzoo", "AECEnv")):
+        from traincast.wrappers.pettingzoo import TrainingInfoAECWrapper
+
+        return TrainingInfoAECWrapper(env, run, **options)
+    from traincast.wrappers.gymnasium import TrainingInfoWrapper
+
+    return TrainingInfoWrapper(env, run, **options)
+
+
+def _class(module: str, name: str) -> Any:
+    return getattr(sys.modules.get(module), name, ())

@@ -1,0 +1,152 @@
+"""`TrainingInfoParallelWrapper` and `TrainingInfoAECWrapper`: for PettingZoo's envs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from traincast._optional import missing
+from traincast.wrappers.channel import HasChannel
+from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
+from traincast.wrappers.feeding import Deliver, Feeding
+
+try:
+    from pettingzoo import AECEnv, ParallelEnv
+    from pettingzoo.utils.wrappers import BaseParallelWrapper, BaseWrapper
+except ModuleNotFoundError as error:
+    raise missing(error, "pettingzoo", "pettingzoo", "traincast's wrappers of PettingZoo envs") from None
+
+__all__ = ["TrainingInfoAECWrapper", "TrainingInfoParallelWrapper"]
+
+
+class _Feeding(Feeding):
+    """What the two have in common: their arguments."""
+
+    _wraps: type
+
+    def __init__(
+        self,
+        env: Any,
+        name: HasChannel | str | None = None,
+        policy_id: int | None = None,
+        *,
+        deliver: Deliver = "reset",
+        on_missing: OnMissing = "warn",
+        attach_timeout: float = 60.0,
+        leftover: Leftover | None = None,
+        on_undelivered: OnUndelivered = "warn",
+        copy_arrays: bool = False,
+        info_key: str | None = None,
+        frozen: bool | Mapping[str, Any] = False,
+        directory: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if not isinstance(env, self._wraps):
+            raise TypeError(
+                f"{type(self).__name__} wraps a pettingzoo.{self._wraps.__name__}, not "
+                f"{type(env).__qualname__}; parallel envs have TrainingInfoParallelWrapper, AEC envs "
+                "TrainingInfoAECWrapper"
+            )
+        self._set_up(
+            name,
+            policy_id,
+            deliver=deliver,
+            on_missing=on_missing,
+            attach_timeout=attach_timeout,
+            leftover=leftover,
+            on_undelivered=on_undelivered,
+            copy_arrays=copy_arrays,
+            info_key=info_key,
+            frozen=frozen,
+            directory=directory,
+        )
+        super().__init__(env)  # type: ignore[call-arg]  # PettingZoo's wrapper is next
+
+    def _put_facts(self, infos: Mapping[Any, dict[str, Any]]) -> None:
+        if self._info_key is not None:
+            for info in infos.values():
+                info[self._info_key] = self._feed.facts()
+
+
+class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignore[misc]  # it is untyped
+    """Hands the newest training information to a PettingZoo parallel env, before each reset.
+
+    The first object in the env, from outside in, that has `set_training_info` receives it. Put it around the
+    env before PettingZoo's and SuperSuit's converters: they reset what is inside, also by themselves.
+
+    Args:
+        env: a `pettingzoo.ParallelEnv`.
+        info_key: as of `TrainingInfoWrapper`, in the info of each agent.
+
+    All others as of `TrainingInfoWrapper`.
+
+    Example:
+        >>> env = traincast.TrainingInfoParallelWrapper(pistonball_v6.parallel_env(), "run")  # doctest: +SKIP
+    """
+
+    _wraps = ParallelEnv
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[Any, Any], dict[Any, dict[str, Any]]]:
+        """Deliver what is new, then reset the env."""
+        undelivered = self._before_reset()
+        observations, infos = self.env.reset(seed=seed, options=options)
+        self._after_reset(undelivered)
+        self._put_facts(infos)
+        return observations, infos
+
+    def step(self, actions: dict[Any, Any]) -> Any:
+        """Deliver what is new if `deliver` asks for it, then step the env."""
+        if self._at_step or self._feed.waiting:
+            self._before_step()
+        observations, rewards, terminations, truncations, infos = self.env.step(actions)
+        if self._info_key is not None:
+            over = [agent for agent in infos if terminations.get(agent) or truncations.get(agent)]
+            self._put_facts({agent: infos[agent] for agent in over})
+        return observations, rewards, terminations, truncations, infos
+
+    def close(self) -> None:
+        """Let go of the channel, then close the env."""
+        self._feed.close()
+        self.env.close()
+
+
+class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it is untyped
+    """Hands the newest training information to a PettingZoo AEC env, before each reset.
+
+    The first object in the env, from outside in, that has `set_training_info` receives it.
+
+    Args:
+        env: a `pettingzoo.AECEnv`.
+        info_key: as of `TrainingInfoWrapper`, in the info of each agent, at reset.
+
+    All others as of `TrainingInfoWrapper`.
+
+    Example:
+        >>> env = traincast.TrainingInfoAECWrapper(tictactoe_v3.env(), "my-run")  # doctest: +SKIP
+    """
+
+    _wraps = AECEnv
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
+        """Deliver what is new, then reset the env."""
+        undelivered = self._before_reset()
+        self.env.reset(seed=seed, options=options)
+        self._after_reset(undelivered)
+        self._put_facts(self.env.infos)
+
+    def step(self, action: Any) -> None:
+        """Deliver what is new if `deliver` asks for it, then step the env."""
+        if self._at_step or self._feed.waiting:
+            self._before_step()
+        self.env.step(action)
+
+    def close(self) -> None:
+        """Let go of the channel, then close the env."""
+        self._feed.close()
+        self.env.close()
+
+
+for _wrapper in (TrainingInfoParallelWrapper, TrainingInfoAECWrapper):
+    _wrapper.__module__ = "traincast"  # users and pickles take them from the package

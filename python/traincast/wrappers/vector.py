@@ -1,0 +1,118 @@
+"""`TrainingInfoVectorWrapper`: for vector envs that are one object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from traincast._optional import missing
+from traincast.wrappers.channel import HasChannel
+from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
+from traincast.wrappers.feeding import Deliver, Feeding
+
+try:
+    import gymnasium
+    import numpy as np
+    from gymnasium.utils import RecordConstructorArgs
+except ModuleNotFoundError as error:
+    raise missing(error, "gymnasium", "gym", "traincast.TrainingInfoVectorWrapper") from None
+
+__all__ = ["TrainingInfoVectorWrapper"]
+
+# Gymnasium 0.29 has it under another name.
+_names = ("VectorWrapper", "VectorEnvWrapper")
+_Base: Any = next(getattr(gymnasium.vector, name) for name in _names if hasattr(gymnasium.vector, name))
+
+
+class TrainingInfoVectorWrapper(_Base, Feeding, RecordConstructorArgs):  # type: ignore[misc]  # as said above
+    """Hands the newest training information to a vector env, before it resets and before it steps.
+
+    For vector envs that are one object rather than many envs: what `gymnasium.make_vec` gives where an env
+    has a vector form of its own, or envs on an accelerator. The first object, from outside in, that has
+    `set_training_info` receives it. In a `SyncVectorEnv` each of the envs inside does; but there, and in an
+    `AsyncVectorEnv`, whose envs live in other processes, `TrainingInfoWrapper` around each of them is better:
+    it delivers at the moment of their own resets.
+
+    Such envs reset single episodes inside `step`, so that is where they look too.
+
+    Args:
+        env: a `gymnasium.vector.VectorEnv`, of Gymnasium 0.29 or 1.x.
+        deliver: `"reset"`: before `reset`. `"step"`: before each `step`. `"both"`: before each of the two.
+        info_key: as of `TrainingInfoWrapper`; the infos have an array of `num_envs` numbers for each, at
+            `reset` and at each step at which an episode ends.
+
+    All others as of `TrainingInfoWrapper`.
+
+    Example:
+        >>> envs = gymnasium.make_vec("CartPole-v1", 8)  # doctest: +SKIP
+        >>> envs = traincast.TrainingInfoVectorWrapper(envs, "my-run")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.vector.VectorEnv[Any, Any, Any],
+        name: HasChannel | str | None = None,
+        policy_id: int | None = None,
+        *,
+        deliver: Deliver = "both",
+        on_missing: OnMissing = "warn",
+        attach_timeout: float = 60.0,
+        leftover: Leftover | None = None,
+        on_undelivered: OnUndelivered = "warn",
+        copy_arrays: bool = False,
+        info_key: str | None = None,
+        frozen: bool | Mapping[str, Any] = False,
+        directory: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if not isinstance(env, gymnasium.vector.VectorEnv):
+            raise TypeError(
+                "TrainingInfoVectorWrapper wraps a gymnasium.vector.VectorEnv, not "
+                f"{type(env).__qualname__}; a single env has TrainingInfoWrapper"
+            )
+        arguments = self._set_up(
+            name,
+            policy_id,
+            deliver=deliver,
+            on_missing=on_missing,
+            attach_timeout=attach_timeout,
+            leftover=leftover,
+            on_undelivered=on_undelivered,
+            copy_arrays=copy_arrays,
+            info_key=info_key,
+            frozen=frozen,
+            directory=directory,
+        )
+        RecordConstructorArgs.__init__(self, _disable_deepcopy=True, **arguments)
+        _Base.__init__(self, env)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Deliver what is new, then reset the envs."""
+        undelivered = self._before_reset()
+        observations, infos = self.env.reset(seed=seed, options=options)
+        self._after_reset(undelivered)
+        self._put_facts(infos)
+        return observations, infos
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Deliver what is new if `deliver` asks for it, then step the envs."""
+        if self._at_step or self._feed.waiting:
+            self._before_step()
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        if self._info_key is not None and (np.any(terminated) or np.any(truncated)):
+            self._put_facts(infos)
+        return observations, rewards, terminated, truncated, infos
+
+    def close(self, **kwargs: Any) -> None:
+        """Let go of the channel, then close the envs."""
+        self._feed.close()
+        self.env.close(**kwargs)
+
+    def _put_facts(self, infos: dict[str, Any]) -> None:
+        if self._info_key is None:
+            return
+        envs = self.env.num_envs
+        infos[self._info_key] = {name: np.full(envs, fact) for name, fact in self._feed.facts().items()}
+
+
+TrainingInfoVectorWrapper.__module__ = "traincast"  # users, pickles and env specs take it from the package
