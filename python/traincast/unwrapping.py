@@ -24,9 +24,9 @@ T = TypeVar("T")
 _INNER = ("env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment")
 # Where vector envs keep their envs: Gymnasium's SyncVectorEnv and most others, SuperSuit's ConcatVecEnv.
 _INNERS = ("envs", "vec_envs")
-# More general names, which other classes use for other things: these are looked up without running a
-# property. Wrappers whose base is kept under that name; tianshou's workers, and TorchRL's SerialEnv; TorchRL's
-# TransformedEnv and every other torch module, whose attributes that are modules are in a dictionary.
+# More general names, which other classes use for other things: no property is run for these. tianshou's
+# vector envs keep workers, TorchRL's SerialEnv `_envs`. Its TransformedEnv is a torch module, and all that is
+# a module in a torch module is kept in a dictionary, the base env too.
 _STORED_INNER = "base_env"
 _STORED_INNERS = ("workers", "_envs", "_modules")
 _ABSENT = object()
