@@ -120,6 +120,15 @@ def defines(owner: object, name: str) -> bool:
     return _static_attribute(owner, name) is not _ABSENT
 
 
+def instance_attributes(owner: object) -> dict[str, Any]:
+    """Return what the instance itself keeps, as it is kept, also where a proxy would forward the question."""
+    try:
+        attributes: dict[str, Any] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:  # only slots
+        return {}
+    return attributes
+
+
 def _implementers(env: object, interface: type[T]) -> Iterator[T]:
     methods = _public_methods(interface)
     return cast("Iterator[T]", walk(env, lambda candidate: _implements(candidate, interface, methods)))
@@ -164,10 +173,7 @@ def _several(inners: object) -> Iterable[object]:
 
 def _static_attribute(owner: object, name: str) -> object:
     """As `inspect.getattr_static`, which takes tens of microseconds for the attributes of one wrapper."""
-    try:
-        attributes = object.__getattribute__(owner, "__dict__")
-    except AttributeError:  # only slots
-        attributes = {}
+    attributes = instance_attributes(owner)
     if name in attributes:
         return attributes[name]
     for kind in type(owner).__mro__:
