@@ -36,14 +36,10 @@ def write_argument(value: Any, name: str) -> Any:
         value = value.item()
     if type(value) in (*_PLAIN, float):
         return value
-    form = _written(value, name)
     try:
-        twin = _written(_read(form), name)
-    except Exception as error:
-        raise _refusal(name, f"what is written cannot be read back: {error}") from error
-    if twin != form:
-        raise _refusal(name, "what is read back differs")
-    return {_MARK: form}
+        return {_MARK: _written(value, name)}
+    except RecursionError as error:
+        raise _refusal(name, "it is nested too deeply, or contains itself") from error
 
 
 def read_argument(value: Any) -> Any:
@@ -62,7 +58,8 @@ def _written(value: Any, place: str) -> Any:
     if isinstance(value, Schedule):
         return _written_schedule(value, place)
     if isinstance(value, np.generic):
-        return {"$scalar": _written(value.item(), place), "dtype": _dtype(value, place)}
+        dtype = _dtype(value, place)
+        return {"$scalar": _written(value.item(), place), "dtype": dtype}
     if callable(value):
         return {"$import": _import_path(value, place)}
     raise _refusal(
@@ -90,15 +87,26 @@ def _written_array(array: np.ndarray[Any, Any], place: str) -> dict[str, Any]:
 
 def _written_schedule(schedule: Schedule[Any], place: str) -> dict[str, Any]:
     kind = type(schedule)
-    ours = kind.__name__ if getattr(schedules, kind.__name__, None) is kind else None
-    if not dataclasses.is_dataclass(schedule):
+    if getattr(schedules, kind.__name__, None) is kind:
+        return {"$schedule": kind.__name__, **_written_fields(schedule, place)}
+    if not dataclasses.is_dataclass(kind):
         raise _refusal(place, f"{kind.__name__} is not a dataclass, so its fields are not known")
-    fields = {
+    form = {"$schedule": _import_path(kind, place), **_written_fields(schedule, place)}
+    try:
+        twin = _written_fields(_read_schedule(form), place)
+    except Exception as error:
+        raise _refusal(place, f"{kind.__name__} cannot be made from its fields: {error}") from error
+    if form != {"$schedule": form["$schedule"], **twin}:
+        raise _refusal(place, f"{kind.__name__} is another one when it is made from its fields")
+    return form
+
+
+def _written_fields(schedule: Any, place: str) -> dict[str, Any]:
+    return {
         field.name: _written(getattr(schedule, field.name), f"{place}.{field.name}")
         for field in dataclasses.fields(schedule)
         if field.init
     }
-    return {"$schedule": ours or _import_path(kind, place), **fields}
 
 
 def _dtype(value: Any, place: str) -> str:
