@@ -53,6 +53,8 @@ def is_finished(terminated: Any, truncated: Any) -> bool:
 
 
 def _any(flags: Any) -> bool:
+    if type(flags) is bool:  # the usual case, at each step
+        return flags
     if hasattr(flags, "any"):
         return bool(flags.any())  # numpy and torch
     if isinstance(flags, dict):

@@ -57,8 +57,8 @@ def _feeder_outside() -> object | None:
     frame = sys._getframe(1)
     while frame.f_back is not None:
         frame = frame.f_back
-        if frame.f_globals.get("__name__", "").startswith(_FEEDERS):
-            feeder: object = frame.f_locals.get("self")
+        if frame.f_globals.get("__name__", "").startswith(_FEEDERS) and "self" in frame.f_locals:
+            feeder: object = frame.f_locals["self"]
             return feeder
     return None
 
