@@ -65,3 +65,9 @@ def test_unknown_name() -> None:
 
 def test_names_that_are_loaded_on_first_use_are_listed() -> None:
     loaded_after("import traincast\nassert set(traincast.__all__) <= set(dir(traincast))")
+
+
+def test_the_names_of_the_curricula_are_listed_before_they_are_loaded() -> None:
+    code = "from traincast import curriculum as c\nassert {'ProgressCurriculum'} < {*dir(c)} == {*c.__all__}"
+    assert loaded_after(code).isdisjoint(HEAVY)
+    assert all(getattr(traincast.curriculum, name).__doc__ for name in traincast.curriculum.__all__)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partialmethod
+from types import MemberDescriptorType, ModuleType
 from typing import Any, TypeVar, cast
 
 from traincast.interfaces import RewardShapingInterface, TrainingInfoInterface
@@ -19,10 +20,15 @@ __all__ = [
 T = TypeVar("T")
 
 # Where wrappers keep what they wrap: Gymnasium and most others, PettingZoo's aec_to_parallel_wrapper,
-# SuperSuit (the next two), Stable-Baselines3's VecEnvWrapper, skrl and TorchRL, dm_env and Acme.
+# SuperSuit (the next two), Stable-Baselines3's VecEnvWrapper, skrl and TorchRL's GymWrapper, dm_env and Acme.
 _INNER = ("env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment")
 # Where vector envs keep their envs: Gymnasium's SyncVectorEnv and most others, SuperSuit's ConcatVecEnv.
 _INNERS = ("envs", "vec_envs")
+# More general names, which other classes use for other things: no property is run for these. tianshou's
+# vector envs keep workers, TorchRL's SerialEnv `_envs`. Its TransformedEnv is a torch module, and all that is
+# a module in a torch module is kept in a dictionary, the base env too.
+_STORED_INNER = "base_env"
+_STORED_INNERS = ("workers", "_envs", "_modules")
 _ABSENT = object()
 
 
@@ -30,8 +36,8 @@ def find_wrapper_interface(env: object, interface: type[T]) -> T | None:
     """Return the first object in `env`, from outside in, that implements `interface`; None if there is none.
 
     The search follows the attributes in which wrappers keep the wrapped env (`env`, `aec_env`, `par_env`,
-    `venv`, `_env`, `_environment`, ...) and goes into the `envs` of vector envs, one env after the other.
-    Every object is looked at once.
+    `venv`, `base_env`, `_env`, `_environment`, ...) and goes into the `envs` or `workers` of vector envs, one
+    after the other, and into the submodules of an env that is a torch module. Every object is looked at once.
 
     An object implements a class without bases, or a protocol, if it has all its public methods, and any other
     class if it inherits from it. What counts is the object's type and its own attributes: not what it
@@ -102,8 +108,9 @@ def walk(env: object, matches: Callable[[object], bool]) -> Iterator[object]:
     stack = [env]
     while stack:
         current = stack.pop()
-        # A class has its instances' methods: `self.env = MyEnv` (a factory) must not be taken for an env.
-        if current is None or issubclass(type(current), type) or id(current) in seen:
+        # A class has its instances' methods: `self.env = MyEnv` (a factory) must not be taken for an env. Nor
+        # must a module: `_modules` and `workers` may be lists of those, and ours has `set_training_info`.
+        if current is None or issubclass(type(current), type | ModuleType) or id(current) in seen:
             continue
         seen[id(current)] = current
         if matches(current):
@@ -127,6 +134,15 @@ def everything_in(env: object) -> list[object]:
 def defines(owner: object, name: str) -> bool:
     """Tell if the instance or its type has the attribute, rather than an inner object."""
     return _static_attribute(owner, name) is not _ABSENT
+
+
+def instance_attributes(owner: object) -> dict[str, Any]:
+    """Return what the instance itself keeps, as it is kept, also where a proxy would forward the question."""
+    try:
+        attributes: dict[str, Any] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:  # only slots
+        return {}
+    return attributes
 
 
 def _implementers(env: object, interface: type[T]) -> Iterator[T]:
@@ -156,20 +172,24 @@ def _is_method(value: object) -> bool:
 def _inner(wrapper: object) -> Iterator[object]:
     for name in _INNER:
         yield _own_attribute(wrapper, name)
+    yield _stored_attribute(wrapper, _STORED_INNER)
     for name in _INNERS:
-        inners = _own_attribute(wrapper, name)
-        if isinstance(inners, Mapping):
-            yield from inners.values()
-        elif isinstance(inners, Sequence) and not isinstance(inners, str | bytes):
-            yield from inners
+        yield from _several(_own_attribute(wrapper, name))
+    for name in _STORED_INNERS:
+        yield from _several(_stored_attribute(wrapper, name))
+
+
+def _several(inners: object) -> Iterable[object]:
+    if isinstance(inners, Mapping):
+        return inners.values()
+    if isinstance(inners, Sequence) and not isinstance(inners, str | bytes):
+        return inners
+    return ()
 
 
 def _static_attribute(owner: object, name: str) -> object:
     """As `inspect.getattr_static`, which takes tens of microseconds for the attributes of one wrapper."""
-    try:
-        attributes = object.__getattribute__(owner, "__dict__")
-    except AttributeError:  # only slots
-        attributes = {}
+    attributes = instance_attributes(owner)
     if name in attributes:
         return attributes[name]
     for kind in type(owner).__mro__:
@@ -181,3 +201,11 @@ def _static_attribute(owner: object, name: str) -> object:
 def _own_attribute(owner: object, name: str) -> object:
     """Return an attribute (a property or a slot, too) that the instance or its type defines, or None."""
     return getattr(owner, name, None) if defines(owner, name) else None
+
+
+def _stored_attribute(owner: object, name: str) -> object:
+    """Return an attribute that is stored in the instance, its type or a slot, or None; runs no property."""
+    value = _static_attribute(owner, name)
+    if isinstance(value, MemberDescriptorType):
+        return getattr(owner, name, None)
+    return None if value is _ABSENT else value

@@ -51,6 +51,15 @@ def test_a_new_level_starts_without_results():
     assert record(level, 1, 1) == [0, 1]
 
 
+def test_the_average_that_changed_the_level_can_still_be_told():
+    level = PerformanceLevel(promote_at=1.0, window=2)
+    assert level.last_average is None
+    record(level, 1, 3)
+    assert (level.level, level.average, level.last_average) == (1, None, 2.0)
+    record(level, 0.5)
+    assert level.average == level.last_average == 0.5
+
+
 def test_fewer_episodes_than_the_window_may_do():
     level = PerformanceLevel(promote_at=1.0, window=10, min_episodes=2)
     assert record(level, 1, 1, 1, 1) == [0, 1, 0, 1]

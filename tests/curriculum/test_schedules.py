@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import doctest
 import math
+import operator
 import pickle
+from fractions import Fraction
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -22,6 +25,7 @@ from traincast.curriculum import (
     Milestones,
     Piecewise,
     Product,
+    Quotient,
     Schedule,
     Sum,
 )
@@ -104,6 +108,76 @@ def test_sums_and_products():
     assert type(rising * 2) is Product
 
 
+def test_differences_quotients_and_negatives():
+    rising, falling = Linear(0.0, 1.0, 10), Linear(1.0, 0.0, 10)
+    assert [(rising - falling)(at) for at in (0, 5, 10)] == [-1, 0, 1]
+    assert [(1 - rising)(at) for at in (0, 5, 10)] == [1, 0.5, 0]
+    assert [(rising - 1)(at) for at in (0, 5, 10)] == [-1, -0.5, 0]
+    assert [(-rising)(at) for at in (0, 5, 10)] == [0, -0.5, -1]
+    assert [(rising / 2)(at) for at in (0, 5, 10)] == [0, 0.25, 0.5]
+    assert [(1 / (rising + 1))(at) for at in (0, 10)] == [1, 0.5]
+    assert (rising / (falling + 1))(5) == 0.5 / 1.5
+    assert -Constant(3) == Constant(-3)
+    assert type((Constant(5) - 2)(0)) is int
+    assert type(rising / 2) is Quotient
+
+
+@given(values, values, steps)
+def test_arithmetic_of_schedules_is_that_of_their_values(a, b, at):
+    first, second = Linear(a, b, 1e6), Linear(b, a, 1e6)
+    x, y = first(at), second(at)
+    assert (first + second)(at) == x + y
+    assert (first - second)(at) == x - y
+    assert (first * second)(at) == x * y
+    assert (a - second)(at) == a - y
+    assert (first - b)(at) == x - b
+    assert (-first)(at) == -x
+    if y:
+        assert (first / second)(at) == x / y
+        assert (a / second)(at) == a / y
+
+
+def test_division_by_zero_is_an_error_that_says_where():
+    rising = Linear(0.0, 1.0, 10)
+    quotient = 1 / rising
+    assert quotient(10) == 1
+    with pytest.raises(ZeroDivisionError, match=r"Linear\(start=0.0.*\) is zero at -3 steps"):
+        quotient(-3)
+    assert (1 / Clip(rising, low=0.1))(0) == 10
+    for nothing in (0, 0.0, np.float32(0), Constant(0)):
+        with pytest.raises(ZeroDivisionError, match="cannot be divided by 0"):
+            rising / nothing
+    with pytest.raises(ZeroDivisionError, match="is zero at 0 steps"):
+        (Constant(np.float64(1)) / Apply(np.float64, rising))(0)  # numpy itself would only warn
+
+
+@pytest.mark.parametrize("number", [np.float64(4), np.float32(4), np.int64(4), Fraction(4)])
+def test_numbers_of_other_kinds_stand_on_either_side(number):
+    rising = Linear(0.0, 1.0, 10)
+    assert [(number * rising)(5), (rising * number)(5)] == [2, 2]
+    assert [(number + rising)(5), (rising + number)(5)] == [4.5, 4.5]
+    assert [(number - rising)(5), (rising - number)(5)] == [3.5, -3.5]
+    assert [(number / rising)(5), (rising / number)(5)] == [8, 0.125]
+
+
+def test_arrays_stand_on_either_side():
+    vector = np.array([1.0, 2.0])
+    rising = Linear(0.0, 1.0, 10)
+    assert (vector * rising)(5).tolist() == (rising * vector)(5).tolist() == [0.5, 1.0]
+    assert (vector - rising)(5).tolist() == [0.5, 1.5]
+    assert (rising / vector)(5).tolist() == [0.5, 0.25]
+    with pytest.raises(ZeroDivisionError):
+        rising / np.array([1.0, 0.0])
+
+
+@pytest.mark.parametrize("other", ["1", None, [1.0], abs, lambda steps: steps])
+@pytest.mark.parametrize("operation", [operator.add, operator.sub, operator.mul, operator.truediv])
+def test_arithmetic_with_anything_else_is_refused_when_it_is_written(operation, other):
+    for operands in ((Linear(0.0, 1.0, 10), other), (other, Linear(0.0, 1.0, 10))):
+        with pytest.raises(TypeError):
+            operation(*operands)
+
+
 def test_clip():
     schedule = Clip(Linear(0.0, 10.0, 10), 2.0, 8.0)
     assert [schedule(at) for at in (0, 5, 10)] == [2, 5, 8]
@@ -137,6 +211,11 @@ ALL = [
     Chain(((Constant(1.0), 10),), Linear(1.0, 0.0, 10)),
     Linear(0.0, 1.0, 10) + 1,
     Linear(0.0, 1.0, 10) * Constant(2.0),
+    1 - Linear(0.0, 1.0, 10),
+    Linear(0.0, 1.0, 10) - Linear(1.0, 0.0, 7),
+    -Linear(0.0, 1.0, 10),
+    Linear(0.0, 1.0, 10) / 3,
+    1 / Linear(1.0, 2.0, 10),
     Clip(Linear(0.0, 1.0, 10), 0.2, 0.8),
     Apply(round, Linear(0.0, 9.0, 10)),
 ]

@@ -32,6 +32,7 @@ from traincast.curriculum.schedules import (
     Milestones,
     Piecewise,
     Product,
+    Quotient,
     Schedule,
     Sum,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "Piecewise",
     "Product",
     "ProgressCurriculum",
+    "Quotient",
     "Schedule",
     "Sum",
 ]

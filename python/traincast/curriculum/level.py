@@ -59,6 +59,7 @@ class PerformanceLevel:
         self._min_episodes = window if min_episodes is None else min_episodes
         self._results: deque[float] = deque(maxlen=window)
         self._episodes = 0
+        self._last_average: float | None = None
         self._level = math.ceil(min_level) if level is None else level
         self._check_thresholds()
         self._check_bounds()
@@ -87,6 +88,11 @@ class PerformanceLevel:
         """The average of the last results at this level; None if there is none yet."""
         return fmean(self._results) if self._results else None
 
+    @property
+    def last_average(self) -> float | None:
+        """The average over the last result and those before it, at the level that it was got at."""
+        return self._last_average
+
     def settle(self) -> int:
         """Move the level into its bounds, in case they have changed, and return it."""
         self._check_bounds()
@@ -100,10 +106,11 @@ class PerformanceLevel:
         self._check_thresholds()
         self._results.append(float(result))
         self._episodes += 1
+        self._last_average = fmean(self._results)
         if self._episodes < self._min_episodes:
             return 0
         before = self._level
-        average = self._sign * fmean(self._results)
+        average = self._sign * self._last_average
         if average >= self._sign * self.promote_at:
             if before + 1 <= self.max_level:
                 self.level = before + 1

@@ -7,26 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, SupportsFloat
 
 from traincast._optional import missing
-from traincast.curriculum._attributes import AttributeSetter
 from traincast.curriculum.level import PerformanceLevel
 from traincast.curriculum.statistics import Episode, Statistic, statistic_of
 
 try:
     import gymnasium
-    from gymnasium.utils import RecordConstructorArgs
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.PerformanceCurriculum") from None
+
+from traincast.curriculum._json import read_argument
+from traincast.curriculum._wrapper import CurriculumWrapper
 
 __all__ = ["PerformanceCurriculum"]
 
 
-class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class PerformanceCurriculum(CurriculumWrapper):
     """Moves the level of this env instance with the average result of its last episodes.
 
     The level is an integer. Before each reset it sets attributes of the env, where they are defined, however
-    deep. Each instance has a level of its own, and needs to know nothing about the training. Put it outside
-    of `TimeLimit`, so that it sees all episodes end, and inside of what resets the env by itself, so that it
-    sees all resets. An episode that is abandoned by an early reset does not count.
+    deep; a name with dots is a path, and a method is called, as with `ProgressCurriculum`. Each instance has
+    a level of its own, and needs to know nothing about the training. Put it outside of `TimeLimit`, so that
+    it sees all episodes end, and inside of what resets the env by itself, so that it sees all resets. An
+    episode that is abandoned by an early reset does not count.
+
+    At each reset, and in the last step of an episode, `info["curriculum"]` tells what this episode is played
+    with: a dictionary of floats, with `level`, and `average`, that of the results at this level so far. At a
+    reset it is nan while there are none; in the last step the episode's own result counts already.
 
     See `PerformanceLevel` for the rule and where it comes from. `max_level` and `min_level` may be set at any
     time, also by a `ProgressCurriculum` around this wrapper; they apply from the next reset on.
@@ -45,8 +51,7 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
         min_level: lower bound of the level.
         max_level: upper bound of the level; None: the last of the shortest sequence in `attributes`.
         higher_is_better: False for statistics that fall as the agent improves.
-        info_key: the key of `info`, at reset and at the end of an episode, under which its level stands;
-            None: nowhere.
+        info_key: another key of `info` for what it tells; None: nowhere.
 
     Example:
         >>> env = PerformanceCurriculum(env, {"bots": range(8)}, promote_at=0.8, demote_at=0.3)  # doctest:
@@ -67,12 +72,13 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
         min_level: int = 0,
         max_level: int | None = None,
         higher_is_better: bool = True,
-        info_key: str | None = "curriculum_level",
+        info_key: str | None = "curriculum",
     ) -> None:
-        RecordConstructorArgs.__init__(
-            self,
-            _disable_deepcopy=True,  # the values of a level may be large
-            attributes=dict(attributes),
+        attributes = dict(read_argument(attributes))
+        statistic = read_argument(statistic)
+        super().__init__(
+            env,
+            attributes=attributes,
             promote_at=promote_at,
             demote_at=demote_at,
             statistic=statistic,
@@ -84,8 +90,7 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
             higher_is_better=higher_is_better,
             info_key=info_key,
         )
-        gymnasium.Wrapper.__init__(self, env)
-        self._attributes = dict(attributes)
+        self._attributes = attributes
         lengths = [len(values) for values in self._attributes.values() if not callable(values)]
         self._top = min(lengths) - 1 if lengths else math.inf
         if max_level is not None and max_level > self._top:
@@ -105,8 +110,6 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
             higher_is_better=higher_is_better,
         )
         self._statistic = statistic
-        self._info_key = info_key
-        self._setter = AttributeSetter()
         self._total_reward = 0.0
         self._length = 0
         self._episode_level = self._rule.level
@@ -172,9 +175,7 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
             self._setter.set(self.env, name, values(level) if callable(values) else values[level])
         self._total_reward, self._length = 0.0, 0
         observation, info = self.env.reset(seed=seed, options=options)
-        if self._info_key is not None:
-            info[self._info_key] = level
-        return observation, info
+        return observation, self._told(info, self._rule.average)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the env; at the end of an episode, count its result."""
@@ -185,9 +186,14 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
             episode = Episode(self._total_reward, self._length, bool(terminated), bool(truncated), info)
             self._total_reward, self._length = 0.0, 0
             self._rule.record(statistic_of(episode, self._statistic))
-            if self._info_key is not None:
-                info[self._info_key] = self._episode_level
+            info = self._told(info, self._rule.last_average)
         return observation, reward, terminated, truncated, info
+
+    def _told(self, info: dict[str, Any], average: float | None) -> Any:
+        # nan, rather than no key: an array over many envs would have zeros for those without an average.
+        return self._shown_in(
+            info, {"level": self._episode_level, "average": math.nan if average is None else average}
+        )
 
 
 PerformanceCurriculum.__module__ = "traincast.curriculum"  # users, pickles and env specs take it from there

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, SupportsFloat
 
 from traincast._optional import missing
-from traincast.curriculum._attributes import AttributeSetter
 from traincast.errors import MissingKeyError
 from traincast.interfaces import TrainingInfoInterface
 from traincast.unwrapping import set_training_info
 
 try:
     import gymnasium
-    from gymnasium.utils import RecordConstructorArgs
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.ProgressCurriculum") from None
 
+from traincast.curriculum._infos import is_finished
+from traincast.curriculum._json import read_argument
+from traincast.curriculum._unfed import UnfedWatch
+from traincast.curriculum._wrapper import CurriculumWrapper
+
 __all__ = ["ProgressCurriculum"]
 
+_ON_MISSING = ("warn", "ignore")
 
-class ProgressCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], TrainingInfoInterface, RecordConstructorArgs):
+
+class ProgressCurriculum(CurriculumWrapper, TrainingInfoInterface):
     """Sets attributes of the env from schedules over the training progress, before each reset.
 
     It is a `TrainingInfoInterface`: put `TrainingInfoWrapper` around it (Sample Factory feeds it by
     `traincast.integrations.sample_factory`). What it receives it hands on to an interface further in.
 
-    An attribute changes where it is defined, however deep, as with Gymnasium's `set_wrapper_attr`; if nothing
-    defines it, `reset` raises `AttributeError`.
+    An attribute changes where it is defined, however deep, as with Gymnasium's `set_wrapper_attr`. A name
+    with dots is a path: the first name is looked for in this way, and the others are attributes of what it
+    finds (`"unwrapped.model.opt.gravity"`; `unwrapped` is the innermost env). A method, `"set_gravity"`, is
+    called with the value. If nothing defines the attribute, or it cannot be set, `reset` raises
+    `AttributeError`.
+
+    At each reset, and in the last step of an episode, `info["curriculum"]` tells what this episode is played
+    with: a dictionary of floats, with `progress` and each attribute's value, if it is a number. Curricula
+    inside of one another share the dictionary; where two use one key, the outer one's value stands. It is
+    absent while the attributes are left alone.
 
     Args:
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x.
@@ -35,6 +48,10 @@ class ProgressCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], TrainingInfoInte
         key: the training information that is the progress.
         default: the progress while there is no training information; None: attributes stay as they are until
             there is.
+        info_key: another key of `info` for what it tells; None: nowhere.
+        on_missing: `"warn"` (a `TraincastWarning`, once per process) if nothing feeds the curriculum, after
+            100 resets or 5 seconds; at the first reset, if `TrainingInfoWrapper` is inside of it by mistake.
+            `"ignore"`: it is meant to stay at `default`.
 
     Example:
         >>> env = ProgressCurriculum(env, {"gravity": Linear(1.0, 9.8, 1_000_000)})  # doctest: +SKIP
@@ -48,22 +65,34 @@ class ProgressCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], TrainingInfoInte
         *,
         key: str = "approx_total_training_steps",
         default: float | None = 0,
+        info_key: str | None = "curriculum",
+        on_missing: Literal["warn", "ignore"] = "warn",
     ) -> None:
-        RecordConstructorArgs.__init__(
-            self, _disable_deepcopy=True, schedules=dict(schedules), key=key, default=default
+        if on_missing not in _ON_MISSING:
+            raise ValueError(f"on_missing must be one of {_ON_MISSING}, not {on_missing!r}")
+        schedules = dict(read_argument(schedules))
+        for name, schedule in schedules.items():
+            if not callable(schedule):
+                raise TypeError(
+                    f"the schedule of {name!r} cannot be called with the progress: {schedule!r}; "
+                    "Constant(...) makes a schedule of a value"
+                )
+        super().__init__(
+            env, schedules=schedules, key=key, default=default, on_missing=on_missing, info_key=info_key
         )
-        gymnasium.Wrapper.__init__(self, env)
         TrainingInfoInterface.__init__(self)
         self.values: dict[str, Any] = {}
         """The attributes and what the last reset set them to."""
-        self._schedules = dict(schedules)
+        self._schedules = schedules
         self._key = key
         self._default = default
-        self._setter = AttributeSetter()
+        self._shown: dict[str, Any] | None = None  # what this episode is played with
+        self._unfed = UnfedWatch() if on_missing == "warn" else None
 
     def set_training_info(self, training_info: dict[str, Any]) -> None:
         """Receive the newest training information; the next reset acts on it."""
         self.training_info = training_info
+        self._unfed = None
         set_training_info(self.env, training_info)
 
     @property
@@ -84,13 +113,24 @@ class ProgressCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], TrainingInfoInte
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Set the attributes, then reset the env."""
+        if self._unfed is not None:
+            self._unfed.at_reset(self)
         progress = self.progress
         if progress is not None:
             for name, schedule in self._schedules.items():
                 value = schedule(progress)
                 self._setter.set(self.env, name, value)
                 self.values[name] = value
-        return self.env.reset(seed=seed, options=options)
+            self._shown = {"progress": progress, **self.values}
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation, info if self._shown is None else self._shown_in(info, self._shown)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step the env; at the end of an episode, tell what it was played with."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if self._shown is not None and is_finished(terminated, truncated):
+            info = self._shown_in(info, self._shown)
+        return observation, reward, terminated, truncated, info
 
 
 ProgressCurriculum.__module__ = "traincast.curriculum"  # users, pickles and env specs take it from there

@@ -7,6 +7,8 @@ compared and printed, and has no state: the same steps give the same value in ev
     0.25
     >>> (2 * Linear(0.0, 1.0, duration=1000) + 1)(500)
     2.0
+    >>> (1 - Linear(0.0, 1.0, duration=1000) / 2)(500)
+    0.75
     >>> Milestones("walls", ((1_000, "doors"), (5_000, "keys")))(1_200)
     'doors'
 """
@@ -19,6 +21,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import Any, Generic, TypeVar
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "Milestones",
     "Piecewise",
     "Product",
+    "Quotient",
     "Schedule",
     "Sum",
 ]
@@ -40,17 +44,38 @@ V_co = TypeVar("V_co", covariant=True)
 
 
 class Schedule(ABC, Generic[V_co]):
-    """A value that depends on the steps trained so far. Schedules of numbers can be added and multiplied."""
+    """A value that depends on the steps trained so far.
+
+    Schedules of numbers can be added, subtracted, multiplied, divided and negated, with each other and with
+    numbers.
+    """
+
+    __array_ufunc__ = None  # numpy's numbers leave `number * schedule` to the schedule
 
     @abstractmethod
     def __call__(self, steps: float, /) -> V_co:
         """Return the value at `steps` env steps."""
 
     def __add__(self: Schedule[float], other: Schedule[float] | float) -> Sum:
-        return Sum((self, _schedule(other)))
+        return Sum((self, _schedule(other))) if _is_operand(other) else NotImplemented
+
+    def __sub__(self: Schedule[float], other: Schedule[float] | float) -> Sum:
+        return Sum((self, -_schedule(other))) if _is_operand(other) else NotImplemented
+
+    def __rsub__(self: Schedule[float], other: float) -> Sum:
+        return Sum((_schedule(other), -self)) if _is_operand(other) else NotImplemented
 
     def __mul__(self: Schedule[float], other: Schedule[float] | float) -> Product:
-        return Product((self, _schedule(other)))
+        return Product((self, _schedule(other))) if _is_operand(other) else NotImplemented
+
+    def __truediv__(self: Schedule[float], other: Schedule[float] | float) -> Quotient:
+        return Quotient(self, _schedule(other)) if _is_operand(other) else NotImplemented
+
+    def __rtruediv__(self: Schedule[float], other: float) -> Quotient:
+        return Quotient(_schedule(other), self) if _is_operand(other) else NotImplemented
+
+    def __neg__(self: Schedule[float]) -> Schedule[float]:
+        return Constant(-self.value) if isinstance(self, Constant) else Product((Constant(-1), self))
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -185,7 +210,7 @@ class Chain(Schedule[V]):
 
 @dataclass(frozen=True)
 class Sum(Schedule[float]):
-    """The sum of schedules; `a + b` makes one."""
+    """The sum of schedules; `a + b` makes one, and `a - b`."""
 
     schedules: tuple[Schedule[float], ...]
 
@@ -196,13 +221,36 @@ class Sum(Schedule[float]):
 
 @dataclass(frozen=True)
 class Product(Schedule[float]):
-    """The product of schedules; `a * b` makes one."""
+    """The product of schedules; `a * b` makes one, and `-a`."""
 
     schedules: tuple[Schedule[float], ...]
 
     def __call__(self, steps: float, /) -> float:
         """Return the product at `steps`."""
         return math.prod(schedule(steps) for schedule in self.schedules)
+
+
+@dataclass(frozen=True)
+class Quotient(Schedule[float]):
+    """A schedule divided by another; `a / b` makes one.
+
+    ZeroDivisionError where the divisor is zero: when it is called there, and at once if that is everywhere.
+    `Clip` keeps a divisor away from zero.
+    """
+
+    dividend: Schedule[float]
+    divisor: Schedule[float]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.divisor, Constant) and _has_zero(self.divisor.value):
+            raise ZeroDivisionError(f"{self.dividend} cannot be divided by {self.divisor.value}")
+
+    def __call__(self, steps: float, /) -> float:
+        """Return the quotient at `steps`."""
+        divisor = self.divisor(steps)
+        if _has_zero(divisor):
+            raise ZeroDivisionError(f"{self.divisor} is zero at {steps} steps: {self.dividend} divided by it")
+        return self.dividend(steps) / divisor
 
 
 @dataclass(frozen=True)
@@ -237,8 +285,17 @@ class Apply(Schedule[V]):
         return self.function(self.schedule(steps))
 
 
+def _is_operand(value: object) -> bool:
+    return isinstance(value, Schedule | Real) or hasattr(value, "__array__")
+
+
 def _schedule(value: Schedule[float] | float) -> Schedule[float]:
     return value if isinstance(value, Schedule) else Constant(value)
+
+
+def _has_zero(value: Any) -> bool:
+    is_zero = value == 0
+    return bool(is_zero.any()) if hasattr(is_zero, "any") else bool(is_zero)  # numpy would only warn
 
 
 def _first(point: tuple[float, Any]) -> float:

@@ -17,6 +17,7 @@ from sample_factory.envs import env_utils
 from sample_factory.utils.attr_dict import AttrDict
 
 import traincast
+from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.sample_factory import wrap_env_func
 from traincast.integrations.sample_factory.channel import channel_of, hide_channel, show_channel
 from traincast.integrations.sample_factory.saved import save_state
@@ -224,6 +225,27 @@ def test_the_probe_env_comes_before_the_channel_and_its_name(make: Make) -> None
     env.reset()
     assert env.training_info == {}
     assert env_utils.get_default_reward_shaping(env) == {"goal": 1.0, "delta": (0.5, -0.5)}
+
+
+@pytest.mark.filterwarnings("ignore:.*to get variables from other wrappers")  # Sample Factory does so
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_curriculum_inside_leaves_the_warnings_to_the_wrapper(
+    configuration: Any, channel_name: str, trained: bool
+) -> None:
+    def make_env(*arguments: Any) -> Any:
+        env = sf_envs.make_env(*arguments)
+        env.unwrapped.difficulty = None
+        return ProgressCurriculum(env, {"difficulty": Linear(0.0, 1.0, 10)})
+
+    cfg = configuration("--env=informed", "--experiment=here")
+    if trained:
+        show_channel(cfg, channel_name)
+    env = wrap_env_func(make_env)("informed", cfg, WORKER, None)
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(5))
+        for _ in range(300):
+            env.reset()  # pytest makes an error of a warning
+    assert env.unwrapped.difficulty == (0.5 if trained else 0.0)
 
 
 # --- evaluation

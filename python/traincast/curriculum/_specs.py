@@ -1,0 +1,74 @@
+"""Env specs whose curricula survive `to_json`, or refuse it.
+
+Gymnasium writes the arguments of a wrapper by `dataclasses.asdict` and `json.dumps`: a schedule would become
+a dictionary that nobody can call. What is here keeps the objects themselves, for `gymnasium.make(env.spec)`,
+and gives them their JSON form when the spec is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
+
+from traincast.curriculum._json import write_argument
+
+__all__ = ["with_curriculum"]
+
+
+def with_curriculum(spec: EnvSpec) -> EnvSpec:
+    """Return `spec`, whose outermost wrapper is a curriculum, such that it can be written."""
+    *inner, outermost = spec.additional_wrappers
+    curriculum = CurriculumSpec(**_fields(outermost))
+    return WritableEnvSpec(**_fields(spec) | {"additional_wrappers": (*inner, curriculum)})
+
+
+class CurriculumSpec(WrapperSpec):
+    """The spec of a curriculum; equal to the one that JSON makes of it."""
+
+    def written(self) -> WrapperSpec:
+        """Return the spec with its arguments in their JSON form; ValueError if one has none."""
+        arguments = self.kwargs or {}
+        forms = {key: write_argument(value, f"{self.name}: {key}") for key, value in arguments.items()}
+        return WrapperSpec(self.name, self.entry_point, forms)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WrapperSpec):
+            return NotImplemented
+        return _fields(_written(self)) == _fields(_written(other))
+
+    __hash__ = None  # type: ignore[assignment]  # as of every spec
+
+    def __deepcopy__(self, memo: Any) -> CurriculumSpec:
+        """Share the arguments: wrappers further out copy the spec, and the values of a level may be large."""
+        return CurriculumSpec(self.name, self.entry_point, None if self.kwargs is None else {**self.kwargs})
+
+
+class WritableEnvSpec(EnvSpec):
+    """An env spec that writes the curricula in it."""
+
+    def to_json(self) -> str:
+        """Convert the spec into JSON; ValueError if an argument of a curriculum cannot be written."""
+        wrappers = tuple(_written(wrapper, strict=True) for wrapper in self.additional_wrappers)
+        return EnvSpec(**_fields(self) | {"additional_wrappers": wrappers}).to_json()
+
+    def __eq__(self, other: object) -> bool:
+        return _fields(self) == _fields(other) if isinstance(other, EnvSpec) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _written(wrapper: WrapperSpec, *, strict: bool = False) -> WrapperSpec:
+    if not isinstance(wrapper, CurriculumSpec):
+        return wrapper
+    try:
+        return wrapper.written()
+    except ValueError:
+        if strict:
+            raise
+        return wrapper
+
+
+def _fields(spec: EnvSpec | WrapperSpec) -> dict[str, Any]:
+    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.init}

@@ -1,0 +1,100 @@
+"""Noticing that a curriculum by progress is told nothing, and saying so."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from traincast._warnings import warn_once
+from traincast.unwrapping import find_training_info_interface, find_wrapper_interface
+from traincast.wrappers.gymnasium import TrainingInfoWrapper
+
+if TYPE_CHECKING:
+    from traincast.curriculum.progress import ProgressCurriculum
+
+__all__ = ["UnfedWatch"]
+
+RESETS, SECONDS = 100, 5.0  # as the wrappers wait for a channel
+_FEEDERS = ("traincast.wrappers.", "traincast.integrations.")
+
+
+class UnfedWatch:
+    """Counts the resets of a curriculum that has received nothing, and warns: once per process and cause.
+
+    A wrapper of ours around the curriculum warns by itself while it has nothing to deliver. What is left are
+    a curriculum that nobody feeds, one outside of the wrapper that should feed it, and one behind an
+    interface that hands nothing on.
+    """
+
+    def __init__(self) -> None:
+        self._resets = 0
+        self._since = 0.0
+
+    def at_reset(self, curriculum: ProgressCurriculum) -> None:
+        """Warn if it is time to; a wrong order of wrappers is known at the first reset already."""
+        self._resets += 1
+        now = monotonic()
+        first = self._resets == 1
+        if not first and self._resets % RESETS and now - self._since < SECONDS:
+            return
+        self._since = now
+        feeder = _feeder_outside()
+        if feeder is not None:
+            if not first and getattr(feeder, "training_info", None):
+                _warn_of_an_interface_between(curriculum, feeder)
+        elif find_wrapper_interface(curriculum.env, TrainingInfoWrapper) is not None:
+            _warn_of_the_order(curriculum)
+        elif not first:
+            _warn_of_nobody(curriculum, self._resets)
+
+
+def _feeder_outside() -> object | None:
+    """Return the wrapper of ours that is resetting the curriculum, if there is one.
+
+    An env does not know what is around it; but whoever resets it is on the stack.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_globals.get("__name__", "").startswith(_FEEDERS) and "self" in frame.f_locals:
+            feeder: object = frame.f_locals["self"]
+            return feeder
+    return None
+
+
+def _warn_of_the_order(curriculum: ProgressCurriculum) -> None:
+    _warn(
+        "order",
+        f"{curriculum} is outside of TrainingInfoWrapper, which delivers to what is inside of it, so the "
+        f"curriculum receives nothing and {_consequence(curriculum)}. Put the wrapper around it: "
+        "TrainingInfoWrapper(ProgressCurriculum(env, ...))",
+    )
+
+
+def _warn_of_nobody(curriculum: ProgressCurriculum, resets: int) -> None:
+    _warn(
+        "nobody",
+        f"{curriculum} has received no training information in {resets} resets, so it "
+        f"{_consequence(curriculum)}. Put traincast.TrainingInfoWrapper around it; if nothing is to feed it, "
+        'pass on_missing="ignore"',
+    )
+
+
+def _warn_of_an_interface_between(curriculum: ProgressCurriculum, feeder: Any) -> None:
+    between = type(find_training_info_interface(feeder.env)).__name__
+    _warn(
+        "between",
+        f"{between} has received training information from {type(feeder).__name__}, and has not handed it on "
+        f"to the curriculum inside of it, {curriculum}, which {_consequence(curriculum)}. Let its "
+        "set_training_info call traincast.set_training_info(self.env, training_info)",
+    )
+
+
+def _consequence(curriculum: ProgressCurriculum) -> str:
+    progress = curriculum.progress
+    return "leaves the env as it is" if progress is None else f"stays at a progress of {progress}"
+
+
+def _warn(cause: str, message: str) -> None:
+    warn_once(("ProgressCurriculum", cause), message, stacklevel=5)  # who resets the curriculum

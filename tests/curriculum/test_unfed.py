@@ -1,0 +1,194 @@
+"""A curriculum that is told nothing says so, once, unless somebody else says it or it is asked not to."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import gymnasium
+import pytest
+from recording_envs import STEPS, PlainEnv, RecordingEnv
+
+import traincast
+from traincast import TraincastWarning
+from traincast.curriculum import Linear, ProgressCurriculum, _unfed
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch):
+    """A process says each thing once; each test is to hear it."""
+    monkeypatch.setattr("traincast._warnings._said", set())
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time in seconds, which the test sets."""
+    now = [1000.0]
+    monkeypatch.setattr(_unfed, "monotonic", lambda: now[0])
+    return now
+
+
+def curriculum(env=None, **arguments):
+    return ProgressCurriculum(env or PlainEnv(), {"difficulty": Linear(0.0, 10.0, 100)}, **arguments)
+
+
+def reset(env, times=1):
+    for _ in range(times):
+        env.reset()
+
+
+def silent(env, resets=1000):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reset(env, resets)
+
+
+# --- nobody feeds it ---
+
+
+def test_at_the_hundredth_reset_the_env_and_the_remedy_are_named():
+    env = curriculum()
+    silent(env, 99)
+    with pytest.warns(TraincastWarning) as said:
+        reset(env)
+    assert (
+        "<ProgressCurriculum<PlainEnv instance>> has received no training information in 100 resets"
+        in str(said[0].message)
+    )
+    assert "stays at a progress of 0." in str(said[0].message)
+    assert "Put traincast.TrainingInfoWrapper around it" in str(said[0].message)
+    assert said[0].filename == __file__
+
+
+def test_or_after_five_seconds_whichever_is_first(clock):
+    env = curriculum()
+    reset(env)
+    clock[0] += 4.9
+    silent(env, 1)
+    clock[0] += 0.2
+    with pytest.warns(TraincastWarning, match="in 3 resets"):
+        reset(env)
+
+
+def test_a_single_reset_is_no_reason(clock):
+    clock[0] = 1e9
+    silent(curriculum(), 1)
+
+
+def test_once_per_process():
+    with pytest.warns(TraincastWarning):
+        reset(curriculum(), 100)
+    silent(curriculum())
+
+
+def test_also_while_the_attributes_are_left_alone():
+    with pytest.warns(TraincastWarning, match="leaves the env as it is"):
+        reset(curriculum(default=None), 100)
+
+
+def test_silence_can_be_asked_for():
+    silent(curriculum(on_missing="ignore"))
+    with pytest.raises(ValueError, match=r"on_missing must be one of \('warn', 'ignore'\), not 'no'"):
+        curriculum(on_missing="no")
+
+
+def test_being_told_directly_counts():
+    env = curriculum()
+    silent(env, 99)
+    env.set_training_info({STEPS: 1})
+    silent(env)
+
+
+def test_a_curriculum_that_is_fed_by_the_one_around_it_is_fed():
+    inner = curriculum()
+    env = curriculum(inner)
+    traincast.set_training_info(env, {STEPS: 1})
+    silent(env)
+    assert inner.training_info == {STEPS: 1}
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_copies_say_it_too(duplicate):
+    with pytest.warns(TraincastWarning):
+        reset(duplicate(curriculum()), 100)
+
+
+# --- the wrong order ---
+
+
+@pytest.mark.parametrize("between", [lambda env: env, gymnasium.Wrapper])
+def test_the_wrapper_inside_is_known_at_the_first_reset(channel_name, between):
+    env = curriculum(between(traincast.TrainingInfoWrapper(RecordingEnv(), channel_name)))
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish({STEPS: 50})
+        with pytest.warns(TraincastWarning) as said:
+            reset(env)
+    assert str(said[0].message).startswith("<ProgressCurriculum<")
+    assert "is outside of TrainingInfoWrapper, which delivers to what is inside of it" in str(said[0].message)
+    assert "TrainingInfoWrapper(ProgressCurriculum(env, ...))" in str(said[0].message)
+    env.close()
+
+
+def test_it_is_said_once_and_nothing_else(channel_name):
+    env = curriculum(traincast.TrainingInfoWrapper(PlainEnv(), channel_name, on_missing="ignore"))
+    with pytest.warns(TraincastWarning, match="is outside of TrainingInfoWrapper"):
+        reset(env)
+    silent(env)
+
+
+def test_the_wrapper_in_between_two_curricula(channel_name):
+    inner = curriculum()
+    env = curriculum(traincast.TrainingInfoWrapper(inner, channel_name, on_missing="ignore"))
+    with pytest.warns(TraincastWarning) as said:
+        reset(env)
+    assert len(said) == 1
+    assert str(said[0].message).startswith(f"{env} is outside")
+
+
+def test_a_wrapper_on_either_side_is_no_mistake(channel_name):
+    """The inner one feeds the env on another channel."""
+    env = curriculum(traincast.TrainingInfoWrapper(RecordingEnv(), "other", on_missing="ignore"))
+    silent(traincast.TrainingInfoWrapper(env, channel_name, on_missing="ignore"))
+
+
+# --- somebody else says it ---
+
+
+def test_the_wrapper_around_it_speaks_for_itself(channel_name):
+    silent(traincast.TrainingInfoWrapper(curriculum(), channel_name, on_missing="ignore"))
+    outer = gymnasium.Wrapper(curriculum(RecordingEnv()))
+    silent(gymnasium.Wrapper(traincast.TrainingInfoWrapper(outer, channel_name, on_missing="ignore")))
+
+
+def test_but_not_for_an_interface_in_between_that_hands_nothing_on(channel_name):
+    class Swallowing(gymnasium.Wrapper):
+        def set_training_info(self, training_info): ...
+
+    env = traincast.TrainingInfoWrapper(Swallowing(curriculum()), channel_name)
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish({STEPS: 50})
+        silent(env, 99)
+        with pytest.warns(
+            TraincastWarning, match="^Swallowing has received training information from TrainingInfoWrapper"
+        ):
+            reset(env)
+    env.close()
+
+
+def test_a_program_sees_the_warning_by_default():
+    code = """
+        import gymnasium, traincast
+        from traincast.curriculum import Linear, ProgressCurriculum
+        env = ProgressCurriculum(gymnasium.make("CartPole-v1"), {"gravity": Linear(2.0, 9.8, 1000)})
+        for _ in range(300):
+            env.reset()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stderr.count("TraincastWarning") == 1
+    assert "has received no training information in 100 resets" in done.stderr
