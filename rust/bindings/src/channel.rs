@@ -1,14 +1,13 @@
 //! What all readers of one channel in this process share: one mapping, one decoding of each snapshot.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString};
-use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::directory::{ChannelName, Places};
 use traincast_core::error::Error;
 use traincast_core::reader::{HeadRef, Reader};
 use traincast_core::snapshot::SegmentKey;
@@ -51,18 +50,18 @@ pub fn duration(what: &str, seconds: f64) -> PyResult<Option<Duration>> {
     })
 }
 
-type Registry = BTreeMap<(PathBuf, ChannelName), Weak<Channel>>;
+type Registry = BTreeMap<(Places, ChannelName), Weak<Channel>>;
 
 static CHANNELS: GilCell<Registry> = GilCell::new(BTreeMap::new());
 
 impl Channel {
     /// The channel of that name, waiting up to `timeout` for it to appear.
     pub fn attach(py: Python<'_>, name: ChannelName, timeout: Duration) -> PyResult<Arc<Self>> {
-        let directory = Directory::from_env().map_err(|error| raise(py, error))?;
+        let places = Places::from_env().map_err(|error| raise(py, error))?;
         let deadline = Instant::now().checked_add(timeout);
         let mut pause = Duration::from_millis(1);
         let reader = loop {
-            match Reader::attach(&directory, name.clone(), Duration::ZERO) {
+            match Reader::attach(&places, name.clone(), Duration::ZERO) {
                 Ok(reader) => break reader,
                 Err(Error::ChannelNotFound { .. }) if deadline.is_none_or(|at| Instant::now() < at) => {}
                 Err(error) => return Err(raise(py, error)),
@@ -72,7 +71,7 @@ impl Channel {
             py.check_signals()?;
             pause = (pause * 2).min(Duration::from_millis(20));
         };
-        let key = (directory.path().to_owned(), name);
+        let key = (places, name);
         // Whoever leaves the registry is dropped once that is no longer lent: with a channel go Python objects.
         let channel = CHANNELS.with(py, |registry| {
             registry.retain(|_, channel| channel.strong_count() > 0);

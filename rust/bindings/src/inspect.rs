@@ -4,34 +4,56 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use traincast_core::directory::Directory;
+use traincast_core::directory::{Directory, Places};
+use traincast_core::error::Result;
 use traincast_core::inspect::{self, ChannelInfo, ReaderInfo};
 
 use crate::errors::raise;
 
-fn open(py: Python<'_>) -> PyResult<Directory> {
-    Directory::from_env().map_err(|error| raise(py, error))
+fn open(py: Python<'_>) -> PyResult<Places> {
+    Places::from_env().map_err(|error| raise(py, error))
 }
 
-/// The channel directory, checked if it is there.
+fn text(directory: &Directory) -> String {
+    directory.path().to_string_lossy().into_owned()
+}
+
+/// What all the directories together have.
+fn gather<T>(places: &Places, list: fn(&Directory) -> Result<Vec<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for directory in places.present()? {
+        all.extend(list(directory)?);
+    }
+    Ok(all)
+}
+
+/// The directory that a new channel would be made in, checked if it is there.
 #[pyfunction]
 pub fn directory(py: Python<'_>) -> PyResult<String> {
-    let directory = open(py)?;
+    let places = open(py)?;
+    // Where none can be made, readers may still find channels that are there.
+    let directory = places.for_new(0).map_or_else(|_| places.best(), |choice| choice.directory);
     directory.check_if_there().map_err(|error| raise(py, error))?;
-    Ok(directory.path().to_string_lossy().into_owned())
+    Ok(text(directory))
+}
+
+/// The directories in which channels are looked for.
+#[pyfunction]
+pub fn directories(py: Python<'_>) -> PyResult<Vec<String>> {
+    Ok(open(py)?.iter().map(text).collect())
 }
 
 /// One dictionary for each channel file of the directory.
 #[pyfunction]
 pub fn list_channels(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let channels = inspect::list(&open(py)?).map_err(|error| raise(py, error))?;
+    let channels = gather(&open(py)?, inspect::list).map_err(|error| raise(py, error))?;
     channels.iter().map(|channel| channel_dict(py, channel)).collect()
 }
 
 /// The files that dead writers left.
 #[pyfunction]
 pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let files = inspect::leftovers(&open(py)?).map_err(|error| raise(py, error))?;
+    let files = gather(&open(py)?, inspect::leftovers).map_err(|error| raise(py, error))?;
     let file_dict = |file: inspect::LeftoverFile| {
         let dict = PyDict::new(py);
         dict.set_item("path", file.path.to_string_lossy())?;
@@ -46,7 +68,9 @@ pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub fn remove_leftover(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
-    inspect::remove_leftover(&open(py)?, &path).map_err(|error| raise(py, error))
+    let places = open(py)?;
+    let directory = places.iter().find(|directory| path.parent() == Some(directory.path()));
+    inspect::remove_leftover(directory.unwrap_or(places.best()), &path).map_err(|error| raise(py, error))
 }
 
 fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'py, PyDict>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
-use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::directory::{ChannelName, Places};
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
 use traincast_core::snapshot::history::History;
@@ -186,8 +186,7 @@ impl TrainingInfoWriter {
         let options = WriterOptions { capacity, max_capacity, leftover, verify_every };
         // It may have to wait until `clean` has finished with the channel.
         let opened = py.detach(|| {
-            Directory::from_env()
-                .and_then(|directory| Writer::open(&directory, channel_name.clone(), options))
+            Places::from_env().and_then(|places| Writer::open(&places, channel_name.clone(), options))
         });
         let writer = opened.map_err(|error| raise(py, error))?;
         let store = Arc::new(GilCell::new(Store { writer, history: History::default() }));
