@@ -8,11 +8,11 @@ use crate::sys::{self, FileFacts};
 
 /// What to do about a path that is there and is refused.
 pub fn instead_of(path: &Path, facts: &FileFacts) -> String {
-    let own = facts.uid == sys::user();
-    if facts.kind == sys::DIRECTORY && own && is_of_our_making(path) {
+    let (own, default) = (facts.uid == sys::user(), is_default(path));
+    if facts.kind == sys::DIRECTORY && own && default {
         return format!("run `chmod 700 {}`: traincast made it for you alone", path.display());
     }
-    if facts.kind == sys::DIRECTORY && is_common(facts) && is_usable(path) {
+    if facts.kind == sys::DIRECTORY && !default && is_common(facts) && is_usable(path) {
         // Where others make directories too, one's own has the user's number.
         let crowded = !own || facts.mode & 0o022 != 0;
         let name = if crowded { own_name() } else { "traincast".to_owned() };
@@ -22,7 +22,7 @@ pub fn instead_of(path: &Path, facts: &FileFacts) -> String {
         );
     }
     let elsewhere = elsewhere(path);
-    if facts.kind == sys::SYMLINK && !is_of_our_making(path) {
+    if facts.kind == sys::SYMLINK && !default {
         format!("name the directory itself, or {elsewhere}")
     } else if facts.kind != sys::DIRECTORY && facts.kind != sys::SYMLINK && own {
         format!("remove it, or {elsewhere}")
@@ -51,7 +51,7 @@ pub fn elsewhere(instead_of: &Path) -> String {
 }
 
 /// Whether the path is one that traincast uses where the user names none.
-fn is_of_our_making(path: &Path) -> bool {
+fn is_default(path: &Path) -> bool {
     let name = own_name();
     SHARED.iter().any(|shared| Path::new(shared).join(&name) == path)
 }
