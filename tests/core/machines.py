@@ -30,15 +30,20 @@ def private_mounts() -> list[str]:
 
 def outside(uid: int) -> int:
     """The user's number outside of this user namespace."""
+    mapped = _mapping(uid)
+    return uid if mapped is None else mapped
+
+
+def _mapping(uid: int) -> int | None:
     for line in Path("/proc/self/uid_map").read_text().splitlines():
         first, mapped, count = map(int, line.split())
         if first <= uid < first + count:
             return mapped + uid - first
-    return uid
+    return None
 
 
 # As OpenShift gives them out, with no name and no home; in a user namespace a number that it has.
-NAMELESS = 1000660000 if outside(1000660000) == 1000660000 and outside(0) == 0 else 54321
+NAMELESS = 1000660000 if _mapping(1000660000) is not None else 54321
 
 
 def become(process: Process, uid: int, gid: int | None = None) -> None:

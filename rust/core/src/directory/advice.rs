@@ -73,8 +73,9 @@ fn usable_parents() -> impl Iterator<Item = PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let shared = SHARED.into_iter().map(PathBuf::from);
     let named = ["TMPDIR", "XDG_RUNTIME_DIR"].into_iter().filter_map(variable);
-    let memory = sys::memory_file_systems().into_iter();
+    let systems = |path: &PathBuf| ["/dev", "/proc", "/sys"].iter().any(|root| path.starts_with(root));
+    let memory = sys::memory_file_systems().into_iter().filter(move |path| !systems(path));
     let disk = std::iter::once(PathBuf::from("/var/tmp"));
     let parents = shared.chain(named).chain(memory).chain(disk);
-    parents.filter(|path| path.is_absolute() && is_usable(path))
+    parents.filter(|path| path.is_absolute() && path.is_dir() && is_usable(path))
 }
