@@ -8,6 +8,7 @@ __all__ = [
     "TrainingInfoReader",
     "TrainingInfoWriter",
     "close_writers",
+    "directories",
     "directory",
     "known_layouts",
     "leftovers",
