@@ -10,6 +10,7 @@ __all__ = [
     "TrainingInfoReader",
     "TrainingInfoWriter",
     "close_writers",
+    "directories",
     "directory",
     "known_layouts",
     "leftovers",
@@ -274,7 +275,10 @@ def close_writers() -> None:
     """Close the writers of this process: what happens at its normal exit."""
 
 def directory() -> str:
-    """The channel directory, `$TRAINCAST_DIR` or the default one; checked if it is there."""
+    """The directory in which a new channel would be made; checked if it is there."""
+
+def directories() -> list[str]:
+    """The directories in which channels are looked for: `$TRAINCAST_DIR` alone, or the two default ones."""
 
 def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """One dictionary for each channel file of the directory, the broken ones with their reason."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from snapshots import assert_identical, info
 import traincast
 from traincast import _core
 
-ELSEWHERE = "or point TRAINCAST_DIR at a directory of your own on a local file system"
+ELSEWHERE = f"set TRAINCAST_DIR=/dev/shm/traincast-{os.geteuid()} for the learner and the envs"
 
 
 def use_writer(name: str) -> Any:
@@ -36,7 +35,7 @@ USES = [use_writer, use_reader, use_directory]
 
 
 def assert_refused(name: str, path: Path, reason: str, remedy: str) -> None:
-    message = f"{path} cannot hold channels: {reason}; {remedy}, {ELSEWHERE}"
+    message = f"{path} cannot hold channels: {reason}; {remedy}"
     for use in USES:
         for expected in (traincast.InsecureDirectoryError, PermissionError):
             with pytest.raises(expected, match=f"^{re.escape(message)}$"):
@@ -52,9 +51,12 @@ def test_others_may_enter(
     open_to_others.chmod(mode)
     monkeypatch.setenv("TRAINCAST_DIR", str(open_to_others))
     reason = f"others may enter it (mode {mode:04o})"
-    assert_refused(channel_name, open_to_others, reason, f"run `chmod 700 {open_to_others}`")
+    inside = open_to_others / (f"traincast-{os.geteuid()}" if mode & 0o022 else "traincast")
+    remedy = f"set TRAINCAST_DIR={inside} for the learner and the envs"
+    made = "traincast makes that directory, for you alone"
+    assert_refused(channel_name, open_to_others, reason, f"{remedy}: {made}")
     assert list(open_to_others.iterdir()) == []
-    open_to_others.chmod(0o700)  # the remedy
+    monkeypatch.setenv("TRAINCAST_DIR", str(inside))
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         assert traincast.TrainingInfoReader(channel_name)["a"] == 1
@@ -106,7 +108,7 @@ def test_belongs_to_someone_else(
         foreign, owner = Path("/usr"), 0
     monkeypatch.setenv("TRAINCAST_DIR", str(foreign))
     reason = f"it belongs to user {owner}, and you are user {os.geteuid()}"
-    assert_refused(channel_name, foreign, reason, "have its owner remove it")
+    assert_refused(channel_name, foreign, reason, ELSEWHERE)
 
 
 @pytest.mark.parametrize("dangling", [False, True])
@@ -118,7 +120,7 @@ def test_symbolic_link(
         target.mkdir(0o700)
     link.symlink_to(target)
     monkeypatch.setenv("TRAINCAST_DIR", str(link))
-    assert_refused(channel_name, link, "it is a symbolic link", "name the directory itself")
+    assert_refused(channel_name, link, "it is a symbolic link", f"name the directory itself, or {ELSEWHERE}")
     assert not dangling or not target.exists()
 
 
@@ -132,7 +134,7 @@ def test_no_directory(
     else:
         path.touch()
     monkeypatch.setenv("TRAINCAST_DIR", str(path))
-    assert_refused(channel_name, path, f"it is a {kind}", "remove it")
+    assert_refused(channel_name, path, f"it is a {kind}", f"remove it, or {ELSEWHERE}")
 
 
 def test_is_made_with_its_parents(
@@ -168,7 +170,7 @@ def test_relative_path(channel_name: str, traincast_dir: Path, monkeypatch: pyte
 
 def test_default(channel_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = f"traincast-{os.geteuid()}"
-    places = [Path("/dev/shm") / folder, Path(tempfile.gettempdir()) / folder]
+    places = [Path("/dev/shm") / folder, Path("/tmp") / folder]
     before = [place.exists() for place in places]
     for value in (None, ""):
         if value is None:

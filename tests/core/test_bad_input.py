@@ -183,7 +183,8 @@ def test_publish_after_close(channel_name: str) -> None:
 def test_no_channel(channel_name: str, traincast_dir: Path) -> None:
     sentence = (
         f'there is no channel "{channel_name}" (policy 7) in {traincast_dir}: '
-        "its writer has not published yet, or has closed it"
+        "its writer has not published yet, has closed it, or uses another directory (as another user, "
+        "container or job may: set TRAINCAST_DIR to one that both see)"
     )
     for expected in (traincast.ChannelNotFoundError, FileNotFoundError, OSError):
         with pytest.raises(expected, match=f"^{re.escape(sentence)}$"):

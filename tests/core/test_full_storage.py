@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import resource
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from machines import private_mounts
 from processes import Process
 from snapshots import assert_identical, info
 
 import traincast
 
 SIZE = 1 << 20
-
-
-def private_mounts() -> list[str]:
-    """What starts a process that may mount without anybody else seeing it."""
-    candidates = [["unshare", "--user", "--map-root-user", "--mount"]]
-    if os.geteuid() == 0:
-        candidates.insert(0, ["unshare", "--mount"])
-    for candidate in candidates:
-        if subprocess.run([*candidate, "true"], check=False, capture_output=True).returncode == 0:
-            return candidate
-    pytest.fail("this test mounts a tmpfs: run it as root, or allow user namespaces (unshare --user --mount)")
 
 
 @pytest.fixture
@@ -62,7 +50,7 @@ def test_no_room_for_a_new_channel(machine: Process, channel_name: str, traincas
         assert str(caught.value) == (
             f"no room for {4096 * 5} bytes in {path}: the file system is full; what was published before is "
             "still there. Free some space, enlarge the file system (docker: --shm-size), "
-            "or point TRAINCAST_DIR at another local one"
+            "or point TRAINCAST_DIR, for learner and envs alike, at another local one"
         )
     assert machine.value("files()") == ["filler", f"{channel_name}@0.lock", f"{channel_name}@0.owner"]
     with pytest.raises(traincast.ChannelNotFoundError):

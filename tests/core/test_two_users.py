@@ -6,12 +6,11 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from machines import become, outside, run_as_root
 from processes import Process
 from snapshots import assert_identical, info
 
@@ -19,12 +18,6 @@ import traincast
 
 STRANGERS = [65534, 12345]
 ME = os.geteuid()
-# Uids of one's own, where the system lends some (/etc/subuid).
-NAMESPACE = ["unshare", "--user", "--map-root-user", "--map-auto"]
-
-
-def become(process: Process, uid: int) -> None:
-    process.run(f"os.setgroups([]); os.setgid({uid}); os.setuid({uid})")
 
 
 @pytest.fixture(params=STRANGERS)
@@ -128,7 +121,7 @@ def test_directory_and_files_are_private_whatever_the_umask(channel_name: str, t
 def test_default_directory_made_by_somebody_else_before(channel_name: str, trap: str) -> None:
     """The name /dev/shm/traincast-UID can be guessed: what is put there is refused, and stays empty."""
     victim, stranger = 20_000 + secrets.randbelow(30_000), STRANGERS[0]
-    path, bait = Path(f"/dev/shm/traincast-{victim}"), Path(f"/dev/shm/traincast-bait-{victim}")
+    path, bait = Path(f"/dev/shm/traincast-{outside(victim)}"), Path(f"/dev/shm/traincast-bait-{victim}")
     environment = {"TRAINCAST_DIR": ""}
     with Process(environment=environment) as other, Process(environment=environment) as mine:
         become(other, stranger)
@@ -215,13 +208,4 @@ def test_links_in_place_of_a_channels_files(
         assert precious.read_bytes() == content
 
 
-if ME != 0:
-    # Only root can become another user, be it the root of a user namespace.
-    for name in [name for name in globals() if name.startswith("test_")]:
-        del globals()[name]
-
-    def test_as_root_of_a_user_namespace() -> None:
-        command = [*NAMESPACE, sys.executable, "-m", "pytest", "--quiet", __file__]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        advice = "these tests need a second user: run them as root, or install uidmap and fill /etc/subuid"
-        assert done.returncode == 0, f"{advice}\n{done.stdout}{done.stderr}"
+run_as_root(globals())

@@ -19,11 +19,11 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove what dead writers left; live channels are never touched."""
-    directory = _core.directory()
     leftovers = sorted(_core.leftovers(), key=lambda leftover: str(leftover["path"]))
     if not leftovers:
-        print(f"Nothing to remove in {directory}.")
+        print(f"Nothing to remove in {' or '.join(_core.directories())}.")
         return
+    directory = " and ".join(sorted({os.path.dirname(leftover["path"]) for leftover in leftovers}))
     rows = [[os.path.basename(x["path"]), size(x["size"]), x["why"]] for x in leftovers]
     print_table(console(), ["FILE", "SIZE", "WHY"], rows)
     count = "1 file" if len(leftovers) == 1 else f"{len(leftovers)} files"

@@ -25,7 +25,7 @@ def ls(
     ] = False,
 ) -> None:
     """List the channels: who writes, how new they are, who reads and how far behind."""
-    directory = _core.directory()
+    directory = " or ".join(_core.directories())
     channels = sorted(_core.list_channels(), key=lambda c: (c["name"], c["policy_id"]))
     if as_json:
         print(json.dumps(channels, indent=2))

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from traincast._core import directory as default_directory
+from traincast._core import directories
 from traincast._warnings import warn_once
 from traincast.wrappers.channel import Channel
 
@@ -86,14 +86,15 @@ def advice(channel: Channel, *, dead: bool) -> str:
             f'env; leftover="use" takes what the dead one left (`traincast get {name}` shows it), and an '
             "evaluation is best given its training information (frozen=...)."
         )
-    directory = channel.directory or default_directory()
-    there = sorted(_channels(directory))
+    places = directories() if channel.directory is None else [channel.directory]
+    there = sorted({found for place in places for found in _channels(place)})
+    where = " or ".join(places)
     if not there:
-        reason = f"there are no channels in {directory}."
+        reason = f"there are no channels in {where}."
     else:
         near = _near_misses(name, channel.policy_id, there)
         others = ", ".join(f"{other!r}" for other, _ in there[:5]) + (", ..." if len(there) > 5 else "")
-        reason = f"there is no such channel in {directory}. " + (
+        reason = f"there is no such channel in {where}. " + (
             f"Did you mean {' or '.join(near)}?" if near else f"It has {others}."
         )
     return (

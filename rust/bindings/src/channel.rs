@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString};
-use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::directory::{ChannelName, Directory, Places};
 use traincast_core::error::Error;
 use traincast_core::reader::{HeadRef, Reader};
 use traincast_core::snapshot::SegmentKey;
@@ -39,9 +39,10 @@ pub fn channel_name(py: Python<'_>, name: &Bound<'_, PyString>, policy_id: i128)
     ChannelName::new(name, policy_id).map_err(|error| raise(py, error))
 }
 
-/// The directory that was asked for, else the one of the environment.
-pub fn directory_of(py: Python<'_>, asked: Option<PathBuf>) -> PyResult<Directory> {
-    asked.map_or_else(Directory::from_env, Directory::at).map_err(|error| raise(py, error))
+/// The directory that was asked for, else the places of the environment.
+pub fn places_of(py: Python<'_>, asked: Option<PathBuf>) -> PyResult<Places> {
+    let places = asked.map_or_else(Places::from_env, |path| Directory::at(path).map(Places::from));
+    places.map_err(|error| raise(py, error))
 }
 
 /// Seconds as a duration; infinity is `None`.
@@ -56,7 +57,7 @@ pub fn duration(what: &str, seconds: f64) -> PyResult<Option<Duration>> {
     })
 }
 
-type Registry = BTreeMap<(PathBuf, ChannelName), Weak<Channel>>;
+type Registry = BTreeMap<(Places, ChannelName), Weak<Channel>>;
 
 static CHANNELS: GilCell<Registry> = GilCell::new(BTreeMap::new());
 
@@ -64,14 +65,14 @@ impl Channel {
     /// The channel of that name, waiting up to `timeout` for it to appear.
     pub fn attach(
         py: Python<'_>,
-        directory: &Directory,
+        places: &Places,
         name: ChannelName,
         timeout: Duration,
     ) -> PyResult<Arc<Self>> {
         let deadline = Instant::now().checked_add(timeout);
         let mut pause = Duration::from_millis(1);
         let reader = loop {
-            match Reader::attach(directory, name.clone(), Duration::ZERO) {
+            match Reader::attach(places, name.clone(), Duration::ZERO) {
                 Ok(reader) => break reader,
                 Err(Error::ChannelNotFound { .. }) if deadline.is_none_or(|at| Instant::now() < at) => {}
                 Err(error) => return Err(raise(py, error)),
@@ -81,7 +82,7 @@ impl Channel {
             py.check_signals()?;
             pause = (pause * 2).min(Duration::from_millis(20));
         };
-        let key = (directory.path().to_owned(), name);
+        let key = (places.clone(), name);
         // Whoever leaves the registry is dropped once that is no longer lent: with a channel go Python objects.
         let channel = CHANNELS.with(py, |registry| {
             registry.retain(|_, channel| channel.strong_count() > 0);

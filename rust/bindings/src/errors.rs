@@ -40,7 +40,7 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
         Error::ForkedWriter { .. } => "ForkedWriterError",
         Error::InsecureDirectory { .. } => "InsecureDirectoryError",
         Error::InvalidArgument(message) => return PyValueError::new_err(message.clone()),
-        Error::System { source, .. } => {
+        Error::System { source, .. } | Error::NoPlace { source, .. } => {
             // With errno first, OSError picks its own subclass (PermissionError, FileNotFoundError, ...).
             return PyOSError::new_err((source.raw_os_error(), error.to_string()));
         }

@@ -4,24 +4,47 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use traincast_core::directory::{Directory, Places};
+use traincast_core::error::Result;
 use traincast_core::inspect::{self, ChannelInfo, ReaderInfo};
 
-use crate::channel::directory_of;
+use crate::channel::places_of;
 use crate::errors::raise;
 
-/// The channel directory, checked if it is there.
+fn text(directory: &Directory) -> String {
+    directory.path().to_string_lossy().into_owned()
+}
+
+/// What all the directories together have.
+fn gather<T>(places: &Places, list: fn(&Directory) -> Result<Vec<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for directory in places.present()? {
+        all.extend(list(directory)?);
+    }
+    Ok(all)
+}
+
+/// The directory that a new channel would be made in, checked if it is there.
 #[pyfunction]
 pub fn directory(py: Python<'_>) -> PyResult<String> {
-    let directory = directory_of(py, None)?;
+    let places = places_of(py, None)?;
+    // Where none can be made, readers may still find channels that are there.
+    let directory = places.for_new(0).map_or_else(|_| places.best(), |choice| choice.directory);
     directory.check_if_there().map_err(|error| raise(py, error))?;
-    Ok(directory.path().to_string_lossy().into_owned())
+    Ok(text(directory))
+}
+
+/// The directories in which channels are looked for.
+#[pyfunction]
+pub fn directories(py: Python<'_>) -> PyResult<Vec<String>> {
+    Ok(places_of(py, None)?.iter().map(text).collect())
 }
 
 /// One dictionary for each channel file of the directory.
 #[pyfunction]
 #[pyo3(signature = (*, directory=None))]
 pub fn list_channels(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let channels = inspect::list(&directory_of(py, directory)?).map_err(|error| raise(py, error))?;
+    let channels = gather(&places_of(py, directory)?, inspect::list).map_err(|error| raise(py, error))?;
     channels.iter().map(|channel| channel_dict(py, channel)).collect()
 }
 
@@ -29,7 +52,7 @@ pub fn list_channels(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec
 #[pyfunction]
 #[pyo3(signature = (*, directory=None))]
 pub fn leftovers(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let files = inspect::leftovers(&directory_of(py, directory)?).map_err(|error| raise(py, error))?;
+    let files = gather(&places_of(py, directory)?, inspect::leftovers).map_err(|error| raise(py, error))?;
     let file_dict = |file: inspect::LeftoverFile| {
         let dict = PyDict::new(py);
         dict.set_item("path", file.path.to_string_lossy())?;
@@ -44,7 +67,9 @@ pub fn leftovers(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec<Bou
 #[pyfunction]
 #[pyo3(signature = (path, /, *, directory=None))]
 pub fn remove_leftover(py: Python<'_>, path: PathBuf, directory: Option<PathBuf>) -> PyResult<bool> {
-    inspect::remove_leftover(&directory_of(py, directory)?, &path).map_err(|error| raise(py, error))
+    let places = places_of(py, directory)?;
+    let directory = places.iter().find(|directory| path.parent() == Some(directory.path()));
+    inspect::remove_leftover(directory.unwrap_or(places.best()), &path).map_err(|error| raise(py, error))
 }
 
 fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'py, PyDict>> {

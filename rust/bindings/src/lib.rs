@@ -29,7 +29,7 @@ mod writers;
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
-    use crate::inspect::{directory, leftovers, list_channels, remove_leftover};
+    use crate::inspect::{directories, directory, leftovers, list_channels, remove_leftover};
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
     #[pymodule_export]

@@ -1,18 +1,18 @@
 //! `TrainingInfoReader`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
-use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::directory::ChannelName;
 use traincast_core::reader::{HeadRef, Reader, Settled, Waiter};
 use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 use traincast_core::tick_ns;
 
-use crate::channel::{Channel, channel_name, directory_of, duration, policy_id};
+use crate::channel::{Channel, channel_name, duration, places_of, policy_id};
 use crate::decode::Found;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, GilCell};
@@ -28,7 +28,6 @@ pub struct TrainingInfoReader {
     attach_timeout: f64,
     /// What was asked for; `None`: the environment's, also for a copy in another process.
     directory: Option<PathBuf>,
-    found_in: Directory,
     held: GilCell<Option<Held>>,
 }
 
@@ -165,8 +164,8 @@ impl TrainingInfoReader {
     ) -> PyResult<Self> {
         let channel_name = channel_name(py, name, policy_id)?;
         let timeout = duration("a timeout", attach_timeout)?.unwrap_or(Duration::MAX);
-        let found_in = directory_of(py, directory.clone())?;
-        let channel = Channel::attach(py, &found_in, channel_name.clone(), timeout)?;
+        let places = places_of(py, directory.clone())?;
+        let channel = Channel::attach(py, &places, channel_name.clone(), timeout)?;
         let (segment, head) = channel.head(py);
         let held = Held {
             channel: Py::new(py, Hold(channel))?,
@@ -181,7 +180,7 @@ impl TrainingInfoReader {
         };
         let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
         let held = GilCell::new(Some(held));
-        Ok(Self { channel_name, name, policy_id, attach_timeout, directory, found_in, held })
+        Ok(Self { channel_name, name, policy_id, attach_timeout, directory, held })
     }
 
     /// The newest dictionary; the same object while nothing changed.
@@ -256,8 +255,9 @@ impl TrainingInfoReader {
 
     /// Where the channel is.
     #[getter]
-    fn directory(&self) -> &Path {
-        self.found_in.path()
+    fn directory(&self, py: Python<'_>) -> PyResult<PathBuf> {
+        let directory = |reader: &mut Reader| reader.directory().path().to_owned();
+        Ok(self.channel(py)?.get().0.reader.with(py, directory))
     }
 
     /// Whether the writer closed the channel and no other has opened it since, or this reader was closed.

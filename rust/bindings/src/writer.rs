@@ -15,7 +15,7 @@ use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Leftover, WriterOptions};
 
 use crate::build::{Builder, Structure};
-use crate::channel::{channel_name, directory_of, duration, policy_id};
+use crate::channel::{channel_name, duration, places_of, policy_id};
 use crate::encoding::Encoding;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, Changes, GilCell, KeywordMethod};
@@ -176,8 +176,8 @@ impl TrainingInfoWriter {
         };
         let verify_every = duration("verify_every", verify_every)?.unwrap_or(Duration::MAX);
         let options = WriterOptions { capacity, max_capacity, leftover, verify_every };
-        let directory = directory_of(py, directory)?;
-        let writer = writers::open(py, &directory, &channel_name, options, supersede)?;
+        let places = places_of(py, directory)?;
+        let writer = writers::open(py, &places, &channel_name, options, supersede)?;
         let store = writers::register(py, writer)?;
         let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
         let (encoding, changes) = (GilCell::new(None), GilCell::new(None));

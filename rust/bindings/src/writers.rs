@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
-use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::directory::{ChannelName, Places};
 use traincast_core::error::Error;
 use traincast_core::snapshot::history::History;
 use traincast_core::writer::{Writer, WriterOptions};
@@ -37,20 +37,20 @@ pub fn close_writers(py: Python<'_>) {
 /// attempt, or loses its channel if `supersede` says so.
 pub fn open(
     py: Python<'_>,
-    directory: &Directory,
+    places: &Places,
     name: &ChannelName,
     options: WriterOptions,
     supersede: bool,
 ) -> PyResult<Writer> {
     // It may have to wait until `clean` has finished with the channel.
-    let attempt = || py.detach(|| Writer::open(directory, name.clone(), options));
+    let attempt = || py.detach(|| Writer::open(places, name.clone(), options));
     let mut opened = attempt();
-    if matches!(opened, Err(Error::ChannelBusy { .. })) && living(py, directory, name).is_some() {
+    if matches!(opened, Err(Error::ChannelBusy { .. })) && living(py, places, name).is_some() {
         // A notebook cell that is run again leaves the writer of its last run in a cycle of frames and tracebacks.
         py.import("gc")?.call_method0("collect")?;
         opened = attempt();
         if matches!(opened, Err(Error::ChannelBusy { .. }))
-            && let Some((store, opened_at)) = living(py, directory, name)
+            && let Some((store, opened_at)) = living(py, places, name)
         {
             if !supersede {
                 return Err(busy(py, name, &opened_at));
@@ -76,13 +76,10 @@ pub fn register(py: Python<'_>, writer: Writer) -> PyResult<Arc<GilCell<Store>>>
 }
 
 /// The open writer of a channel in this process, and where it was opened.
-fn living(
-    py: Python<'_>,
-    directory: &Directory,
-    name: &ChannelName,
-) -> Option<(Arc<GilCell<Store>>, String)> {
+fn living(py: Python<'_>, places: &Places, name: &ChannelName) -> Option<(Arc<GilCell<Store>>, String)> {
     let found = WRITERS.with(py, |writers| {
-        let same = |entry: &&Entry| entry.directory == directory.path() && entry.name == *name;
+        let here = |entry: &Entry| places.iter().any(|directory| directory.path() == entry.directory);
+        let same = |entry: &&Entry| here(entry) && entry.name == *name;
         let living = |entry: &Entry| Some((entry.store.upgrade()?, entry.opened_at.clone()));
         writers.iter().filter(same).filter_map(living).collect::<Vec<_>>()
     });

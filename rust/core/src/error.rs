@@ -1,11 +1,13 @@
 //! What can go wrong: one enum, a variant per exception of the Python package. Messages are whole sentences
 //! that name the thing, the limit and the remedy.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::numbering::Stamp;
 use crate::snapshot::wire::MalformedMessage;
+use crate::sys;
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -15,9 +17,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// No channel of that name: nothing published yet, or closed.
     #[error(
-        "there is no channel {name:?} (policy {policy_id}) in {}: its writer has not published yet, \
-         or has closed it",
-        directory.display()
+        "there is no channel {name:?} (policy {policy_id}) in {places}: its writer has not published yet, has closed \
+         it, or uses another directory (as another user, container or job may: set TRAINCAST_DIR to one that both see)"
     )]
     ChannelNotFound {
         /// The channel's name.
@@ -25,7 +26,7 @@ pub enum Error {
         /// The channel's policy.
         policy_id: u16,
         /// Where it was looked for.
-        directory: PathBuf,
+        places: String,
     },
     /// Another live writer owns the channel.
     #[error(
@@ -135,7 +136,8 @@ pub enum Error {
     /// No room in the file system.
     #[error(
         "no room for {needed} bytes in {}: {cause}; what was published before is still there. Free some \
-         space, enlarge the file system (docker: --shm-size), or point TRAINCAST_DIR at another local one",
+         space, enlarge the file system (docker: --shm-size), or point TRAINCAST_DIR, for learner and envs alike, at \
+         another local one",
         path.display()
     )]
     StorageFull {
@@ -144,7 +146,7 @@ pub enum Error {
         /// Its size in bytes.
         needed: usize,
         /// Which limit was met.
-        cause: &'static str,
+        cause: Cow<'static, str>,
     },
     /// A writer was used in a forked child.
     #[error(
@@ -158,11 +160,7 @@ pub enum Error {
         policy_id: u16,
     },
     /// The directory of the channels cannot be trusted.
-    #[error(
-        "{} cannot hold channels: {reason}; {remedy}, or point TRAINCAST_DIR at a directory of your own on a \
-         local file system",
-        path.display()
-    )]
+    #[error("{} cannot hold channels: {reason}; {remedy}", path.display())]
     InsecureDirectory {
         /// The directory.
         path: PathBuf,
@@ -170,6 +168,16 @@ pub enum Error {
         reason: String,
         /// What to do about it.
         remedy: String,
+    },
+    /// None of the directories in which channels lie by default can be made.
+    #[error("there is no place for channels: {reasons}; {remedy}")]
+    NoPlace {
+        /// What is wrong with each.
+        reasons: String,
+        /// What to do about it.
+        remedy: String,
+        /// What the system says of the last one.
+        source: io::Error,
     },
     /// A system call failed for a reason of the machine's.
     #[error("cannot {action} {}: {source}{}", path.display(), advice(action, source))]
@@ -181,6 +189,11 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// Whether a file can still be made beside this one, as far as the number of files goes.
+fn has_inodes(path: &Path) -> bool {
+    path.parent().is_none_or(|parent| sys::room(parent).map_or(true, |room| room.files > 0))
 }
 
 fn advice(action: &str, error: &io::Error) -> &'static str {
@@ -195,11 +208,21 @@ fn advice(action: &str, error: &io::Error) -> &'static str {
             "; file locks are denied here (by a security module, or a sandbox): allow them, or point TRAINCAST_DIR at a \
              directory where they are allowed"
         }
+        Some(libc::EACCES | libc::EPERM) if action == MAKE => {
+            "; you may not make it there: set TRAINCAST_DIR, for learner and envs alike, to a directory where you may"
+        }
+        Some(libc::EOVERFLOW) => {
+            "; this process's user or group has no number outside of its user namespace, and so can own no file: start \
+             the namespace with one (unshare: --map-root-user or --map-current-user)"
+        }
         Some(libc::EACCES | libc::EPERM) => "; the directory must belong to you, with mode 0700",
         Some(libc::ENOENT) => "; the directory has been removed",
         _ => "",
     }
 }
+
+/// The [`Error::System::action`] of making a directory.
+const MAKE: &str = "make";
 
 impl Error {
     pub(crate) fn corrupt(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
@@ -215,10 +238,21 @@ impl Error {
         move |source| Self::System { action, path: path.to_owned(), source }
     }
 
+    /// For use in `map_err`: failed to make a directory.
+    pub(crate) fn making(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| match Self::storage(path, 0)(source) {
+            Self::System { source, path, .. } => Self::System { action: MAKE, path, source },
+            full => full,
+        }
+    }
+
     /// For use in `map_err`: failed to get `needed` bytes of storage.
     pub(crate) fn storage(path: &Path, needed: usize) -> impl FnOnce(io::Error) -> Self {
         move |source| {
             let cause = match source.raw_os_error() {
+                Some(libc::ENOSPC) if !has_inodes(path) => {
+                    "the file system has no inodes left, it holds too many files"
+                }
                 Some(libc::ENOSPC) => "the file system is full",
                 Some(libc::EDQUOT) => "the quota is used up",
                 Some(libc::EFBIG) => "files may not become that large here (`ulimit -f`)",
@@ -226,7 +260,7 @@ impl Error {
                     return Self::System { action: "write", path: path.to_owned(), source };
                 }
             };
-            Self::StorageFull { path: path.to_owned(), needed, cause }
+            Self::StorageFull { path: path.to_owned(), needed, cause: cause.into() }
         }
     }
 }

@@ -198,7 +198,7 @@ fn directories_that_cannot_be_trusted() {
         assert_eq!(std::fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
     }
     std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o710)).unwrap();
-    refused(&made, "others may enter it (mode 0710); run `chmod 700");
+    refused(&made, "others may enter it (mode 0710); set TRAINCAST_DIR=");
     let file = place.path("file");
     std::fs::write(&file, "").unwrap();
     refused(&file, "it is a regular file");

@@ -213,7 +213,7 @@ def test_set_reward_shaping_needs_the_agents(make: Make, writer: Any) -> None:
 def test_the_queue_serves_a_run_that_traincast_does_not_serve(make: Make) -> None:
     env = make("informed_shaped")
     env.reset()
-    with pytest.warns(RuntimeWarning, match="without traincast's run_rl or TrainingInfoObserver"):
+    with pytest.warns(traincast.TraincastWarning, match="without traincast's run_rl or TrainingInfoObserver"):
         env.set_training_info(info(100))
     env.set_reward_shaping({"goal": 2.0}, 0)
     assert steps_of(env) == 100
@@ -279,7 +279,9 @@ def test_an_evaluation_that_finds_nothing_ignores_it(make: Make) -> None:
 
 def test_an_evaluation_that_finds_nothing_warns_once(make: Make) -> None:
     env = make("informed", on_missing="warn")
-    with pytest.warns(RuntimeWarning, match=r"none has saved .*checkpoint_p0/training_info.json.*eval_info"):
+    with pytest.warns(
+        traincast.TraincastWarning, match=r"none has saved .*checkpoint_p0/training_info.json.*eval_info"
+    ):
         env.reset()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -301,7 +303,7 @@ def test_a_training_without_its_channel_raises(make: Make, channel_name: str) ->
 
 def test_a_training_without_its_channel_warns_once(make: Make, channel_name: str) -> None:
     env = make("informed", channel=channel_name, on_missing="warn")
-    with pytest.warns(RuntimeWarning, match=channel_name):
+    with pytest.warns(traincast.TraincastWarning, match=channel_name):
         env.reset()
     env.reset()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from traincast import ChannelNotFoundError, TrainingInfoReader
+from traincast._warnings import warn_once
 from traincast.integrations.sample_factory.saved import info_file, load_training_info
 from traincast.unwrapping import own_copy
 
@@ -21,7 +21,7 @@ __all__ = [
     "show_channel",
 ]
 
-OnMissing = Literal["ignore", "warn", "raise"]
+OnMissing = Literal["warn", "raise", "ignore"]
 
 # An attribute of the configuration, which Sample Factory pickles to its workers. It is there only while a run
 # lasts, and never in the saved config.json: an evaluation must not look for the channel of a run that is
@@ -97,8 +97,7 @@ class ChannelSource:
             self._reader = TrainingInfoReader(self._name, self._policy_id, attach_timeout=self._timeout)
         except ChannelNotFoundError as error:
             self._timeout = 0.0  # one wait is enough to be sure; the next resets look again without one
-            _report(error, self._on_missing)
-            self._on_missing = "ignore" if self._on_missing == "warn" else self._on_missing
+            _report(error, self._on_missing, (self._name, self._policy_id))
             return None
         self._read = self._reader.read_if_changed
         return self._read()
@@ -124,7 +123,7 @@ class SavedSource:
         info = self._load()
         if info is None:
             error = ChannelNotFoundError(f"No training information for the env: {self._where()}")
-            _report(error, self._on_missing)
+            _report(error, self._on_missing, ("saved", self._policy_id))
         self._polled = True
         self.info = info
         return info is not None
@@ -146,8 +145,8 @@ class SavedSource:
         return f"no training is running, none has saved {path}, and wrap_env_func got no eval_info="
 
 
-def _report(error: ChannelNotFoundError, on_missing: OnMissing) -> None:
+def _report(error: ChannelNotFoundError, on_missing: OnMissing, what: tuple[str, int]) -> None:
     if on_missing == "raise":
         raise error
     if on_missing == "warn":
-        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        warn_once(("sample_factory", *what), str(error))

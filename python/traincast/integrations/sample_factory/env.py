@@ -28,7 +28,7 @@ def wrap_env_func(
     make_env: Callable[..., Any],
     *,
     eval_info: Mapping[str, Any] | None = None,
-    on_missing: OnMissing = "ignore",
+    on_missing: OnMissing = "warn",
     deliver: str = "auto",
     attach_timeout: float = 10.0,
 ) -> WrappedEnvFunc:
@@ -39,8 +39,8 @@ def wrap_env_func(
             Sample Factory registers. It must be picklable if Sample Factory's workers are processes.
         eval_info: what envs receive where no learner runs (`enjoy`); None: what the last run of the
             experiment saved.
-        on_missing: what to do at a reset when there is no information: `"ignore"`; `"warn"` once; `"raise"`
-            `ChannelNotFoundError`.
+        on_missing: what to do at a reset when there is no information: `"warn"` with a `TraincastWarning`,
+            once per process; `"raise"` `ChannelNotFoundError`; `"ignore"`.
         deliver: `"auto"`: before each reset, and before each step of an env that resets itself inside `step`
             (Sample Factory expects that of envs with several agents, vectorised ones too). `"reset"`,
             `"both"`: as they say.
@@ -50,8 +50,8 @@ def wrap_env_func(
     Raises:
         MissingKeyError: `eval_info` lacks `approx_total_training_steps`.
     """
-    if on_missing not in ("ignore", "warn", "raise"):
-        raise ValueError(f"on_missing must be 'ignore', 'warn' or 'raise', not {on_missing!r}")
+    if on_missing not in ("warn", "raise", "ignore"):
+        raise ValueError(f"on_missing must be 'warn', 'raise' or 'ignore', not {on_missing!r}")
     if deliver not in ("auto", "reset", "both"):
         raise ValueError(f"deliver must be 'auto', 'reset' or 'both', not {deliver!r}")
     if eval_info is not None and "approx_total_training_steps" not in eval_info:

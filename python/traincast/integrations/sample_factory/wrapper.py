@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import gymnasium
 import numpy as np
 from sample_factory.envs.env_utils import RewardShapingInterface, TrainingInfoInterface
 
+from traincast._warnings import warn_once
 from traincast.integrations.sample_factory.channel import Source
 from traincast.integrations.sample_factory.policies import AgentPolicies, FollowedPolicies
 from traincast.unwrapping import find_all, find_reward_shaping_interface, own_copy
@@ -123,11 +123,10 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         if self._online and self._deliver():
             return
         if not self._online:
-            warnings.warn(
+            warn_once(
+                ("sample_factory", "no run"),
                 "wrap_env_func is used without traincast's run_rl or TrainingInfoObserver: "
                 "envs receive Sample Factory's own copies",
-                RuntimeWarning,
-                stacklevel=2,
             )
         self._hand_over(own_copy(training_info))
 

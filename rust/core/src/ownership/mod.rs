@@ -17,6 +17,7 @@
 //! `clean` locks one byte more than a writer does. So a writer that finds the lock held knows whether to give up, or to wait
 //! for a moment.
 
+mod elsewhere;
 mod record;
 mod verify;
 
@@ -32,6 +33,7 @@ use crate::fork::{self, Shared};
 use crate::layout::{CLEANER_LOCK, PAGE, WRITER_LOCK};
 use crate::sys::{self, FileId, Holder, Locked};
 
+pub use elsewhere::check_elsewhere;
 pub use record::Record;
 pub use verify::Standing;
 

@@ -6,7 +6,7 @@ mod waiter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::directory::{ChannelName, Directory, Role};
+use crate::directory::{ChannelName, Directory, Places, Role};
 use crate::error::Result;
 use crate::failpoints::failpoint;
 use crate::layout::{Link, header};
@@ -18,7 +18,7 @@ use crate::snapshot::wire::{self, Origin};
 use crate::snapshot::{SegmentKey, SlotMeta, Snapshot};
 use crate::sys::{self, WordRef, tick_ns};
 
-use finding::{find, successor};
+use finding::{Found, find};
 pub use waiter::Waiter;
 
 /// The head of the file that a reader is attached to. [`HeadRef::load`] is all that an unchanged read takes.
@@ -41,9 +41,9 @@ impl HeadRef {
 /// [`Snapshot`] that the caller keeps: one reader can serve several of them.
 #[derive(Debug)]
 pub struct Reader {
-    directory: Directory,
+    places: Places,
     name: ChannelName,
-    segment: Arc<Segment>,
+    found: Found,
     seat: Option<Arc<Seat>>,
     /// When its lock was last taken again, on the clock of publish times.
     seated_ns: u64,
@@ -99,22 +99,21 @@ impl Reader {
     ///
     /// # Errors
     /// [`crate::error::Error::ChannelNotFound`]; what is wrong with the directory or the file.
-    pub fn attach(directory: &Directory, name: ChannelName, timeout: Duration) -> Result<Self> {
-        let start = Instant::now();
+    pub fn attach(places: impl Into<Places>, name: ChannelName, timeout: Duration) -> Result<Self> {
+        let (places, start) = (places.into(), Instant::now());
         loop {
-            if let Some(segment) = find(directory, &name)? {
+            if let Some(found) = find(&places, &name)? {
                 failpoint!("attach.found");
-                let name_checked = NameCheck { at_ns: tick_ns(), head: segment.head() };
-                let directory = directory.clone();
+                let name_checked = NameCheck { at_ns: tick_ns(), head: found.segment.head() };
                 let mut reader =
-                    Self { directory, name, segment, seat: None, seated_ns: 0, name_checked, laps: 0 };
+                    Self { places, name, found, seat: None, seated_ns: 0, name_checked, laps: 0 };
                 reader.take_seat();
                 failpoint!("attach.seated");
                 return Ok(reader);
             }
             let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Err(name.not_found(directory));
+                return Err(name.not_found(&places));
             }
             std::thread::sleep(left.min(ATTACH_SLICE));
         }
@@ -123,17 +122,17 @@ impl Reader {
     /// The head now, by one load.
     #[inline]
     pub fn head(&self) -> Head {
-        self.segment.head()
+        self.found.segment.head()
     }
 
     /// Where the head is, for an unchanged read without this object.
     pub fn head_ref(&self) -> HeadRef {
-        HeadRef { word: WordRef::new(&self.segment, header::HEAD) }
+        HeadRef { word: WordRef::new(&self.found.segment, header::HEAD) }
     }
 
     /// Which mapping of which file it reads.
     pub fn segment_key(&self) -> SegmentKey {
-        SegmentKey(self.segment.key)
+        SegmentKey(self.found.segment.key)
     }
 
     /// Copies the channel's newest snapshot, unless `snapshot` holds it: whether it is another one than before.
@@ -146,7 +145,7 @@ impl Reader {
     #[inline]
     pub fn read_into(&mut self, snapshot: &mut Snapshot) -> Result<bool> {
         for _ in 0..MAX_MOVES {
-            let head = self.segment.head();
+            let head = self.found.segment.head();
             if head.ended() && self.may_have_successor(head) && self.follow() {
                 continue;
             }
@@ -169,7 +168,7 @@ impl Reader {
     fn copy(&mut self, snapshot: &mut Snapshot) -> Result<bool> {
         let before = snapshot.is_filled().then_some(snapshot.meta.stamp);
         let key = self.segment_key();
-        let read = self.segment.read(|position, slot| snapshot.fill(slot, position, key));
+        let read = self.found.segment.read(|position, slot| snapshot.fill(slot, position, key));
         // A slot that was not even looked into leaves no snapshot either.
         let (_, (), laps) = read.inspect_err(|_| snapshot.forget())?;
         snapshot.keep(key);
@@ -200,12 +199,12 @@ impl Reader {
 
     /// Where the snapshots come from.
     pub fn origin(&self) -> Origin {
-        Origin { host: self.segment.origin_host(), pid: self.segment.header(header::ORIGIN_PID) }
+        Origin { host: self.found.segment.origin_host(), pid: self.found.segment.header(header::ORIGIN_PID) }
     }
 
     /// How the learner stands to the file at hand.
     pub fn link(&self) -> Link {
-        self.segment.link()
+        self.found.segment.link()
     }
 
     /// Whether it is time to look for the successor of a file that has ended: at once when a mark is new, and then every
@@ -224,11 +223,11 @@ impl Reader {
     #[cold]
     pub fn follow(&mut self) -> bool {
         // Loaded before the look: a mark that comes after it asks for the next one.
-        self.name_checked = NameCheck { at_ns: tick_ns(), head: self.segment.head() };
-        match successor(&self.directory, &self.name, &self.segment) {
-            Some(segment) => {
+        self.name_checked = NameCheck { at_ns: tick_ns(), head: self.found.segment.head() };
+        match self.found.successor(&self.places, &self.name) {
+            Some(found) => {
                 failpoint!("follow.found");
-                self.segment = segment;
+                self.found = found;
                 self.name_checked.head = Head::default();
                 self.seat = None;
                 self.take_seat();
@@ -252,9 +251,9 @@ impl Reader {
     #[cold]
     fn take_seat(&mut self) {
         self.seated_ns = tick_ns();
-        let generation = self.segment.header(header::GENERATION);
-        self.seat = match self.directory.find() {
-            Ok(Some(handle)) => Seat::take(&handle, &self.name, self.segment.key, generation),
+        let generation = self.found.segment.header(header::GENERATION);
+        self.seat = match self.found.directory.find() {
+            Ok(Some(handle)) => Seat::take(&handle, &self.name, self.found.segment.key, generation),
             _ => None,
         };
     }
@@ -263,7 +262,7 @@ impl Reader {
     /// making it: what comes in between ends the sleep at once.
     pub fn waiter(&mut self) -> Waiter {
         // Whoever sleeps must be announced where the writer looks.
-        let handle = self.directory.find().ok().flatten();
+        let handle = self.found.directory.find().ok().flatten();
         let seated = match (&self.seat, &handle) {
             (Some(seat), Some(handle)) => seat.is_ours() && seat.has_name(handle, &self.name) && seat.keep(),
             _ => false,
@@ -271,19 +270,19 @@ impl Reader {
         if !seated {
             self.take_seat();
         }
-        Waiter::new(&self.directory, &self.name, &self.segment, self.seat.clone())
+        Waiter::new(&self.places, &self.name, &self.found, self.seat.clone())
     }
 
     /// Whether the writer has finished with the channel, and no other writer has it now.
     pub fn closed(&mut self) -> bool {
-        if self.segment.head().ended() {
+        if self.found.segment.head().ended() {
             self.follow();
         }
-        let head = self.segment.head();
+        let head = self.found.segment.head();
         // Closed after it had moved to a new file, and before this reader looked: the mark is in that
         // file, which is gone.
         head.closed()
-            || self.segment.link() == Link::LearnerClosed
+            || self.found.segment.link() == Link::LearnerClosed
             || head.superseded() && !self.has_file() && !self.is_written().unwrap_or(true)
     }
 
@@ -292,11 +291,11 @@ impl Reader {
     /// # Errors
     /// [`crate::error::Error::System`], or what is wrong with the directory.
     pub fn writer_alive(&mut self) -> Result<bool> {
-        if self.segment.head().ended() {
+        if self.found.segment.head().ended() {
             self.follow();
         }
-        let heard = matches!(self.segment.link(), Link::Local | Link::Live);
-        Ok(heard && !self.segment.head().closed() && self.is_written()?)
+        let heard = matches!(self.found.segment.link(), Link::Local | Link::Live);
+        Ok(heard && !self.found.segment.head().closed() && self.is_written()?)
     }
 
     /// Whether anybody serves the channel: a writer, also one that does not know yet that its lock was dropped, or a relay that
@@ -305,34 +304,37 @@ impl Reader {
     /// # Errors
     /// As [`Reader::writer_alive`].
     pub fn served(&mut self) -> Result<bool> {
-        if self.segment.head().ended() {
+        if self.found.segment.head().ended() {
             self.follow();
         }
-        match self.directory.find()? {
-            Some(handle) => {
-                Ok(!self.segment.head().closed()
-                    && ownership::is_served(&self.directory, &handle, &self.name)?)
-            }
+        match self.found.directory.find()? {
+            Some(handle) => Ok(!self.found.segment.head().closed()
+                && ownership::is_served(&self.found.directory, &handle, &self.name)?),
             None => Ok(false),
         }
     }
 
+    /// Where the file at hand was found.
+    pub fn directory(&self) -> &Directory {
+        &self.found.directory
+    }
+
     fn is_written(&self) -> Result<bool> {
-        match self.directory.find()? {
-            Some(handle) => ownership::writer_alive(&self.directory, &handle, &self.name),
+        match self.found.directory.find()? {
+            Some(handle) => ownership::writer_alive(&self.found.directory, &handle, &self.name),
             None => Ok(false),
         }
     }
 
     fn has_file(&self) -> bool {
         let file = self.name.file(Role::Segment);
-        let handle = self.directory.find().ok().flatten();
+        let handle = self.found.directory.find().ok().flatten();
         handle.is_some_and(|handle| matches!(sys::facts_at(&handle, &file), Ok(Some(_))))
     }
 
     /// Seconds since a snapshot of this channel was published.
     pub fn age(&self, meta: &SlotMeta) -> f64 {
-        self.segment.age(meta)
+        self.found.segment.age(meta)
     }
 
     /// Numbers of the newest snapshot, without copying it.
@@ -340,11 +342,11 @@ impl Reader {
     /// # Errors
     /// [`crate::error::Error::CorruptChannel`].
     pub fn newest(&mut self) -> Result<SlotMeta> {
-        let head = self.segment.head();
+        let head = self.found.segment.head();
         if head.ended() && self.may_have_successor(head) || self.idle_for_long() {
             self.follow();
         }
-        self.segment.read(|position, slot| SlotMeta::load(slot, position)).map(|(_, meta, _)| meta)
+        self.found.segment.read(|position, slot| SlotMeta::load(slot, position)).map(|(_, meta, _)| meta)
     }
 
     /// What the head is while `snapshot` is the newest, and until when, on the coarse clock, that may be taken for granted

@@ -11,12 +11,12 @@ mod renewal;
 mod takeover;
 mod verify;
 
-use crate::directory::{ChannelName, Directory};
+use crate::directory::{ChannelName, Choice, Directory, Places};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::layout::{Link, SLOTS};
 use crate::numbering::{Epoch, Position, Stamp, Term, Version};
-use crate::ownership::Ownership;
+use crate::ownership::{Ownership, check_elsewhere};
 use crate::roster::Roster;
 use crate::segment::Segment;
 use crate::snapshot::cache::ShapeCache;
@@ -91,15 +91,24 @@ impl Writer {
     /// Takes a channel. Nobody sees it before its first snapshot.
     ///
     /// # Errors
-    /// [`Error::ChannelBusy`] if another writer lives; what is wrong with the directory, or with the file
-    /// that is there.
-    pub fn open(directory: &Directory, name: ChannelName, options: WriterOptions) -> Result<Self> {
+    /// [`Error::ChannelBusy`] if another writer lives, in any of the places; what is wrong with the directory, or with
+    /// the file that is there; [`Error::NoPlace`]; [`Error::StorageFull`].
+    pub fn open(places: impl Into<Places>, name: ChannelName, options: WriterOptions) -> Result<Self> {
+        Self::open_in(&places.into(), name, options)
+    }
+
+    fn open_in(places: &Places, name: ChannelName, options: WriterOptions) -> Result<Self> {
         options.check()?;
+        let Choice { directory, full } = places.for_writer(&name, options.first_files())?;
         directory.make()?;
         let handle = directory.handle()?;
         let ownership = Ownership::acquire(directory, &handle, &name)?;
         failpoint!("open.owned");
         let fresh = ownership.fresh;
+        if let Err(error) = check_elsewhere(places, directory, &name) {
+            ownership.release(Some(&handle), &name, fresh);
+            return Err(error);
+        }
         let process = sys::identity();
         let origin = Origin { host: sys::host_name(), pid: process.pid.into() };
         let mut writer = Self {
@@ -122,7 +131,7 @@ impl Writer {
             process,
             origin: (Link::Local, origin),
             message_shapes: ShapeCache::default(),
-            warning: Warning::None,
+            warning: full.map_or(Warning::None, |full| Warning::moved(directory, &full)),
         };
         writer.schedule(sys::tick_ns());
         match writer.take_over(&handle) {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::layout::{DEFAULT_CAPACITY, DEFAULT_MAX_CAPACITY, LARGEST_CAPACITY, WORD, whole_pages};
+use crate::layout::{
+    DEFAULT_CAPACITY, DEFAULT_MAX_CAPACITY, LARGEST_CAPACITY, PAGE, WORD, segment_bytes, whole_pages,
+};
 
 /// What a new writer does with the channel that a dead one left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -68,6 +70,12 @@ impl WriterOptions {
             )));
         }
         Ok(())
+    }
+
+    /// Bytes that a channel takes with the first file that it should have.
+    pub(super) fn first_files(&self) -> usize {
+        let segment = whole_pages(self.capacity).and_then(segment_bytes).unwrap_or(usize::MAX);
+        segment.saturating_add(2 * PAGE) // the record and the roster
     }
 
     /// Strides of a slot for a snapshot of so many words, to be tried one after the other: with some reserve, and just

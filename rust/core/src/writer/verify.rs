@@ -1,6 +1,7 @@
 //! Whether the channel is still this writer's, and what follows if not.
 
 use super::{State, Warning, Writer};
+use crate::directory::{Directory, Unfit};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::ownership::Standing;
@@ -9,6 +10,18 @@ use crate::sys;
 
 /// When to look again where somebody else was at work on the files.
 const SOON_NS: u64 = 5_000_000;
+
+impl Warning {
+    /// The channel is not where its user expects it.
+    #[cold]
+    pub(super) fn moved(to: &Directory, full: &Unfit) -> Self {
+        Self::Due(format!(
+            "{full}: the channel is in {} instead, where readers look too. Make room (docker: --shm-size), or set \
+             TRAINCAST_DIR for the learner and the envs",
+            to.path().display()
+        ))
+    }
+}
 
 impl Writer {
     /// Sets the time of the next verification.

@@ -51,7 +51,7 @@ pub fn play() -> bool {
         return false;
     };
     watchdog();
-    let directory = Directory::from_env().unwrap();
+    let directory = Directory::at(std::env::var_os("TRAINCAST_DIR").unwrap()).unwrap();
     let seed = std::env::var("TRAINCAST_SEED").unwrap().parse().unwrap();
     match role.as_str() {
         "continue" => write(&directory, seed, Leftover::Continue, &GROWING),

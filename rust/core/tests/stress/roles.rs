@@ -64,7 +64,7 @@ pub fn play() -> bool {
     if number("TRAINCAST_STRESS_YIELDS") == Some(1) {
         nice(10).unwrap();
     }
-    let directory = Directory::from_env().unwrap();
+    let directory = Directory::at(std::env::var_os("TRAINCAST_DIR").unwrap()).unwrap();
     let page = Page::map(&directory.path().with_file_name("page"));
     let class = &CLASSES[number("TRAINCAST_STRESS_CLASS").unwrap()];
     let line = &page.lines[number("TRAINCAST_STRESS_LINE").unwrap()];

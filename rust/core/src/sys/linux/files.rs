@@ -5,9 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FallocateFlags, FileType, Mode, OFlags, StatFs};
 use rustix::io::{Errno, retry_on_intr};
 
 /// What one has to know of a file before using it.
@@ -139,9 +139,46 @@ pub fn allocate(file: &OwnedFd, range: std::ops::Range<usize>) -> io::Result<()>
     }
 }
 
-/// Whether a directory lets this process make files in it.
-pub fn may_make_files(path: &Path) -> bool {
-    rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+/// Whether a directory lets this process make files in it, as far as modes and mounts say; if not, why.
+pub fn may_make_files(path: &Path) -> io::Result<()> {
+    // Old sandboxes deny the call that knows of effective users: it is made only where that makes a difference.
+    let same = rustix::process::getuid() == rustix::process::geteuid();
+    let flags = if same { AtFlags::empty() } else { AtFlags::EACCESS };
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    Ok(retry_on_intr(|| rustix::fs::accessat(CWD, path, access, flags))?)
+}
+
+/// What a file system has left for this user. Where it sets no limit: a lot.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files, directories among them.
+    pub files: u64,
+}
+
+/// The room in the file system behind a path.
+pub fn room(path: &Path) -> io::Result<Room> {
+    let stat = retry_on_intr(|| rustix::fs::statvfs(path))?;
+    let unless_unlimited = |total, left| if total == 0 { u64::MAX } else { left };
+    Ok(Room {
+        bytes: unless_unlimited(stat.f_blocks, stat.f_bavail.saturating_mul(stat.f_frsize)),
+        files: unless_unlimited(stat.f_files, stat.f_favail),
+    })
+}
+
+/// Where file systems are mounted that keep their files in memory.
+pub fn memory_file_systems() -> Vec<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let fields = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        Some((fields.next()?, fields.next()?))
+    });
+    // A path with a space or the like is written in escapes: it is no path to recommend.
+    fields
+        .filter(|(path, kind)| *kind == "tmpfs" && !path.contains('\\'))
+        .map(|(path, _)| path.into())
+        .collect()
 }
 
 /// The first bytes of a file, at most as many as fit.
@@ -196,8 +233,16 @@ pub fn list(directory: &OwnedFd) -> io::Result<Vec<OsString>> {
 
 /// The name of the file system's kind if several machines, or a program, may stand behind it.
 pub fn remote_file_system(directory: &OwnedFd) -> io::Result<Option<&'static str>> {
-    let magic = retry_on_intr(|| rustix::fs::fstatfs(directory))?.f_type as u64 & 0xffff_ffff;
-    Ok(match magic {
+    Ok(remote_kind(&retry_on_intr(|| rustix::fs::fstatfs(directory))?))
+}
+
+/// As [`remote_file_system`], by path.
+pub fn remote_file_system_of(path: &Path) -> io::Result<Option<&'static str>> {
+    Ok(remote_kind(&retry_on_intr(|| rustix::fs::statfs(path))?))
+}
+
+fn remote_kind(stat: &StatFs) -> Option<&'static str> {
+    match stat.f_type as u64 & 0xffff_ffff {
         0x6969 => Some("NFS"),
         0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
         0x5346_414f | 0x6b41_4653 => Some("AFS"),
@@ -212,5 +257,5 @@ pub fn remote_file_system(directory: &OwnedFd) -> io::Result<Option<&'static str
         0x1980_0202 => Some("BeeGFS"),
         0x6573_5546 => Some("FUSE"),
         _ => None,
-    })
+    }
 }

@@ -70,6 +70,19 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// The effective user as the namespace outside of this process's user namespace numbers it: in a container the user may be
+/// number 0, or another one, and so may be the users of other containers.
+pub fn user_outside() -> u32 {
+    let user = user();
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let outside = map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        let (inside, outside, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+        outside.checked_add(user.checked_sub(inside).filter(|offset| *offset < count)?)
+    });
+    outside.unwrap_or(user)
+}
+
 /// Whether no process of this pid namespace has that number any more. One that has died and was not waited for is gone too,
 /// if /proc says so; without a /proc of this namespace it counts as alive.
 pub fn is_gone(pid: u32) -> bool {

@@ -1,0 +1,152 @@
+//! Names and paths; whose directory it is; which directory it is.
+
+mod advice;
+mod names;
+mod places;
+
+use std::ffi::OsStr;
+use std::fs::DirBuilder;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::sys;
+
+pub use names::{ChannelName, Role};
+pub use places::{Choice, Places, Unfit};
+
+/// A directory of channels: ours alone, local.
+///
+/// Only its path is kept: it is opened, and its owner and mode checked, for each use. So it costs no
+/// descriptor, and one that was removed and made again is found.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Directory {
+    path: Arc<Path>,
+}
+
+impl Directory {
+    /// A directory by its path.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the path is relative, and the working directory gone.
+    pub fn at(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let path = std::path::absolute(path).map_err(Error::system("use", path))?;
+        Ok(Self { path: path.into() })
+    }
+
+    /// Makes the directory with mode 0700 if it is missing, and whatever of its path is missing too. For writers.
+    ///
+    /// # Errors
+    /// [`Error::InsecureDirectory`] if it is a link, someone else's, open to others or remote;
+    /// [`Error::System`] if it cannot be made.
+    pub fn make(&self) -> Result<()> {
+        if let Some(parent) = self.path.parent() {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
+            made.map_err(Error::making(parent))?;
+        }
+        self.put_back().map(drop)
+    }
+
+    /// Makes the directory alone, whose parent must be there. Opens it.
+    ///
+    /// # Errors
+    /// As [`Directory::make`].
+    pub(crate) fn put_back(&self) -> Result<OwnedFd> {
+        sys::make_directory(&self.path).map_err(Error::making(&self.path))?;
+        self.handle()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in it.
+    pub(crate) fn join(&self, file: &OsStr) -> PathBuf {
+        self.path.join(file)
+    }
+
+    /// Whether it can be used, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::InsecureDirectory`]; [`Error::System`].
+    pub fn check_if_there(&self) -> Result<()> {
+        self.find().map(drop)
+    }
+
+    /// Opens and checks it.
+    ///
+    /// # Errors
+    /// [`Error::InsecureDirectory`]; [`Error::System`], also if it is missing.
+    pub(crate) fn handle(&self) -> Result<OwnedFd> {
+        self.find()?
+            .ok_or_else(|| Error::system("open", &self.path)(std::io::Error::from_raw_os_error(libc::ENOENT)))
+    }
+
+    /// Opens and checks it; `None` if it is missing.
+    ///
+    /// # Errors
+    /// [`Error::InsecureDirectory`]; [`Error::System`].
+    pub(crate) fn find(&self) -> Result<Option<OwnedFd>> {
+        let handle = match sys::open_directory(&self.path) {
+            Ok(handle) => handle,
+            Err(error) => {
+                if let Ok(facts) = sys::facts_of_path(&self.path) {
+                    self.check(&facts)?;
+                }
+                return match error.kind() {
+                    std::io::ErrorKind::NotFound => Ok(None),
+                    _ => Err(Error::system("open", &self.path)(error)),
+                };
+            }
+        };
+        let examined = Error::system("examine", &self.path);
+        let facts = sys::facts(&handle).map_err(examined)?;
+        self.check(&facts)?;
+        let remote = sys::remote_file_system(&handle).map_err(Error::system("examine", &self.path))?;
+        match remote {
+            None => Ok(Some(handle)),
+            Some(kind) => Err(self.insecure(
+                format!("it lies on {kind}, which other machines may share; shared memory is one machine's"),
+                advice::elsewhere(&self.path),
+            )),
+        }
+    }
+
+    fn check(&self, facts: &sys::FileFacts) -> Result<()> {
+        let reason = if facts.kind == sys::SYMLINK {
+            "it is a symbolic link".to_owned()
+        } else if facts.kind != sys::DIRECTORY {
+            format!("it is a {}", facts.kind)
+        } else if facts.uid != sys::user() {
+            format!("it belongs to user {}, and you are user {}", facts.uid, sys::user())
+        } else if facts.mode & 0o077 != 0 {
+            format!("others may enter it (mode {:04o})", facts.mode)
+        } else {
+            return Ok(());
+        };
+        Err(self.insecure(reason, advice::instead_of(&self.path, facts)))
+    }
+
+    fn insecure(&self, reason: String, remedy: String) -> Error {
+        Error::InsecureDirectory { path: self.path.to_path_buf(), reason, remedy }
+    }
+}
+
+/// Why a file is not one that this user made as part of a channel; `None` if it is.
+pub(crate) fn foreign(facts: &sys::FileFacts) -> Option<String> {
+    if facts.kind != sys::REGULAR {
+        Some(format!("it is a {}, not a regular file", facts.kind))
+    } else if facts.uid != sys::user() {
+        Some(format!("it belongs to user {}", facts.uid))
+    } else if facts.mode & 0o077 != 0 {
+        Some(format!("others may open it (mode {:04o})", facts.mode))
+    } else if facts.links > 1 {
+        Some(format!("it has {} names (hard links)", facts.links))
+    } else {
+        None
+    }
+}

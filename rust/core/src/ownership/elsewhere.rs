@@ -1,0 +1,26 @@
+//! A writer in another of the places in which the channel may lie.
+
+use super::{Record, busy, is_served, process};
+use crate::directory::{ChannelName, Directory, Places};
+use crate::error::{Error, Result};
+
+/// Refuses a channel that has a writer in another place. To be called under the channel's lock in this one: of two writers that
+/// start at the same moment in two places, whoever is second to take its lock sees the other's. Both may give up; never do
+/// both go on.
+///
+/// # Errors
+/// [`Error::ChannelBusy`]; [`Error::System`] if a place cannot be looked at.
+pub fn check_elsewhere(places: &Places, directory: &Directory, name: &ChannelName) -> Result<()> {
+    for other in places.others(directory) {
+        let handle = match other.find() {
+            Ok(Some(handle)) => handle,
+            Ok(None) | Err(Error::InsecureDirectory { .. }) => continue, // nobody of ours can be there
+            Err(error) => return Err(error),
+        };
+        if is_served(other, &handle, name)? {
+            let holder = Record::read(&handle, name).map_or(0, |record| record.process.pid);
+            return Err(busy(name, format!("{}, in {}", process(holder), other.path().display())));
+        }
+    }
+    Ok(())
+}
