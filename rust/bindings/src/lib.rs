@@ -12,6 +12,7 @@ compile_error!(
 mod arrays;
 mod build;
 mod channel;
+mod convert;
 mod decode;
 mod encode;
 mod encoding;

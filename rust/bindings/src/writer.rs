@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
 use traincast_core::directory::{ChannelName, Directory};
@@ -16,6 +17,7 @@ use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
 use crate::build::{Builder, Structure};
 use crate::channel::{channel_name, duration, policy_id};
+use crate::convert::Default;
 use crate::encoding::Encoding;
 use crate::errors::{exception, raise};
 use crate::ffi::{self, Changes, GilCell, KeywordMethod};
@@ -23,7 +25,7 @@ use crate::store::{NotStored, Store};
 
 /// Publishes training information to any number of readers.
 ///
-/// It takes no part in garbage collection, for no cycle goes through it: it keeps no objects but exact strings and ints.
+/// A cycle can go through the user's function alone: beside it, it keeps no objects but exact strings and ints.
 #[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoWriter {
     channel_name: ChannelName,
@@ -32,6 +34,7 @@ pub struct TrainingInfoWriter {
     #[pyo3(get)]
     policy_id: u16,
     required: Vec<String>,
+    default: Default,
     store: Arc<GilCell<Store>>,
     /// Taken out by the publish under way, if there is one: others use encodings of their own.
     encoding: Place,
@@ -87,7 +90,7 @@ impl TrainingInfoWriter {
     ) -> PyResult<Option<Bound<'py, PyInt>>> {
         let begun = self.begin(py)?;
         lend(py, &self.encoding, |encoding| {
-            encoding.encode(|walk| walk.root(info))?;
+            encoding.encode(&self.default, |walk| walk.root(info))?;
             if let Some(key) = encoding.lacks(&self.required, info)? {
                 return Err(NotStored::Lacks(key).exception(py, &self.channel_name));
             }
@@ -138,7 +141,7 @@ impl KeywordMethod for TrainingInfoWriter {
                 return Ok(Some(version));
             }
             lend(py, &self.changes, |changed| {
-                changed.encode_changes(py, changes)?;
+                changed.encode_changes(py, &self.default, changes)?;
                 let begun = self.begin(py)?;
                 let publish = |store: &mut Store| {
                     store.publish_update(encoding, changed, &self.required).map(|()| true)
@@ -156,10 +159,10 @@ impl TrainingInfoWriter {
     #[pyo3(
         signature = (
             name, policy_id=0, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
-            verify_every=1.0
+            verify_every=1.0, default=None
         ),
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
-            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0)"
+            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0, default=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "Python's are named")]
     fn new(
@@ -171,6 +174,7 @@ impl TrainingInfoWriter {
         required: Option<Vec<Bound<'_, PyString>>>,
         leftover: &str,
         verify_every: f64,
+        default: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let channel_name = channel_name(py, name, policy_id)?;
         let Some(leftover) = Leftover::from_word(leftover) else {
@@ -182,6 +186,10 @@ impl TrainingInfoWriter {
             Some(keys) => keys.iter().map(|key| Ok(key.to_str()?.into())).collect::<PyResult<_>>()?,
             None => vec!["approx_total_training_steps".into()],
         };
+        if let Some(other) = default.as_ref().filter(|default| !default.is_callable()) {
+            let name = other.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("default must be a function or None, not {name}")));
+        }
         let verify_every = duration("verify_every", verify_every)?.unwrap_or(Duration::MAX);
         let options = WriterOptions { capacity, max_capacity, leftover, verify_every };
         // It may have to wait until `clean` has finished with the channel.
@@ -196,8 +204,9 @@ impl TrainingInfoWriter {
             writers.push(Arc::downgrade(&store));
         });
         let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
+        let default = GilCell::new(default.map(Bound::unbind));
         let (encoding, changes) = (GilCell::new(None), GilCell::new(None));
-        Ok(Self { channel_name, name, policy_id, required, store, encoding, changes })
+        Ok(Self { channel_name, name, policy_id, required, default, store, encoding, changes })
     }
 
     /// Publishes a dictionary and returns its version.
@@ -297,6 +306,14 @@ impl TrainingInfoWriter {
              TrainingInfoReader",
             self.channel_name
         )))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.default.traverse(|default| visit.call(default)).unwrap_or(Ok(())) // lent: what it refers to is alive
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.default.with(py, Option::take));
     }
 
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
