@@ -23,6 +23,7 @@ mod once;
 mod reader;
 mod store;
 mod templates;
+mod wire;
 mod writer;
 
 /// The native core: the shared-memory channel of training information.
@@ -32,6 +33,8 @@ mod _core {
     use crate::inspect::{directory, leftovers, list_channels, remove_leftover};
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
+    #[pymodule_export]
+    use crate::wire::decode_wire;
     #[pymodule_export]
     use crate::writer::{TrainingInfoWriter, close_writers};
 

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
@@ -12,16 +12,16 @@ use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
 use traincast_core::snapshot::history::History;
-use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
 use crate::build::{Builder, Structure};
 use crate::channel::{channel_name, duration, policy_id};
 use crate::convert::Default;
 use crate::encoding::Encoding;
-use crate::errors::{exception, raise};
+use crate::errors::raise;
 use crate::ffi::{self, Changes, GilCell, KeywordMethod};
 use crate::store::{NotStored, Store};
+use crate::wire::parse_wire;
 
 /// Publishes training information to any number of readers.
 ///
@@ -229,14 +229,16 @@ impl TrainingInfoWriter {
             }
             false => py.None().into_bound(py),
         };
-        let state = ffi::dict(py)?;
-        let set = |key, value| ffi::set_entry(&state, ffi::text(py, key)?.as_any().as_unbound(), &value);
-        set("name", self.name.bind(py).as_any().clone())?;
-        set("policy_id", ffi::int(py, self.policy_id.into())?.into_any())?;
-        set("version", ffi::unsigned(py, version)?.into_any())?;
-        set("epoch", ffi::unsigned(py, epoch)?.into_any())?;
-        set("training_info", info)?;
-        Ok(state)
+        ffi::dict_of(
+            py,
+            [
+                ("name", self.name.bind(py).as_any().clone()),
+                ("policy_id", ffi::int(py, self.policy_id.into())?.into_any()),
+                ("version", ffi::unsigned(py, version)?.into_any()),
+                ("epoch", ffi::unsigned(py, epoch)?.into_any()),
+                ("training_info", info),
+            ],
+        )
     }
 
     /// Publishes the training information of a checkpoint; versions go on above the checkpoint's and the channel's own.
@@ -258,15 +260,15 @@ impl TrainingInfoWriter {
         py: Python<'py>,
         message: &Bound<'py, PyBytes>,
     ) -> PyResult<Option<Bound<'py, PyInt>>> {
-        let message = Message::parse(message.as_bytes()).map_err(|error| raise(py, error.into()))?;
-        // The dtypes too must be known: the readers that it will reach take what they find for true.
-        let known = Structure::default().renew(py, message.shape_words(), message.shape.bytes.len());
-        known.map_err(|error| match error.get_type(py).is(py.get_type::<PyMemoryError>()) {
-            true => error,
-            false => exception(py, "InvalidSnapshotError", &error.value(py).to_string()),
-        })?;
+        let (message, _) = parse_wire(py, message)?;
         let begun = self.begin(py)?;
         self.store(py, begun, |store| store.publish_message(&message, &self.required))
+    }
+
+    /// The newest snapshot in wire form; `None` before the first.
+    fn read_wire<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let wire = self.store.with(py, |store| store.writer.wire()).map_err(|error| raise(py, error))?;
+        wire.map(|wire| ffi::byte_string(py, &wire)).transpose()
     }
 
     /// Ends the channel: readers keep the last snapshot, and `closed` is true for them.
