@@ -87,17 +87,17 @@ class TrainingInfoWriter:
         any other array with `__dlpack__` (JAX, CuPy)           numpy array
         ======================================================  ==============================================
 
-        Keys are `str` or `int`, or become one: an `Enum` member, a numpy integer. Everything else goes through
-        the writer's `default`, or is refused with a remedy: `info["a"][3]: pathlib.PosixPath is not
-        supported; use str(...)`. The published object itself may be a mapping, a dataclass instance, or
-        what `default` makes a dictionary of.
+        Keys are `str` or `int`, or become one: an `Enum` member, a numpy integer. Everything else goes
+        through the writer's `default`, or is refused with a remedy: `info["a"][3]: pathlib.PosixPath is not
+        supported; use str(...)`. `info` itself may be a mapping, a dataclass instance, or what `default`
+        makes a dictionary of.
 
         An array that another thread writes to while it is published may arrive half old, half new: numpy
         writes without the interpreter's lock. Let only the publishing thread write to it, or publish a copy
         that was made under a lock of your own.
 
-        Code of the values (a mapping's methods, say), and `default`, may itself publish. What is stored last is the newest:
-        an inner call comes before the outer one. An inner `close` ends the outer call with
+        Code of the values (a mapping's methods, say), and `default`, may itself publish. What is stored last
+        is the newest: an inner call comes before the outer one. An inner `close` ends the outer call with
         `ChannelClosedError`.
 
         Raises:

@@ -1,10 +1,11 @@
-"""Python objects on behalf of the native core, which knows the exact builtins and asks here for everything else.
+"""Python objects on behalf of the native core, which knows the exact builtins and asks here for the rest.
 
 `objects` says what an object is, with `arrays` for numpy's, torch's and DLPack's; `refusals` says what to do
 in place of what cannot be published; `makers` puts arrays together for readers; `dtypes` has their names.
 
 All of it is imported together with the native core: a child that is forked while another thread imports a
-module can never import it. numpy, torch and ml_dtypes are loaded when the first object of theirs is met, or made.
+module can never import it. numpy, torch and ml_dtypes are loaded when the first object of theirs is met, or
+made.
 """
 
 from __future__ import annotations

@@ -109,10 +109,11 @@ def of_ml_dtypes(name: str) -> np.dtype[Any]:
     except ModuleNotFoundError as error:
         raise missing(error, "ml_dtypes", "ml-dtypes", f"an array of {name}") from error
     try:
-        return np.dtype(getattr(ml_dtypes, name))
+        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
     except AttributeError as error:
         message = f"an array of {name} needs a newer ml_dtypes: pip install --upgrade ml_dtypes"
         raise ImportError(message, name="ml_dtypes") from error
+    return dtype
 
 
 def _ml_itemsize(name: str) -> int:

@@ -19,9 +19,12 @@ __all__ = ["describe", "plain_key"]
 # More items than this fit no snapshot of a usual size: a `range` of them must not become a list.
 _MOST_ITEMS = 1 << 24
 
+# Members that may be one another's values, in a row: a property could go on for ever.
+_MOST_ENUMS = 8
+
 
 def _class(module: str, name: str) -> Any:
-    """A class (or function) of a module if that is loaded: without the module there is no object of the class.
+    """A class of a module, or a function, if that is loaded: without it there is no object of the class.
 
     Else, or while the module is still being imported, `()`, which nothing is an instance of.
     """
@@ -32,8 +35,8 @@ def describe(value: Any) -> tuple[Any, ...] | str:
     """What it is and what the core needs to encode it; a sentence if it cannot be published.
 
     `("array", dtype, itemsize, shape, buffer, np.ndarray if numpy can lend its memory again)`,
-    `("tensor", ..., None)`, `("scalar", dtype, itemsize, bytes)`, `("mapping", value)`, and `("plain", what to
-    publish in its place)`, which the core looks at anew.
+    `("tensor", ..., None)`, `("scalar", dtype, itemsize, bytes)`, `("mapping", value)`, and
+    `("plain", other)`: the core looks at that one anew, and publishes it in place of the value.
     """
     array = _class("numpy", "ndarray")
     if isinstance(value, array):
@@ -101,7 +104,10 @@ def _describe_sequence(value: Sequence[Any]) -> tuple[Any, ...] | str:
 
 def plain_key(key: Any) -> tuple[str | int] | str:
     """A dictionary's key as an exact str or int; a sentence if it cannot be one."""
-    plain = key.value if isinstance(key, Enum) else key
+    plain = key
+    for _ in range(_MOST_ENUMS):
+        if isinstance(plain, Enum):
+            plain = plain.value
     kind = type(plain)
     if issubclass(kind, str):
         return (str.__str__(plain),)

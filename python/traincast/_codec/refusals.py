@@ -46,9 +46,9 @@ _VALUES = {
     "__await__": "await ...",
     "__aiter__": "a list of what it yields",
     "with_traceback": "repr(...)",
-    "readline": ".read()",
 }
 
+_DICT = "dict(...)"
 _KNOWN = "numbers, str, bytes, list, tuple, dict, numpy arrays or torch tensors"
 
 
@@ -66,7 +66,10 @@ def refuse(value: Any) -> str:
 
 def refuse_root(value: Any) -> str:
     """The sentence that refuses what is published, since it is no dictionary."""
-    call = _first(_DICTIONARIES, value) or _attributes(value)
+    call = _first(_DICTIONARIES, value)
+    if call is None and _first(_VALUES, value) is None:
+        items = _items(value)
+        call = _attributes(value) if items is None else items if items == _DICT else None
     return f"a snapshot is a dictionary, not {type_name(value)}" + (f"; use {call}" if call else "")
 
 
@@ -88,7 +91,7 @@ def _first(calls: dict[str, str], value: Any) -> str | None:
 
 
 def _items(value: Any) -> str | None:
-    """The call that takes out the items of a container, or the bytes of a buffer."""
+    """The call that takes out the items of a container, the bytes of a buffer, the content of a file."""
     kind = type(value)
     try:
         memoryview(value).release()
@@ -96,8 +99,10 @@ def _items(value: Any) -> str | None:
         pass
     else:
         return "bytes(...), or numpy.asarray(...) to keep its numbers"
+    if hasattr(kind, "readline"):
+        return ".read()"
     if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):
-        return "dict(...)"
+        return _DICT
     if isinstance(value, Set) and not isinstance(value, MappingView):
         return "list(...), or sorted(...) for the same order each time"
     if isinstance(value, Iterable) or (hasattr(kind, "__getitem__") and hasattr(kind, "__len__")):
@@ -108,8 +113,7 @@ def _items(value: Any) -> str | None:
 def _attributes(value: Any) -> str | None:
     """The call that gives the attributes of an object that is little else: a namespace, a configuration."""
     kind = type(value)
-    other = (int, float, complex, str, bytes, tuple, list, Set, Enum, BaseException, ModuleType, type)
-    if isinstance(value, other) or callable(value) or hasattr(kind, "__array__"):
+    if isinstance(value, (Enum, ModuleType)) or callable(value):
         return None
     if kind.__dictoffset__:
         return "vars(...)"

@@ -100,8 +100,9 @@ def test_a_failed_save_leaves_the_file_before_it(cfg: Any, wire: Any, monkeypatc
     def full(*_: Any) -> None:
         raise OSError("no space left")
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
-        patched.setattr("os.replace", full)
-        save_wire(cfg, 0, wire({STEPS: 2}))
+    message = wire({STEPS: 2})
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space"):
+        save_wire(cfg, 0, message)
     assert load_training_info(cfg) == {STEPS: 1}
     assert [path.name for path in Path(info_file(cfg, 0)).parent.iterdir()] == ["training_info.wire"]
