@@ -24,7 +24,6 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import gymnasium
-import jax
 import msgspec
 import numpy as np
 import pydantic
@@ -175,7 +174,6 @@ REMEDIES: dict[str, tuple[Any, str]] = {
     "module of torch": (torch.nn.Linear(1, 1), "use .state_dict()"),
     "optimizer": (torch.optim.SGD([torch.ones(1)]), "use .state_dict()"),
     "array": (Array(), "use numpy.asarray(...)"),
-    "random keys": (jax.random.key(0), "use numpy.asarray(...)"),
     # Attributes.
     "namespace of argparse": (argparse.Namespace(a=1), "use vars(...)"),
     "namespace": (types.SimpleNamespace(a=1), "use vars(...)"),
@@ -204,7 +202,6 @@ REMEDIES: dict[str, tuple[Any, str]] = {
     "method": ("".join, NAME),
     "method of a class": (Config().keys, NAME),
     "class": (int, NAME),
-    "compiled function": (jax.jit(abs), NAME),
     "partial": (functools.partial(int, "1"), "publish what it returns"),
     "getter": (operator.itemgetter(1), "publish what it returns"),
     "callable": (Called(), "publish what it returns"),
@@ -247,7 +244,7 @@ CALLS = {
     "numpy.timedelta64(...)": np.timedelta64,
     "msgspec.structs.asdict(...)": msgspec.structs.asdict,
 }
-NOT_TRIED = {"endless", "row", "array", "random keys", "space", "optimizer"}
+NOT_TRIED = {"endless", "row", "array", "space", "optimizer"}
 
 
 @pytest.mark.parametrize(
