@@ -52,6 +52,7 @@ TENSOR_ITEMSIZE = {
 }
 
 
+@lru_cache(maxsize=256)  # numpy works a dtype's name out each time
 def name_of(dtype: np.dtype[Any]) -> str | None:
     """The name of a numpy dtype; None if its arrays cannot be published."""
     import numpy as np

@@ -106,8 +106,9 @@ def plain_key(key: Any) -> tuple[str | int] | str:
     """A dictionary's key as an exact str or int; a sentence if it cannot be one."""
     plain = key
     for _ in range(_MOST_ENUMS):
-        if isinstance(plain, Enum):
-            plain = plain.value
+        if not isinstance(plain, Enum):
+            break
+        plain = plain.value
     kind = type(plain)
     if issubclass(kind, str):
         return (str.__str__(plain),)
