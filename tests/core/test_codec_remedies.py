@@ -104,6 +104,15 @@ class Willing(Plain):
         return f"value of {name}"
 
 
+class Meta(type):
+    def __getattr__(cls, name: str) -> Any:
+        return f"value of {name}"
+
+
+class OfWillingClass(Plain, metaclass=Meta):
+    """Its class answers to any name."""
+
+
 class Called(Plain):
     def __call__(self) -> int:
         return 1
@@ -179,6 +188,7 @@ REMEDIES: dict[str, tuple[Any, str]] = {
     "namespace": (types.SimpleNamespace(a=1), "use vars(...)"),
     "object with attributes": (Plain(), "use vars(...)"),
     "object that answers to any name": (Willing(), "use vars(...)"),
+    "object whose class answers to any name": (OfWillingClass(), "use vars(...)"),
     "object with slots": (Slots(), "use a dictionary of its attributes"),
     # Times.
     "datetime": (datetime.datetime(2024, 2, 29), "use .isoformat(), or numpy.datetime64(...)"),

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from traincast._codec.arrays import describe_array, describe_scalar, describe_tensor, from_dlpack
-from traincast._codec.refusals import refuse, type_name
+from traincast._codec.refusals import has, refuse, type_name
 
 __all__ = ["describe", "plain_key"]
 
@@ -84,10 +84,9 @@ def _describe_by_protocol(value: Any) -> tuple[Any, ...] | str:
         return "plain", str(value)
     if isinstance(value, Sequence):
         return _describe_sequence(value)
-    kind = type(value)
-    if hasattr(kind, "__dataclass_fields__") and (fields := _class("dataclasses", "fields")):
+    if has(value, "__dataclass_fields__") and (fields := _class("dataclasses", "fields")):
         return "plain", {field.name: getattr(value, field.name) for field in fields(value)}
-    if hasattr(kind, "__dlpack__"):
+    if has(value, "__dlpack__"):
         return "plain", from_dlpack(value)
     return refuse(value)
 

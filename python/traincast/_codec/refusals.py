@@ -1,7 +1,7 @@
 """What to say of an object that cannot be published: what it is, and what to publish in its place.
 
-A remedy follows from what an object's type can do. The type is asked, not the object, whose `__getattr__` may
-answer to any name.
+A remedy follows from what an object's type can do. The classes are looked through, and nobody is asked: a
+`__getattr__` may answer to any name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
-__all__ = ["refuse", "refuse_root", "type_name"]
+__all__ = ["has", "refuse", "refuse_root", "type_name"]
 
 # What gives a dictionary, and the call: the first that a type has.
 _DICTIONARIES = {
@@ -59,6 +59,11 @@ def type_name(value: Any) -> str:
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
+def has(value: Any, name: str) -> bool:
+    """Whether its class, or one that this inherits from, defines an attribute of that name."""
+    return any(name in vars(base) for base in type(value).__mro__)
+
+
 def refuse(value: Any) -> str:
     """The sentence that refuses a value."""
     return f"{type_name(value)} is not supported; {_remedy(value)}"
@@ -86,26 +91,24 @@ def _remedy(value: Any) -> str:
 
 
 def _first(calls: dict[str, str], value: Any) -> str | None:
-    kind = type(value)
-    return next((call for name, call in calls.items() if hasattr(kind, name)), None)
+    return next((call for name, call in calls.items() if has(value, name)), None)
 
 
 def _items(value: Any) -> str | None:
     """The call that takes out the items of a container, the bytes of a buffer, the content of a file."""
-    kind = type(value)
     try:
         memoryview(value).release()
     except Exception:  # no buffer, or one that is not to be had now
         pass
     else:
         return "bytes(...), or numpy.asarray(...) to keep its numbers"
-    if hasattr(kind, "readline"):
+    if has(value, "readline"):
         return ".read()"
-    if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):
+    if has(value, "keys") and has(value, "__getitem__"):
         return _DICT
     if isinstance(value, Set) and not isinstance(value, MappingView):
         return "list(...), or sorted(...) for the same order each time"
-    if isinstance(value, Iterable) or (hasattr(kind, "__getitem__") and hasattr(kind, "__len__")):
+    if isinstance(value, Iterable) or (has(value, "__getitem__") and has(value, "__len__")):
         return "list(...)"
     return None
 
