@@ -149,7 +149,10 @@ class TrainingInfoWriter:
         """
 
     def read_wire(self) -> bytes | None:
-        """The newest snapshot in wire form, for a checkpoint's file; `None` before the first."""
+        """The newest snapshot in wire form, for a checkpoint's file.
+
+        Returns: `None` before the first, and once this writer is closed.
+        """
 
     def close(self) -> None:
         """End the channel.
