@@ -1,15 +1,18 @@
 """Native core: the shared-memory channel of training information."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, final
 
+from _typeshed import DataclassInstance
+
 __all__ = [
     "TrainingInfoReader",
     "TrainingInfoWriter",
     "close_writers",
+    "decode_wire",
     "directories",
     "directory",
     "known_layouts",
@@ -37,6 +40,10 @@ class TrainingInfoWriter:
             (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
         verify_every: seconds between two looks, within `publish`, whether the channel is still this
             writer's. In between, a publish makes no system call. 0 looks each time, `math.inf` never.
+        default: called with each value that would be refused (see `publish`), as by `json.dumps`; what it
+            returns is published in its place, and may be anything that `publish` takes, or another value for
+            it to be called with. An exception in it ends the publish; its note says where the value stood.
+            One that returns the value itself has it refused.
         supersede: take the place of a writer of this process that still has the channel: one that a notebook
             keeps and nobody has a name for, say. The old one's `publish` then raises `ChannelLostError`, and
             its `close` removes nothing. Writers that nothing refers to any more are out of the way anyway.
@@ -62,23 +69,50 @@ class TrainingInfoWriter:
         required: Sequence[str] = ...,  # ("approx_total_training_steps",)
         leftover: Literal["continue", "replace", "refuse"] = "continue",
         verify_every: float = 1.0,
+        default: Callable[[Any], Any] | None = None,
         supersede: bool = False,
         directory: str | PathLike[str] | None = None,
     ) -> Self: ...
-    def publish(self, info: Mapping[Any, Any]) -> int:
+    def publish(self, info: Mapping[Any, Any] | DataclassInstance) -> int:
         """Publish a dictionary and return its version.
 
-        What it holds is copied; a failed call changes nothing. An array that another thread writes to while
-        it is published may arrive half old, half new: numpy writes without the interpreter's lock. Let only
-        the publishing thread write to it, or publish a copy that was made under a lock of your own.
+        What it holds is copied; a failed call changes nothing. Readers get:
 
-        Code of the values (a mapping's methods, say) may itself publish. What is stored last is the newest:
-        an inner call comes before the outer one. An inner `close` ends the outer call with
+        ======================================================  ==============================================
+        published                                               read
+        ======================================================  ==============================================
+        `None`, `bool`, `int` of any size, `float`, `str`,      the same, to the bit
+        `bytes`
+        member of an `Enum`                                     its value
+        `dict`, any other `Mapping`                             `dict`, in the same order
+        `list`; `tuple`, namedtuple                             `list`; `tuple`
+        any other `Sequence` (deque, range, `array.array`)      `list`
+        instance of a dataclass                                 `dict` of its fields
+        `bytearray`, `memoryview`                               `bytes`
+        numpy array (numbers, times, `S`, `U`, the dtypes of    array of the same dtype and shape, read-only:
+        ml_dtypes)                                              `.copy()` gives one to write to
+        numpy scalar                                            the same
+        torch tensor on any device                              CPU tensor, or array in an env without torch
+        any other array with `__dlpack__` (JAX, CuPy)           numpy array
+        ======================================================  ==============================================
+
+        Keys are `str` or `int`, or become one: an `Enum` member, a numpy integer. Everything else goes
+        through the writer's `default`, or is refused with a remedy: `info["a"][3]: pathlib.PosixPath is not
+        supported; use str(...)`. `info` itself may be a mapping, a dataclass instance, or what `default`
+        makes a dictionary of.
+
+        An array that another thread writes to while it is published may arrive half old, half new: numpy
+        writes without the interpreter's lock. Let only the publishing thread write to it, or publish a copy
+        that was made under a lock of your own.
+
+        Code of the values (a mapping's methods, say), and `default`, may itself publish. What is stored last
+        is the newest: an inner call comes before the outer one. An inner `close` ends the outer call with
         `ChannelClosedError`.
 
         Raises:
             MissingKeyError: a required key is not there.
             UnsupportedTypeError: a value or key has a type that a snapshot cannot hold.
+            Others: what the code of a value, or `default`, raises; a note says where it stood.
             InvalidSnapshotError: a cycle, more than 64 levels, a lone surrogate, or a key that occurs twice.
             PayloadTooLargeError: the snapshot does not fit `max_capacity`.
             StorageFullError: the channel had to grow, and there is no room.
@@ -121,6 +155,12 @@ class TrainingInfoWriter:
             InvalidSnapshotError: the bytes are no snapshot in wire form, or damaged.
             OutdatedSnapshotError: the channel has a newer one.
             Others as `publish`.
+        """
+
+    def read_wire(self) -> bytes | None:
+        """The newest snapshot in wire form, for a checkpoint's file.
+
+        Returns: `None` before the first, and once this writer is closed.
         """
 
     def close(self) -> None:
@@ -273,6 +313,13 @@ There are none on versions of CPython that it does not know, and none with the e
 
 def close_writers() -> None:
     """Close the writers of this process: what happens at its normal exit."""
+
+def decode_wire(message: bytes, /) -> dict[str, Any]:
+    """What a snapshot in wire form holds: `version`, `epoch` and `training_info`, as in a `state_dict`.
+
+    Raises:
+        InvalidSnapshotError: the bytes are no snapshot in wire form, or damaged.
+    """
 
 def directory() -> str:
     """The directory in which a new channel would be made; checked if it is there."""

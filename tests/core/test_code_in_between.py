@@ -7,8 +7,10 @@ gets a clear error, and afterwards everything is usable and holds what was publi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import enum
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,6 +129,69 @@ class Made(Mapping[str, Any]):
         return 1
 
 
+class Listed(Sequence[int]):
+    """Acts when it is asked for an item."""
+
+    def __init__(self, act: Act) -> None:
+        self.act = act
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: Any) -> int:
+        self.act()
+        return [3][index]
+
+
+@dataclasses.dataclass
+class Fields:
+    """Acts when it is asked for a field."""
+
+    x: int = 3
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "x" and (act := object.__getattribute__(self, "__dict__").get("act")) is not None:
+            act()
+        return object.__getattribute__(self, name)
+
+
+def fields(act: Act) -> Any:
+    made = Fields()
+    made.act = act  # type: ignore[attr-defined]
+    return made
+
+
+class Member(enum.Enum):
+    """Acts when it is asked for its value."""
+
+    ONE = 3
+    act: Any
+
+    @property
+    def value(self) -> Any:
+        type(self).act()
+        return 3
+
+
+def member(act: Act) -> Any:
+    Member.act = staticmethod(act)
+    return [Member.ONE, {Member.ONE: 1}]
+
+
+class Lent:
+    """Acts when it is asked to lend its memory."""
+
+    def __init__(self, act: Act) -> None:
+        self.act = act
+
+    def __dlpack__(self, **options: Any) -> Any:
+        self.act()
+        return np.arange(3.0).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return 1, 0
+
+
 # What is published, and what comes back; None if it is refused.
 VALUES: dict[str, tuple[Callable[[Act], Any], Any]] = {
     "items of a dict": (items, {"x": 3}),
@@ -134,6 +199,10 @@ VALUES: dict[str, tuple[Callable[[Act], Any], Any]] = {
     "__getitem__ of a mapping": (lambda act: Settings(act, "__getitem__"), {"x": 3}),
     "__class__": (ClassProperty, None),
     "property of an array": (array, np.arange(6.0).reshape(2, 3).T),
+    "item of a sequence": (Listed, [3]),
+    "field of a dataclass": (fields, {"x": 3}),
+    "value of an enum": (member, [3, {3: 1}]),
+    "memory by DLPack": (Lent, np.arange(3.0)),
     "in a list": (lambda act: [1, {"y": items(act)}, 2.5], [1, {"y": {"x": 3}}, 2.5]),
     "a mapping that is refused": (lambda act: [items(act), object()], None),
 }

@@ -211,8 +211,7 @@ REFUSED = {
 if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
     REFUSED["variable-length strings"] = (
         np.array(["a", "bcd"], np.dtypes.StringDType()),
-        f"an array of dtype {np.dtypes.StringDType()} is not supported; "
-        "use a list, or an array of numbers or strings",
+        f"an array of dtype {np.dtypes.StringDType()} is not supported; use .astype(str)",
     )
 
 

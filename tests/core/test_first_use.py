@@ -20,8 +20,17 @@ FIRST_USES = {
     "subclass of str": ("publish({'a': Str('s')})", "()"),
     "mapping": ("publish({'a': types.MappingProxyType({'b': 1})})", "()"),
     "mapping as root": ("publish(types.MappingProxyType({'a': 1}))", "()"),
+    "enum": ("publish({'a': Phase.EASY, Phase.EASY: 1})", "()"),
+    "dataclass": ("publish({'a': Settings(1)})", "()"),
+    "buffer": ("publish({'a': bytearray(b'x')})", "()"),
+    "numpy key": ("publish({'a': 1, np.int8(1): 2})", "()"),
+    "array of ml_dtypes": ("publish({'a': np.zeros(3, ml_dtypes.bfloat16)})", "()"),
+    "DLPack": ("publish({'a': Lends()})", "()"),
+    "default": ("publish({'a': Unknown()}, default=str)", "()"),
+    "error of a value": ("publish({'a': Fails()})", "LookupError"),
     "deque": ("publish({'a': collections.deque([1, 2])})", "()"),
     "missing key": ("publish({'b': 1})", "traincast.MissingKeyError"),
+    "unknown root": ("publish(Unknown())", "traincast.UnsupportedTypeError"),
     "unknown type": ("publish({'a': Unknown()})", "traincast.UnsupportedTypeError"),
     "wrong argument": ("partial(traincast.TrainingInfoWriter, name, capacity=1.5)", "TypeError"),
     "wrong keys": ("partial(traincast.TrainingInfoWriter, name, required={'a'})", "TypeError"),
@@ -41,7 +50,8 @@ def test_fork_in_the_middle_of_a_first_use(channel_name: str, use: str) -> None:
     filled = f"{channel_name}-filled"
     with traincast.TrainingInfoWriter(filled, required=()) as writer, Process() as other:
         writer.publish({"a": np.zeros(3), "b": np.float32(1), "c": 2**100})
-        other.run("import collections, operator, signal, sys, threading, types, warnings, numpy as np")
+        other.run("import collections, dataclasses, enum, operator, signal, sys, threading, types, warnings")
+        other.run("import ml_dtypes, numpy as np")
         other.run("warnings.simplefilter('ignore', DeprecationWarning)  # of fork in a process with threads")
         other.run(f"""
 from functools import partial
@@ -49,11 +59,19 @@ class Int(int): pass
 class Float(float): pass
 class Str(str): pass
 class Unknown: pass
+class Phase(enum.Enum): EASY = "easy"
+@dataclasses.dataclass
+class Settings: a: int
+class Lends:
+    def __dlpack__(self, **options): return np.ones(2).__dlpack__(**options)
+    def __dlpack_device__(self): return 1, 0
+class Fails(collections.UserDict):
+    def items(self): raise LookupError
 filled = {filled!r}
 def prepare(name):
     writer = partial(traincast.TrainingInfoWriter, required=['a'])
-    def publish(info):
-        return partial(writer(name).publish, info)
+    def publish(info, **options):
+        return partial(writer(name, **options).publish, info)
     return {call}
 def in_thread(calls):
     global begun, over

@@ -15,6 +15,7 @@ from processes import Process
 from snapshots import assert_identical, info
 
 import traincast
+from traincast._core import decode_wire
 
 VALUES: list[Any] = [
     {"a": 1},
@@ -172,3 +173,33 @@ def test_a_message_carries_host_and_process_of_its_origin(channel_name: str) -> 
         sink.publish_wire(message)
         (channel,) = traincast._core.list_channels()
         assert (channel["origin_pid"], channel["link"]) == (learner.pid, "live")
+
+
+def test_a_writer_gives_what_its_readers_get(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        assert writer.read_wire() is None
+        for value in (1, "text", np.arange(6).reshape(2, 3).T, {"deep": [(), {3: b"x"}]}):
+            writer.publish(info(a=value))
+            message = writer.read_wire()
+            assert message == traincast.TrainingInfoReader(channel_name).read_wire()
+            state = decode_wire(message)
+            expected = writer.state_dict()
+            assert list(state) == ["version", "epoch", "training_info"]
+            assert (state["version"], state["epoch"]) == (expected["version"], expected["epoch"])
+            assert_identical(state["training_info"], expected["training_info"])
+    assert writer.read_wire() is None
+    with traincast.TrainingInfoWriter(f"{channel_name}-2") as other:
+        other.load_state_dict(state)
+        assert other.version == state["version"] + 1
+
+
+def test_what_is_no_message_is_not_taken_apart(channel_name: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a="text"))
+        message = writer.read_wire()
+    assert message is not None
+    for damaged in (b"", message[:-8], message + bytes(8), message[:-1] + b"\1", bytes(len(message))):
+        with pytest.raises(traincast.InvalidSnapshotError, match="no snapshot in wire form"):
+            decode_wire(damaged)
+    with pytest.raises(TypeError):
+        decode_wire(bytearray(message))  # type: ignore[arg-type]

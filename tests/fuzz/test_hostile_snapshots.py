@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -96,7 +97,18 @@ NAMES = [
     *("(" * 4000, "[" * 4000, "<U99999999999999999999", "<f3", "<i9", "", " ", "\ud83d", "<i" + "8" * 3000),
     *("__reduce__", "object", "O,O", "StringDType()", "|b1", "<c16", "<f16", ">U3", "|S0", "<U0"),
 ]
-KNOWN = [b"<f8", b"float32", b"bool", b"<M8[ns]", b"complex64", b"float8_e4m3fn", b"<U2", b"|S0"]
+ML_DTYPES = [name for name, kind in vars(ml_dtypes).items() if isinstance(kind, type) and "info" not in name]
+KNOWN = [
+    *(name.encode() for name in ML_DTYPES),
+    b"<f8",
+    b"float32",
+    b"bool",
+    b"<M8[ns]",
+    b"complex64",
+    b"float8_e4m3fn",
+    b"<U2",
+    b"|S0",
+]
 
 
 @pytest.mark.parametrize("tag", [10, 11, 12], ids=["scalar", "array", "tensor"])
@@ -123,6 +135,18 @@ def test_names_of_dtypes(victim: Victim, tag: int, itemsize: int) -> None:
 def test_any_axes_get_a_clear_answer(victim: Victim, tag: int, dims: list[int]) -> None:
     for name, itemsize in [("<f8", 8), ("float64", 8), ("bool", 1), ("|S0", 0), ("<U1", 4), ("bfloat16", 2)]:
         assert_clear(victim.read(root(leaf(tag, name.encode(), itemsize, len(dims))), dims, bytes(64)))
+
+
+@pytest.mark.parametrize("tag", [10, 11], ids=["scalar", "array"])
+def test_any_bits_of_the_dtypes_of_ml_dtypes(victim: Victim, tag: int) -> None:
+    for name in ML_DTYPES:
+        itemsize = np.dtype(getattr(ml_dtypes, name)).itemsize
+        for code in range(0, 256, 1 if tag == 10 else 32):
+            word = int.from_bytes(bytes([code, 255 - code] * 4), "little")
+            data = bytes((code + step) % 256 for step in range(64))
+            node = leaf(tag, name.encode(), itemsize, None if tag == 10 else 1)
+            assert victim.read(root(node), [word if tag == 10 else 64 // itemsize], data) == "ok", name
+            assert_clear(victim.read(root(leaf(tag, name.encode(), 3, None if tag == 10 else 1)), [1], data))
 
 
 @pytest.mark.parametrize("name", ["<U2", ">U2"])

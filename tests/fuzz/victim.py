@@ -46,13 +46,15 @@ def use(value: Any) -> None:
         for item in value:
             use(item)
     elif isinstance(value, np.ndarray | np.generic):
-        assert value.dtype.kind in "biufcmMSU"
+        assert value.dtype.kind in "biufcmMSU" or value.dtype.type.__module__ == "ml_dtypes"
         assert not isinstance(value, np.ndarray) or not value.flags.writeable or value.dtype.kind == "f"
         if value.size < 5000 and sum(value.shape) < 5000:  # an empty array may have a long axis
             value.tolist()
             repr(value)
             _ = value == value
             value.copy()
+            if value.dtype.type.__module__ == "ml_dtypes":
+                value.astype(np.complex128)
             if value.dtype.kind in "mM":
                 value.astype(value.dtype.str[:3])
     elif type(value).__module__ == "torch":

@@ -1,6 +1,6 @@
 //! What is no builtin's exact type: numpy, torch, subclasses, other containers.
 //!
-//! `traincast._objects` says what such an object is; only an array of a dtype that was met before takes a shorter way. All of
+//! `traincast._codec` says what such an object is; only an array of a dtype that was met before takes a shorter way. All of
 //! it may run Python code of others.
 
 use std::sync::{Arc, OnceLock};
@@ -15,6 +15,15 @@ use crate::ffi::{self, Bytes, GilCell};
 use crate::once::make_once;
 
 /// What an object turned out to be.
+pub enum Recognised<'py> {
+    Foreign(Foreign<'py>),
+    /// Another object is published in its place.
+    Replaced(Bound<'py, PyAny>),
+    /// It cannot be published, and why.
+    Refused(String),
+}
+
+/// What a snapshot holds beside builtins, and mappings of any kind.
 pub enum Foreign<'py> {
     /// A numpy array or torch tensor, its bytes in C order.
     Array {
@@ -29,18 +38,14 @@ pub enum Foreign<'py> {
         itemsize: usize,
         words: Vec<u64>,
     },
-    /// A subclass of a builtin, as the builtin.
-    Plain(Bound<'py, PyAny>),
     Mapping(Bound<'py, PyMapping>),
-    /// It cannot be published, and why.
-    Refused(String),
 }
 
 /// The helpers that are simpler in Python. Imported with the module: a child that is forked while another thread imports one
 /// can never import it.
 pub fn import_helpers(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     static HELPERS: OnceLock<Py<PyModule>> = OnceLock::new();
-    let import = || Ok(py.import(ffi::text(py, "traincast._objects")?)?.unbind());
+    let import = || Ok(py.import(ffi::text(py, "traincast._codec")?)?.unbind());
     make_once(&HELPERS, import).map(|helpers| helpers.bind(py))
 }
 
@@ -54,25 +59,25 @@ fn help<'py, const N: usize>(
 }
 
 /// Says what an object is that is no builtin's exact type.
-pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
+pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Recognised<'py>> {
     if let Some(array) = contiguous(object)? {
-        return Ok(array);
+        return Ok(Recognised::Foreign(array));
     }
     let described = help(object.py(), "describe", [object.clone()])?;
     if let Ok(refusal) = described.cast::<PyString>() {
-        return Ok(Foreign::Refused(refusal.to_str()?.to_owned()));
+        return Ok(Recognised::Refused(refusal.to_str()?.to_owned()));
     }
     let part = |index| described.get_item(ffi::int(object.py(), index)?);
     let what = part(0)?;
     let kind = match what.cast::<PyString>()?.to_str()? {
         "array" => Kind::Array,
         "tensor" => Kind::Tensor,
-        "plain" => return Ok(Foreign::Plain(part(1)?)),
-        "mapping" => return Ok(Foreign::Mapping(part(1)?.cast_into()?)),
+        "plain" => return Ok(Recognised::Replaced(part(1)?)),
+        "mapping" => return Ok(Recognised::Foreign(Foreign::Mapping(part(1)?.cast_into()?))),
         _ => {
             let (dtype, itemsize, bytes) = (part(1)?.extract()?, part(2)?.extract()?, part(3)?);
             let words = to_words(bytes.cast::<PyBytes>()?.as_bytes());
-            return Ok(Foreign::Scalar { dtype, itemsize, words });
+            return Ok(Recognised::Foreign(Foreign::Scalar { dtype, itemsize, words }));
         }
     };
     let (dtype, itemsize, dims) =
@@ -82,7 +87,7 @@ pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Foreign<'py>> {
         make_once(&NDARRAY, || Ok(class.unbind()))?;
         remember(object, &dtype, itemsize)?;
     }
-    Ok(Foreign::Array { kind, dtype, itemsize, dims, bytes })
+    Ok(Recognised::Foreign(Foreign::Array { kind, dtype, itemsize, dims, bytes }))
 }
 
 /// numpy's, once an array was met.
@@ -138,9 +143,18 @@ fn remember(array: &Bound<'_, PyAny>, name: &Arc<str>, itemsize: usize) -> PyRes
     Ok(())
 }
 
-/// The name of an object's type, for a message.
-pub fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
-    help(object.py(), "type_name", [object.clone()])?.extract()
+/// A key that is no exact `str` or `int` as one that is, or why it cannot be a key.
+pub fn plain_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Result<Bound<'py, PyAny>, String>> {
+    let plain = help(key.py(), "plain_key", [key.clone()])?;
+    match plain.cast::<PyString>() {
+        Ok(refusal) => Ok(Err(refusal.to_str()?.to_owned())),
+        Err(_) => Ok(Ok(plain.get_item(ffi::int(key.py(), 0)?)?)),
+    }
+}
+
+/// Why this cannot be published as a snapshot.
+pub fn refuse_root(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    help(object.py(), "refuse_root", [object.clone()])?.extract()
 }
 
 /// An integer's two's complement, little endian, as short as it goes.

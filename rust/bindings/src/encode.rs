@@ -2,15 +2,16 @@
 
 use std::ptr;
 
-use pyo3::exceptions::{PyRuntimeError, PyUnicodeEncodeError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyRuntimeError, PyUnicodeEncodeError};
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyList, PyMapping, PyString, PyTuple};
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::nesting::{Nesting, Path};
 use traincast_core::snapshot::shape::Kind;
 
 use crate::arrays::{self, Foreign};
+use crate::convert::{Converted, Default, convert};
 use crate::errors::exception;
 use crate::ffi::{self, Bytes, Changes, Item, Keys, Place};
 
@@ -102,27 +103,39 @@ pub struct Walk<'w> {
     /// Whether anything was met beside exact builtins. Their code may have changed what was walked already, and their keys
     /// may occur twice.
     foreign: &'w mut bool,
+    default: &'w Default,
     path: Path,
 }
 
 impl<'w> Walk<'w> {
-    pub fn new(encoder: &'w mut Encoder<Bytes>, keys: &'w mut Keys, foreign: &'w mut bool) -> Self {
-        Self { encoder, keys, foreign, path: Path::default() }
+    pub fn new(
+        encoder: &'w mut Encoder<Bytes>,
+        keys: &'w mut Keys,
+        foreign: &'w mut bool,
+        default: &'w Default,
+    ) -> Self {
+        Self { encoder, keys, foreign, default, path: Path::default() }
     }
 
     /// The whole dictionary.
     pub fn root(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
         let walked = match info.cast_exact::<PyDict>() {
             Ok(dict) => self.dict(dict, None),
-            Err(_) => match info.cast::<PyMapping>() {
-                Ok(mapping) => self.mapping(mapping, None),
-                Err(_) => Err(match arrays::type_name(info) {
-                    Ok(name) => unsupported(format!("a snapshot is a dictionary, not {name}")),
-                    Err(error) => error.into(),
-                }),
-            },
+            Err(_) => self.other_root(info),
         };
         walked.map_err(|refused| self.exception(info.py(), *refused))
+    }
+
+    #[cold]
+    fn other_root(&mut self, info: &Bound<'_, PyAny>) -> Walked {
+        *self.foreign = true;
+        match convert(info, self.default)? {
+            Ok(Converted::Foreign(Foreign::Mapping(mapping))) => self.mapping(&mapping, info, None),
+            Ok(Converted::Builtin(Item::Dict(dict))) => {
+                self.container(Entries::Dict(&dict), info.as_ptr(), None)
+            }
+            _ => Err(unsupported(arrays::refuse_root(info)?)),
+        }
     }
 
     /// The changes of an `update`, as a whole dictionary.
@@ -135,7 +148,7 @@ impl<'w> Walk<'w> {
     fn exception(&mut self, py: Python<'_>, refused: Refused) -> PyErr {
         match refused {
             Refused::Value(class, what) => exception(py, class, &format!("{}: {what}", self.path.take())),
-            Refused::Python(error) => error,
+            Refused::Python(error) => noted(py, error, &self.path.take()),
         }
     }
 
@@ -163,9 +176,14 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    fn mapping(&mut self, mapping: &Bound<'_, PyMapping>, up: Option<&Nesting<'_>>) -> Walked {
-        *self.foreign = true;
-        self.container(Entries::Pairs(&mapping.items()?), mapping.as_ptr(), up)
+    /// `object` is what the user gave.
+    fn mapping(
+        &mut self,
+        mapping: &Bound<'_, PyMapping>,
+        object: &Bound<'_, PyAny>,
+        up: Option<&Nesting<'_>>,
+    ) -> Walked {
+        self.container(Entries::Pairs(&mapping.items()?), object.as_ptr(), up)
     }
 
     /// The walk over a dictionary, compiled for itself: most of what nearly every publish does.
@@ -233,23 +251,11 @@ impl<'w> Walk<'w> {
     #[inline(never)]
     fn key(&mut self, key: &Bound<'_, PyAny>) -> Walked {
         let index = self.encoder.expected_key();
-        let plain = key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyInt>();
-        *self.foreign |= !plain;
-        if let Ok(text) = key.cast::<PyString>() {
-            self.encoder.key_str(text.to_str().map_err(|error| surrogate(text, error, "a key"))?);
-        } else if let Ok(int) = key.cast::<PyInt>()
-            && !key.is_instance_of::<PyBool>()
-        {
-            match int.extract() {
-                Ok(int) => self.encoder.key_int(int),
-                Err(_) => self.encoder.key_bigint(arrays::int_bytes(key)?.as_bytes()),
-            }
-        } else {
-            let name = arrays::type_name(key)?;
-            return Err(unsupported(format!("a key of type {name} is not supported; use str or int keys")));
-        }
-        if let Some(index) = index
-            && plain
+        if !self.exact_key(key)? {
+            *self.foreign = true;
+            let plain = arrays::plain_key(key)?.map_err(unsupported)?;
+            self.exact_key(&plain)?;
+        } else if let Some(index) = index
             && self.encoder.expected_key() == Some(index)
         {
             if self.keys.len() <= index {
@@ -260,27 +266,59 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
+    /// A key, if it is an exact `str` or `int`: whether it is.
+    #[inline(always)]
+    fn exact_key(&mut self, key: &Bound<'_, PyAny>) -> Result<bool, Box<Refused>> {
+        if let Ok(text) = key.cast_exact::<PyString>() {
+            self.encoder.key_str(text.to_str().map_err(|error| surrogate(text, error, "a key"))?);
+        } else if let Ok(int) = key.cast_exact::<PyInt>() {
+            match int.extract() {
+                Ok(int) => self.encoder.key_int(int),
+                Err(_) => self.encoder.key_bigint(arrays::int_bytes(key)?.as_bytes()),
+            }
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
     #[cold]
     fn other(&mut self, object: &Bound<'_, PyAny>, up: Option<&Nesting<'_>>) -> Walked {
         *self.foreign = true;
-        match arrays::recognise(object)? {
-            Foreign::Array { kind, dtype, itemsize, dims, bytes } => {
+        let item = match convert(object, self.default)?.map_err(unsupported)? {
+            Converted::Foreign(Foreign::Array { kind, dtype, itemsize, dims, bytes }) => {
                 let len = bytes.as_ref().len();
                 self.encoder.array(kind, &dtype, itemsize, &dims, bytes, len);
-                Ok(())
+                return Ok(());
             }
-            Foreign::Scalar { dtype, itemsize, words } => {
+            Converted::Foreign(Foreign::Scalar { dtype, itemsize, words }) => {
                 self.encoder.scalar(&dtype, itemsize, &words);
-                Ok(())
+                return Ok(());
             }
-            Foreign::Plain(plain) => match ffi::item(&plain) {
-                Item::List(list) => self.container(Entries::List(&list), object.as_ptr(), up),
-                item => self.value(item, up),
-            },
-            Foreign::Mapping(mapping) => self.mapping(&mapping, up),
-            Foreign::Refused(why) => Err(unsupported(why)),
+            Converted::Foreign(Foreign::Mapping(mapping)) => return self.mapping(&mapping, object, up),
+            Converted::Builtin(item) => item,
+        };
+        // A cycle goes through the object that the user gave: what stands in its place is new each time.
+        match item {
+            Item::Dict(dict) => self.container(Entries::Dict(&dict), object.as_ptr(), up),
+            Item::List(list) => self.container(Entries::List(&list), object.as_ptr(), up),
+            Item::Tuple(tuple) => self.container(Entries::Tuple(&tuple), object.as_ptr(), up),
+            item => self.value(item, up),
         }
     }
+}
+
+/// Notes where it was raised on an exception of other code. What ends the program, or has no memory, is left alone.
+#[cold]
+fn noted(py: Python<'_>, error: PyErr, path: &str) -> PyErr {
+    if error.is_instance_of::<PyException>(py) && !error.is_instance_of::<PyMemoryError>(py) {
+        let note = || {
+            let note = ffi::text(py, &format!("while publishing {path}"))?.into_any();
+            error.value(py).getattr(ffi::text(py, "add_note")?)?.call1(ffi::tuple(py, [note])?)
+        };
+        let _ = note(); // the exception says more than why it cannot be noted on
+    }
+    error
 }
 
 #[cold]

@@ -10,6 +10,7 @@ use traincast_core::snapshot::cache::NumberedShape;
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Shape;
 
+use crate::convert;
 use crate::encode::Walk;
 use crate::errors::malformed;
 use crate::ffi::{self, Bytes, Changes, Keys};
@@ -43,13 +44,17 @@ pub struct Encoding {
 
 impl Encoding {
     /// Encodes with a walk.
-    pub fn encode(&mut self, walk: impl FnOnce(&mut Walk<'_>) -> PyResult<()>) -> PyResult<()> {
+    pub fn encode(
+        &mut self,
+        default: &convert::Default,
+        walk: impl FnOnce(&mut Walk<'_>) -> PyResult<()>,
+    ) -> PyResult<()> {
         let Self { encoder, expected, foreign } = self;
         *foreign = false;
         encoder.start(expected.as_ref().map(|expected| &expected.numbered));
         match expected {
-            Some(expected) => walk(&mut Walk::new(encoder, &mut expected.beside.keys, foreign)),
-            None => walk(&mut Walk::new(encoder, &mut Keys::new(), foreign)),
+            Some(expected) => walk(&mut Walk::new(encoder, &mut expected.beside.keys, foreign, default)),
+            None => walk(&mut Walk::new(encoder, &mut Keys::new(), foreign, default)),
         }
     }
 
@@ -96,8 +101,13 @@ impl Encoding {
     }
 
     /// Encodes changes as a snapshot of their own, whose shape is then the expected one.
-    pub fn encode_changes(&mut self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<()> {
-        self.encode(|walk| walk.root_entries(py, changes))?;
+    pub fn encode_changes(
+        &mut self,
+        py: Python<'_>,
+        default: &convert::Default,
+        changes: &Changes<'_>,
+    ) -> PyResult<()> {
+        self.encode(default, |walk| walk.root_entries(py, changes))?;
         if let Some(shape) = self.recorded_shape(py, true)? {
             let numbered = Arc::new(NumberedShape::unnumbered(shape));
             self.expected = Some(Expected { numbered, beside: Beside::default() });

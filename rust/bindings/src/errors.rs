@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyImportError, PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use traincast_core::error::Error;
 use traincast_core::snapshot::shape::MalformedShape;
@@ -57,14 +57,26 @@ pub fn corrupt(py: Python<'_>, what: &dyn Display) -> PyErr {
     exception(py, "CorruptChannelError", &message)
 }
 
-/// What numpy or torch refused to make of a snapshot's bytes. No memory, or a signal's exception, says nothing of the bytes.
+/// What numpy or torch refused to make of a snapshot's bytes.
 #[cold]
 pub fn unmade(py: Python<'_>, error: PyErr) -> PyErr {
-    if error.is_instance_of::<PyMemoryError>(py) || !error.is_instance_of::<PyException>(py) {
-        error
-    } else {
-        corrupt(py, &error)
+    if says_nothing(py, &error) { error } else { corrupt(py, &error) }
+}
+
+/// What is wrong with a message whose bytes no writer of ours made.
+#[cold]
+pub fn no_snapshot(py: Python<'_>, error: PyErr) -> PyErr {
+    if says_nothing(py, &error) {
+        return error;
     }
+    exception(py, "InvalidSnapshotError", &error.value(py).to_string())
+}
+
+/// Whether an error says nothing of the bytes: no memory, a package that is missing, a signal's exception.
+fn says_nothing(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyMemoryError>(py)
+        || error.is_instance_of::<PyImportError>(py)
+        || !error.is_instance_of::<PyException>(py)
 }
 
 /// The exception for a shape that was recorded and is none.

@@ -12,6 +12,7 @@ compile_error!(
 mod arrays;
 mod build;
 mod channel;
+mod convert;
 mod decode;
 mod encode;
 mod encoding;
@@ -22,6 +23,7 @@ mod once;
 mod reader;
 mod store;
 mod templates;
+mod wire;
 mod writer;
 mod writers;
 
@@ -32,6 +34,8 @@ mod _core {
     use crate::inspect::{directories, directory, leftovers, list_channels, remove_leftover};
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
+    #[pymodule_export]
+    use crate::wire::decode_wire;
     #[pymodule_export]
     use crate::writer::TrainingInfoWriter;
     #[pymodule_export]

@@ -5,26 +5,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
 use traincast_core::directory::ChannelName;
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
-use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Leftover, WriterOptions};
 
 use crate::build::{Builder, Structure};
 use crate::channel::{channel_name, duration, places_of, policy_id};
+use crate::convert::Default;
 use crate::encoding::Encoding;
-use crate::errors::{exception, raise};
+use crate::errors::raise;
 use crate::ffi::{self, Changes, GilCell, KeywordMethod};
 use crate::store::{NotStored, Store};
+use crate::wire::parse_wire;
 use crate::writers;
 
 /// Publishes training information to any number of readers.
 ///
-/// It takes no part in garbage collection, for no cycle goes through it: it keeps no objects but exact strings and ints.
+/// A cycle can go through the user's function alone: beside it, it keeps no objects but exact strings and ints.
 #[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoWriter {
     channel_name: ChannelName,
@@ -33,6 +35,7 @@ pub struct TrainingInfoWriter {
     #[pyo3(get)]
     policy_id: u16,
     required: Vec<String>,
+    default: Default,
     store: Arc<GilCell<Store>>,
     /// Taken out by the publish under way, if there is one: others use encodings of their own.
     encoding: Place,
@@ -77,7 +80,7 @@ impl TrainingInfoWriter {
     ) -> PyResult<Option<Bound<'py, PyInt>>> {
         let begun = self.begin(py)?;
         lend(py, &self.encoding, |encoding| {
-            encoding.encode(|walk| walk.root(info))?;
+            encoding.encode(&self.default, |walk| walk.root(info))?;
             if let Some(key) = encoding.lacks(&self.required, info)? {
                 return Err(NotStored::Lacks(key).exception(py, &self.channel_name));
             }
@@ -128,7 +131,7 @@ impl KeywordMethod for TrainingInfoWriter {
                 return Ok(Some(version));
             }
             lend(py, &self.changes, |changed| {
-                changed.encode_changes(py, changes)?;
+                changed.encode_changes(py, &self.default, changes)?;
                 let begun = self.begin(py)?;
                 let publish = |store: &mut Store| {
                     store.publish_update(encoding, changed, &self.required).map(|()| true)
@@ -146,10 +149,11 @@ impl TrainingInfoWriter {
     #[pyo3(
         signature = (
             name, policy_id=0, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
-            verify_every=1.0, supersede=false, directory=None
+            verify_every=1.0, default=None, supersede=false, directory=None
         ),
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
-            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0, supersede=False, directory=None)"
+            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0, \
+            default=None, supersede=False, directory=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "Python's are named")]
     fn new(
@@ -161,6 +165,7 @@ impl TrainingInfoWriter {
         required: Option<Vec<Bound<'_, PyString>>>,
         leftover: &str,
         verify_every: f64,
+        default: Option<Bound<'_, PyAny>>,
         supersede: bool,
         directory: Option<PathBuf>,
     ) -> PyResult<Self> {
@@ -174,14 +179,19 @@ impl TrainingInfoWriter {
             Some(keys) => keys.iter().map(|key| Ok(key.to_str()?.into())).collect::<PyResult<_>>()?,
             None => vec!["approx_total_training_steps".into()],
         };
+        if let Some(other) = default.as_ref().filter(|default| !default.is_callable()) {
+            let name = other.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("default must be a function or None, not {name}")));
+        }
         let verify_every = duration("verify_every", verify_every)?.unwrap_or(Duration::MAX);
         let options = WriterOptions { capacity, max_capacity, leftover, verify_every };
         let places = places_of(py, directory)?;
         let writer = writers::open(py, &places, &channel_name, options, supersede)?;
         let store = writers::register(py, writer)?;
         let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
+        let default = GilCell::new(default.map(Bound::unbind));
         let (encoding, changes) = (GilCell::new(None), GilCell::new(None));
-        Ok(Self { channel_name, name, policy_id, required, store, encoding, changes })
+        Ok(Self { channel_name, name, policy_id, required, default, store, encoding, changes })
     }
 
     /// Publishes a dictionary and returns its version.
@@ -204,14 +214,16 @@ impl TrainingInfoWriter {
             }
             false => py.None().into_bound(py),
         };
-        let state = ffi::dict(py)?;
-        let set = |key, value| ffi::set_entry(&state, ffi::text(py, key)?.as_any().as_unbound(), &value);
-        set("name", self.name.bind(py).as_any().clone())?;
-        set("policy_id", ffi::int(py, self.policy_id.into())?.into_any())?;
-        set("version", ffi::unsigned(py, version)?.into_any())?;
-        set("epoch", ffi::unsigned(py, epoch)?.into_any())?;
-        set("training_info", info)?;
-        Ok(state)
+        ffi::dict_of(
+            py,
+            [
+                ("name", self.name.bind(py).as_any().clone()),
+                ("policy_id", ffi::int(py, self.policy_id.into())?.into_any()),
+                ("version", ffi::unsigned(py, version)?.into_any()),
+                ("epoch", ffi::unsigned(py, epoch)?.into_any()),
+                ("training_info", info),
+            ],
+        )
     }
 
     /// Publishes the training information of a checkpoint; versions go on above the checkpoint's and the channel's own.
@@ -233,15 +245,15 @@ impl TrainingInfoWriter {
         py: Python<'py>,
         message: &Bound<'py, PyBytes>,
     ) -> PyResult<Option<Bound<'py, PyInt>>> {
-        let message = Message::parse(message.as_bytes()).map_err(|error| raise(py, error.into()))?;
-        // The dtypes too must be known: the readers that it will reach take what they find for true.
-        let known = Structure::default().renew(py, message.shape_words(), message.shape.bytes.len());
-        known.map_err(|error| match error.get_type(py).is(py.get_type::<PyMemoryError>()) {
-            true => error,
-            false => exception(py, "InvalidSnapshotError", &error.value(py).to_string()),
-        })?;
+        let (message, _) = parse_wire(py, message)?;
         let begun = self.begin(py)?;
         self.store(py, begun, |store| store.publish_message(&message, &self.required))
+    }
+
+    /// The newest snapshot in wire form; `None` before the first.
+    fn read_wire<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let wire = self.store.with(py, |store| store.writer.wire()).map_err(|error| raise(py, error))?;
+        wire.map(|wire| ffi::byte_string(py, &wire)).transpose()
     }
 
     /// Ends the channel: readers keep the last snapshot, and `closed` is true for them.
@@ -287,6 +299,14 @@ impl TrainingInfoWriter {
              TrainingInfoReader",
             self.channel_name
         )))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.default.traverse(|default| visit.call(default)).unwrap_or(Ok(())) // lent: what it refers to is alive
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.default.with(py, Option::take));
     }
 
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {

@@ -18,7 +18,7 @@ use traincast_core::inspect::{Link, list};
 use traincast_core::layout::WORD;
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::shape::{Dtype, Kind};
-use traincast_core::snapshot::wire::{Message, word};
+use traincast_core::snapshot::wire::{Message, encode, word};
 use traincast_core::writer::{Delivery, Writer, WriterOptions};
 
 /// A message of the snapshot with this seed, and its bytes.
@@ -68,6 +68,23 @@ fn what_was_published_arrives_under_its_own_numbers() {
     let origin = source.reader.origin();
     assert_eq!(origin.pid, u64::from(std::process::id()));
     assert_eq!(list(&there.directory).unwrap()[0].origin, (origin.host, origin.pid));
+}
+
+#[test]
+fn a_writer_gives_the_message_that_its_readers_get() {
+    let place = Place::new();
+    let mut learner = place.writer();
+    assert_eq!(learner.wire().unwrap(), None);
+    let mut publisher = Publisher::default();
+    for seed in 0..40 {
+        publisher.publish(&mut learner, &info(seed)).unwrap();
+        let message = Node::attach(&place).message();
+        assert_eq!(learner.wire().unwrap().as_ref(), Some(&message));
+        // What is taken out of a message is the whole of it.
+        let parsed = Message::parse(&message).unwrap();
+        let origin = parsed.origin.clone();
+        assert_eq!(encode(&parsed.into_snapshot(), &origin), message);
+    }
 }
 
 #[test]

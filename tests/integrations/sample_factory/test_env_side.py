@@ -20,7 +20,7 @@ import traincast
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.sample_factory import wrap_env_func
 from traincast.integrations.sample_factory.channel import channel_of, hide_channel, show_channel
-from traincast.integrations.sample_factory.saved import save_state
+from traincast.integrations.sample_factory.saved import save_wire
 
 STEPS = "approx_total_training_steps"
 WORKER = AttrDict(worker_index=0, vector_index=0, env_id=0)
@@ -263,8 +263,9 @@ def test_an_evaluation_has_the_given_information(make: Make) -> None:
 def test_an_evaluation_has_what_the_policy_saved(make: Make, configuration: Any) -> None:
     cfg = configuration("--env=informed", "--experiment=here")
     for policy_id in range(2):
-        state = {"version": 1, "epoch": 1, "training_info": info(100 + policy_id)}
-        save_state(cfg, policy_id, state)
+        with traincast.TrainingInfoWriter("saved", policy_id) as writer:
+            writer.publish(info(100 + policy_id))
+            save_wire(cfg, policy_id, writer.read_wire() or b"")
     cfg.policy_index = 1
     env = wrap_env_func(sf_envs.make_env)("informed", cfg, WORKER, None)
     env.reset()
@@ -280,7 +281,7 @@ def test_an_evaluation_that_finds_nothing_ignores_it(make: Make) -> None:
 def test_an_evaluation_that_finds_nothing_warns_once(make: Make) -> None:
     env = make("informed", on_missing="warn")
     with pytest.warns(
-        traincast.TraincastWarning, match=r"none has saved .*checkpoint_p0/training_info.json.*eval_info"
+        traincast.TraincastWarning, match=r"none has saved .*checkpoint_p0/training_info.wire.*eval_info"
     ):
         env.reset()
     with warnings.catch_warnings():

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import recording
 
+from traincast._core import decode_wire
+
 STEPS = "approx_total_training_steps"
 SUPPORT = Path(__file__).parent / "support"
 ROOT = Path(__file__).parents[3]
@@ -70,7 +72,7 @@ def test_a_resumed_run_goes_on_where_the_first_one_ended(parallel: Any) -> None:
 
 def test_the_last_information_is_saved_beside_the_checkpoints(parallel: Any) -> None:
     directory = parallel.train_dir / "parallel" / "checkpoint_p0"
-    saved = json.loads((directory / "training_info.json").read_text())
+    saved = decode_wire((directory / "training_info.wire").read_bytes())
     assert saved["training_info"]["extra"] == {"level": 3}
     trained = max(int(path.stem.split("_")[-1]) for path in directory.glob("checkpoint_*.pth"))
     assert saved["training_info"][STEPS] == trained
@@ -174,5 +176,5 @@ def test_an_interrupted_run_saves_and_leaves_no_channel(tmp_path: Path, traincas
     events = recording.load(tmp_path / "events")
     assert [e["status"] for e in events if e["kind"] == "status"] == [2]  # ExperimentStatus.INTERRUPTED
     assert [path.name for path in traincast_dir.iterdir() if path.name.startswith("sf-")] == []
-    saved = json.loads((tmp_path / "cut" / "checkpoint_p0" / "training_info.json").read_text())
+    saved = decode_wire((tmp_path / "cut" / "checkpoint_p0" / "training_info.wire").read_bytes())
     assert saved["training_info"][STEPS] >= max(e["steps"] for e in events if e["kind"] == "reset")

@@ -15,7 +15,7 @@ from signal_slot.signal_slot import EventLoopObject
 
 from traincast import StorageFullError, TrainingInfoWriter
 from traincast.integrations.sample_factory.channel import hide_channel, show_channel
-from traincast.integrations.sample_factory.saved import load_state, save_state
+from traincast.integrations.sample_factory.saved import load_state, save_wire
 
 __all__ = ["ExtraInfo", "TrainingInfoObserver"]
 
@@ -41,7 +41,7 @@ class TrainingInfoObserver(AlgoObserver):
     policy_id)` returns. It is published at each report of that policy's learner and whenever the runner sends
     its own; never before the learner's first report, since until then the steps of a resumed run are unknown.
 
-    The last snapshot is kept as JSON beside the checkpoints (`checkpoint_p0/training_info.json`), for
+    The last snapshot is kept in wire form beside the checkpoints (`checkpoint_p0/training_info.wire`), for
     evaluation and for a resumed run, which goes on with its version and epoch numbers.
 
     Args:
@@ -127,10 +127,11 @@ class TrainingInfoObserver(AlgoObserver):
         """Write the last snapshot (of one policy, or of all) beside the checkpoints."""
         for each in self._writers if policy_id is None else (policy_id,):
             writer = self._writers.get(each)
-            if writer is None or writer.version == 0:
+            snapshot = None if writer is None else writer.read_wire()
+            if snapshot is None:
                 continue
             try:
-                save_state(self._cfg, each, writer.state_dict())
+                save_wire(self._cfg, each, snapshot)
             except OSError:
                 log.exception("The training information of policy %d was not saved", each)
 

@@ -1,19 +1,16 @@
-"""The last training information of a run, as JSON beside its checkpoints."""
+"""The last training information of a run, in wire form beside its checkpoints."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from sample_factory.utils.utils import experiment_dir
 
-from traincast.integrations.sample_factory.plain import from_plain, to_plain
+from traincast import InvalidSnapshotError
+from traincast._core import decode_wire
 
-__all__ = ["info_file", "load_state", "load_training_info", "save_state"]
-
-_FORMAT = 1
+__all__ = ["info_file", "load_state", "load_training_info", "save_wire"]
 
 
 def load_training_info(cfg: Any, policy_id: int = 0) -> dict[str, Any] | None:
@@ -24,7 +21,7 @@ def load_training_info(cfg: Any, policy_id: int = 0) -> dict[str, Any] | None:
         policy_id: which policy of the run.
 
     Raises:
-        ValueError: the file is there, but not what `save_state` writes.
+        ValueError: the file is there, but holds no snapshot, or traincast 0.1 has saved it.
     """
     state = load_state(cfg, policy_id)
     return None if state is None else state["training_info"]
@@ -34,40 +31,38 @@ def load_state(cfg: Any, policy_id: int) -> dict[str, Any] | None:
     """Return `version`, `epoch` and `training_info` as last saved; None if there is none."""
     path = info_file(cfg, policy_id)
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-        if content["format"] != _FORMAT:
-            raise ValueError(f"format {content['format']!r} is not {_FORMAT}")
-        info = from_plain(content["training_info"])
-        if not isinstance(info, dict):
-            raise TypeError(f"training_info is {type(info).__name__}, not a dictionary")
-        return {"version": int(content["version"]), "epoch": int(content["epoch"]), "training_info": info}
+        with open(path, "rb") as file:
+            return decode_wire(file.read())
     except FileNotFoundError:
+        _refuse_json(path)
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except InvalidSnapshotError as error:
         raise ValueError(
             f"{path} does not hold saved training information ({error}); remove it to go on without it"
         ) from error
 
 
-def save_state(cfg: Any, policy_id: int, state: Mapping[str, Any]) -> None:
-    """Write a writer's `state_dict()`; whoever reads meanwhile sees the old file or the new one.
+def _refuse_json(path: str) -> None:
+    json = os.path.splitext(path)[0] + ".json"
+    if os.path.exists(json):
+        raise ValueError(
+            f"traincast 0.1 has saved {json}, in a form that this version does not read; remove it to go on "
+            "without it: a resumed run then counts its versions from 1, and an evaluation needs eval_info="
+        )
+
+
+def save_wire(cfg: Any, policy_id: int, snapshot: bytes) -> None:
+    """Write a writer's `read_wire()`; whoever reads meanwhile sees the old file or the new one.
 
     Raises:
         OSError: the file could not be written; the one before is untouched.
     """
-    content = {
-        "format": _FORMAT,
-        "version": state["version"],
-        "epoch": state["epoch"],
-        "training_info": to_plain(state["training_info"]),
-    }
     path = info_file(cfg, policy_id)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(content, file, allow_nan=False)
+        with open(temporary, "wb") as file:
+            file.write(snapshot)
         os.replace(temporary, path)
     except OSError:
         if os.path.exists(temporary):
@@ -77,4 +72,4 @@ def save_state(cfg: Any, policy_id: int, state: Mapping[str, Any]) -> None:
 
 def info_file(cfg: Any, policy_id: int) -> str:
     """Return the path of the saved training information of one policy, in its checkpoint directory."""
-    return os.path.join(experiment_dir(cfg, mkdir=False), f"checkpoint_p{policy_id}", "training_info.json")
+    return os.path.join(experiment_dir(cfg, mkdir=False), f"checkpoint_p{policy_id}", "training_info.wire")

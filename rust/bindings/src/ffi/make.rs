@@ -91,6 +91,18 @@ pub fn set_entry(dict: &Bound<'_, PyDict>, key: &Py<PyAny>, value: &Bound<'_, Py
     done(dict.py(), unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
 
+/// A dictionary with these keys.
+pub fn dict_of<'py, const N: usize>(
+    py: Python<'py>,
+    entries: [(&str, Bound<'py, PyAny>); N],
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = dict(py)?;
+    for (key, value) in entries {
+        set_entry(&dict, text(py, key)?.as_any().as_unbound(), &value)?;
+    }
+    Ok(dict)
+}
+
 /// Exchanges an item of a list.
 pub fn set_item(list: &Bound<'_, PyList>, index: usize, value: Bound<'_, PyAny>) -> PyResult<()> {
     // SAFETY: a list, and an owned reference, which the call takes; it checks the index.

@@ -15,14 +15,17 @@
 //!
 //! A message is untrusted: it is parsed, and each length, name and text in it checked, before anything is stored.
 
+use std::sync::Arc;
+
 use super::blobs::BlobCursor;
 use super::decode::check;
-use super::held::Snapshot;
+use super::held::{SlotMeta, Snapshot};
 use super::payload::{Payload, PlacedBlob};
 use super::shape::{Kind, Shape};
 use super::{to_bytes, words_for};
 use crate::layout::{HOST_BYTES, WORD};
 use crate::numbering::{Epoch, Stamp, Term, Version};
+use crate::sync::AtomicU64;
 
 /// First word of a message.
 pub const WIRE_MAGIC: u64 = u64::from_le_bytes(*b"trainwir");
@@ -211,6 +214,30 @@ impl Message {
     /// The shape's bytes, padded with zeros to words.
     pub fn shape_words(&self) -> &[u64] {
         &self.shape_words
+    }
+
+    /// The snapshot, as if it had been copied out of a slot.
+    pub fn into_snapshot(self) -> Snapshot {
+        let [PlacedBlob { bytes, .. }] = self.blobs;
+        let words: Vec<_> = bytes
+            .as_chunks::<WORD>()
+            .0
+            .iter()
+            .map(|word| AtomicU64::new(u64::from_le_bytes(*word)))
+            .collect();
+        let mut snapshot = Snapshot::default();
+        snapshot.meta = SlotMeta {
+            stamp: self.stamp,
+            published_ns: self.published_ns,
+            published_unix_ns: self.published_unix_ns,
+            shape_len: self.shape.bytes.len(),
+            values_len: self.values.len(),
+            blob_words: words.len(),
+            ..SlotMeta::default()
+        };
+        (snapshot.shape, snapshot.values) = (self.shape_words, self.values);
+        Arc::make_mut(&mut snapshot.blobs).refill(&words);
+        snapshot
     }
 
     /// What a writer stores, under its own number for the shape.

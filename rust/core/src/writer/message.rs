@@ -4,9 +4,9 @@ use super::Writer;
 use crate::error::{Error, Result};
 use crate::layout::Link;
 use crate::numbering::{Epoch, Stamp, Version};
-use crate::snapshot::Payload;
 use crate::snapshot::payload::OWN_SHAPE_IDS;
-use crate::snapshot::wire::{Message, Origin};
+use crate::snapshot::wire::{self, Message, Origin};
+use crate::snapshot::{Payload, Snapshot};
 use crate::sys;
 
 /// What became of a message.
@@ -19,6 +19,15 @@ pub enum Delivery {
 }
 
 impl Writer {
+    /// The newest snapshot in wire form: what a checkpoint keeps, and a relay carries. `None` before the first.
+    ///
+    /// # Errors
+    /// As [`Writer::latest`].
+    pub fn wire(&self) -> Result<Option<Vec<u8>>> {
+        let mut newest = Snapshot::default();
+        Ok(self.latest(&mut newest)?.then(|| wire::encode(&newest, &self.origin.1)))
+    }
+
     /// Publishes a snapshot that comes as a message, under its own numbers. `published_ns`: when it was published, on this
     /// node's clock, if the caller knows better than "just now".
     ///
