@@ -62,6 +62,12 @@ impl Held {
             && (!self.idle_calls.is_multiple_of(CLOCK_EVERY) || self.looked_lately())
     }
 
+    /// Whether there is a newer snapshot in the file that the one in hand comes from. `false`: there may be one elsewhere.
+    fn overtaken(&self) -> bool {
+        let head = self.head.load();
+        self.dict.is_some() && !head.ended() && head.position() > self.meta.position
+    }
+
     #[inline(never)]
     fn looked_lately(&self) -> bool {
         tick_ns().saturating_sub(self.looked_ns) < LOOK_EVERY_NS
@@ -116,8 +122,11 @@ impl TrainingInfoReader {
         in_hand.flatten().map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
     }
 
-    /// As `changed`, without the short way: the channel may be in another file, which the head in hand says nothing of.
+    /// As `changed`, also where the channel may be in another file, which the head in hand says nothing of.
     fn has_news(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.look(py, |held| held.overtaken()) == Some(true) {
+            return Ok(true);
+        }
         let channel = self.channel(py)?;
         let (newest, place) = channel.get().0.reader.with(py, |reader| {
             let newest = reader.newest();
@@ -228,10 +237,15 @@ impl TrainingInfoReader {
             if left.is_zero() {
                 return Ok(false);
             }
-            if py.detach(|| waiter.wait(left)) {
+            let stirred = py.detach(|| waiter.wait(left));
+            py.check_signals()?;
+            if stirred {
+                // Nearly always news, for which nobody need ask the file system.
+                if self.has_news(py)? {
+                    return Ok(true);
+                }
                 channel.get().0.reader.with(py, Reader::follow);
             }
-            py.check_signals()?;
         }
     }
 
