@@ -46,6 +46,7 @@ impl<T> GilCell<T> {
     }
 
     /// Lends the value to a function that neither makes nor drops Python objects, and so runs no Python code.
+    #[inline(always)]
     pub fn with<R>(&self, _py: Python<'_>, function: impl FnOnce(&mut T) -> R) -> R {
         function(&mut self.0.borrow_mut())
     }
