@@ -22,7 +22,7 @@ use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 
 use crate::build::{Builder, Structure};
 use crate::errors::{corrupt, raise};
-use crate::ffi::GilCell;
+use crate::ffi::{GilCell, Made};
 use crate::templates::Templates;
 
 /// What is kept of the last snapshot of a structure.
@@ -76,12 +76,13 @@ impl Decoder {
         take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
     ) -> PyResult<()> {
         let before = self.content.take();
-        let (copied, settled) = reader.with(py, |reader| {
-            let copied = reader.read_into(&mut self.buffer);
-            (copied, reader.settled(&self.buffer))
+        let read = reader.with(py, |reader| {
+            let copied = reader.read_into(&mut self.buffer)?;
+            Ok((copied, reader.settled(&self.buffer)))
         });
-        let index = match (copied.map_err(|error| raise(py, error))?, before) {
-            (false, Some(index)) => index,
+        let (copied, settled) = read.map_err(|error| raise(py, error))?;
+        let index = match before {
+            Some(index) if !copied || self.buffer.shape_kept => index,
             _ => self.recognise(py)?,
         };
         let dict = match held == Some(self.buffer.meta.stamp) {
@@ -99,7 +100,7 @@ impl Decoder {
             structure.intern_keys(py)?;
         }
         let builder = Builder::new(py, structure, &self.buffer);
-        let made = builder.and_then(|mut builder| last.dictionary(&mut builder));
+        let made = builder.and_then(|mut builder| Ok(last.dictionary(&mut builder)?));
         if made.is_err() {
             // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
             *last = Last::New;
@@ -134,7 +135,7 @@ impl Decoder {
 
 impl Last {
     /// A dictionary of the next snapshot. After an error, what is kept is of no use.
-    fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> Made<Bound<'py, PyDict>> {
         match self {
             Self::New => *self = Self::Met,
             Self::Met if builder.structure.is_small() => {}

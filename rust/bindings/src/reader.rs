@@ -124,7 +124,7 @@ impl TrainingInfoReader {
             });
         };
         channel.decoder.take_out(py, |decoder| decoder.read(py, &channel.reader, before, take))?;
-        drop(old); // while nothing is lent: this may run Python code, which may read a newer one again
+        drop(old.map(|old| old.into_bound(py))); // while nothing is lent: this may run Python code, which may read a newer one again
         let in_hand = self.look(py, |held| held.dict.as_ref().map(|dict| dict.clone_ref(py)));
         in_hand.flatten().map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
     }

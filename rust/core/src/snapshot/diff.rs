@@ -25,6 +25,14 @@ pub struct Part {
     blobs: bool,
 }
 
+impl Part {
+    /// The index of its first value word.
+    #[inline]
+    pub fn word(&self) -> usize {
+        self.start as usize
+    }
+}
+
 /// A structure taken apart, and its last snapshot.
 #[derive(Debug, Default)]
 pub struct Diff {
@@ -95,13 +103,15 @@ impl Diff {
     /// Goes on to a newer snapshot. If at most `most` leaves differ they are [`Diff::changed`].
     #[inline]
     pub fn advance(&mut self, view: &View<'_>, most: usize) -> bool {
-        self.changed.clear();
-        let few = if self.plain { self.compare_words(view, most) } else { self.compare(view, most) };
-        if !self.plain || !few {
-            self.values.clear();
-            self.values.extend_from_slice(view.values);
-            self.keep_bytes(view);
+        if self.plain {
+            self.exchange_words(view);
+            return self.changed.len() <= most;
         }
+        self.changed.clear();
+        let few = self.compare(view, most);
+        self.values.clear();
+        self.values.extend_from_slice(view.values);
+        self.keep_bytes(view);
         few
     }
 
@@ -111,18 +121,17 @@ impl Diff {
         self.changed.iter().map(|&leaf| &self.leaves[leaf as usize])
     }
 
-    /// Exchanges the words that differ, unless there are more.
-    fn compare_words(&mut self, view: &View<'_>, most: usize) -> bool {
+    /// Exchanges the words that differ.
+    #[inline]
+    fn exchange_words(&mut self, view: &View<'_>) {
+        self.changed.clear();
+        self.changed.reserve(self.values.len()); // once: what is pushed below is a store then
         for (index, (old, new)) in self.values.iter_mut().zip(view.values).enumerate() {
             if old != new {
-                if self.changed.len() == most {
-                    return false;
-                }
                 *old = *new;
                 self.changed.push(index as u32);
             }
         }
-        true
     }
 
     fn compare(&mut self, view: &View<'_>, most: usize) -> bool {
