@@ -210,9 +210,10 @@ impl<'w> Walk<'w> {
             let Some((key, item)) = entries.next(&mut place, self.expected_key())? else {
                 return Err(changed_size());
             };
-            let walked = match &key {
-                None => self.value(item, Some(&here)),
-                Some(key) => self.key(key).and_then(|()| self.value(item, Some(&here))),
+            let walked = match (&key, item) {
+                (None, Item::Dict(dict)) => self.dict(&dict, Some(&here)), // the usual one, and no way round
+                (None, item) => self.value(item, Some(&here)),
+                (Some(key), item) => self.key(key).and_then(|()| self.value(item, Some(&here))),
             };
             if walked.is_err() {
                 // The walk has not moved on, so this entry is the last of so many.
