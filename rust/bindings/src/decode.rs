@@ -11,6 +11,8 @@
 //!                                         ▲                         │
 //!                                         └─────────────────────────┘ most new: built
 //! ```
+//!
+//! Where all leaves are numbers, any count of new ones is few: to exchange one takes no longer than to build one.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -141,7 +143,13 @@ impl Last {
             Self::Met if builder.structure.is_small() => {}
             Self::Met => *self = Self::Apart(Box::new(Diff::of(&builder.view)), None),
             Self::Apart(diff, templates) => {
-                let few = diff.advance(&builder.view, diff.leaves.len() * COPIED / OF);
+                if let Some(templates) = templates
+                    && diff.is_plain()
+                {
+                    templates.exchange_numbers(builder, diff)?;
+                    return templates.copy(builder, diff);
+                }
+                let few = diff.advance(&builder.view, diff.leaves.len() * COPIED / OF) || diff.is_plain();
                 match templates {
                     Some(templates) if few => {
                         templates.exchange(builder, diff)?;

@@ -41,15 +41,19 @@ impl Templates {
         Ok(hidden.then(|| Self(objects.into_iter().map(Bound::unbind).collect())))
     }
 
+    /// Goes on to a newer snapshot of numbers alone. After an error the templates are of no use.
+    pub fn exchange_numbers(&self, builder: &Builder<'_, '_>, diff: &mut Diff) -> Made<()> {
+        diff.exchange(&builder.view, |leaf, word| {
+            let template = self.0[leaf.parent as usize].bind(builder.py);
+            put(builder.structure, template, leaf, &ffi::number(builder.py, leaf.kind, word)?)
+        })
+    }
+
     /// Exchanges the leaves that have changed. After an error the templates are of no use.
     pub fn exchange(&self, builder: &mut Builder<'_, '_>, diff: &Diff) -> Made<()> {
-        let (py, values) = (builder.py, builder.view.values);
         for leaf in diff.changed() {
-            let object = match leaf.kind.is_number() {
-                true => ffi::number(py, leaf.kind, values[leaf.word()])?,
-                false => builder.object(&mut (leaf.node as usize))?,
-            };
-            let template = self.0[leaf.parent as usize].bind(py);
+            let object = builder.object(&mut (leaf.node as usize))?;
+            let template = self.0[leaf.parent as usize].bind(builder.py);
             put(builder.structure, template, leaf, &object)?;
             if leaf.kind == Kind::Tuple {
                 ffi::hide(template); // a dictionary is tracked again when it gets one
@@ -62,7 +66,7 @@ impl Templates {
     pub fn copy<'py>(&self, builder: &mut Builder<'_, 'py>, diff: &Diff) -> Made<Bound<'py, PyDict>> {
         let root = ffi::copy_dict(exact(self.0[0].bind(builder.py))?)?;
         let mut below = SmallVec::<[Bound<'py, PyAny>; 8]>::new();
-        for (part, template) in diff.containers.iter().zip(&self.0).skip(1) {
+        for (part, template) in diff.containers[1..].iter().zip(&self.0[1..]) {
             let template = template.bind(builder.py);
             let copy = match part.kind {
                 Kind::Dict => ffi::copy_dict(exact(template)?)?.into_any(),
