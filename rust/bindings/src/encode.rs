@@ -12,7 +12,7 @@ use traincast_core::snapshot::shape::Kind;
 
 use crate::arrays::{self, Foreign};
 use crate::errors::exception;
-use crate::ffi::{self, Bytes, Changes, Item, Keys, Place};
+use crate::ffi::{self, Bytes, Changes, Item, Keys, Made, Place};
 
 /// Why a value cannot be published; the path to it is added on the way out.
 enum Refused {
@@ -111,7 +111,7 @@ impl<'w> Walk<'w> {
     }
 
     /// The whole dictionary.
-    pub fn root(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub fn root(&mut self, info: &Bound<'_, PyAny>) -> Made<()> {
         let walked = match info.cast_exact::<PyDict>() {
             Ok(dict) => self.dict(dict, None),
             Err(_) => match info.cast::<PyMapping>() {
@@ -122,13 +122,13 @@ impl<'w> Walk<'w> {
                 }),
             },
         };
-        walked.map_err(|refused| self.exception(info.py(), *refused))
+        walked.map_err(|refused| self.exception(info.py(), *refused).into())
     }
 
     /// The changes of an `update`, as a whole dictionary.
-    pub fn root_entries(&mut self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<()> {
+    pub fn root_entries(&mut self, py: Python<'_>, changes: &Changes<'_>) -> Made<()> {
         let walked = self.container(Entries::Changes(changes), ptr::null_mut(), None);
-        walked.map_err(|refused| self.exception(py, *refused))
+        walked.map_err(|refused| self.exception(py, *refused).into())
     }
 
     #[cold]

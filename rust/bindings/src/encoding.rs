@@ -12,7 +12,7 @@ use traincast_core::snapshot::shape::Shape;
 
 use crate::encode::Walk;
 use crate::errors::malformed;
-use crate::ffi::{self, Bytes, Changes, Keys};
+use crate::ffi::{self, Bytes, Changes, Keys, Made};
 
 /// What is kept beside a shape.
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub struct Encoding {
 
 impl Encoding {
     /// Encodes with a walk.
-    pub fn encode(&mut self, walk: impl FnOnce(&mut Walk<'_>) -> PyResult<()>) -> PyResult<()> {
+    pub fn encode(&mut self, walk: impl FnOnce(&mut Walk<'_>) -> Made<()>) -> Made<()> {
         let Self { encoder, expected, foreign } = self;
         *foreign = false;
         encoder.start(expected.as_ref().map(|expected| &expected.numbered));
