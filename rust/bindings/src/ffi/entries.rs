@@ -46,13 +46,17 @@ pub fn take_numbers(
     let Some(first) = nodes.first() else { return };
     let keys = keys.get_mut(first.key as usize..).unwrap_or_default();
     let expected_ones = nodes.iter().zip(words).zip(keys);
+    // SAFETY: as below.
+    let take = |node: &Node, word: &mut u64, expected: &mut _, (key, value)| unsafe {
+        is_expected_key(key, expected) && word_of(node.kind, value).map(|found| *word = found).is_some()
+    };
     let mut taken = 0;
     let entries = Entries::of(dict);
     // SAFETY: none of the calls runs Python code, so the dict is as it was, and holds all keys and values.
     unsafe {
         if let Some(entries) = entries.rest(place.position) {
             for (((node, word), expected_key), entry) in expected_ones.zip(entries) {
-                if !take(node, word, expected_key, entry.key, entry.value) {
+                if !take(node, word, expected_key, (entry.key, entry.value)) {
                     break;
                 }
                 taken += 1;
@@ -61,8 +65,7 @@ pub fn take_numbers(
         } else {
             for ((node, word), expected_key) in expected_ones {
                 let mut next = place.position;
-                let Some((key, value)) = entries.step(&mut next) else { break };
-                if !take(node, word, expected_key, key, value) {
+                if !entries.step(&mut next).is_some_and(|entry| take(node, word, expected_key, entry)) {
                     break;
                 }
                 place.position = next;
@@ -72,29 +75,6 @@ pub fn take_numbers(
     }
     place.left -= taken;
     expected.pass(taken);
-}
-
-/// Takes an entry: whether it is the expected one.
-///
-/// # Safety
-/// `key` and `value` must be valid objects, alive for the duration of the call.
-#[inline(always)]
-unsafe fn take(
-    node: &Node,
-    word: &mut u64,
-    expected_key: &mut Option<Py<PyAny>>,
-    key: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-) -> bool {
-    // SAFETY: as the caller vouches.
-    unsafe {
-        if !is_expected_key(key, expected_key) {
-            return false;
-        }
-        let Some(found) = word_of(node.kind, value) else { return false };
-        *word = found;
-        true
-    }
 }
 
 /// Whether a key is the expected object, or a string equal to it: then it is the one to expect from now on.
