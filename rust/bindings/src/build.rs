@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use traincast_core::snapshot::shape::{Key, Kind, Shape};
+use traincast_core::snapshot::shape::{Key, Kind, Node, Shape};
 use traincast_core::snapshot::view::View;
 use traincast_core::snapshot::{Snapshot, to_bytes};
 
 use crate::arrays;
 use crate::errors::{corrupt, unmade};
-use crate::ffi::{self, Blob};
+use crate::ffi::{self, Blob, Made};
 
 /// Nodes of a small structure.
 const SMALL: usize = 6;
@@ -89,18 +89,29 @@ impl<'a, 'py> Builder<'a, 'py> {
     }
 
     /// The whole dictionary.
-    pub fn root(&mut self) -> PyResult<Bound<'py, PyDict>> {
+    pub fn root(&mut self) -> Made<Bound<'py, PyDict>> {
         self.dict(&mut 0)
     }
 
     /// The dictionary at `next`, which then is the node after it.
-    fn dict(&mut self, next: &mut usize) -> PyResult<Bound<'py, PyDict>> {
-        let Structure { shape, keys, .. } = self.structure;
+    fn dict(&mut self, next: &mut usize) -> Made<Bound<'py, PyDict>> {
+        let (Structure { shape, keys, .. }, values) = (self.structure, self.view.values);
         let nodes = &shape.nodes[..shape.nodes[*next].end as usize];
         let mut at = *next + 1;
         let dict = ffi::dict(self.py)?;
         while let Some(node) = nodes.get(at) {
-            let object = self.object(&mut at)?;
+            let object = match node.kind.is_number() {
+                true => {
+                    at += 1;
+                    ffi::number(self.py, node.kind, values[node.value_at as usize])?
+                }
+                false => {
+                    let mut next = at; // a copy: the loop's own stays in a register
+                    let object = self.other(node, &mut next)?;
+                    at = next;
+                    object
+                }
+            };
             ffi::set_entry(&dict, &keys[node.key as usize], &object)?;
         }
         *next = at;
@@ -108,20 +119,27 @@ impl<'a, 'py> Builder<'a, 'py> {
     }
 
     /// The object at `next`, which then is the node after it.
-    pub fn object(&mut self, next: &mut usize) -> PyResult<Bound<'py, PyAny>> {
+    pub fn object(&mut self, next: &mut usize) -> Made<Bound<'py, PyAny>> {
         let node = &self.structure.shape.nodes[*next];
         if node.kind.is_number() {
             *next += 1;
             return ffi::number(self.py, node.kind, self.view.values[node.value_at as usize]);
         }
-        self.other(next)
+        self.other(node, next)
     }
 
-    fn other(&mut self, next: &mut usize) -> PyResult<Bound<'py, PyAny>> {
-        let (py, at) = (self.py, *next);
-        let node = &self.structure.shape.nodes[at];
+    #[inline(never)]
+    fn other(&mut self, node: &Node, next: &mut usize) -> Made<Bound<'py, PyAny>> {
         match node.kind {
-            Kind::Dict => return self.dict(next).map(Bound::into_any),
+            Kind::Dict => self.dict(next).map(Bound::into_any),
+            _ => Ok(self.rare(node, next)?),
+        }
+    }
+
+    #[inline(never)]
+    fn rare(&mut self, node: &Node, next: &mut usize) -> PyResult<Bound<'py, PyAny>> {
+        let (py, at) = (self.py, *next);
+        match node.kind {
             Kind::List => return Ok(ffi::list(py, self.items(next)?)?.into_any()),
             Kind::Tuple => return Ok(ffi::tuple(py, self.items(next)?)?.into_any()),
             _ => *next += 1,

@@ -11,6 +11,8 @@
 //!                                         ▲                         │
 //!                                         └─────────────────────────┘ most new: built
 //! ```
+//!
+//! Where all leaves are numbers, any count of new ones is few: to exchange one takes no longer than to build one.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -22,7 +24,7 @@ use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
 
 use crate::build::{Builder, Structure};
 use crate::errors::{corrupt, raise};
-use crate::ffi::GilCell;
+use crate::ffi::{GilCell, Made};
 use crate::templates::Templates;
 
 /// What is kept of the last snapshot of a structure.
@@ -76,12 +78,13 @@ impl Decoder {
         take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
     ) -> PyResult<()> {
         let before = self.content.take();
-        let (copied, settled) = reader.with(py, |reader| {
-            let copied = reader.read_into(&mut self.buffer);
-            (copied, reader.settled(&self.buffer))
+        let read = reader.with(py, |reader| {
+            let copied = reader.read_into(&mut self.buffer)?;
+            Ok((copied, reader.settled(&self.buffer)))
         });
-        let index = match (copied.map_err(|error| raise(py, error))?, before) {
-            (false, Some(index)) => index,
+        let (copied, settled) = read.map_err(|error| raise(py, error))?;
+        let index = match before {
+            Some(index) if !copied || self.buffer.shape_kept => index,
             _ => self.recognise(py)?,
         };
         let dict = match held == Some(self.buffer.meta.stamp) {
@@ -99,7 +102,7 @@ impl Decoder {
             structure.intern_keys(py)?;
         }
         let builder = Builder::new(py, structure, &self.buffer);
-        let made = builder.and_then(|mut builder| last.dictionary(&mut builder));
+        let made = builder.and_then(|mut builder| Ok(last.dictionary(&mut builder)?));
         if made.is_err() {
             // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
             *last = Last::New;
@@ -134,13 +137,19 @@ impl Decoder {
 
 impl Last {
     /// A dictionary of the next snapshot. After an error, what is kept is of no use.
-    fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> Made<Bound<'py, PyDict>> {
         match self {
             Self::New => *self = Self::Met,
             Self::Met if builder.structure.is_small() => {}
             Self::Met => *self = Self::Apart(Box::new(Diff::of(&builder.view)), None),
             Self::Apart(diff, templates) => {
-                let few = diff.advance(&builder.view, diff.leaves.len() * COPIED / OF);
+                if let Some(templates) = templates
+                    && diff.is_plain()
+                {
+                    templates.exchange_numbers(builder, diff)?;
+                    return templates.copy(builder, diff);
+                }
+                let few = diff.advance(&builder.view, diff.leaves.len() * COPIED / OF) || diff.is_plain();
                 match templates {
                     Some(templates) if few => {
                         templates.exchange(builder, diff)?;

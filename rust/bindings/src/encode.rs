@@ -13,7 +13,7 @@ use traincast_core::snapshot::shape::Kind;
 use crate::arrays::{self, Foreign};
 use crate::convert::{Converted, Default, convert};
 use crate::errors::exception;
-use crate::ffi::{self, Bytes, Changes, Item, Keys, Place};
+use crate::ffi::{self, Bytes, Changes, Item, Keys, Made, Place};
 
 /// Why a value cannot be published; the path to it is added on the way out.
 enum Refused {
@@ -118,12 +118,12 @@ impl<'w> Walk<'w> {
     }
 
     /// The whole dictionary.
-    pub fn root(&mut self, info: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub fn root(&mut self, info: &Bound<'_, PyAny>) -> Made<()> {
         let walked = match info.cast_exact::<PyDict>() {
             Ok(dict) => self.dict(dict, None),
             Err(_) => self.other_root(info),
         };
-        walked.map_err(|refused| self.exception(info.py(), *refused))
+        walked.map_err(|refused| self.exception(info.py(), *refused).into())
     }
 
     #[cold]
@@ -139,9 +139,9 @@ impl<'w> Walk<'w> {
     }
 
     /// The changes of an `update`, as a whole dictionary.
-    pub fn root_entries(&mut self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<()> {
+    pub fn root_entries(&mut self, py: Python<'_>, changes: &Changes<'_>) -> Made<()> {
         let walked = self.container(Entries::Changes(changes), ptr::null_mut(), None);
-        walked.map_err(|refused| self.exception(py, *refused))
+        walked.map_err(|refused| self.exception(py, *refused).into())
     }
 
     #[cold]
@@ -228,9 +228,10 @@ impl<'w> Walk<'w> {
             let Some((key, item)) = entries.next(&mut place, self.expected_key())? else {
                 return Err(changed_size());
             };
-            let walked = match &key {
-                None => self.value(item, Some(&here)),
-                Some(key) => self.key(key).and_then(|()| self.value(item, Some(&here))),
+            let walked = match (&key, item) {
+                (None, Item::Dict(dict)) => self.dict(&dict, Some(&here)), // the usual one, and no way round
+                (None, item) => self.value(item, Some(&here)),
+                (Some(key), item) => self.key(key).and_then(|()| self.value(item, Some(&here))),
             };
             if walked.is_err() {
                 // The walk has not moved on, so this entry is the last of so many.

@@ -13,7 +13,7 @@ use traincast_core::snapshot::shape::Shape;
 use crate::convert;
 use crate::encode::Walk;
 use crate::errors::malformed;
-use crate::ffi::{self, Bytes, Changes, Keys};
+use crate::ffi::{self, Bytes, Changes, Keys, Made};
 
 /// What is kept beside a shape.
 #[derive(Default)]
@@ -47,8 +47,8 @@ impl Encoding {
     pub fn encode(
         &mut self,
         default: &convert::Default,
-        walk: impl FnOnce(&mut Walk<'_>) -> PyResult<()>,
-    ) -> PyResult<()> {
+        walk: impl FnOnce(&mut Walk<'_>) -> Made<()>,
+    ) -> Made<()> {
         let Self { encoder, expected, foreign } = self;
         *foreign = false;
         encoder.start(expected.as_ref().map(|expected| &expected.numbered));

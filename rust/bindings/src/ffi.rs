@@ -23,8 +23,8 @@ pub use self::entries::{Keys, Place, expected_word, take_items, take_numbers};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
 pub use self::layouts::learn_layouts;
 pub use self::make::{
-    byte_string, copy_dict, copy_list, dict, dict_of, hide, int, interned, learn_tracking, list, set_entry,
-    set_item, text, tuple, unsigned,
+    Made, byte_string, copy_dict, copy_list, dict, dict_of, hide, int, interned, learn_tracking, list,
+    set_entry, set_item, text, tuple, unsigned,
 };
 pub use self::numbers::number;
 
@@ -46,6 +46,7 @@ impl<T> GilCell<T> {
     }
 
     /// Lends the value to a function that neither makes nor drops Python objects, and so runs no Python code.
+    #[inline(always)]
     pub fn with<R>(&self, _py: Python<'_>, function: impl FnOnce(&mut T) -> R) -> R {
         function(&mut self.0.borrow_mut())
     }

@@ -40,9 +40,11 @@ struct Held {
     head: HeadRef,
     /// While this holds, `dict` is the newest.
     settled: Settled,
-    /// How often nothing had changed, and when that was last looked at more closely; 0 if not for this dictionary.
-    idle_calls: u8,
+    /// When the name was last looked at; 0 if not for this dictionary.
     looked_ns: u64,
+    /// After how many calls that find nothing new the clock says whether that is long ago, and what it said last.
+    clock_in: u8,
+    clock_ns: u64,
     /// `None` before the first read.
     dict: Option<Py<PyDict>>,
     /// Of that snapshot.
@@ -52,27 +54,38 @@ struct Held {
     reads: u64,
 }
 
-/// Somebody may have removed or replaced the file without a mark in it. So the name is looked at once a second; the clock for
-/// that, a coarse one, every so many calls.
-const CLOCK_EVERY: u8 = 8;
+/// Somebody may have removed or replaced the file without a mark in it. So the name is looked at once a second. The clock for
+/// that, a coarse one, is looked at in each call, but where calls follow each other within its tick only every so many.
+const CLOCK_EVERY: u8 = 32;
 const LOOK_EVERY_NS: u64 = 1_000_000_000;
 
 impl Held {
     /// Whether nothing has changed: one load and one comparison.
     fn idle(&mut self) -> bool {
-        self.idle_calls = self.idle_calls.wrapping_add(1);
-        self.settled.holds(&self.head)
-            && (!self.idle_calls.is_multiple_of(CLOCK_EVERY) || self.looked_lately())
+        self.settled.holds(&self.head) && {
+            self.clock_in = self.clock_in.wrapping_sub(1);
+            self.clock_in != 0 || self.looked_lately()
+        }
+    }
+
+    /// Whether there is a newer snapshot in the file that the one in hand comes from. `false`: there may be one elsewhere.
+    fn overtaken(&self) -> bool {
+        let head = self.head.load();
+        self.dict.is_some() && !head.ended() && head.position() > self.meta.position
     }
 
     #[inline(never)]
-    fn looked_lately(&self) -> bool {
-        tick_ns().saturating_sub(self.looked_ns) < LOOK_EVERY_NS
+    fn looked_lately(&mut self) -> bool {
+        let now = tick_ns();
+        self.clock_in = if now == self.clock_ns { CLOCK_EVERY } else { 1 };
+        self.clock_ns = now;
+        now.saturating_sub(self.looked_ns) < LOOK_EVERY_NS
     }
 }
 
 impl TrainingInfoReader {
     /// Looks at what is held, unless this reader is closed.
+    #[inline(always)]
     fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&mut Held) -> R) -> Option<R> {
         self.held.with(py, |held| held.as_mut().map(look))
     }
@@ -114,13 +127,16 @@ impl TrainingInfoReader {
             });
         };
         channel.decoder.take_out(py, |decoder| decoder.read(py, &channel.reader, before, take))?;
-        drop(old); // while nothing is lent: this may run Python code, which may read a newer one again
+        drop(old.map(|old| old.into_bound(py))); // while nothing is lent: this may run Python code, which may read a newer one again
         let in_hand = self.look(py, |held| held.dict.as_ref().map(|dict| dict.clone_ref(py)));
         in_hand.flatten().map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
     }
 
-    /// As `changed`, without the short way: the channel may be in another file, which the head in hand says nothing of.
+    /// As `changed`, also where the channel may be in another file, which the head in hand says nothing of.
     fn has_news(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.look(py, |held| held.overtaken()) == Some(true) {
+            return Ok(true);
+        }
         let channel = self.channel(py)?;
         let (newest, place) = channel.get().0.reader.with(py, |reader| {
             let newest = reader.newest();
@@ -171,8 +187,9 @@ impl TrainingInfoReader {
             channel: Py::new(py, Hold(channel))?,
             head,
             settled: Settled::default(),
-            idle_calls: 0,
             looked_ns: 0,
+            clock_in: 1,
+            clock_ns: 0,
             dict: None,
             segment,
             meta: SlotMeta::default(),
@@ -184,6 +201,7 @@ impl TrainingInfoReader {
     }
 
     /// The newest dictionary; the same object while nothing changed.
+    #[inline(always)]
     fn read(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
         let in_hand =
             |held: &mut Held| held.idle().then(|| held.dict.as_ref().map(|dict| dict.clone_ref(py)));
@@ -234,10 +252,15 @@ impl TrainingInfoReader {
             if left.is_zero() {
                 return Ok(false);
             }
-            if py.detach(|| waiter.wait(left)) {
+            let stirred = py.detach(|| waiter.wait(left));
+            py.check_signals()?;
+            if stirred {
+                // Nearly always news, for which nobody need ask the file system.
+                if self.has_news(py)? {
+                    return Ok(true);
+                }
                 channel.get().0.reader.with(py, Reader::follow);
             }
-            py.check_signals()?;
         }
     }
 

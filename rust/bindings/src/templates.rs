@@ -5,6 +5,7 @@
 //! exchanges the leaves that differ; then each container is copied, and the copies are put together. What is shared
 //! between the copies is immutable.
 
+use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use smallvec::SmallVec;
@@ -12,7 +13,7 @@ use traincast_core::snapshot::diff::{Diff, Part};
 use traincast_core::snapshot::shape::Kind;
 
 use crate::build::{Builder, Structure};
-use crate::ffi;
+use crate::ffi::{self, Made};
 
 /// The containers of a snapshot, by their index in the diff.
 pub struct Templates(Vec<Py<PyAny>>);
@@ -40,8 +41,16 @@ impl Templates {
         Ok(hidden.then(|| Self(objects.into_iter().map(Bound::unbind).collect())))
     }
 
+    /// Goes on to a newer snapshot of numbers alone. After an error the templates are of no use.
+    pub fn exchange_numbers(&self, builder: &Builder<'_, '_>, diff: &mut Diff) -> Made<()> {
+        diff.exchange(&builder.view, |leaf, word| {
+            let template = self.0[leaf.parent as usize].bind(builder.py);
+            put(builder.structure, template, leaf, &ffi::number(builder.py, leaf.kind, word)?)
+        })
+    }
+
     /// Exchanges the leaves that have changed. After an error the templates are of no use.
-    pub fn exchange(&self, builder: &mut Builder<'_, '_>, diff: &Diff) -> PyResult<()> {
+    pub fn exchange(&self, builder: &mut Builder<'_, '_>, diff: &Diff) -> Made<()> {
         for leaf in diff.changed() {
             let object = builder.object(&mut (leaf.node as usize))?;
             let template = self.0[leaf.parent as usize].bind(builder.py);
@@ -54,36 +63,58 @@ impl Templates {
     }
 
     /// A dictionary of the snapshot, which is the caller's alone.
-    pub fn copy<'py>(&self, builder: &mut Builder<'_, 'py>, diff: &Diff) -> PyResult<Bound<'py, PyDict>> {
-        let mut copies = SmallVec::<[Bound<'py, PyAny>; 8]>::new();
-        for (part, template) in diff.containers.iter().zip(&self.0) {
+    pub fn copy<'py>(&self, builder: &mut Builder<'_, 'py>, diff: &Diff) -> Made<Bound<'py, PyDict>> {
+        let root = ffi::copy_dict(exact(self.0[0].bind(builder.py))?)?;
+        let mut below = SmallVec::<[Bound<'py, PyAny>; 8]>::new();
+        for (part, template) in diff.containers[1..].iter().zip(&self.0[1..]) {
             let template = template.bind(builder.py);
             let copy = match part.kind {
-                Kind::Dict => ffi::copy_dict(template.cast::<PyDict>()?)?.into_any(),
-                _ => ffi::copy_list(template.cast::<PyList>()?)?.into_any(),
+                Kind::Dict => ffi::copy_dict(exact(template)?)?.into_any(),
+                _ => ffi::copy_list(exact(template)?)?.into_any(),
             };
-            if let Some(parent) = copies.get(part.parent as usize) {
-                put(builder.structure, parent, part, &copy)?;
-            }
-            copies.push(copy);
+            put(builder.structure, parent(&root, &below, part), part, &copy)?;
+            below.push(copy);
         }
         for part in &diff.fresh {
             let object = builder.object(&mut (part.node as usize))?;
-            put(builder.structure, &copies[part.parent as usize], part, &object)?;
+            put(builder.structure, parent(&root, &below, part), part, &object)?;
         }
-        Ok(copies.swap_remove(0).cast_into::<PyDict>()?)
+        Ok(root)
     }
 }
 
+/// The copy in which a part has its place.
+fn parent<'a, 'py>(
+    root: &'a Bound<'py, PyDict>,
+    below: &'a [Bound<'py, PyAny>],
+    part: &Part,
+) -> &'a Bound<'py, PyAny> {
+    match part.parent as usize {
+        0 => root.as_any(),
+        index => &below[index - 1],
+    }
+}
+
+/// A container by its type, which is known.
+fn exact<'a, 'py, T: PyTypeInfo>(container: &'a Bound<'py, PyAny>) -> Made<&'a Bound<'py, T>> {
+    Ok(container.cast_exact::<T>().map_err(PyErr::from)?)
+}
+
 /// Puts an object into the place of a part.
+#[inline(always)]
 fn put(
     structure: &Structure,
     container: &Bound<'_, PyAny>,
     part: &Part,
     object: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+) -> Made<()> {
     match container.cast_exact::<PyDict>() {
         Ok(dict) => ffi::set_entry(dict, &structure.keys[part.slot as usize], object),
-        Err(_) => ffi::set_item(container.cast::<PyList>()?, part.slot as usize, object.clone()),
+        Err(_) => put_item(container, part, object),
     }
+}
+
+#[inline(never)]
+fn put_item(list: &Bound<'_, PyAny>, part: &Part, object: &Bound<'_, PyAny>) -> Made<()> {
+    ffi::set_item(exact(list)?, part.slot as usize, object.clone())
 }

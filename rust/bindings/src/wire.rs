@@ -25,7 +25,7 @@ pub fn decode_wire<'py>(py: Python<'py>, message: &Bound<'py, PyBytes>) -> PyRes
     let (message, structure) = parse_wire(py, message)?;
     let Stamp { version, epoch, .. } = message.stamp;
     let snapshot = message.into_snapshot();
-    let built = Builder::new(py, &structure, &snapshot).and_then(|mut builder| builder.root());
+    let built = Builder::new(py, &structure, &snapshot).and_then(|mut builder| Ok(builder.root()?));
     ffi::dict_of(
         py,
         [

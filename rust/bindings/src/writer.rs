@@ -19,7 +19,7 @@ use crate::channel::{channel_name, duration, places_of, policy_id};
 use crate::convert::Default;
 use crate::encoding::Encoding;
 use crate::errors::raise;
-use crate::ffi::{self, Changes, GilCell, KeywordMethod};
+use crate::ffi::{self, Changes, GilCell, KeywordMethod, Made};
 use crate::store::{NotStored, Store};
 use crate::wire::parse_wire;
 use crate::writers;
@@ -46,7 +46,7 @@ pub struct TrainingInfoWriter {
 impl TrainingInfoWriter {
     /// Checks that something may be published, and makes the object of the version that it will have: once a snapshot is
     /// stored, nothing should fail any more.
-    fn begin<'py>(&self, py: Python<'py>) -> PyResult<(Version, Bound<'py, PyInt>)> {
+    fn begin<'py>(&self, py: Python<'py>) -> Made<(Version, Bound<'py, PyInt>)> {
         let next =
             self.store.with(py, |store| store.writer.check_open().map(|()| store.writer.next_version()));
         let next = next.map_err(|error| raise(py, error))?;
@@ -59,15 +59,15 @@ impl TrainingInfoWriter {
         py: Python<'py>,
         (next, version): (Version, Bound<'py, PyInt>),
         publish: impl FnOnce(&mut Store) -> Result<bool, NotStored>,
-    ) -> PyResult<Option<Bound<'py, PyInt>>> {
+    ) -> Made<Option<Bound<'py, PyInt>>> {
         let (stored, actual, warning) = self.store.with(py, |store| {
             let stored = publish(store);
             (stored, store.writer.version(), store.writer.take_warning())
         });
         match stored {
             Ok(true) if actual == next && warning.is_none() => Ok(Some(version)),
-            Ok(stored) => told(py, stored.then_some(actual), warning),
-            Err(error) => Err(error.exception(py, &self.channel_name)),
+            Ok(stored) => Ok(told(py, stored.then_some(actual), warning)?),
+            Err(error) => Err(error.exception(py, &self.channel_name).into()),
         }
     }
 
@@ -77,12 +77,12 @@ impl TrainingInfoWriter {
         py: Python<'py>,
         info: &Bound<'py, PyAny>,
         resume: Option<(u64, u64)>,
-    ) -> PyResult<Option<Bound<'py, PyInt>>> {
+    ) -> Made<Option<Bound<'py, PyInt>>> {
         let begun = self.begin(py)?;
         lend(py, &self.encoding, |encoding| {
             encoding.encode(&self.default, |walk| walk.root(info))?;
             if let Some(key) = encoding.lacks(&self.required, info)? {
-                return Err(NotStored::Lacks(key).exception(py, &self.channel_name));
+                return Err(NotStored::Lacks(key).exception(py, &self.channel_name).into());
             }
             let Encoding { encoder, expected, .. } = encoding;
             self.store(py, begun, |store| store.publish(encoder, expected, resume).map(|()| true))
@@ -107,7 +107,7 @@ fn told<'py>(
 type Place = GilCell<Option<Box<Encoding>>>;
 
 /// Lends an encoding, which afterwards holds on to no more objects.
-fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> PyResult<R>) -> PyResult<R> {
+fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> Made<R>) -> Made<R> {
     place.take_out(py, |encoding| {
         let result = work(encoding);
         encoding.encoder.release();
@@ -196,7 +196,7 @@ impl TrainingInfoWriter {
 
     /// Publishes a dictionary and returns its version.
     fn publish<'py>(&self, py: Python<'py>, info: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyInt>>> {
-        self.publish_whole(py, info, None)
+        Ok(self.publish_whole(py, info, None)?)
     }
 
     /// What a checkpoint should hold of this channel.
@@ -235,7 +235,8 @@ impl TrainingInfoWriter {
             let resumed = self.store.with(py, |store| store.writer.resume_at(Version(version), Epoch(epoch)));
             return resumed.map_err(|error| raise(py, error));
         }
-        self.publish_whole(py, &info, Some((version, epoch))).map(drop)
+        self.publish_whole(py, &info, Some((version, epoch)))?;
+        Ok(())
     }
 
     /// Publishes a snapshot in wire form under the numbers of its origin. `None` if the channel has it already.
@@ -247,7 +248,7 @@ impl TrainingInfoWriter {
     ) -> PyResult<Option<Bound<'py, PyInt>>> {
         let (message, _) = parse_wire(py, message)?;
         let begun = self.begin(py)?;
-        self.store(py, begun, |store| store.publish_message(&message, &self.required))
+        Ok(self.store(py, begun, |store| store.publish_message(&message, &self.required))?)
     }
 
     /// The newest snapshot in wire form; `None` before the first.

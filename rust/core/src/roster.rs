@@ -274,9 +274,10 @@ impl Seat {
     /// Notes what this process has seen.
     #[inline]
     pub fn note(&self, position: Position, version: Version, published_ns: u64) {
-        store_relaxed(self.word(roster::POSITION), position.get());
-        store_relaxed(self.word(roster::VERSION), version.get());
-        store_relaxed(self.word(roster::PUBLISHED), published_ns);
+        let line = &self.roster.mapping.words()[self.line..][..roster::LINE];
+        store_relaxed(&line[roster::POSITION], position.get());
+        store_relaxed(&line[roster::VERSION], version.get());
+        store_relaxed(&line[roster::PUBLISHED], published_ns);
     }
 
     /// Where sleepers announce themselves.

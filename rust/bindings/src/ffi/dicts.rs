@@ -41,9 +41,9 @@ const STRINGS: u8 = 1;
 /// `PyDictUnicodeEntry`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Entry {
-    key: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
+pub(super) struct Entry {
+    pub key: *mut ffi::PyObject,
+    pub value: *mut ffi::PyObject,
 }
 
 /// The way through a dictionary.
@@ -57,6 +57,16 @@ impl<'a> Entries<'a> {
     pub fn of(dict: &'a Bound<'_, PyDict>) -> Self {
         // SAFETY: that they lie in memory as it is described here has been found out.
         Self { dict, known: KNOWN.get().and_then(|()| unsafe { entries(dict) }) }
+    }
+
+    /// The entries from a position on, if it is known where they lie.
+    ///
+    /// # Safety
+    /// The dictionary must not have changed since [`Entries::of`], nor change while they are looked at.
+    #[inline(always)]
+    pub unsafe fn rest(&self, position: isize) -> Option<&[Entry]> {
+        // SAFETY: the dictionary has not changed.
+        self.known.map(|entries| unsafe { &*entries }.get(position as usize..).unwrap_or_default())
     }
 
     /// The next key and value, both borrowed, as `PyDict_Next` does it; the position is the same.

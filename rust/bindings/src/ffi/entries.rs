@@ -9,7 +9,7 @@ use traincast_core::snapshot::encode::Expected;
 use traincast_core::snapshot::shape::Node;
 
 use super::dicts::Entries;
-use super::numbers::number_of;
+use super::numbers::word_of;
 
 /// The key objects met last, by the index of the key in the shape: the same object again needs no comparison. Only exact
 /// strings and ints, whose end runs no code, and which no cycle goes through.
@@ -41,25 +41,37 @@ pub fn take_numbers(
     mut expected: Expected<'_>,
     keys: &mut [Option<Py<PyAny>>],
 ) {
-    let entries = Entries::of(dict);
     // Numbers have nothing below them, so the words and keys of those that follow each other do so too.
     let (nodes, words) = expected.run(place.left);
     let Some(first) = nodes.first() else { return };
     let keys = keys.get_mut(first.key as usize..).unwrap_or_default();
+    let expected_ones = nodes.iter().zip(words).zip(keys);
+    // SAFETY: as below.
+    let take = |node: &Node, word: &mut u64, expected: &mut _, (key, value)| unsafe {
+        is_expected_key(key, expected) && word_of(node.kind, value).map(|found| *word = found).is_some()
+    };
     let mut taken = 0;
-    for ((node, word), expected_key) in nodes.iter().zip(words).zip(keys) {
-        let mut next = place.position;
-        // SAFETY: none of the calls runs Python code, so the dict is as it was, and holds both.
-        unsafe {
-            let Some((key, value)) = entries.step(&mut next) else { break };
-            if !is_expected_key(key, expected_key) {
-                break;
+    let entries = Entries::of(dict);
+    // SAFETY: none of the calls runs Python code, so the dict is as it was, and holds all keys and values.
+    unsafe {
+        if let Some(entries) = entries.rest(place.position) {
+            for (((node, word), expected_key), entry) in expected_ones.zip(entries) {
+                if !take(node, word, expected_key, (entry.key, entry.value)) {
+                    break;
+                }
+                taken += 1;
             }
-            let Some(found) = expected_number(node, value) else { break };
-            *word = found;
+            place.position += taken as isize;
+        } else {
+            for ((node, word), expected_key) in expected_ones {
+                let mut next = place.position;
+                if !entries.step(&mut next).is_some_and(|entry| take(node, word, expected_key, entry)) {
+                    break;
+                }
+                place.position = next;
+                taken += 1;
+            }
         }
-        place.position = next;
-        taken += 1;
     }
     place.left -= taken;
     expected.pass(taken);
@@ -98,7 +110,7 @@ pub fn take_items(list: &Bound<'_, PyList>, place: &mut Place, mut expected: Exp
     let mut taken = 0;
     for (node, word) in nodes.iter().zip(words) {
         // SAFETY: the index is below the length, which no Python code can change meanwhile.
-        let found = unsafe { expected_number(node, ffi::PyList_GetItem(list.as_ptr(), place.position)) };
+        let found = unsafe { word_of(node.kind, ffi::PyList_GetItem(list.as_ptr(), place.position)) };
         let Some(found) = found else { break };
         *word = found;
         place.step();
@@ -107,21 +119,8 @@ pub fn take_items(list: &Bound<'_, PyList>, place: &mut Place, mut expected: Exp
     expected.pass(taken);
 }
 
-/// The word of a number of the kind that its node expects.
-///
-/// # Safety
-/// `object` must be a valid object, alive for the duration of the call.
-#[inline(always)]
-unsafe fn expected_number(node: &Node, object: *mut ffi::PyObject) -> Option<u64> {
-    // SAFETY: as the caller vouches.
-    match unsafe { number_of(object) } {
-        Some((kind, word)) if kind == node.kind => Some(word),
-        _ => None,
-    }
-}
-
 /// The word of an object that is a number of the kind that its node expects.
 pub fn expected_word(node: &Node, object: &Bound<'_, PyAny>) -> Option<u64> {
     // SAFETY: it is held.
-    unsafe { expected_number(node, object.as_ptr()) }
+    unsafe { word_of(node.kind, object.as_ptr()) }
 }

@@ -8,18 +8,55 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
+/// An exception, boxed: a result with room for one is then a word or two, and is handed back in registers.
+pub struct Raised(Box<PyErr>);
+
+/// What most of decoding gives.
+pub type Made<T> = Result<T, Raised>;
+
+impl From<PyErr> for Raised {
+    #[cold]
+    fn from(error: PyErr) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Raised> for PyErr {
+    #[cold]
+    fn from(raised: Raised) -> Self {
+        *raised.0
+    }
+}
+
+/// The exception that is set.
+#[cold]
+fn fetched(py: Python<'_>) -> Raised {
+    PyErr::fetch(py).into()
+}
+
 /// A new reference to an object whose type is known, or the error that there is instead.
 ///
 /// # Safety
 /// `object` is null with an exception set, or an owned reference to an object of that type.
+pub(super) unsafe fn made<T>(py: Python<'_>, object: *mut ffi::PyObject) -> Made<Bound<'_, T>> {
+    // SAFETY: as the caller vouches.
+    let object = unsafe { Bound::from_owned_ptr_or_opt(py, object) };
+    // SAFETY: as the caller vouches.
+    object.map(|object| unsafe { object.cast_into_unchecked() }).ok_or_else(|| fetched(py))
+}
+
+/// The same, where it does not matter how much is handed back.
+///
+/// # Safety
+/// As for [`made`].
 unsafe fn owned<T>(py: Python<'_>, object: *mut ffi::PyObject) -> PyResult<Bound<'_, T>> {
     // SAFETY: as the caller vouches.
     unsafe { Bound::from_owned_ptr_or_err(py, object).map(|object| object.cast_into_unchecked()) }
 }
 
 /// What a call that returns a status has done.
-fn done(py: Python<'_>, status: std::ffi::c_int) -> PyResult<()> {
-    if status == 0 { Ok(()) } else { Err(PyErr::fetch(py)) }
+fn done(py: Python<'_>, status: std::ffi::c_int) -> Made<()> {
+    if status == 0 { Ok(()) } else { Err(fetched(py)) }
 }
 
 pub fn text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyString>> {
@@ -54,9 +91,9 @@ pub fn unsigned(py: Python<'_>, value: u64) -> PyResult<Bound<'_, PyInt>> {
     unsafe { owned(py, ffi::PyLong_FromUnsignedLongLong(value)) }
 }
 
-pub fn dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+pub fn dict(py: Python<'_>) -> Made<Bound<'_, PyDict>> {
     // SAFETY: gives a new reference.
-    unsafe { owned(py, ffi::PyDict_New()) }
+    unsafe { made(py, ffi::PyDict_New()) }
 }
 
 pub fn list<'py>(py: Python<'py>, items: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
@@ -86,7 +123,7 @@ pub fn tuple<'py>(
 }
 
 /// Sets an entry.
-pub fn set_entry(dict: &Bound<'_, PyDict>, key: &Py<PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn set_entry(dict: &Bound<'_, PyDict>, key: &Py<PyAny>, value: &Bound<'_, PyAny>) -> Made<()> {
     // SAFETY: a dict, and two objects that are held over the call.
     done(dict.py(), unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
@@ -104,7 +141,7 @@ pub fn dict_of<'py, const N: usize>(
 }
 
 /// Exchanges an item of a list.
-pub fn set_item(list: &Bound<'_, PyList>, index: usize, value: Bound<'_, PyAny>) -> PyResult<()> {
+pub fn set_item(list: &Bound<'_, PyList>, index: usize, value: Bound<'_, PyAny>) -> Made<()> {
     // SAFETY: a list, and an owned reference, which the call takes; it checks the index.
     done(list.py(), unsafe { ffi::PyList_SetItem(list.as_ptr(), index as ffi::Py_ssize_t, value.into_ptr()) })
 }
@@ -131,10 +168,10 @@ pub fn learn_tracking(py: Python<'_>) -> PyResult<()> {
 }
 
 /// A copy of a dictionary that was hidden; the copy is not.
-pub fn copy_dict<'py>(hidden: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+pub fn copy_dict<'py>(hidden: &Bound<'py, PyDict>) -> Made<Bound<'py, PyDict>> {
     // SAFETY: gives a new dict, which is complete. It may be as little tracked as the original.
     unsafe {
-        let copy = owned::<PyDict>(hidden.py(), ffi::PyDict_Copy(hidden.as_ptr()))?;
+        let copy = made::<PyDict>(hidden.py(), ffi::PyDict_Copy(hidden.as_ptr()))?;
         if TRACKED.get() == Some(&true) && ffi::PyObject_GC_IsTracked(copy.as_ptr()) == 0 {
             ffi::PyObject_GC_Track(copy.as_ptr().cast());
         }
@@ -143,7 +180,7 @@ pub fn copy_dict<'py>(hidden: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict
 }
 
 /// A copy of a list. The collector knows each new list.
-pub fn copy_list<'py>(list: &Bound<'py, PyList>) -> PyResult<Bound<'py, PyList>> {
+pub fn copy_list<'py>(list: &Bound<'py, PyList>) -> Made<Bound<'py, PyList>> {
     // SAFETY: gives a new reference; the bounds are cut to the list's.
-    unsafe { owned(list.py(), ffi::PyList_GetSlice(list.as_ptr(), 0, ffi::PY_SSIZE_T_MAX)) }
+    unsafe { made(list.py(), ffi::PyList_GetSlice(list.as_ptr(), 0, ffi::PY_SSIZE_T_MAX)) }
 }

@@ -7,11 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 use traincast_core::snapshot::shape::Kind;
 
+use super::make::{Made, made};
+
 /// Set once a float was found to be the object's header and its value.
 static KNOWN: OnceLock<()> = OnceLock::new();
 
 /// The number of a value word. `kind` is that of a bool, an int or a float.
-pub fn number(py: Python<'_>, kind: Kind, word: u64) -> PyResult<Bound<'_, PyAny>> {
+#[inline(always)]
+pub fn number(py: Python<'_>, kind: Kind, word: u64) -> Made<Bound<'_, PyAny>> {
     // SAFETY: each gives a new reference.
     unsafe {
         let object = match kind {
@@ -19,7 +22,7 @@ pub fn number(py: Python<'_>, kind: Kind, word: u64) -> PyResult<Bound<'_, PyAny
             Kind::Int => ffi::PyLong_FromLongLong(word as i64),
             _ => ffi::PyBool_FromLong((word != 0).into()),
         };
-        Bound::from_owned_ptr_or_err(py, object)
+        made(py, object)
     }
 }
 
@@ -31,21 +34,41 @@ pub fn number(py: Python<'_>, kind: Kind, word: u64) -> PyResult<Bound<'_, PyAny
 pub(super) unsafe fn number_of(object: *mut ffi::PyObject) -> Option<(Kind, u64)> {
     // SAFETY: as the caller vouches; type objects are static.
     unsafe {
-        let kind = ffi::Py_TYPE(object);
-        if kind == &raw mut ffi::PyFloat_Type {
-            let bits = match KNOWN.get() {
+        let of = ffi::Py_TYPE(object);
+        let kind = if of == &raw mut ffi::PyFloat_Type {
+            Kind::Float
+        } else if of == &raw mut ffi::PyLong_Type {
+            Kind::Int
+        } else if of == &raw mut ffi::PyBool_Type {
+            Kind::Bool
+        } else {
+            return None;
+        };
+        word_of(kind, object).map(|word| (kind, word))
+    }
+}
+
+/// The word of a number of that kind.
+///
+/// # Safety
+/// As for [`number_of`].
+#[inline(always)]
+pub(super) unsafe fn word_of(kind: Kind, object: *mut ffi::PyObject) -> Option<u64> {
+    // SAFETY: as the caller vouches; type objects are static.
+    unsafe {
+        let of = ffi::Py_TYPE(object);
+        match kind {
+            Kind::Float if of == &raw mut ffi::PyFloat_Type => Some(match KNOWN.get() {
                 Some(()) => object.add(1).cast::<u64>().read(), // as `learn_layout` has seen
                 None => ffi::PyFloat_AsDouble(object).to_bits(),
-            };
-            Some((Kind::Float, bits))
-        } else if kind == &raw mut ffi::PyLong_Type {
-            let mut overflow = 0;
-            let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
-            (overflow == 0).then_some((Kind::Int, value as u64))
-        } else if kind == &raw mut ffi::PyBool_Type {
-            Some((Kind::Bool, u64::from(object == ffi::Py_True())))
-        } else {
-            None
+            }),
+            Kind::Int if of == &raw mut ffi::PyLong_Type => {
+                let mut overflow = 0;
+                let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
+                (overflow == 0).then_some(value as u64)
+            }
+            Kind::Bool if of == &raw mut ffi::PyBool_Type => Some(u64::from(object == ffi::Py_True())),
+            _ => None,
         }
     }
 }

@@ -356,11 +356,14 @@ impl Reader {
         let NameCheck { at_ns, head } = self.name_checked;
         let plain = Head::of(snapshot.meta.position);
         // Only a mark that was there before the last look for a successor: a later one asks for another look.
-        let (going_on, ended) = match head.ended() && head.position() == plain.position() {
-            true => (Head::default(), head),
-            false => (plain, Head::default()),
-        };
-        Settled { going_on, ended, until_ns: at_ns.saturating_add(ENDED_CHECK_NS) }
+        if head.ended() && head.position() == plain.position() {
+            return Settled {
+                ended: head,
+                until_ns: at_ns.saturating_add(ENDED_CHECK_NS),
+                ..Settled::default()
+            };
+        }
+        Settled { going_on: plain, ..Settled::default() }
     }
 
     /// The channel.

@@ -96,12 +96,10 @@ impl Diff {
     #[inline]
     pub fn advance(&mut self, view: &View<'_>, most: usize) -> bool {
         self.changed.clear();
-        let few = if self.plain { self.compare_words(view, most) } else { self.compare(view, most) };
-        if !self.plain || !few {
-            self.values.clear();
-            self.values.extend_from_slice(view.values);
-            self.keep_bytes(view);
-        }
+        let few = self.compare(view, most);
+        self.values.clear();
+        self.values.extend_from_slice(view.values);
+        self.keep_bytes(view);
         few
     }
 
@@ -111,18 +109,29 @@ impl Diff {
         self.changed.iter().map(|&leaf| &self.leaves[leaf as usize])
     }
 
-    /// Exchanges the words that differ, unless there are more.
-    fn compare_words(&mut self, view: &View<'_>, most: usize) -> bool {
-        for (index, (old, new)) in self.values.iter_mut().zip(view.values).enumerate() {
+    /// Whether there are only numbers: then [`Diff::exchange`] goes on to a newer snapshot.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Goes on to a newer snapshot of numbers alone, and hands over each number that differs.
+    ///
+    /// # Errors
+    /// That of `take`; then it is of no use any more.
+    #[inline]
+    pub fn exchange<E>(
+        &mut self,
+        view: &View<'_>,
+        mut take: impl FnMut(&Part, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for ((leaf, old), new) in self.leaves.iter().zip(&mut self.values).zip(view.values) {
             if old != new {
-                if self.changed.len() == most {
-                    return false;
-                }
                 *old = *new;
-                self.changed.push(index as u32);
+                take(leaf, *new)?;
             }
         }
-        true
+        Ok(())
     }
 
     fn compare(&mut self, view: &View<'_>, most: usize) -> bool {
@@ -203,15 +212,43 @@ mod tests {
         diff.changed().map(|part| part.node).collect()
     }
 
+    fn view<'a>(first: &'a Sample, next: &'a Sample) -> View<'a> {
+        View::new(&first.shape, &next.values, &next.blobs).expect("it fits")
+    }
+
+    #[test]
+    fn numbers_that_differ_are_handed_over() {
+        let first = sample([1, 2, 3], 0.5, None);
+        let mut diff = Diff::of(&view(&first, &first));
+        assert!(diff.is_plain());
+        let mut step = |next: &Sample| {
+            let mut found = Vec::new();
+            let exchanged = diff.exchange(&view(&first, next), |leaf, word| {
+                found.push((leaf.node, word));
+                Ok::<_, ()>(())
+            });
+            assert_eq!(exchanged, Ok(()));
+            assert_eq!(diff.values, next.values);
+            found
+        };
+        assert_eq!(step(&sample([1, 2, 3], 0.5, None)), []);
+        assert_eq!(step(&sample([4, 2, 3], 1.5, None)), [(1, 4), (3, 1.5_f64.to_bits())]);
+        assert_eq!(step(&sample([4, 5, 3], 1.5, None)), [(6, 5)]);
+        let last = sample([6, 7, 3], 2.5, None);
+        let refused = diff.exchange(&view(&first, &last), |leaf, _| Err(leaf.node));
+        assert_eq!(refused, Err(1));
+        let text = sample([1, 2, 3], 0.5, Some("text"));
+        assert!(!Diff::of(&view(&text, &text)).is_plain());
+    }
+
     #[test]
     fn what_differs_is_found() {
         for text in [None, Some("text")] {
             let first = sample([1, 2, 3], 0.5, text);
-            let mut diff = Diff::of(&View::new(&first.shape, &first.values, &first.blobs).expect("it fits"));
+            let mut diff = Diff::of(&view(&first, &first));
             assert_eq!(diff.containers.iter().map(|part| part.node).collect::<Vec<_>>(), [0, 2, 5]);
             let mut step = |next: &Sample, most: usize| {
-                let next_view = View::new(&first.shape, &next.values, &next.blobs).expect("it fits");
-                let few = diff.advance(&next_view, most);
+                let few = diff.advance(&view(&first, next), most);
                 assert_eq!(diff.values, next.values);
                 few.then(|| changed(&diff))
             };

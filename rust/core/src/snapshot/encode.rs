@@ -49,7 +49,7 @@ impl<B> Default for Encoder<B> {
 
 impl<B> Encoder<B> {
     /// Starts over; `expected` is the shape that the next snapshot probably has.
-    #[inline]
+    #[inline(always)]
     pub fn start(&mut self, expected: Option<&Arc<NumberedShape>>) {
         match expected {
             Some(shape) => {

@@ -77,6 +77,8 @@ pub struct Snapshot {
     pub meta: SlotMeta,
     /// The shape's bytes, padded with zeros to words.
     pub shape: Vec<u64>,
+    /// Whether the last copy left the shape alone: it is that of the snapshot before.
+    pub shape_kept: bool,
     /// The values.
     pub values: Vec<u64>,
     /// The blobs. Clones of this keep the content: the next read then takes other memory.
@@ -107,7 +109,8 @@ impl Snapshot {
         let meta = SlotMeta::load(slot, position)?;
         self.meta = meta;
         // The length too: another one would take other words for the values.
-        if known != Some((meta.shape, meta.shape_len)) {
+        self.shape_kept = known == Some((meta.shape, meta.shape_len));
+        if !self.shape_kept {
             slot.copy(slot::PAYLOAD, meta.shape_len.div_ceil(8), &mut self.shape);
         }
         let values = meta.values_start();

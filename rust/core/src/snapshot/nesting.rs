@@ -29,15 +29,15 @@ impl<'a> Nesting<'a> {
     /// [`NoTree`] beyond [`MAX_DEPTH`].
     #[inline]
     pub fn enter(up: Option<&'a Nesting<'a>>, address: usize) -> Result<Self, NoTree> {
-        let here = Self { address, up, depth: up.map_or(1, |up| up.depth + 1) };
-        if here.depth <= MAX_DEPTH { Ok(here) } else { Err(here.too_deep()) }
+        let depth = up.map_or(1, |up| up.depth + 1);
+        if depth <= MAX_DEPTH { Ok(Self { address, up, depth }) } else { Err(Self::too_deep(up, address)) }
     }
 
     #[cold]
-    fn too_deep(&self) -> NoTree {
-        let mut above = self.up;
+    fn too_deep(up: Option<&Self>, address: usize) -> NoTree {
+        let mut above = up;
         while let Some(around) = above {
-            if around.address == self.address {
+            if around.address == address {
                 return NoTree::Cycle;
             }
             above = around.up;

@@ -242,7 +242,7 @@ impl Writer {
     }
 
     /// Wakes those who sleep.
-    #[inline]
+    #[inline(always)]
     fn ring(&self) {
         let Some(segment) = &self.segment else { return };
         let bell = segment.bell(self.roster.as_ref().map(Roster::waiters));
@@ -346,7 +346,7 @@ impl Writer {
 }
 
 /// Stores a snapshot and makes it the newest.
-#[inline]
+#[inline(always)]
 fn store_into<B: AsRef<[u8]>>(
     segment: &Segment,
     shapes: &mut [u64; SLOTS],
