@@ -78,7 +78,7 @@ impl Decoder {
         let before = self.content.take();
         let (copied, settled) = reader.with(py, |reader| {
             let copied = reader.read_into(&mut self.buffer);
-            (copied, reader.settled(&self.buffer))
+            (copied, reader.settled(self.buffer.meta.position))
         });
         let index = match (copied.map_err(|error| raise(py, error))?, before) {
             (false, Some(index)) => index,
