@@ -75,6 +75,39 @@ impl Decoder {
         held: Option<Stamp>,
         take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
     ) -> PyResult<()> {
+        let (index, settled) = self.newest(py, reader)?;
+        let dict = match held == Some(self.buffer.meta.stamp) {
+            true => None,
+            false => Some(self.dictionary(py, index)?.unbind()),
+        };
+        take(dict, &self.found(settled));
+        self.content = Some(index);
+        Ok(())
+    }
+
+    /// Has a part of the newest snapshot built by `make`, and hands it to `take`.
+    pub fn part<'py, T>(
+        &mut self,
+        py: Python<'py>,
+        reader: &GilCell<Reader>,
+        make: impl FnOnce(&mut Builder<'_, 'py>, &Snapshot) -> PyResult<T>,
+        take: impl FnOnce(T, &Found<'_>),
+    ) -> PyResult<()> {
+        let (index, settled) = self.newest(py, reader)?;
+        let builder = Builder::new(py, &self.met.at(index).structure, &self.buffer);
+        match builder.and_then(|mut builder| make(&mut builder, &self.buffer)) {
+            Ok(part) => take(part, &self.found(settled)),
+            Err(error) => {
+                self.disown(index);
+                return Err(error);
+            }
+        }
+        self.content = Some(index);
+        Ok(())
+    }
+
+    /// Copies the newest snapshot, and finds its structure.
+    fn newest(&mut self, py: Python<'_>, reader: &GilCell<Reader>) -> PyResult<(usize, Settled)> {
         let before = self.content.take();
         let (copied, settled) = reader.with(py, |reader| {
             let copied = reader.read_into(&mut self.buffer);
@@ -84,13 +117,11 @@ impl Decoder {
             (false, Some(index)) => index,
             _ => self.recognise(py)?,
         };
-        let dict = match held == Some(self.buffer.meta.stamp) {
-            true => None,
-            false => Some(self.dictionary(py, index)?.unbind()),
-        };
-        take(dict, &Found { meta: &self.buffer.meta, segment: self.buffer.segment, settled });
-        self.content = Some(index);
-        Ok(())
+        Ok((index, settled))
+    }
+
+    fn found(&self, settled: Settled) -> Found<'_> {
+        Found { meta: &self.buffer.meta, segment: self.buffer.segment, settled }
     }
 
     fn dictionary<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
@@ -101,12 +132,17 @@ impl Decoder {
         let builder = Builder::new(py, structure, &self.buffer);
         let made = builder.and_then(|mut builder| last.dictionary(&mut builder));
         if made.is_err() {
-            // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
-            *last = Last::New;
-            self.met.name(index, None);
-            self.buffer.forget();
+            self.disown(index);
         }
         made
+    }
+
+    /// After an error: the shape may have been spoiled when it was met. The next read takes it from the slot again.
+    #[cold]
+    fn disown(&mut self, index: usize) {
+        self.met.at(index).last = Last::New;
+        self.met.name(index, None);
+        self.buffer.forget();
     }
 
     /// Finds the structure of the snapshot that was just copied.

@@ -10,7 +10,7 @@ use traincast_core::snapshot::cache::NumberedShape;
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Shape;
 
-use crate::encode::Walk;
+use crate::encode::{Placed, Walk};
 use crate::errors::malformed;
 use crate::ffi::{self, Bytes, Changes, Keys};
 
@@ -95,9 +95,27 @@ impl Encoding {
         changes.iter().map(number).collect()
     }
 
-    /// Encodes changes as a snapshot of their own, whose shape is then the expected one.
-    pub fn encode_changes(&mut self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<()> {
-        self.encode(|walk| walk.root_entries(py, changes))?;
+    /// The same for numbers anywhere in the snapshot. Not if a place occurs twice.
+    pub fn numbers_at(&self, values: &[Placed<'_>]) -> Option<Numbers> {
+        let shape = &self.expected.as_ref()?.numbered.shape;
+        let mut numbers = Numbers::new();
+        for (path, value) in values {
+            let node = &shape.nodes[shape.find(path).ok()?];
+            if numbers.iter().any(|(at, _)| *at == node.value_at) {
+                return None;
+            }
+            numbers.push((node.value_at, ffi::expected_word(node, value)?));
+        }
+        Some(numbers)
+    }
+
+    /// Encodes changes by a walk as a snapshot of their own, whose shape is then the expected one.
+    pub fn encode_changes(
+        &mut self,
+        py: Python<'_>,
+        walk: impl FnOnce(&mut Walk<'_>) -> PyResult<()>,
+    ) -> PyResult<()> {
+        self.encode(walk)?;
         if let Some(shape) = self.recorded_shape(py, true)? {
             let numbered = Arc::new(NumberedShape::unnumbered(shape));
             self.expected = Some(Expected { numbered, beside: Beside::default() });

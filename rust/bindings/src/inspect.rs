@@ -13,7 +13,7 @@ fn open(py: Python<'_>) -> PyResult<Directory> {
     Directory::from_env().map_err(|error| raise(py, error))
 }
 
-/// The channel directory, checked if it is there.
+#[doc = doc!("directory")]
 #[pyfunction]
 pub fn directory(py: Python<'_>) -> PyResult<String> {
     let directory = open(py)?;
@@ -21,14 +21,14 @@ pub fn directory(py: Python<'_>) -> PyResult<String> {
     Ok(directory.path().to_string_lossy().into_owned())
 }
 
-/// One dictionary for each channel file of the directory.
+#[doc = doc!("list_channels")]
 #[pyfunction]
 pub fn list_channels(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     let channels = inspect::list(&open(py)?).map_err(|error| raise(py, error))?;
     channels.iter().map(|channel| channel_dict(py, channel)).collect()
 }
 
-/// The files that dead writers left.
+#[doc = doc!("leftovers")]
 #[pyfunction]
 pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     let files = inspect::leftovers(&open(py)?).map_err(|error| raise(py, error))?;
@@ -42,7 +42,7 @@ pub fn leftovers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     files.into_iter().map(file_dict).collect()
 }
 
-/// Removes one of `leftovers()`; `False` if it is one no longer.
+#[doc = doc!("remove_leftover")]
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub fn remove_leftover(py: Python<'_>, path: PathBuf) -> PyResult<bool> {

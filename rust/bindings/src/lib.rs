@@ -9,6 +9,14 @@ compile_error!(
      free-threaded"
 );
 
+/// The docstring of something in the stub: see `build.rs`.
+macro_rules! doc {
+    ($name:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/", $name, ".txt"))
+    };
+}
+
+mod arguments;
 mod arrays;
 mod build;
 mod channel;
@@ -18,17 +26,22 @@ mod encoding;
 mod errors;
 mod ffi;
 mod inspect;
+mod key;
 mod once;
+mod paths;
 mod reader;
 mod store;
 mod templates;
+mod watch;
 mod writer;
 
-/// The native core: the shared-memory channel of training information.
+#[doc = doc!("module")]
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use crate::inspect::{directory, leftovers, list_channels, remove_leftover};
+    #[pymodule_export]
+    use crate::key::TrainingInfoKey;
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
     #[pymodule_export]
@@ -41,6 +54,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         crate::ffi::check_main_interpreter()?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("known_layouts", PyTuple::new(py, crate::ffi::learn_layouts(py)?)?)?;
         crate::ffi::learn_tracking(py)?;
         crate::once::make_pyo3s(&py.get_type::<TrainingInfoReader>());

@@ -11,24 +11,29 @@ use traincast_core::directory::{ChannelName, Directory};
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
 use traincast_core::snapshot::history::History;
+use traincast_core::snapshot::lookup::KeyPath;
 use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
+use crate::arguments::Argument;
 use crate::build::{Builder, Structure};
 use crate::channel::{channel_name, duration, policy_id};
-use crate::encoding::Encoding;
+use crate::encode::{Placed, Walk};
+use crate::encoding::{Encoding, Numbers};
 use crate::errors::{exception, raise};
 use crate::ffi::{self, Changes, GilCell, KeywordMethod};
+use crate::paths::key_path;
 use crate::store::{NotStored, Store};
 
-/// Publishes training information to any number of readers.
-///
-/// It takes no part in garbage collection, for no cycle goes through it: it keeps no objects but exact strings and ints.
+// It takes no part in garbage collection, for no cycle goes through it: it keeps no objects but exact strings and ints.
+#[doc = doc!("TrainingInfoWriter")]
 #[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoWriter {
     channel_name: ChannelName,
+    #[doc = doc!("TrainingInfoWriter.name")]
     #[pyo3(get)]
     name: Py<PyString>,
+    #[doc = doc!("TrainingInfoWriter.policy_id")]
     #[pyo3(get)]
     policy_id: u16,
     required: Vec<String>,
@@ -42,9 +47,10 @@ pub struct TrainingInfoWriter {
 /// The writers of this process, for the end of the interpreter.
 static WRITERS: GilCell<Vec<Weak<GilCell<Store>>>> = GilCell::new(Vec::new());
 
-/// Closes what is open. In a forked child that does nothing: a writer is its maker's.
+#[doc = doc!("close_writers")]
 #[pyfunction]
 pub fn close_writers(py: Python<'_>) {
+    // In a forked child that does nothing: a writer is its maker's.
     for store in WRITERS.with(py, std::mem::take).iter().filter_map(Weak::upgrade) {
         store.with(py, |store| store.writer.close());
     }
@@ -111,6 +117,34 @@ fn told<'py>(
     version.map(|version| ffi::unsigned(py, version.get())).transpose()
 }
 
+/// One key, or several.
+fn required_keys(keys: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    if let Ok(key) = keys.cast::<PyString>() {
+        return Ok(vec![key.to_str()?.into()]);
+    }
+    keys.extract::<Vec<Bound<'_, PyString>>>()?.iter().map(|key| Ok(key.to_str()?.into())).collect()
+}
+
+/// What the two arguments of `update_in` say: a path and a value, or all paths with their values.
+fn placed_values<'py>(path: &Bound<'py, PyAny>, value: Argument) -> PyResult<Vec<Placed<'py>>> {
+    match (path.cast::<PyMapping>(), value) {
+        (Err(_), Argument::Given(value)) => Ok(vec![(key_path(path)?, value.into_bound(path.py()))]),
+        (Ok(values), Argument::Missing) => {
+            let placed = |pair: Bound<'py, PyAny>| {
+                let (path, value): (Bound<'py, PyAny>, _) = pair.extract()?;
+                Ok((key_path(&path)?, value))
+            };
+            values.items()?.iter().map(placed).collect()
+        }
+        (Ok(_), Argument::Given(_)) => Err(PyTypeError::new_err(
+            "update_in takes a path and a value, or a dictionary of paths; to put a value under a path, give the path first",
+        )),
+        (Err(_), Argument::Missing) => Err(PyTypeError::new_err(
+            "update_in needs a value for the path, or a dictionary of paths with their values",
+        )),
+    }
+}
+
 type Place = GilCell<Option<Box<Encoding>>>;
 
 /// Lends an encoding, which afterwards holds on to no more objects.
@@ -122,30 +156,53 @@ fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> Py
     })
 }
 
-impl KeywordMethod for TrainingInfoWriter {
-    const METHOD: &'static CStr = c"update";
-    const TEXT: &'static CStr = c"update($self, /, **changes)\n--\n\n\
-        Publishes the last dictionary with these entries changed or added.";
-
-    fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>> {
+impl TrainingInfoWriter {
+    /// Publishes the last snapshot with some changes: `numbers`, if they are all that there is, or what `walk` encodes.
+    fn publish_changes<'py>(
+        &self,
+        py: Python<'py>,
+        numbers: impl FnOnce(&mut Encoding) -> Option<Numbers>,
+        walk: impl FnOnce(&mut Walk<'_>) -> PyResult<()>,
+        paths: Option<&[KeyPath]>,
+    ) -> PyResult<Option<Bound<'py, PyInt>>> {
         let begun = self.begin(py)?;
-        let version = lend(py, &self.encoding, |encoding| {
+        lend(py, &self.encoding, |encoding| {
             self.store.with(py, |store| store.history.expect_last(&mut encoding.expected));
-            if let Some(numbers) = encoding.numbers_of(changes)
+            if let Some(numbers) = numbers(encoding)
                 && let Some(version) =
                     self.store(py, begun, |store| store.publish_numbers(encoding, &numbers))?
             {
                 return Ok(Some(version));
             }
             lend(py, &self.changes, |changed| {
-                changed.encode_changes(py, changes)?;
+                changed.encode_changes(py, walk)?;
                 let begun = self.begin(py)?;
                 let publish = |store: &mut Store| {
-                    store.publish_update(encoding, changed, &self.required).map(|()| true)
+                    store.publish_update(encoding, changed, paths, &self.required).map(|()| true)
                 };
                 self.store(py, begun, publish)
             })
-        })?;
+        })
+    }
+}
+
+/// A text that ends with the one zero that there is in it.
+const fn text(bytes: &'static [u8]) -> &'static CStr {
+    match CStr::from_bytes_with_nul(bytes) {
+        Ok(text) => text,
+        Err(_) => panic!("a zero in a docstring"),
+    }
+}
+
+impl KeywordMethod for TrainingInfoWriter {
+    const METHOD: &'static CStr = c"update";
+    const TEXT: &'static CStr = text(
+        concat!("update($self, /, **changes)\n--\n\n", doc!("TrainingInfoWriter.update"), "\0").as_bytes(),
+    );
+
+    fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>> {
+        let numbers = |encoding: &mut Encoding| encoding.numbers_of(changes);
+        let version = self.publish_changes(py, numbers, |walk| walk.root_entries(py, changes), None)?;
         Ok(version.into_pyobject(py)?.into_any().unbind())
     }
 }
@@ -159,7 +216,7 @@ impl TrainingInfoWriter {
             verify_every=1.0
         ),
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
-            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0)"
+            required='approx_total_training_steps', leftover='continue', verify_every=1.0)"
     )]
     #[expect(clippy::too_many_arguments, reason = "Python's are named")]
     fn new(
@@ -168,7 +225,7 @@ impl TrainingInfoWriter {
         #[pyo3(from_py_with = policy_id)] policy_id: i128,
         capacity: usize,
         max_capacity: usize,
-        required: Option<Vec<Bound<'_, PyString>>>,
+        required: Option<Bound<'_, PyAny>>,
         leftover: &str,
         verify_every: f64,
     ) -> PyResult<Self> {
@@ -179,7 +236,7 @@ impl TrainingInfoWriter {
             return Err(PyValueError::new_err(message));
         };
         let required = match required {
-            Some(keys) => keys.iter().map(|key| Ok(key.to_str()?.into())).collect::<PyResult<_>>()?,
+            Some(keys) => required_keys(&keys)?,
             None => vec!["approx_total_training_steps".into()],
         };
         let verify_every = duration("verify_every", verify_every)?.unwrap_or(Duration::MAX);
@@ -200,12 +257,26 @@ impl TrainingInfoWriter {
         Ok(Self { channel_name, name, policy_id, required, store, encoding, changes })
     }
 
-    /// Publishes a dictionary and returns its version.
+    #[doc = doc!("TrainingInfoWriter.publish")]
     fn publish<'py>(&self, py: Python<'py>, info: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyInt>>> {
         self.publish_whole(py, info, None)
     }
 
-    /// What a checkpoint should hold of this channel.
+    #[doc = doc!("TrainingInfoWriter.update_in")]
+    #[pyo3(signature = (path, value=Argument::Missing), text_signature = "($self, path, value=...)")]
+    fn update_in<'py>(
+        &self,
+        py: Python<'py>,
+        path: &Bound<'py, PyAny>,
+        value: Argument,
+    ) -> PyResult<Option<Bound<'py, PyInt>>> {
+        let values = placed_values(path, value)?;
+        let paths: Vec<_> = values.iter().map(|(path, _)| path.clone()).collect();
+        let numbers = |encoding: &mut Encoding| encoding.numbers_at(&values);
+        self.publish_changes(py, numbers, |walk| walk.root_values(py, &values), Some(&paths))
+    }
+
+    #[doc = doc!("TrainingInfoWriter.state_dict")]
     fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let mut slot = Snapshot::default();
         let (latest, version, epoch) = self.store.with(py, |store| {
@@ -230,7 +301,7 @@ impl TrainingInfoWriter {
         Ok(state)
     }
 
-    /// Publishes the training information of a checkpoint; versions go on above the checkpoint's and the channel's own.
+    #[doc = doc!("TrainingInfoWriter.load_state_dict")]
     fn load_state_dict(&self, py: Python<'_>, state: &Bound<'_, PyMapping>) -> PyResult<()> {
         let get = |key| state.as_any().get_item(ffi::text(py, key)?);
         let (version, epoch): (u64, u64) = (get("version")?.extract()?, get("epoch")?.extract()?);
@@ -242,7 +313,7 @@ impl TrainingInfoWriter {
         self.publish_whole(py, &info, Some((version, epoch))).map(drop)
     }
 
-    /// Publishes a snapshot in wire form under the numbers of its origin. `None` if the channel has it already.
+    #[doc = doc!("TrainingInfoWriter.publish_wire")]
     #[pyo3(signature = (message, /))]
     fn publish_wire<'py>(
         &self,
@@ -260,23 +331,24 @@ impl TrainingInfoWriter {
         self.store(py, begun, |store| store.publish_message(&message, &self.required))
     }
 
-    /// Ends the channel: readers keep the last snapshot, and `closed` is true for them.
+    #[doc = doc!("TrainingInfoWriter.close")]
     fn close(&self, py: Python<'_>) {
         self.store.with(py, |store| store.writer.close());
     }
 
-    /// The channel's newest version; 0 before its first snapshot.
+    #[doc = doc!("TrainingInfoWriter.version")]
     #[getter]
     fn version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
         ffi::unsigned(py, self.store.with(py, |store| store.writer.version().get()))
     }
 
-    /// 1 for the channel's first writer, one more for each that took it over.
+    #[doc = doc!("TrainingInfoWriter.epoch")]
     #[getter]
     fn epoch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
         ffi::unsigned(py, self.store.with(py, |store| store.writer.epoch().get()))
     }
 
+    #[doc = doc!("TrainingInfoWriter.closed")]
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
         self.store.with(py, |store| store.writer.is_closed())

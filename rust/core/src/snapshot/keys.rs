@@ -30,6 +30,7 @@ impl Key<'_> {
         }
     }
 
+    /// As Python code would write it.
     pub fn shown(&self) -> String {
         match self {
             Self::Str(text) => format!("{text:?}"),

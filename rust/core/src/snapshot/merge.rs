@@ -31,6 +31,11 @@ impl Target {
             Self::Node(node) | Self::New(node, _) => *node,
         }
     }
+
+    /// Whether it is a new entry of the root with that key.
+    pub fn adds_to_root(&self, wanted: &str) -> bool {
+        matches!(self, Self::New(0, Key::Str(key)) if key == wanted)
+    }
 }
 
 /// Why changes cannot be made.

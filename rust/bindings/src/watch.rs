@@ -1,0 +1,101 @@
+//! What whoever reads a channel has in hand, and whether that is still the newest.
+
+use pyo3::prelude::*;
+use traincast_core::reader::{HeadRef, Settled};
+use traincast_core::snapshot::{SegmentKey, SlotMeta};
+use traincast_core::tick_ns;
+
+use crate::channel::Channel;
+use crate::decode::Found;
+
+/// Where the snapshot in hand comes from.
+pub struct Watch {
+    head: HeadRef,
+    /// While this holds, the one in hand is the newest.
+    settled: Settled,
+    /// How often nothing had changed, and when that was last looked at more closely; 0 if not for this snapshot.
+    idle_calls: u8,
+    looked_ns: u64,
+    /// Of that snapshot.
+    pub segment: SegmentKey,
+    pub meta: SlotMeta,
+    /// How many looks have ended.
+    looks: u64,
+}
+
+/// Which looks had ended when one began.
+#[derive(Clone, Copy)]
+pub struct Begun(u64);
+
+/// Somebody may have removed or replaced the file without a mark in it. So the name is looked at once a second; the clock for
+/// that, a coarse one, every so many calls.
+const CLOCK_EVERY: u8 = 8;
+const LOOK_EVERY_NS: u64 = 1_000_000_000;
+
+impl Watch {
+    /// Over a channel from which nothing was read yet.
+    pub fn new(py: Python<'_>, channel: &Channel) -> Self {
+        let (segment, head) = channel.head(py);
+        let (settled, meta) = (Settled::default(), SlotMeta::default());
+        Self { head, settled, idle_calls: 0, looked_ns: 0, segment, meta, looks: 0 }
+    }
+
+    /// Whether nothing has changed: one load and one comparison.
+    #[inline]
+    pub fn idle(&mut self) -> bool {
+        self.idle_calls = self.idle_calls.wrapping_add(1);
+        self.is_settled() && (!self.idle_calls.is_multiple_of(CLOCK_EVERY) || self.looked_lately())
+    }
+
+    /// Whether the one in hand is the newest, as far as its file says.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.settled.holds(&self.head)
+    }
+
+    #[inline(never)]
+    fn looked_lately(&self) -> bool {
+        tick_ns().saturating_sub(self.looked_ns) < LOOK_EVERY_NS
+    }
+
+    /// Begins a look, in the middle of which Python code may run, and with it other looks.
+    pub fn begin(&self) -> Begun {
+        Begun(self.looks)
+    }
+
+    /// Ends it with what it found, and whether that was `new` to the caller. `false` if another one has found a newer snapshot
+    /// meanwhile: that one stays in hand.
+    pub fn end(&mut self, py: Python<'_>, begun: Begun, channel: &Channel, found: &Found<'_>, new: bool) -> bool {
+        self.looks += 1;
+        let elsewhere = self.segment != found.segment;
+        let others = self.looks - begun.0 > 1;
+        if others && (elsewhere || self.meta.position > found.meta.position) {
+            return false;
+        }
+        (self.settled, self.meta) = (found.settled, *found.meta);
+        self.looked_ns = if new { 0 } else { tick_ns() };
+        if elsewhere {
+            let (segment, head) = channel.head(py);
+            (self.segment, self.head) = (found.segment, head);
+            if segment != found.segment {
+                self.settled = Settled::default(); // the channel has moved on meanwhile
+            }
+        }
+        true
+    }
+
+    /// A newer snapshot of the same file, by a look that ran no Python code.
+    #[inline]
+    pub fn advance(&mut self, meta: SlotMeta, settled: Settled) {
+        (self.settled, self.meta, self.looked_ns) = (settled, meta, 0);
+        self.looks += 1;
+    }
+
+    /// After a look at nothing but numbers: whether what they say is news.
+    pub fn looked(&mut self, news: bool) {
+        self.looked_ns = tick_ns();
+        if news {
+            self.settled = Settled::default();
+        }
+    }
+}
