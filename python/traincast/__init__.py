@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
-from traincast._core import TrainingInfoReader, TrainingInfoWriter
+from traincast._core import TrainingInfoKey, TrainingInfoReader, TrainingInfoWriter, __version__
 from traincast.errors import (
     ChannelBusyError,
     ChannelClosedError,
@@ -63,10 +63,12 @@ __all__ = [
     "TraincastError",
     "TraincastWarning",
     "TrainingInfoInterface",
+    "TrainingInfoKey",
     "TrainingInfoReader",
     "TrainingInfoWrapper",
     "TrainingInfoWriter",
     "UnsupportedTypeError",
+    "__version__",
     "curriculum",
     "find_reward_shaping_interface",
     "find_training_info_interface",

@@ -322,7 +322,7 @@ class TrainingInfoReader(Generic[InfoT_co]):
 
 @final
 class TrainingInfoKey(Generic[ValueT_co]):
-    """Gives one value of a reader's channel: made by `TrainingInfoReader.key`, called without arguments.
+    """Gives one value of a reader's channel: `reader.key(path)` makes it, and it is called without arguments.
 
     Each call looks at the channel, as `read` does, and gives the value of one snapshot, the newest; the same
     object while nothing changed. Two keys that are called one after the other may see two snapshots: take
@@ -352,6 +352,9 @@ class TrainingInfoKey(Generic[ValueT_co]):
         2.0
     """
 
+    def __new__(
+        cls, reader: TrainingInfoReader[Any], path: str | tuple[str | int, ...], default: Any = ...
+    ) -> Self: ...
     def __call__(self) -> ValueT_co: ...
     @property
     def path(self) -> str | tuple[str | int, ...]:

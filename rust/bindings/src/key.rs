@@ -1,5 +1,7 @@
 //! `TrainingInfoKey`: one leaf of the newest training information.
 
+use std::ffi::CStr;
+
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyTuple, PyType};
@@ -13,16 +15,17 @@ use crate::build::Builder;
 use crate::channel::{Channel, Line};
 use crate::decode::Found;
 use crate::errors::exception;
-use crate::ffi::{self, GilCell};
+use crate::ffi::{self, Callable, GilCell};
 use crate::paths::{as_object, key_path, shown, why_lost};
+use crate::reader::TrainingInfoReader;
 use crate::watch::Watch;
 
-#[doc = doc!("TrainingInfoKey")]
-#[pyclass(frozen, weakref, module = "traincast")]
+/// The class that users know is a subclass of this one: see [`Callable`].
+#[pyclass(frozen, weakref, subclass, name = "_TrainingInfoKey", module = "traincast")]
 pub struct TrainingInfoKey {
     path: KeyPath,
     /// Only for a copy, in this process or another.
-    reader: Py<PyAny>,
+    reader: Py<TrainingInfoReader>,
     line: Py<Line>,
     held: GilCell<Held>,
 }
@@ -43,24 +46,6 @@ struct Leaf {
 }
 
 impl TrainingInfoKey {
-    /// A key of a reader, which is at one end of that line.
-    pub fn new(
-        reader: &Bound<'_, PyAny>,
-        line: Py<Line>,
-        path: &Bound<'_, PyAny>,
-        default: Argument,
-    ) -> PyResult<Self> {
-        let (py, path) = (reader.py(), key_path(path)?);
-        let watch = line.get().look(py, |channel| Watch::new(py, channel));
-        let default = match default {
-            Argument::Missing => None,
-            Argument::Given(default) => Some(default),
-        };
-        let Some(watch) = watch else { return Err(line.get().closed_error(py)) };
-        let held = GilCell::new(Held { watch, value: None, number: None, default });
-        Ok(Self { path, reader: reader.clone().unbind(), line, held })
-    }
-
     /// A newer number of the same shape: its word is all that is read.
     #[inline]
     fn number(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
@@ -85,9 +70,6 @@ impl TrainingInfoKey {
     /// The newest value, whatever it is.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Some(value) = self.number(py)? {
-            return Ok(value);
-        }
         let hold = self.line.get().hold(py)?;
         let channel = &hold.get().0;
         let (begun, in_hand, default) = self.held.with(py, |held| {
@@ -156,16 +138,48 @@ impl TrainingInfoKey {
     }
 }
 
+impl Callable for TrainingInfoKey {
+    const FULL_NAME: &'static CStr = c"traincast.TrainingInfoKey";
+    const TEXT: &'static CStr = ffi::terminated(
+        concat!("TrainingInfoKey(reader, path, default=...)\n--\n\n", doc!("TrainingInfoKey"), "\0").as_bytes(),
+    );
+
+    #[inline]
+    fn at_hand(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let open = self.line.get().is_open(py);
+        self.held.with(py, |held| {
+            let idle = open && held.watch.idle();
+            if idle { held.value.as_ref().map(|value| value.clone_ref(py)) } else { None }
+        })
+    }
+
+    fn call(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.number(py)? {
+            Some(value) => Ok(value),
+            None => self.newest(py),
+        }
+    }
+}
+
 #[pymethods]
 impl TrainingInfoKey {
-    fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let in_hand = self.held.with(py, |held| {
-            held.watch.idle().then(|| held.value.as_ref().map(|value| value.clone_ref(py))).flatten()
-        });
-        match in_hand {
-            Some(value) if self.line.get().is_open(py) => Ok(value),
-            _ => self.newest(py),
-        }
+    #[new]
+    #[pyo3(signature = (reader, path, default=Argument::Missing))]
+    fn new(
+        reader: &Bound<'_, TrainingInfoReader>,
+        path: &Bound<'_, PyAny>,
+        default: Argument,
+    ) -> PyResult<Self> {
+        let (py, path) = (reader.py(), key_path(path)?);
+        let line = reader.get().line(py);
+        let watch = line.get().look(py, |channel| Watch::new(py, channel));
+        let Some(watch) = watch else { return Err(line.get().closed_error(py)) };
+        let default = match default {
+            Argument::Missing => None,
+            Argument::Given(default) => Some(default),
+        };
+        let held = GilCell::new(Held { watch, value: None, number: None, default });
+        Ok(Self { path, reader: reader.clone().unbind(), line, held })
     }
 
     #[doc = doc!("TrainingInfoKey.path")]
@@ -190,15 +204,12 @@ impl TrainingInfoKey {
     }
 
     /// A copy reads by a reader of its own in whatever process it is, as copies of readers do.
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let key = self.reader.bind(py).getattr(ffi::text(py, "key")?)?;
-        let default = self.held.with(py, |held| held.default.as_ref().map(|default| default.clone_ref(py)));
-        let path = as_object(py, &self.path)?;
-        let arguments = match default {
-            Some(default) => ffi::tuple(py, [path, default.into_bound(py)])?,
-            None => ffi::tuple(py, [path])?,
-        };
-        Ok((key, arguments))
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
+        let (py, this) = (slf.py(), slf.get());
+        let default = this.held.with(py, |held| held.default.as_ref().map(|default| default.clone_ref(py)));
+        let mut arguments = vec![this.reader.bind(py).as_any().clone(), as_object(py, &this.path)?];
+        arguments.extend(default.map(|default| default.into_bound(py)));
+        Ok((slf.get_type(), ffi::tuple(py, arguments)?))
     }
 
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {

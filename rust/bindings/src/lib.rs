@@ -41,8 +41,6 @@ mod _core {
     #[pymodule_export]
     use crate::inspect::{directory, leftovers, list_channels, remove_leftover};
     #[pymodule_export]
-    use crate::key::TrainingInfoKey;
-    #[pymodule_export]
     use crate::reader::TrainingInfoReader;
     #[pymodule_export]
     use crate::writer::{TrainingInfoWriter, close_writers};
@@ -54,6 +52,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         crate::ffi::check_main_interpreter()?;
+        module.add("TrainingInfoKey", crate::ffi::callable_class::<crate::key::TrainingInfoKey>(py)?)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("known_layouts", PyTuple::new(py, crate::ffi::learn_layouts(py)?)?)?;
         crate::ffi::learn_tracking(py)?;

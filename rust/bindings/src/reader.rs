@@ -15,7 +15,6 @@ use crate::channel::{Channel, Hold, Line, channel_name, duration, policy_id};
 use crate::decode::Found;
 use crate::errors::raise;
 use crate::ffi::{self, GilCell};
-use crate::key::TrainingInfoKey;
 use crate::watch::Watch;
 
 #[doc = doc!("TrainingInfoReader")]
@@ -49,6 +48,11 @@ impl TrainingInfoReader {
     /// Looks at what is held, unless this reader is closed.
     fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&mut Held) -> R) -> Option<R> {
         self.held.with(py, |held| held.as_mut().map(look))
+    }
+
+    /// What its keys hold on to.
+    pub fn line(&self, py: Python<'_>) -> Py<Line> {
+        self.line.clone_ref(py)
     }
 
     fn channel(&self, py: Python<'_>) -> PyResult<Py<Hold>> {
@@ -157,8 +161,18 @@ impl TrainingInfoReader {
 
     #[doc = doc!("TrainingInfoReader.key")]
     #[pyo3(signature = (path, default=Argument::Missing), text_signature = "($self, path, default=...)")]
-    fn key(slf: &Bound<'_, Self>, path: &Bound<'_, PyAny>, default: Argument) -> PyResult<TrainingInfoKey> {
-        TrainingInfoKey::new(slf.as_any(), slf.get().line.clone_ref(slf.py()), path, default)
+    fn key<'py>(
+        slf: &Bound<'py, Self>,
+        path: Bound<'py, PyAny>,
+        default: Argument,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let class = py.import(ffi::text(py, "traincast._core")?)?.getattr(ffi::text(py, "TrainingInfoKey")?)?;
+        let mut arguments = vec![slf.as_any().clone(), path];
+        if let Argument::Given(default) = default {
+            arguments.push(default.into_bound(py));
+        }
+        class.call1(ffi::tuple(py, arguments)?)
     }
 
     #[doc = doc!("TrainingInfoReader.get")]

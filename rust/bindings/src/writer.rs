@@ -186,17 +186,9 @@ impl TrainingInfoWriter {
     }
 }
 
-/// A text that ends with the one zero that there is in it.
-const fn text(bytes: &'static [u8]) -> &'static CStr {
-    match CStr::from_bytes_with_nul(bytes) {
-        Ok(text) => text,
-        Err(_) => panic!("a zero in a docstring"),
-    }
-}
-
 impl KeywordMethod for TrainingInfoWriter {
     const METHOD: &'static CStr = c"update";
-    const TEXT: &'static CStr = text(
+    const TEXT: &'static CStr = ffi::terminated(
         concat!("update($self, /, **changes)\n--\n\n", doc!("TrainingInfoWriter.update"), "\0").as_bytes(),
     );
 
