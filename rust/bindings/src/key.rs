@@ -18,7 +18,7 @@ use crate::errors::exception;
 use crate::ffi::{self, Callable, GilCell};
 use crate::paths::{as_object, key_path, shown, why_lost};
 use crate::reader::TrainingInfoReader;
-use crate::watch::Watch;
+use crate::watch::{Glance, Watch};
 
 /// The class that users know is a subclass of this one: see [`Callable`].
 #[pyclass(frozen, weakref, subclass, name = "_TrainingInfoKey", module = "traincast")]
@@ -46,25 +46,23 @@ struct Leaf {
 }
 
 impl TrainingInfoKey {
-    /// A newer number of the same shape: its word is all that is read.
+    /// A newer number of the same shape: its word is all that is read. Runs no Python code but that of what is let go of.
     #[inline]
-    fn number(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let place = self.held.with(py, |held| if held.watch.is_settled() { None } else { held.number });
-        let Some((kind, at)) = place else { return Ok(None) };
+    fn number(&self, py: Python<'_>, (kind, at): (Kind, WordAt)) -> Option<Py<PyAny>> {
         let read = |channel: &Channel| {
             channel.reader.with(py, |reader| {
                 let (meta, word) = reader.read_word(&at)?;
                 Some((meta, reader.settled(meta.position), word))
             })
         };
-        let Some((meta, settled, word)) = self.line.get().look(py, read).flatten() else { return Ok(None) };
-        let value = ffi::number(py, kind, word)?.unbind(); // runs no Python code
+        let (meta, settled, word) = self.line.get().look(py, read)??;
+        let value = ffi::number(py, kind, word).ok()?.unbind(); // no memory: whoever tries again says so
         let old = self.held.with(py, |held| {
             held.watch.advance(meta, settled);
             held.value.replace(value.clone_ref(py))
         });
-        drop(old); // while nothing is lent: this may run Python code
-        Ok(Some(value))
+        drop(old.map(|old| old.into_bound(py))); // while nothing is lent
+        Some(value)
     }
 
     /// The newest value, whatever it is.
@@ -145,19 +143,20 @@ impl Callable for TrainingInfoKey {
     );
 
     #[inline]
-    fn at_hand(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let open = self.line.get().is_open(py);
-        self.held.with(py, |held| {
-            let idle = open && held.watch.idle();
-            if idle { held.value.as_ref().map(|value| value.clone_ref(py)) } else { None }
-        })
+    fn quickly(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        if !self.line.get().is_open(py) {
+            return None;
+        }
+        let (same, number) = self.held.with(py, |held| match held.watch.glance() {
+            Glance::Same => (held.value.as_ref().map(|value| value.clone_ref(py)), None),
+            Glance::News => (None, held.number),
+            Glance::Unsure => (None, None),
+        });
+        same.or_else(|| self.number(py, number?))
     }
 
     fn call(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self.number(py)? {
-            Some(value) => Ok(value),
-            None => self.newest(py),
-        }
+        self.newest(py)
     }
 }
 

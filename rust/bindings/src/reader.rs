@@ -15,7 +15,7 @@ use crate::channel::{Channel, Hold, Line, channel_name, duration, policy_id};
 use crate::decode::Found;
 use crate::errors::raise;
 use crate::ffi::{self, GilCell};
-use crate::watch::Watch;
+use crate::watch::{Glance, Watch};
 
 #[doc = doc!("TrainingInfoReader")]
 #[pyclass(frozen, weakref, mapping, module = "traincast")]
@@ -40,7 +40,7 @@ struct Held {
 
 impl Held {
     fn idle(&mut self) -> bool {
-        self.watch.idle()
+        self.watch.glance() == Glance::Same
     }
 }
 

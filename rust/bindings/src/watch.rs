@@ -23,6 +23,17 @@ pub struct Watch {
     looks: u64,
 }
 
+/// What the file says of the snapshot in hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// It is the newest.
+    Same,
+    /// There is a newer one, or something else has happened to the file.
+    News,
+    /// It is time to look whether the channel still has this file.
+    Unsure,
+}
+
 /// Which looks had ended when one began.
 #[derive(Clone, Copy)]
 pub struct Begun(u64);
@@ -42,15 +53,15 @@ impl Watch {
 
     /// Whether nothing has changed: one load and one comparison.
     #[inline]
-    pub fn idle(&mut self) -> bool {
+    pub fn glance(&mut self) -> Glance {
         self.idle_calls = self.idle_calls.wrapping_add(1);
-        self.is_settled() && (!self.idle_calls.is_multiple_of(CLOCK_EVERY) || self.looked_lately())
-    }
-
-    /// Whether the one in hand is the newest, as far as its file says.
-    #[inline]
-    pub fn is_settled(&self) -> bool {
-        self.settled.holds(&self.head)
+        if !self.settled.holds(&self.head) {
+            Glance::News
+        } else if !self.idle_calls.is_multiple_of(CLOCK_EVERY) || self.looked_lately() {
+            Glance::Same
+        } else {
+            Glance::Unsure
+        }
     }
 
     #[inline(never)]

@@ -21,8 +21,9 @@ pub trait Callable: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync
     const FULL_NAME: &'static CStr;
     /// Its docstring, which begins with its signature as the interpreter wants it.
     const TEXT: &'static CStr;
-    /// What a call gives, where that is at hand. It neither drops Python objects nor fails.
-    fn at_hand(&self, py: Python<'_>) -> Option<Py<PyAny>>;
+    /// What a call gives, in the usual cases: where that neither fails nor drops a `Py`, only a `Bound`. PyO3 is not told that
+    /// this thread is attached, which would take as long as all the rest.
+    fn quickly(&self, py: Python<'_>) -> Option<Py<PyAny>>;
     /// What a call gives.
     fn call(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
@@ -136,22 +137,12 @@ unsafe extern "C" fn called_with_tuple<T: Callable>(
 unsafe fn call<T: Callable>(this: *mut ffi::PyObject, without_arguments: bool) -> *mut ffi::PyObject {
     // SAFETY: as the caller vouches. An object of the subclass begins as one of PyO3's class.
     let this = unsafe { Borrowed::from_ptr(Python::assume_attached(), this).cast_unchecked::<T>() };
-    if without_arguments && let Some(object) = this.get().at_hand(this.py()) {
-        return object.into_ptr();
-    }
-    slowly(this.get(), without_arguments)
-}
-
-/// Attached once more, so that PyO3 knows it too: objects are dropped on the spot then. A panic must not unwind into the
-/// interpreter.
-#[inline(never)]
-fn slowly<T: Callable>(this: &T, without_arguments: bool) -> *mut ffi::PyObject {
-    let called = || {
-        Python::attach(|py| match without_arguments {
-            true => this.call(py),
-            false => Err(PyTypeError::new_err("it is called without arguments")),
-        })
+    let (py, this) = (this.py(), this.get());
+    let called = || match without_arguments.then(|| this.quickly(py)).flatten() {
+        Some(object) => Ok(object),
+        None => slowly(this, without_arguments),
     };
+    // A panic must not unwind into the interpreter.
     let result = catch_unwind(AssertUnwindSafe(called))
         .unwrap_or_else(|_| Err(PyRuntimeError::new_err("it has panicked; please report it")));
     match result {
@@ -161,4 +152,12 @@ fn slowly<T: Callable>(this: &T, without_arguments: bool) -> *mut ffi::PyObject 
             ptr::null_mut()
         }
     }
+}
+
+#[inline(never)]
+fn slowly<T: Callable>(this: &T, without_arguments: bool) -> PyResult<Py<PyAny>> {
+    Python::attach(|py| match without_arguments {
+        true => this.call(py),
+        false => Err(PyTypeError::new_err("it is called without arguments")),
+    })
 }
