@@ -61,7 +61,7 @@ def held() -> list[Case]:
 
 
 def new_reads(name: str, fixed: float | None = None, held: bool = False, by_key: bool = False) -> Case:
-    """Each pass publishes to all channels, untimed, and then reads each of them once, or one value of each."""
+    """Each pass publishes to all channels, untimed, and then reads each of them once, or a value of each."""
     infos = payloads(512, fixed)
     channel = f"changed-{fixed}-{held}-{by_key}"
     writers = [traincast.TrainingInfoWriter(f"{channel}-{index}") for index in range(CHANNELS)]

@@ -20,9 +20,9 @@ __all__ = [
 ]
 
 # What a reader's dictionaries are: a TypedDict, say.
-InfoT_co = TypeVar("InfoT_co", bound=Mapping[Any, Any], default=dict[Any, Any], covariant=True)
+_Info_co = TypeVar("_Info_co", bound=Mapping[Any, Any], default=dict[Any, Any], covariant=True)
 # What stands under a key.
-ValueT_co = TypeVar("ValueT_co", default=Any, covariant=True)
+_Value_co = TypeVar("_Value_co", default=Any, covariant=True)
 
 @final
 class TrainingInfoWriter:
@@ -95,8 +95,9 @@ class TrainingInfoWriter:
         """Publish the last dictionary with these entries changed or added, and return its version.
 
         The last dictionary is the one that is the newest when the changes have been encoded. A change
-        replaces the whole value of an entry, also where that is a dictionary. `**{"reward_shaping.goal": 2.0}`
-        adds an entry of that name, with the dot in it: what is further down is changed by `update_in`.
+        replaces the whole value of an entry, also where that is a dictionary.
+        `update(**{"reward_shaping.goal": 2.0})` adds an entry of that name, with the dot in it: what is
+        further down is changed by `update_in`.
 
         Raises: as `publish`.
         """
@@ -130,7 +131,6 @@ class TrainingInfoWriter:
 
     @overload
     def update_in(self, path: Mapping[str, Any] | Mapping[tuple[str | int, ...], Any]) -> int: ...
-
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint should hold.
 
@@ -187,7 +187,7 @@ class TrainingInfoWriter:
     ) -> None: ...
 
 @final
-class TrainingInfoReader(Generic[InfoT_co]):
+class TrainingInfoReader(Generic[_Info_co]):
     """Reads the newest training information of a channel.
 
     Reading never waits for the writer and never writes to the channel. When the writer dies or closes, the
@@ -195,9 +195,9 @@ class TrainingInfoReader(Generic[InfoT_co]):
     pickled by name.
 
     A reader is no mapping, for each call looks at the channel anew: `reader[key]`, `key in reader`,
-    `len(reader)` and `reader.get(key)` each answer from one `read`, and two of them may see two snapshots. For
-    values that belong together, and to iterate, take `info = reader.read()`. A reader is true, and equal to
-    itself alone, whatever it reads.
+    `len(reader)` and `reader.get(key)` each answer from one `read`, and two of them may see two snapshots.
+    For values that belong together, and to iterate, take `info = reader.read()`. A reader is true, and equal
+    to itself alone, whatever it reads.
 
     For type checkers, `TrainingInfoReader[MyTypedDict]("my-run")` gives dictionaries of that type. That is
     taken at its word: nothing is compared with it at runtime.
@@ -224,7 +224,7 @@ class TrainingInfoReader(Generic[InfoT_co]):
     """
 
     def __new__(cls, name: str, policy_id: int = 0, *, attach_timeout: float = 0.0) -> Self: ...
-    def read(self) -> InfoT_co:
+    def read(self) -> _Info_co:
         """The newest dictionary; the same object while nothing changed.
 
         The dictionary is this reader's own, and may be changed. Its arrays are read-only views on memory that
@@ -239,12 +239,10 @@ class TrainingInfoReader(Generic[InfoT_co]):
     def changed(self) -> bool:
         """Whether `read` would give a newer dictionary than the last one."""
 
-    def read_if_changed(self) -> InfoT_co | None:
+    def read_if_changed(self) -> _Info_co | None:
         """The newest dictionary if it is newer than the last one that this reader gave, else `None`."""
 
-    def key(
-        self, path: str | tuple[str | int, ...], default: Any = ...
-    ) -> TrainingInfoKey[Any]:
+    def key(self, path: str | tuple[str | int, ...], default: Any = ...) -> TrainingInfoKey[Any]:
         """A callable that gives one value of the newest snapshot, without a dictionary of the others.
 
         Args:
@@ -279,7 +277,7 @@ class TrainingInfoReader(Generic[InfoT_co]):
     def __contains__(self, key: Any, /) -> bool: ...
     def __len__(self) -> int: ...
     def __bool__(self) -> Literal[True]: ...
-    __iter__: None  # type: ignore[assignment]
+    __iter__: None
     @classmethod
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def __getnewargs_ex__(self) -> tuple[tuple[str, int], dict[str, float]]: ...
@@ -321,7 +319,7 @@ class TrainingInfoReader(Generic[InfoT_co]):
     ) -> None: ...
 
 @final
-class TrainingInfoKey(Generic[ValueT_co]):
+class TrainingInfoKey(Generic[_Value_co]):
     """Gives one value of a reader's channel: `reader.key(path)` makes it, and it is called without arguments.
 
     Each call looks at the channel, as `read` does, and gives the value of one snapshot, the newest; the same
@@ -355,7 +353,9 @@ class TrainingInfoKey(Generic[ValueT_co]):
     def __new__(
         cls, reader: TrainingInfoReader[Any], path: str | tuple[str | int, ...], default: Any = ...
     ) -> Self: ...
-    def __call__(self) -> ValueT_co: ...
+    def __call__(self) -> _Value_co:
+        """The value in the newest snapshot."""
+
     @property
     def path(self) -> str | tuple[str | int, ...]:
         """The path that leads to the value: a dotted string where that says all, else a tuple."""

@@ -142,6 +142,10 @@ impl Callable for TrainingInfoKey {
         concat!("TrainingInfoKey(reader, path, default=...)\n--\n\n", doc!("TrainingInfoKey"), "\0").as_bytes(),
     );
 
+    const CALL_TEXT: &'static CStr = ffi::terminated(
+        concat!("__call__($self, /)\n--\n\n", doc!("TrainingInfoKey.__call__"), "\0").as_bytes(),
+    );
+
     #[inline]
     fn quickly(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         if !self.line.get().is_open(py) {

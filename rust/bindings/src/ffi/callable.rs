@@ -21,6 +21,8 @@ pub trait Callable: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync
     const FULL_NAME: &'static CStr;
     /// Its docstring, which begins with its signature as the interpreter wants it.
     const TEXT: &'static CStr;
+    /// The same for `__call__`.
+    const CALL_TEXT: &'static CStr;
     /// What a call gives, in the usual cases: where that neither fails nor drops a `Py`, only a `Bound`. PyO3 is not told that
     /// this thread is attached, which would take as long as all the rest.
     fn quickly(&self, py: Python<'_>) -> Option<Py<PyAny>>;
@@ -61,6 +63,14 @@ pub fn callable_class<T: Callable>(py: Python<'_>) -> PyResult<Bound<'_, PyAny>>
     };
     // The interpreter keeps what it is given here, so none of it is ever freed.
     let members = Box::leak(Box::new([member, ffi::PyMemberDef::default()]));
+    // Found as `__call__` in the place of what the interpreter would make for the slot, whose signature says nothing.
+    let method = ffi::PyMethodDef {
+        ml_name: c"__call__".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: called_as_method::<T> },
+        ml_flags: ffi::METH_NOARGS | ffi::METH_COEXIST,
+        ml_doc: T::CALL_TEXT.as_ptr(),
+    };
+    let methods = Box::leak(Box::new([method, ffi::PyMethodDef::zeroed()]));
     let slot = |slot, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
     // SAFETY: a class, which has such a slot.
     let new = unsafe { ffi::PyType_GetSlot(base.as_type_ptr(), ffi::Py_tp_new) };
@@ -70,6 +80,7 @@ pub fn callable_class<T: Callable>(py: Python<'_>) -> PyResult<Bound<'_, PyAny>>
     MADE.get_or_init(|| (new, offset));
     let slots = Box::leak(Box::new([
         slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
+        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(ffi::Py_tp_new, new_object::<T> as *mut c_void),
         slot(ffi::Py_tp_call, called_with_tuple::<T> as *mut c_void),
         slot(ffi::Py_tp_doc, T::TEXT.as_ptr().cast_mut().cast()),
@@ -129,6 +140,14 @@ unsafe extern "C" fn called_with_tuple<T: Callable>(
         let named = !named.is_null() && ffi::PyDict_Size(named) != 0;
         call::<T>(this, ffi::PyTuple_Size(arguments) == 0 && !named)
     }
+}
+
+unsafe extern "C" fn called_as_method<T: Callable>(
+    this: *mut ffi::PyObject,
+    _none: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as the interpreter calls it.
+    unsafe { call::<T>(this, true) }
 }
 
 /// # Safety
