@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
-from traincast._core import TrainingInfoKey, TrainingInfoReader, TrainingInfoWriter, __version__
+from traincast._core import TrainingInfoKey, TrainingInfoReader, TrainingInfoWriter
+from traincast._core import __version__ as __version__
 from traincast.errors import (
     ChannelBusyError,
     ChannelClosedError,
@@ -68,7 +69,6 @@ __all__ = [
     "TrainingInfoWrapper",
     "TrainingInfoWriter",
     "UnsupportedTypeError",
-    "__version__",
     "curriculum",
     "find_reward_shaping_interface",
     "find_training_info_interface",
@@ -83,4 +83,4 @@ __getattr__, _, _ = lazy_loader.attach(
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

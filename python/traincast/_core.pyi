@@ -21,6 +21,7 @@ __all__ = [
 
 # What a reader's dictionaries are: a TypedDict, say.
 _Info_co = TypeVar("_Info_co", bound=Mapping[Any, Any], default=dict[Any, Any], covariant=True)
+_Path = TypeVar("_Path", bound=str | tuple[str | int, ...])
 # What stands under a key.
 _Value_co = TypeVar("_Value_co", default=Any, covariant=True)
 
@@ -130,7 +131,7 @@ class TrainingInfoWriter:
         """
 
     @overload
-    def update_in(self, path: Mapping[str, Any] | Mapping[tuple[str | int, ...], Any]) -> int: ...
+    def update_in(self, path: Mapping[_Path, Any]) -> int: ...
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint should hold.
 

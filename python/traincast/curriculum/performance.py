@@ -13,6 +13,7 @@ from traincast.curriculum.statistics import Episode, Statistic, statistic_of
 
 try:
     import gymnasium
+    from gymnasium.core import ActType, ObsType
     from gymnasium.utils import RecordConstructorArgs
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.PerformanceCurriculum") from None
@@ -20,7 +21,7 @@ except ModuleNotFoundError as error:
 __all__ = ["PerformanceCurriculum"]
 
 
-class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class PerformanceCurriculum(gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], RecordConstructorArgs):
     """Moves the level of this env instance with the average result of its last episodes.
 
     The level is an integer. Before each reset it sets attributes of the env, where they are defined, however
@@ -55,7 +56,7 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
 
     def __init__(
         self,
-        env: gymnasium.Env[Any, Any],
+        env: gymnasium.Env[ObsType, ActType],
         attributes: Mapping[str, Sequence[Any] | Callable[[int], Any]],
         *,
         promote_at: float,
@@ -165,7 +166,7 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[ObsType, dict[str, Any]]:
         """Set the attributes for the level, then reset the env."""
         level = self._episode_level = self._rule.settle()
         for name, values in self._attributes.items():
@@ -176,7 +177,7 @@ class PerformanceCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstru
             info[self._info_key] = level
         return observation, info
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: ActType) -> tuple[ObsType, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the env; at the end of an episode, count its result."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._total_reward += float(reward)

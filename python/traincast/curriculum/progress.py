@@ -13,6 +13,7 @@ from traincast.unwrapping import set_training_info
 
 try:
     import gymnasium
+    from gymnasium.core import ActType, ObsType
     from gymnasium.utils import RecordConstructorArgs
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.ProgressCurriculum") from None
@@ -20,7 +21,9 @@ except ModuleNotFoundError as error:
 __all__ = ["ProgressCurriculum"]
 
 
-class ProgressCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], TrainingInfoInterface, RecordConstructorArgs):
+class ProgressCurriculum(
+    gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], TrainingInfoInterface, RecordConstructorArgs
+):
     """Sets attributes of the env from schedules over the training progress, before each reset.
 
     It is a `TrainingInfoInterface`: put `TrainingInfoWrapper` around it (Sample Factory feeds it by
@@ -43,7 +46,7 @@ class ProgressCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], TrainingInfoInte
 
     def __init__(
         self,
-        env: gymnasium.Env[Any, Any],
+        env: gymnasium.Env[ObsType, ActType],
         schedules: Mapping[str, Callable[[float], Any]],
         *,
         key: str = "approx_total_training_steps",
@@ -82,7 +85,7 @@ class ProgressCurriculum(gymnasium.Wrapper[Any, Any, Any, Any], TrainingInfoInte
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[ObsType, dict[str, Any]]:
         """Set the attributes, then reset the env."""
         progress = self.progress
         if progress is not None:

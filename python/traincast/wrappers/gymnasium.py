@@ -14,6 +14,7 @@ from traincast.unwrapping import find_all, own_copy
 
 try:
     import gymnasium
+    from gymnasium.core import ActType, ObsType
     from gymnasium.utils import RecordConstructorArgs
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.TrainingInfoWrapper") from None
@@ -24,7 +25,7 @@ _DELIVER = ("reset", "step", "both")
 _ON_MISSING = ("ignore", "warn", "raise")
 
 
-class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class TrainingInfoWrapper(gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], RecordConstructorArgs):
     """Hands the newest training information to the env inside, before each reset.
 
     The env receives it through `set_training_info` of the first object, from outside in, that has it
@@ -52,7 +53,7 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruct
 
     def __init__(
         self,
-        env: gymnasium.Env[Any, Any],
+        env: gymnasium.Env[ObsType, ActType],
         name: str | None = None,
         policy_id: int = 0,
         *,
@@ -81,7 +82,7 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruct
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[ObsType, dict[str, Any]]:
         """Deliver what is new, then reset the env."""
         if self._at_reset:
             poll = self._poll
@@ -90,7 +91,7 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstruct
                 self._deliver(info)
         return self.env.reset(seed=seed, options=options)
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: ActType) -> tuple[ObsType, SupportsFloat, bool, bool, dict[str, Any]]:
         """Deliver what is new if `deliver` asks for it, then step the env."""
         if self._at_step:
             poll = self._poll

@@ -127,8 +127,10 @@ impl TrainingInfoKey {
         let (path, channel) = (shown(self.path.keys()), self.line.get().channel_name());
         Ok(Err(match why_lost(py, shape, &self.path, lost) {
             Ok(why) => {
-                let remedy = "Give the key a default= for a value that may be missing";
-                let message = format!("the newest snapshot of {channel} has nothing under {path}: {why}. {remedy}");
+                let message = format!(
+                    "the newest snapshot of {channel} has nothing under {path}: {why} For a value that may be missing, give \
+                     the key a default="
+                );
                 exception(py, "MissingKeyError", &message)
             }
             Err(error) => error,

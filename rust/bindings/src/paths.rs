@@ -84,7 +84,7 @@ pub fn shown(keys: &[Key<'_>]) -> String {
 /// Keys that are listed where none is similar.
 const LISTED: usize = 8;
 
-/// Why a path leads nowhere, and by which one something similar is found.
+/// Why a path leads nowhere, and by which one something similar is found: a sentence or two, with their full stops.
 #[cold]
 pub fn why_lost(py: Python<'_>, shape: &Shape, path: &KeyPath, lost: Lost) -> PyResult<String> {
     let (place, keys) = (shape.path(lost.node), path.keys());
@@ -100,21 +100,21 @@ pub fn why_lost(py: Python<'_>, shape: &Shape, path: &KeyPath, lost: Lost) -> Py
             };
             let hint = match near {
                 Some(near) => format!("did you mean {near}?"),
-                None if there.is_empty() => "it is empty".into(),
+                None if there.is_empty() => "it is empty.".into(),
                 None => {
                     let listed: Vec<_> = there.iter().take(LISTED).map(Key::shown).collect();
                     let more = if there.len() > LISTED { format!(", … {} in all", there.len()) } else { String::new() };
-                    format!("it has {}{more}", listed.join(", "))
+                    format!("it has {}{more}.", listed.join(", "))
                 }
             };
             format!("{place} has no key {}; {hint}", key.shown())
         }
         Kind::List | Kind::Tuple => {
             let kind = if node.kind == Kind::List { "list" } else { "tuple" };
-            format!("{place} is a {kind} of {}, which has no index {}", node.aux, key.shown())
+            format!("{place} is a {kind} of {}, which has no index {}.", node.aux, key.shown())
         }
-        Kind::Array | Kind::Tensor => format!("{place} is an array: take the whole of it, and index that"),
-        _ => format!("{place} is no dictionary, so there is nothing below it"),
+        Kind::Array | Kind::Tensor => format!("{place} is an array: take the whole of it, and index that."),
+        _ => format!("{place} is no dictionary, so there is nothing below it."),
     })
 }
 

@@ -58,7 +58,7 @@ impl NotStored {
             Self::Lost(numbered, path, lost) => match why_lost(py, &numbered.shape, &path, lost) {
                 Ok(why) => {
                     let message = format!(
-                        "nothing can be put under {} in the newest snapshot of {channel}: {why}. Only the last key of a path \
+                        "nothing can be put under {} in the newest snapshot of {channel}: {why} Only the last key of a path \
                          may be new: put what is above it there first",
                         shown(path.keys())
                     );

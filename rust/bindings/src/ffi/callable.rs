@@ -163,7 +163,7 @@ unsafe fn call<T: Callable>(this: *mut ffi::PyObject, without_arguments: bool) -
     };
     // A panic must not unwind into the interpreter.
     let result = catch_unwind(AssertUnwindSafe(called))
-        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("it has panicked; please report it")));
+        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("the call has panicked; please report it")));
     match result {
         Ok(object) => object.into_ptr(),
         Err(error) => {
@@ -177,6 +177,9 @@ unsafe fn call<T: Callable>(this: *mut ffi::PyObject, without_arguments: bool) -
 fn slowly<T: Callable>(this: &T, without_arguments: bool) -> PyResult<Py<PyAny>> {
     Python::attach(|py| match without_arguments {
         true => this.call(py),
-        false => Err(PyTypeError::new_err("it is called without arguments")),
+        false => {
+            let name = T::FULL_NAME.to_string_lossy();
+            Err(PyTypeError::new_err(format!("a {name} is called without arguments")))
+        }
     })
 }
