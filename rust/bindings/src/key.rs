@@ -94,7 +94,11 @@ impl TrainingInfoKey {
                 if !held.watch.end(py, begun, channel, found, leaf.is_some()) {
                     return leaf.map(|leaf| leaf.value);
                 }
-                let Leaf { value, number } = leaf?;
+                let Some(Leaf { value, number }) = leaf else {
+                    // The same snapshot, maybe from another file.
+                    held.number = held.number.filter(|(_, at)| at.segment == found.segment);
+                    return None;
+                };
                 held.number = number;
                 held.value.replace(value)
             });

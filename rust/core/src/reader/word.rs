@@ -8,7 +8,8 @@ use crate::snapshot::{SegmentKey, SlotMeta, Snapshot};
 /// Where a number lies in all snapshots of a shape that one file holds.
 #[derive(Clone, Copy, Debug)]
 pub struct WordAt {
-    segment: SegmentKey,
+    /// Of which file.
+    pub segment: SegmentKey,
     shape: ShapeKey,
     shape_len: usize,
     values_len: usize,
