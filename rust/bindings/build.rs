@@ -3,22 +3,23 @@
 //! What `help()` shows and what an editor shows is one text, in `python/traincast/_core.pyi`. Here each docstring of it becomes a
 //! file, which the macro `doc!` includes. `tests/core/test_docstrings.py` compares the two.
 
-use std::path::Path;
-use std::{env, fs};
+use std::path::PathBuf;
+use std::{env, fs, io};
 
 const STUB: &str = "../../python/traincast/_core.pyi";
 const QUOTES: &str = r#"""""#;
 
-fn main() {
+fn main() -> io::Result<()> {
     pyo3_build_config::use_pyo3_cfgs();
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={STUB}");
-    let stub = fs::read_to_string(STUB).expect("the stub is in the source tree");
-    assert!(!stub.contains('\\'), "{STUB}: a docstring with a backslash must be read as Python reads it");
-    let folder = env::var_os("OUT_DIR").expect("cargo sets it");
+    let stub = fs::read_to_string(STUB)?;
+    assert!(!stub.contains('\\'), "{STUB}: a backslash in a docstring would not be read as Python reads it");
+    let folder = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     for (name, text) in docstrings(&stub) {
-        fs::write(Path::new(&folder).join(format!("{name}.txt")), text).expect("cargo made the folder");
+        fs::write(folder.join(format!("{name}.txt")), text)?;
     }
+    Ok(())
 }
 
 /// The docstrings by what they belong to: `module`, `Class`, `Class.method`, `function`. The stub is laid out by ruff: four spaces

@@ -26,8 +26,8 @@ pub use self::entries::{Keys, Place, expected_word, take_items, take_numbers};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
 pub use self::layouts::learn_layouts;
 pub use self::make::{
-    byte_string, copy_dict, copy_list, dict, generic_alias, hide, int, interned, learn_tracking, list, set_entry, set_item,
-    text, tuple, unsigned,
+    byte_string, copy_dict, copy_list, dict, generic_alias, hide, int, interned, learn_tracking, list,
+    set_entry, set_item, text, tuple, unsigned,
 };
 pub use self::numbers::number;
 

@@ -145,7 +145,8 @@ impl TrainingInfoKey {
 impl Callable for TrainingInfoKey {
     const FULL_NAME: &'static CStr = c"traincast.TrainingInfoKey";
     const TEXT: &'static CStr = ffi::terminated(
-        concat!("TrainingInfoKey(reader, path, default=...)\n--\n\n", doc!("TrainingInfoKey"), "\0").as_bytes(),
+        concat!("TrainingInfoKey(reader, path, default=...)\n--\n\n", doc!("TrainingInfoKey"), "\0")
+            .as_bytes(),
     );
 
     const CALL_TEXT: &'static CStr = ffi::terminated(
@@ -225,7 +226,10 @@ impl TrainingInfoKey {
         let version = self.held.with(py, |held| held.watch.meta.stamp.version);
         let (path, name) = (shown(self.path.keys()), self.line.get().channel_name());
         let (name, policy_id) = (name.name(), name.policy_id());
-        ffi::text(py, &format!("<TrainingInfoKey {path} of {name:?} policy_id={policy_id} version={version}>"))
+        ffi::text(
+            py,
+            &format!("<TrainingInfoKey {path} of {name:?} policy_id={policy_id} version={version}>"),
+        )
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -21,7 +21,8 @@ pub fn key_path(given: &Bound<'_, PyAny>) -> PyResult<KeyPath> {
             true => format!("use ({shown},)"),
             false => "use tuple(...)".into(),
         };
-        let message = format!("a path is a dotted string or a tuple of str and int keys, not {kind}; {remedy}");
+        let message =
+            format!("a path is a dotted string or a tuple of str and int keys, not {kind}; {remedy}");
         return Err(PyTypeError::new_err(message));
     };
     match path {
@@ -103,7 +104,11 @@ pub fn why_lost(py: Python<'_>, shape: &Shape, path: &KeyPath, lost: Lost) -> Py
                 None if there.is_empty() => "it is empty.".into(),
                 None => {
                     let listed: Vec<_> = there.iter().take(LISTED).map(Key::shown).collect();
-                    let more = if there.len() > LISTED { format!(", … {} in all", there.len()) } else { String::new() };
+                    let more = if there.len() > LISTED {
+                        format!(", … {} in all", there.len())
+                    } else {
+                        String::new()
+                    };
                     format!("it has {}{more}.", listed.join(", "))
                 }
             };

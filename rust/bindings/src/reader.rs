@@ -103,7 +103,8 @@ impl TrainingInfoReader {
             // What lies where the one in hand came from is not news, even if it has been damaged since. What cannot be read
             // elsewhere is: reading it says why.
             let news = held.dict.is_none()
-                || place != (segment, meta.position) && newest.map_or(true, |newest| newest.stamp != meta.stamp);
+                || place != (segment, meta.position)
+                    && newest.map_or(true, |newest| newest.stamp != meta.stamp);
             held.watch.looked(news);
             news
         });
@@ -167,7 +168,8 @@ impl TrainingInfoReader {
         default: Argument,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let class = py.import(ffi::text(py, "traincast._core")?)?.getattr(ffi::text(py, "TrainingInfoKey")?)?;
+        let class =
+            py.import(ffi::text(py, "traincast._core")?)?.getattr(ffi::text(py, "TrainingInfoKey")?)?;
         let mut arguments = vec![slf.as_any().clone(), path];
         if let Argument::Given(default) = default {
             arguments.push(default.into_bound(py));

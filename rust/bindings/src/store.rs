@@ -68,7 +68,9 @@ impl NotStored {
             },
             Self::Within(outer, inner) => {
                 let (outer, inner) = (shown(outer.keys()), shown(inner.keys()));
-                PyValueError::new_err(format!("{outer} and {inner} would replace the same value; give one of them"))
+                PyValueError::new_err(format!(
+                    "{outer} and {inner} would replace the same value; give one of them"
+                ))
             }
         }
     }

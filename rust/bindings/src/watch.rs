@@ -76,7 +76,14 @@ impl Watch {
 
     /// Ends it with what it found, and whether that was `new` to the caller. `false` if another one has found a newer snapshot
     /// meanwhile: that one stays in hand.
-    pub fn end(&mut self, py: Python<'_>, begun: Begun, channel: &Channel, found: &Found<'_>, new: bool) -> bool {
+    pub fn end(
+        &mut self,
+        py: Python<'_>,
+        begun: Begun,
+        channel: &Channel,
+        found: &Found<'_>,
+        new: bool,
+    ) -> bool {
         self.looks += 1;
         let elsewhere = self.segment != found.segment;
         let others = self.looks - begun.0 > 1;

@@ -86,7 +86,10 @@ pub fn tuple<'py>(
 }
 
 /// `class[item]`, for annotations.
-pub fn generic_alias<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub fn generic_alias<'py>(
+    class: &Bound<'py, PyType>,
+    item: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: two objects that are held over the call; gives a new reference.
     unsafe { owned(class.py(), ffi::Py_GenericAlias(class.as_ptr(), item.as_ptr())) }
 }

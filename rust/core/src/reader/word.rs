@@ -20,7 +20,7 @@ impl WordAt {
     /// The word of a node of a snapshot, which was found to fit its shape. `None` if the node is no bool, int or float.
     pub fn of(snapshot: &Snapshot, shape: &Shape, node: usize) -> Option<Self> {
         let node = &shape.nodes[node];
-        node.kind.is_number().then(|| Self {
+        node.kind.is_number().then_some(Self {
             segment: snapshot.segment,
             shape: snapshot.meta.shape,
             shape_len: snapshot.meta.shape_len,

@@ -13,7 +13,9 @@ pub enum NoPath {
     #[error("a path needs at least one key")]
     Empty,
     /// A dotted path has two dots in a row, or one at its start or end.
-    #[error("a dotted path has a name on both sides of each dot; give a tuple for keys that are empty or hold a dot")]
+    #[error(
+        "a dotted path has a name on both sides of each dot; give a tuple for keys that are empty or hold a dot"
+    )]
     EmptyName,
 }
 

@@ -290,4 +290,59 @@ mod tests {
         }
         assert_eq!(encode(&[]).recorded(), Some(EMPTY));
     }
+
+    fn path(text: &str) -> KeyPath {
+        KeyPath::dotted(text).expect("it is a path")
+    }
+
+    #[test]
+    fn changes_go_where_their_paths_lead() {
+        // Each entry is a tuple of a number and a text.
+        let old = encode(&[("a", 1, "first"), ("b", 2, "second"), ("c", 3, "third")]);
+        let changes = encode(&[("0", 7, "seven"), ("1", 8, ""), ("2", 9, "nine, and longer than before")]);
+        let wanted = |encoder: &mut Encoder<Vec<u8>>| {
+            let entry = |encoder: &mut Encoder<Vec<u8>>, number, text: &str| {
+                encoder.container(Kind::Tuple, 2);
+                encoder.int(number);
+                encoder.str(text.as_bytes().to_vec(), text.len());
+            };
+            encoder.start(None);
+            encoder.container(Kind::Dict, 4);
+            encoder.key_str("a");
+            encoder.container(Kind::Tuple, 2);
+            encoder.int(1);
+            entry(encoder, 9, "nine, and longer than before");
+            encoder.key_str("b");
+            entry(encoder, 8, "");
+            encoder.key_str("c");
+            entry(encoder, 3, "third");
+            encoder.key_str("new");
+            entry(encoder, 7, "seven");
+        };
+        let mut whole = Encoder::default();
+        wanted(&mut whole);
+        let mut newest = Snapshot::default();
+        newest.values = old.values().to_vec();
+        let words: Vec<_> = region(&old).into_iter().map(AtomicU64::new).collect();
+        Arc::get_mut(&mut newest.blobs).expect("it is new").refill(&words);
+        let (old, changed) = (numbered(&old), numbered(&changes));
+        let targets = places(&old.shape, &["new", "b", "a.1"].map(path)).expect("they lead somewhere");
+        let merged = merge((&old, &newest), (&changed, &changes), &targets);
+        assert_eq!(merged.recorded(), whole.recorded());
+        assert_eq!(merged.values(), whole.values());
+        assert_eq!(region(&merged), region(&whole));
+    }
+
+    #[test]
+    fn misplaced_changes_are_refused() {
+        let shape = &numbered(&encode(&[("a", 1, "x"), ("b", 2, "y")])).shape;
+        let refused = |paths: &[&str]| {
+            places(shape, &paths.iter().map(|text| path(text)).collect::<Vec<_>>()).expect_err("refused")
+        };
+        assert_eq!(refused(&["a", "c.d"]), Misplaced::Lost(1, Lost { node: 0, steps: 0 }));
+        assert_eq!(refused(&["a.2"]), Misplaced::Lost(0, Lost { node: 1, steps: 1 }));
+        assert_eq!(refused(&["b", "a.0", "a"]), Misplaced::Within(2, 1));
+        assert_eq!(refused(&["new", "a", "new"]), Misplaced::Within(0, 2));
+        assert_eq!(refused(&["b", "b"]), Misplaced::Within(0, 1));
+    }
 }
