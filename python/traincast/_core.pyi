@@ -37,7 +37,7 @@ class TrainingInfoWriter:
         policy_id: which policy the information is about, 0 to 65535: each has a channel of its own.
         capacity: bytes of each of the ring's four slots at the start.
         max_capacity: bytes that a slot may grow to.
-        required: the key that every snapshot must have, or several, so that readers may rely on them.
+        required: keys that every snapshot must have, so that readers may rely on them.
         leftover: what to do with the channel of a writer that died without closing it: `"continue"`
             takes it over
             (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
@@ -61,7 +61,7 @@ class TrainingInfoWriter:
         *,
         capacity: int = 65536,
         max_capacity: int = 67108864,
-        required: str | Sequence[str] = "approx_total_training_steps",
+        required: Sequence[str] = ["approx_total_training_steps"],
         leftover: Literal["continue", "replace", "refuse"] = "continue",
         verify_every: float = 1.0,
     ) -> Self: ...

@@ -17,7 +17,7 @@ __all__ = ["RewardShapingInterface", "TrainingInfoInterface"]
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    InfoT = TypeVar("InfoT", bound=Mapping[Any, Any], default=dict[str, Any])
+    InfoT = TypeVar("InfoT", bound=Mapping[Any, Any], default=Any)
 
     class _For(Generic[InfoT]): ...
 
@@ -41,7 +41,7 @@ class TrainingInfoInterface(_For[InfoT]):
     constructor of its own calls `TrainingInfoInterface.__init__(self)` in it.
 
     For type checkers, `TrainingInfoInterface[MyTypedDict]` receives dictionaries of that type. Without
-    it they are `dict[str, Any]`.
+    it `set_training_info` may take any.
     """
 
     if not TYPE_CHECKING:

@@ -117,14 +117,6 @@ fn told<'py>(
     version.map(|version| ffi::unsigned(py, version.get())).transpose()
 }
 
-/// One key, or several.
-fn required_keys(keys: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    if let Ok(key) = keys.cast::<PyString>() {
-        return Ok(vec![key.to_str()?.into()]);
-    }
-    keys.extract::<Vec<Bound<'_, PyString>>>()?.iter().map(|key| Ok(key.to_str()?.into())).collect()
-}
-
 /// What the two arguments of `update_in` say: a path and a value, or all paths with their values.
 fn placed_values<'py>(path: &Bound<'py, PyAny>, value: Argument) -> PyResult<Vec<Placed<'py>>> {
     match (path.cast::<PyMapping>(), value) {
@@ -207,8 +199,9 @@ impl TrainingInfoWriter {
             name, policy_id=0, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
             verify_every=1.0
         ),
+        // A list, because `inspect` drops the comma that makes a tuple of one.
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
-            required='approx_total_training_steps', leftover='continue', verify_every=1.0)"
+            required=['approx_total_training_steps'], leftover='continue', verify_every=1.0)"
     )]
     #[expect(clippy::too_many_arguments, reason = "Python's are named")]
     fn new(
@@ -217,7 +210,7 @@ impl TrainingInfoWriter {
         #[pyo3(from_py_with = policy_id)] policy_id: i128,
         capacity: usize,
         max_capacity: usize,
-        required: Option<Bound<'_, PyAny>>,
+        required: Option<Vec<Bound<'_, PyString>>>,
         leftover: &str,
         verify_every: f64,
     ) -> PyResult<Self> {
@@ -228,7 +221,7 @@ impl TrainingInfoWriter {
             return Err(PyValueError::new_err(message));
         };
         let required = match required {
-            Some(keys) => required_keys(&keys)?,
+            Some(keys) => keys.iter().map(|key| Ok(key.to_str()?.into())).collect::<PyResult<_>>()?,
             None => vec!["approx_total_training_steps".into()],
         };
         let verify_every = duration("verify_every", verify_every)?.unwrap_or(Duration::MAX);
