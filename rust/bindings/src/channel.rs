@@ -51,8 +51,9 @@ impl Line {
     }
 
     /// The channel, for work that may run Python code.
-    pub fn hold(&self, py: Python<'_>) -> PyResult<Py<Hold>> {
-        let hold = self.hold.with(py, |hold| hold.as_ref().map(|hold| hold.clone_ref(py)));
+    #[inline]
+    pub fn hold<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Hold>> {
+        let hold = self.hold.with(py, |hold| hold.as_ref().map(|hold| hold.clone_ref(py).into_bound(py)));
         hold.ok_or_else(|| self.closed_error(py))
     }
 

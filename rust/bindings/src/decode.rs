@@ -75,14 +75,11 @@ impl Decoder {
         held: Option<Stamp>,
         take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
     ) -> PyResult<()> {
-        let (index, settled) = self.newest(py, reader)?;
-        let dict = match held == Some(self.buffer.meta.stamp) {
-            true => None,
-            false => Some(self.dictionary(py, index)?.unbind()),
+        let make = |decoder: &mut Self, index| match held == Some(decoder.buffer.meta.stamp) {
+            true => Ok(None),
+            false => Ok(Some(decoder.dictionary(py, index)?.unbind())),
         };
-        take(dict, &self.found(settled));
-        self.content = Some(index);
-        Ok(())
+        self.newest(py, reader, make, take)
     }
 
     /// Has a part of the newest snapshot built by `make`, and hands it to `take`.
@@ -93,21 +90,26 @@ impl Decoder {
         make: impl FnOnce(&mut Builder<'_, 'py>, &Snapshot) -> PyResult<T>,
         take: impl FnOnce(T, &Found<'_>),
     ) -> PyResult<()> {
-        let (index, settled) = self.newest(py, reader)?;
-        let builder = Builder::new(py, &self.met.at(index).structure, &self.buffer);
-        match builder.and_then(|mut builder| make(&mut builder, &self.buffer)) {
-            Ok(part) => take(part, &self.found(settled)),
-            Err(error) => {
-                self.disown(index);
-                return Err(error);
+        let make = |decoder: &mut Self, index| {
+            let Self { buffer, met, .. } = decoder;
+            let builder = Builder::new(py, &met.at(index).structure, buffer);
+            let made = builder.and_then(|mut builder| make(&mut builder, buffer));
+            if made.is_err() {
+                decoder.disown(index);
             }
-        }
-        self.content = Some(index);
-        Ok(())
+            made
+        };
+        self.newest(py, reader, make, take)
     }
 
-    /// Copies the newest snapshot, and finds its structure.
-    fn newest(&mut self, py: Python<'_>, reader: &GilCell<Reader>) -> PyResult<(usize, Settled)> {
+    /// Copies the newest snapshot, finds its structure, and hands on what `make` makes of that.
+    fn newest<T>(
+        &mut self,
+        py: Python<'_>,
+        reader: &GilCell<Reader>,
+        make: impl FnOnce(&mut Self, usize) -> PyResult<T>,
+        take: impl FnOnce(T, &Found<'_>),
+    ) -> PyResult<()> {
         let before = self.content.take();
         let (copied, settled) = reader.with(py, |reader| {
             let copied = reader.read_into(&mut self.buffer);
@@ -117,11 +119,10 @@ impl Decoder {
             (false, Some(index)) => index,
             _ => self.recognise(py)?,
         };
-        Ok((index, settled))
-    }
-
-    fn found(&self, settled: Settled) -> Found<'_> {
-        Found { meta: &self.buffer.meta, segment: self.buffer.segment, settled }
+        let made = make(self, index)?;
+        take(made, &Found { meta: &self.buffer.meta, segment: self.buffer.segment, settled });
+        self.content = Some(index);
+        Ok(())
     }
 
     fn dictionary<'py>(&mut self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
@@ -146,6 +147,7 @@ impl Decoder {
     }
 
     /// Finds the structure of the snapshot that was just copied.
+    #[inline(always)] // as `Watch::end`
     fn recognise(&mut self, py: Python<'_>) -> PyResult<usize> {
         let (index, Snapshot { meta, shape, .. }) = (self.met.find(&self.buffer), &self.buffer);
         let index = match index {

@@ -55,7 +55,8 @@ impl TrainingInfoReader {
         self.line.clone_ref(py)
     }
 
-    fn channel(&self, py: Python<'_>) -> PyResult<Py<Hold>> {
+    #[inline]
+    fn channel<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Hold>> {
         self.line.get().hold(py)
     }
 
@@ -70,9 +71,8 @@ impl TrainingInfoReader {
             let before = held.dict.as_ref().map(|_| held.watch.meta.stamp);
             (held.watch.begin(), before)
         });
-        let (Some((begun, before)), channel) = (held, self.channel(py)?) else {
-            return Err(self.closed_error(py));
-        };
+        let Some((begun, before)) = held else { return Err(self.closed_error(py)) };
+        let channel = self.channel(py)?;
         let channel = &channel.get().0;
         let (mut new, mut old) = (false, None);
         let take = |dict: Option<Py<PyDict>>, found: &Found<'_>| {

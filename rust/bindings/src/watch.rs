@@ -70,12 +70,14 @@ impl Watch {
     }
 
     /// Begins a look, in the middle of which Python code may run, and with it other looks.
+    #[inline]
     pub fn begin(&self) -> Begun {
         Begun(self.looks)
     }
 
     /// Ends it with what it found, and whether that was `new` to the caller. `false` if another one has found a newer snapshot
     /// meanwhile: that one stays in hand.
+    #[inline(always)] // readers and keys call it: as a call of its own it costs a changed read some percent
     pub fn end(
         &mut self,
         py: Python<'_>,

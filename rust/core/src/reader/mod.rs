@@ -146,7 +146,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`crate::error::Error::CorruptChannel`]: then `snapshot` holds nothing, and the next call copies anew.
-    #[inline]
+    #[inline(always)] // the bindings have two callers, of which one is a changed read
     pub fn read_into(&mut self, snapshot: &mut Snapshot) -> Result<bool> {
         for _ in 0..MAX_MOVES {
             let head = self.segment.head();
