@@ -28,7 +28,15 @@ def unchanged() -> list[Case]:
         call("unchanged read", "reader.read()", reader=reader, writer=writer),
         call("unchanged read_if_changed", "reader.read_if_changed()", reader=reader, writer=writer),
         call("changed() -> False", "reader.changed()", reader=reader, writer=writer),
+        call("key, nothing new", "key()", key=_called_once(reader), writer=writer),
     ]
+
+
+def _called_once(reader: traincast.TrainingInfoReader) -> traincast.TrainingInfoKey[float]:
+    """The key of a float two levels down."""
+    key = reader.key("reward_shaping.goal")
+    key()
+    return key
 
 
 def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
@@ -42,15 +50,21 @@ def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
     ]
 
 
+def keys() -> list[Case]:
+    """The call of a key whose value is new, as all others are."""
+    return [new_reads("key, all changed", by_key=True)]
+
+
 def held() -> list[Case]:
     """The same while an env keeps its last dictionary: nothing of it can be used again."""
     return [new_reads("changed read, the last one held", held=True)]
 
 
-def new_reads(name: str, fixed: float | None = None, held: bool = False) -> Case:
-    """Each pass publishes to all channels, untimed, and then reads each of them once."""
+def new_reads(name: str, fixed: float | None = None, held: bool = False, by_key: bool = False) -> Case:
+    """Each pass publishes to all channels, untimed, and then reads each of them once, or a value of each."""
     infos = payloads(512, fixed)
-    writers = [traincast.TrainingInfoWriter(f"changed-{fixed}-{held}-{index}") for index in range(CHANNELS)]
+    channel = f"changed-{fixed}-{held}-{by_key}"
+    writers = [traincast.TrainingInfoWriter(f"{channel}-{index}") for index in range(CHANNELS)]
     for writer in writers:
         writer.publish(infos[0])
     readers = [traincast.TrainingInfoReader(writer.name) for writer in writers]
@@ -64,6 +78,8 @@ def new_reads(name: str, fixed: float | None = None, held: bool = False) -> Case
             turn = (turn + 1) % len(infos)
             writer.publish(infos[turn])
 
+    if by_key:
+        return each(name, "item()", [_called_once(reader) for reader in readers], publish, writers=writers)
     if not held:
         return each(name, "item.read()", readers, publish, writers=writers)
     hold = deque[dict[str, Any]](maxlen=CHANNELS).append

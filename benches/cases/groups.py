@@ -44,6 +44,7 @@ def calls(effort: Effort) -> dict[str, Any]:
         *module.changed(),
         *module.changed(5.0, " (steps only)"),
         *module.held(),
+        *module.keys(),
         *module.publishing(),
         *module.cold(),
     ]

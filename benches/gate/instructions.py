@@ -53,6 +53,7 @@ def child(events: str) -> None:
         writer.publish(payload(1))
         reader = traincast.TrainingInfoReader("a")
         env = traincast.TrainingInfoWrapper(Still(), "a")
+        goal = reader.key("reward_shaping.goal")
 
         def unchanged() -> None:
             reader.read()
@@ -63,13 +64,22 @@ def child(events: str) -> None:
         def publish() -> None:
             writer.publish(infos[turn % 64])
 
-        operations = {"unchanged read": unchanged, "wrapper reset": wrapper, "publish": publish}
+        def key() -> None:
+            goal()
+
+        operations = {
+            "unchanged read": unchanged,
+            "unchanged key": key,
+            "wrapper reset": wrapper,
+            "publish": publish,
+        }
         turn = 0
         for _ in range(50):  # caches, lazy binding and the interpreter's specialisation settle
             for operation in operations.values():
                 turn += 1
                 operation()
         reader.read()
+        goal()
         env.reset()
         with counter.instrumented():
             for name, operation in operations.items():
@@ -79,13 +89,14 @@ def child(events: str) -> None:
                     operation()
                 counter.toggle()
                 counter.dump(name)
-            for _ in range(CALLS):
-                turn += 1
-                publish()
-                counter.toggle()
-                reader.read()
-                counter.toggle()
-            counter.dump("changed read")
+            for name, operation in {"changed read": unchanged, "changed key": key}.items():
+                for _ in range(CALLS):
+                    turn += 1
+                    publish()
+                    counter.toggle()
+                    operation()
+                    counter.toggle()
+                counter.dump(name)
         Path(events).write_text(json.dumps(python_events(env)))
 
 

@@ -36,6 +36,7 @@ def main() -> None:
             *calls.unchanged(),
             *calls.changed(),
             *calls.changed(5.0, " (steps only)"),
+            *calls.keys(),
             *calls.publishing(),
         ]
         measure(cases, options.rounds)
@@ -44,6 +45,13 @@ def main() -> None:
     heavy, kib, reader = sizes["loaded by import"], sizes["channel"] / 1024, sizes["besides the dictionary"]
     lines = [
         timed(named["unchanged read"], named["empty PyO3 method"], 2.0),
+        timed(named["key, nothing new"], named["unchanged read"], 1.5),
+        (
+            "key, all changed",
+            f"{named['key, all changed'].median:.1f} ns",
+            "at most 60 ns",
+            verdict(named["key, all changed"].median <= 60),
+        ),
         timed(named["changed read"], named["msgspec decode"], 1.5),
         timed(named["changed read (steps only)"], named["msgspec decode (steps only)"], 1.5),
         timed(named["publish"], named["msgspec encode"], 2.0),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
-from traincast._core import TrainingInfoReader, TrainingInfoWriter
+from traincast._core import TrainingInfoKey, TrainingInfoReader, TrainingInfoWriter
+from traincast._core import __version__ as __version__
 from traincast.errors import (
     ChannelBusyError,
     ChannelClosedError,
@@ -68,6 +69,7 @@ __all__ = [
     "TraincastWarning",
     "TrainingInfoAECWrapper",
     "TrainingInfoInterface",
+    "TrainingInfoKey",
     "TrainingInfoParallelWrapper",
     "TrainingInfoReader",
     "TrainingInfoVectorWrapper",
@@ -95,4 +97,4 @@ __getattr__, _, _ = lazy_loader.attach(
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

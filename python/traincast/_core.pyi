@@ -3,14 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, final
+from types import GenericAlias, TracebackType
+from typing import Any, Generic, Literal, Self, final, overload
 
 from _typeshed import DataclassInstance
+from typing_extensions import TypeVar
 
 __all__ = [
+    "TrainingInfoKey",
     "TrainingInfoReader",
     "TrainingInfoWriter",
+    "__version__",
     "close_writers",
     "decode_wire",
     "directories",
@@ -20,6 +23,12 @@ __all__ = [
     "list_channels",
     "remove_leftover",
 ]
+
+# What a reader's dictionaries are: a TypedDict, say.
+_Info_co = TypeVar("_Info_co", bound=Mapping[Any, Any], default=dict[Any, Any], covariant=True)
+_Path = TypeVar("_Path", bound=str | tuple[str | int, ...])
+# What stands under a key.
+_Value_co = TypeVar("_Value_co", default=Any, covariant=True)
 
 @final
 class TrainingInfoWriter:
@@ -33,8 +42,7 @@ class TrainingInfoWriter:
         policy_id: which policy the information is about, 0 to 65535: each has a channel of its own.
         capacity: bytes of each of the ring's four slots at the start.
         max_capacity: bytes that a slot may grow to.
-        required: keys that every snapshot must have, so that readers may rely on them; by default
-            `approx_total_training_steps` alone.
+        required: keys that every snapshot must have, so that readers may rely on them.
         leftover: what to do with the channel of a writer that died without closing it: `"continue"`
             takes it over
             (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
@@ -66,7 +74,7 @@ class TrainingInfoWriter:
         *,
         capacity: int = 65536,
         max_capacity: int = 67108864,
-        required: Sequence[str] = ...,  # ("approx_total_training_steps",)
+        required: Sequence[str] = ["approx_total_training_steps"],
         leftover: Literal["continue", "replace", "refuse"] = "continue",
         verify_every: float = 1.0,
         default: Callable[[Any], Any] | None = None,
@@ -129,11 +137,43 @@ class TrainingInfoWriter:
     def update(self, **changes: Any) -> int:
         """Publish the last dictionary with these entries changed or added, and return its version.
 
-        The last dictionary is the one that is the newest when the changes have been encoded.
+        The last dictionary is the one that is the newest when the changes have been encoded. A change
+        replaces the whole value of an entry, also where that is a dictionary.
+        `update(**{"reward_shaping.goal": 2.0})` adds an entry of that name, with the dot in it: what is
+        further down is changed by `update_in`.
 
         Raises: as `publish`.
         """
 
+    @overload
+    def update_in(self, path: str | tuple[str | int, ...], value: Any) -> int:
+        """Publish the last dictionary with values changed further down, and return its version.
+
+        `update_in("reward_shaping.goal", 2.0)` changes one value, `update_in({path: value, ...})` several in
+        one publish. The other values stay as they are in the newest dictionary.
+
+        Args:
+            path: names with dots between them, or a tuple of keys, as for `TrainingInfoReader.key`; or a
+                dictionary from such paths to their values.
+            value: what to put there, in the place of what is there. The last key of a path may be new to its
+                dictionary; an item of a list or tuple can be replaced, not added.
+
+        Raises:
+            MissingKeyError: what is above the last key is not there, or is no dictionary, list or tuple.
+            ValueError: it is no path, or two paths would replace the same value.
+            TypeError: a path is neither a string nor a tuple of `str` and `int`.
+            Others as `publish`.
+
+        Example:
+            >>> with traincast.TrainingInfoWriter("docs-update-in") as writer:
+            ...     writer.publish({"approx_total_training_steps": 0, "reward_shaping": {"goal": 1.0}})
+            ...     writer.update_in("reward_shaping.goal", 2.0)
+            1
+            2
+        """
+
+    @overload
+    def update_in(self, path: Mapping[_Path, Any]) -> int: ...
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint should hold.
 
@@ -200,12 +240,20 @@ class TrainingInfoWriter:
     ) -> None: ...
 
 @final
-class TrainingInfoReader:
+class TrainingInfoReader(Generic[_Info_co]):
     """Reads the newest training information of a channel.
 
     Reading never waits for the writer and never writes to the channel. When the writer dies or closes, the
-    last snapshot
-    stays; when another one opens the channel, the reader moves over by itself. Readers are pickled by name.
+    last snapshot stays; when another one opens the channel, the reader moves over by itself. Readers are
+    pickled by name.
+
+    A reader is no mapping, for each call looks at the channel anew: `reader[key]`, `key in reader`,
+    `len(reader)` and `reader.get(key)` each answer from one `read`, and two of them may see two snapshots.
+    For values that belong together, and to iterate, take `info = reader.read()`. A reader is true, and equal
+    to itself alone, whatever it reads.
+
+    For type checkers, `TrainingInfoReader[MyTypedDict]("my-run")` gives dictionaries of that type. That is
+    taken at its word: nothing is compared with it at runtime.
 
     Args:
         name: the channel.
@@ -219,6 +267,14 @@ class TrainingInfoReader:
         CorruptChannelError: the channel's file is damaged.
         IncompatibleChannelError: it is another program's, or of another layout version.
         InsecureDirectoryError: the channel directory cannot be trusted.
+
+    Example:
+        >>> with traincast.TrainingInfoWriter("docs-reader") as writer:
+        ...     writer.publish({"approx_total_training_steps": 4096, "level": 3})
+        ...     reader = traincast.TrainingInfoReader("docs-reader")
+        ...     reader.read()
+        1
+        {'approx_total_training_steps': 4096, 'level': 3}
     """
 
     def __new__(
@@ -229,10 +285,12 @@ class TrainingInfoReader:
         attach_timeout: float = 0.0,
         directory: str | PathLike[str] | None = None,
     ) -> Self: ...
-    def read(self) -> dict[Any, Any]:
+    def read(self) -> _Info_co:
         """The newest dictionary; the same object while nothing changed.
 
-        The dictionary is this reader's own. Its arrays are read-only views on memory that the process shares.
+        The dictionary is this reader's own, and may be changed. Its arrays are read-only views on memory that
+        the process shares: `array.copy()` is one to write to (and `tensor.clone()`: torch cannot protect a
+        tensor, so do not write to what this gives).
 
         Raises:
             CorruptChannelError: something else than a writer has written to the file.
@@ -242,8 +300,27 @@ class TrainingInfoReader:
     def changed(self) -> bool:
         """Whether `read` would give a newer dictionary than the last one."""
 
-    def read_if_changed(self) -> dict[Any, Any] | None:
+    def read_if_changed(self) -> _Info_co | None:
         """The newest dictionary if it is newer than the last one that this reader gave, else `None`."""
+
+    def key(self, path: str | tuple[str | int, ...], default: Any = ...) -> TrainingInfoKey[Any]:
+        """A callable that gives one value of the newest snapshot, without a dictionary of the others.
+
+        Args:
+            path: names with dots between them: `"reward_shaping.goal"`; or a tuple of keys, for names with a
+                dot in them and for `int` keys: `("reward_shaping", 7)`. In a list or tuple a number is an
+                index: `"layers.0.lr"`, `("layers", -1, "lr")`.
+            default: what to give while the path leads nowhere. With `...` that is an error, which says where
+                it ends and what is similar: so leave it out where the value must be there.
+
+        Raises:
+            ValueError: it is no path: empty, or with an empty name in it.
+            TypeError: it is neither a string nor a tuple of `str` and `int`.
+            ChannelClosedError: this reader is closed.
+        """
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value under a key of the newest dictionary, or `default`: from one `read`."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Sleep until `changed`, for at most `timeout` seconds.
@@ -258,6 +335,12 @@ class TrainingInfoReader:
         """Let go of the channel; `read` then raises. Closing twice is allowed."""
 
     def __getitem__(self, key: Any, /) -> Any: ...
+    def __contains__(self, key: Any, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> Literal[True]: ...
+    __iter__: None
+    @classmethod
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def __getnewargs_ex__(self) -> tuple[tuple[str, int], dict[str, Any]]: ...
     @property
     def name(self) -> str:
@@ -303,6 +386,57 @@ class TrainingInfoReader:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None, /
     ) -> None: ...
+
+@final
+class TrainingInfoKey(Generic[_Value_co]):
+    """Gives one value of a reader's channel: `reader.key(path)` makes it, and it is called without arguments.
+
+    Each call looks at the channel, as `read` does, and gives the value of one snapshot, the newest; the same
+    object while nothing changed. Two keys that are called one after the other may see two snapshots: take
+    values that belong together from one `read`, or by the key of the dictionary that holds them.
+
+    A call is not a read: the reader's `version`, `epoch`, `age`, `changed` and `read_if_changed` are about
+    dictionaries. This key's own `version` says which snapshot its last value is from.
+
+    What is not a `bool`, `int` or `float` is decoded by itself, with all that is below it. Arrays are
+    read-only, as those of `read` are.
+
+    Raises, when called:
+        MissingKeyError: the newest snapshot has nothing under the path, and there is no default.
+        CorruptChannelError: something else than a writer has written to the file.
+        ChannelClosedError: the reader is closed.
+
+    Example:
+        >>> with traincast.TrainingInfoWriter("docs-key") as writer:
+        ...     writer.publish({"approx_total_training_steps": 0, "reward_shaping": {"goal": 1.0}})
+        ...     goal = traincast.TrainingInfoReader("docs-key").key("reward_shaping.goal")
+        ...     goal()
+        ...     writer.update_in("reward_shaping.goal", 2.0)
+        ...     goal()
+        1
+        1.0
+        2
+        2.0
+    """
+
+    def __new__(
+        cls, reader: TrainingInfoReader[Any], path: str | tuple[str | int, ...], default: Any = ...
+    ) -> Self: ...
+    def __call__(self) -> _Value_co:
+        """The value in the newest snapshot."""
+
+    @property
+    def path(self) -> str | tuple[str | int, ...]:
+        """The path that leads to the value: a dotted string where that says all, else a tuple."""
+
+    @property
+    def version(self) -> int:
+        """The version of the snapshot that the last value is from; 0 before the first call."""
+
+    @classmethod
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+__version__: str
 
 known_layouts: tuple[str, ...]
 """The types whose objects the module reads directly.

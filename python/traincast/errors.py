@@ -105,7 +105,7 @@ class OutdatedSnapshotError(TraincastError, ValueError):
 
 
 class MissingKeyError(TraincastError, KeyError):
-    """A snapshot lacks a key that the channel guarantees to its readers."""
+    """A snapshot lacks a key that the channel guarantees to its readers, or a path leads nowhere in it."""
 
 
 class InvalidNameError(TraincastError, ValueError):

@@ -8,26 +8,54 @@ with the methods is found as well.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 __all__ = ["RewardShapingInterface", "TrainingInfoInterface"]
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class TrainingInfoInterface:
+    InfoT = TypeVar("InfoT", bound=Mapping[Any, Any], default=Any)
+
+    class _For(Generic[InfoT]): ...
+
+else:
+    InfoT = Any
+
+    class _For:
+        """A base for type checkers alone: with typing's, a class could not inherit from that as well."""
+
+        def __class_getitem__(cls, item: object) -> _For:
+            return cls()
+
+        def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[()]:
+            return ()
+
+
+class TrainingInfoInterface(_For[InfoT]):
     """An env (or a wrapper) that wants the training information.
 
     `training_info` is the last dictionary received; `{}` until there is one. A subclass that has a
     constructor of its own calls `TrainingInfoInterface.__init__(self)` in it.
+
+    For type checkers, `TrainingInfoInterface[MyTypedDict]` receives dictionaries of that type. Without
+    it `set_training_info` may take any.
     """
 
-    def __init__(self) -> None:
-        self.training_info: dict[str, Any] = {}
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)
 
-    def set_training_info(self, training_info: dict[str, Any]) -> None:
+    def __init__(self) -> None:
+        self.training_info: InfoT = cast("InfoT", {})
+
+    def set_training_info(self, training_info: InfoT) -> None:
         """Receive the newest training information; called before a reset, if there is anything new.
 
         The dictionary belongs to this env: no other env holds it, and it may be kept or changed. It holds at
-        least `approx_total_training_steps`, the env steps that the learner has trained on.
+        least `approx_total_training_steps`, the env steps that the learner has trained on. Its arrays are
+        read-only, for all envs of a process share their memory: `array.copy()` is one to write to.
         """
         self.training_info = training_info
 

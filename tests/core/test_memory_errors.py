@@ -113,3 +113,24 @@ def test_looking(channel_name: str) -> None:
             every_failure(lambda one=one: lambda: repr(one))  # type: ignore[misc]
             every_failure(lambda one=one: lambda: (one.name, one.version, one.epoch, one.closed))  # type: ignore[misc]
         assert "version=1" in repr(writer)
+
+
+@pytest.mark.parametrize("path", ["a", "c.x", "c.y", "s", "t", "missing"])
+def test_keys(channel_name: str, path: str) -> None:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(a=0))
+        reader = traincast.TrainingInfoReader(channel_name)
+        key = reader.key(path, default=None)
+        turn = 0
+
+        def prepare() -> Callable[[], Any]:
+            nonlocal turn
+            turn += 1
+            c = {"x": turn + 0.5, "y": ["ä" * 50, turn]}
+            padding = {"padding": turn} if turn % 3 == 0 else {}
+            writer.publish(info(a=2**40 + turn, c=c, s=str(turn), t=np.arange(turn % 5), **padding))
+            return key
+
+        every_failure(prepare)
+        key()
+        assert_identical(key(), reader.key(path, default=None)())

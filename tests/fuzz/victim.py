@@ -1,7 +1,7 @@
 """A process that reads a channel, under a limit of memory, and says of each read what came of it.
 
 `python victim.py NAME ask`: a line of input is an order to read; a line of output is `ok` or an exception.
-`python victim.py NAME run [whole]`: reads in every way until there is input; then a line with its counts.
+`python victim.py NAME run [whole]`: reads in every way until there is input; then a line of counts.
 `whole`: what it reads is checked against itself.
 """
 
@@ -88,6 +88,13 @@ def assert_whole(info: dict[str, Any]) -> None:
     assert info["array"].tolist() == [steps] * 16
 
 
+def assert_whole_value(path: str, value: Any) -> None:
+    if path == "list" and value is not None:  # the writer's other structure has none
+        assert value == [value[0], (float(value[0]), str(value[0])), None]
+    elif path == STEPS:
+        assert type(value) is int
+
+
 def run(name: str, whole: bool) -> None:
     counts: collections.Counter[str] = collections.Counter()
     reader = traincast.TrainingInfoReader(name, attach_timeout=60)
@@ -98,6 +105,7 @@ def run(name: str, whole: bool) -> None:
         lambda: (reader.changed(), reader.closed, reader.writer_alive, reader.age, reader.version),
         lambda: traincast._core.list_channels(),
     ]
+    keys = [reader.key(path, default=None) for path in (STEPS, "list", "text", "array", "list.1.0")]
     turn = 0
     while not select.select([sys.stdin], [], [], 0)[0]:
         turn += 1
@@ -107,6 +115,12 @@ def run(name: str, whole: bool) -> None:
             use(info)
             if whole:
                 assert_whole(info)
+            key = keys[turn % len(keys)]
+            value = key()
+            counts["values"] += 1
+            use(value)
+            if whole:
+                assert_whole_value(str(key.path), value)
             if turn % 8 == 0:
                 other = ways[turn // 8 % len(ways)]()
                 if whole and isinstance(other, dict):
@@ -121,6 +135,7 @@ def run(name: str, whole: bool) -> None:
     final = traincast.TrainingInfoReader(name).read()
     assert_whole(final)
     assert_whole(reader.read())
+    assert [key() for key in keys[:3]] == [final[STEPS], final.get("list"), final.get("text")]
     counts["last"] = final[STEPS]
     counts["peak MiB"] = peak_mib()
     print(json.dumps(counts), flush=True)

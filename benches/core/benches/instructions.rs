@@ -48,7 +48,7 @@ fn warm(news: bool) -> Box<Warm> {
 #[library_benchmark]
 #[bench::core(args = (false), setup = warm)]
 fn unchanged_read(warm: Box<Warm>) -> Box<Warm> {
-    black_box(warm.reader.settled(&warm.snapshot).holds(&warm.head));
+    black_box(warm.reader.settled(warm.snapshot.meta.position).holds(&warm.head));
     warm
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
+from gymnasium.core import ActType, ObsType
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
 
@@ -16,7 +17,7 @@ from traincast.curriculum._specs import with_curriculum
 __all__ = ["CurriculumWrapper"]
 
 
-class CurriculumWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class CurriculumWrapper(gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], RecordConstructorArgs):
     """Base of the curricula.
 
     Args:
@@ -25,7 +26,9 @@ class CurriculumWrapper(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         arguments: the other arguments of the subclass's constructor, for the spec.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], *, info_key: str | None, **arguments: Any) -> None:
+    def __init__(
+        self, env: gymnasium.Env[ObsType, ActType], *, info_key: str | None, **arguments: Any
+    ) -> None:
         RecordConstructorArgs.__init__(
             self,
             _disable_deepcopy=True,  # the values of a level may be large

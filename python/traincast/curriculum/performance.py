@@ -12,6 +12,7 @@ from traincast.curriculum.statistics import Episode, Statistic, statistic_of
 
 try:
     import gymnasium
+    from gymnasium.core import ActType, ObsType
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.PerformanceCurriculum") from None
 
@@ -21,7 +22,7 @@ from traincast.curriculum._wrapper import CurriculumWrapper
 __all__ = ["PerformanceCurriculum"]
 
 
-class PerformanceCurriculum(CurriculumWrapper):
+class PerformanceCurriculum(CurriculumWrapper[ObsType, ActType]):
     """Moves the level of this env instance with the average result of its last episodes.
 
     The level is an integer. Before each reset it sets attributes of the env, where they are defined, however
@@ -60,7 +61,7 @@ class PerformanceCurriculum(CurriculumWrapper):
 
     def __init__(
         self,
-        env: gymnasium.Env[Any, Any],
+        env: gymnasium.Env[ObsType, ActType],
         attributes: Mapping[str, Sequence[Any] | Callable[[int], Any]],
         *,
         promote_at: float,
@@ -168,7 +169,7 @@ class PerformanceCurriculum(CurriculumWrapper):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[ObsType, dict[str, Any]]:
         """Set the attributes for the level, then reset the env."""
         level = self._episode_level = self._rule.settle()
         for name, values in self._attributes.items():
@@ -177,7 +178,7 @@ class PerformanceCurriculum(CurriculumWrapper):
         observation, info = self.env.reset(seed=seed, options=options)
         return observation, self._told(info, self._rule.average)
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: ActType) -> tuple[ObsType, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the env; at the end of an episode, count its result."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._total_reward += float(reward)

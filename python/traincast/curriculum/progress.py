@@ -12,6 +12,7 @@ from traincast.unwrapping import set_training_info
 
 try:
     import gymnasium
+    from gymnasium.core import ActType, ObsType
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.ProgressCurriculum") from None
 
@@ -25,7 +26,7 @@ __all__ = ["ProgressCurriculum"]
 _ON_MISSING = ("warn", "ignore")
 
 
-class ProgressCurriculum(CurriculumWrapper, TrainingInfoInterface):
+class ProgressCurriculum(CurriculumWrapper[ObsType, ActType], TrainingInfoInterface):
     """Sets attributes of the env from schedules over the training progress, before each reset.
 
     It is a `TrainingInfoInterface`: put `TrainingInfoWrapper` around it (Sample Factory feeds it by
@@ -60,7 +61,7 @@ class ProgressCurriculum(CurriculumWrapper, TrainingInfoInterface):
 
     def __init__(
         self,
-        env: gymnasium.Env[Any, Any],
+        env: gymnasium.Env[ObsType, ActType],
         schedules: Mapping[str, Callable[[float], Any]],
         *,
         key: str = "approx_total_training_steps",
@@ -111,7 +112,7 @@ class ProgressCurriculum(CurriculumWrapper, TrainingInfoInterface):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[ObsType, dict[str, Any]]:
         """Set the attributes, then reset the env."""
         if self._unfed is not None:
             self._unfed.at_reset(self)

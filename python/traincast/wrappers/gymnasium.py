@@ -13,6 +13,7 @@ from traincast.wrappers.feeding import Deliver, Feeding
 
 try:
     import gymnasium
+    from gymnasium.core import ActType, ObsType
     from gymnasium.utils import RecordConstructorArgs
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.TrainingInfoWrapper") from None
@@ -20,7 +21,9 @@ except ModuleNotFoundError as error:
 __all__ = ["TrainingInfoWrapper"]
 
 
-class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], Feeding, RecordConstructorArgs):
+class TrainingInfoWrapper(
+    gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], Feeding, RecordConstructorArgs
+):
     """Hands the newest training information to the env inside, before each reset.
 
     The env receives it through `set_training_info` of the first object, from outside in, that has it
@@ -64,7 +67,7 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], Feeding, Record
 
     def __init__(
         self,
-        env: gymnasium.Env[Any, Any],
+        env: gymnasium.Env[ObsType, ActType],
         name: HasChannel | str | None = None,
         policy_id: int | None = None,
         *,
@@ -97,7 +100,7 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], Feeding, Record
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> tuple[ObsType, dict[str, Any]]:
         """Deliver what is new, then reset the env."""
         new = self._feed.poll() if self._at_reset else None
         if new is None and self._info_key is None:  # the usual case
@@ -109,7 +112,7 @@ class TrainingInfoWrapper(gymnasium.Wrapper[Any, Any, Any, Any], Feeding, Record
             info[self._info_key] = self._feed.facts()
         return observation, info
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: ActType) -> tuple[ObsType, SupportsFloat, bool, bool, dict[str, Any]]:
         """Deliver what is new if `deliver` asks for it, then step the env."""
         if self._at_step or self._feed.waiting:
             self._before_step()

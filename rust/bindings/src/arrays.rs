@@ -182,3 +182,8 @@ pub fn array_maker<'py>(
     let itemsize = ffi::unsigned(py, itemsize as u64)?.into_any();
     help(py, "maker", [ffi::text(py, name)?.into_any(), ffi::text(py, dtype)?.into_any(), itemsize])
 }
+
+/// The name of an object's type, for a message.
+pub fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    help(object.py(), "type_name", [object.clone()])?.extract()
+}

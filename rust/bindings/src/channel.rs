@@ -24,6 +24,56 @@ pub struct Channel {
     pub decoder: GilCell<Option<Box<Decoder>>>,
 }
 
+/// What keeps a channel for the time of a read: this is counted without atomics.
+#[pyclass(frozen)]
+pub struct Hold(pub Arc<Channel>);
+
+/// What a reader and its keys hold on to, until the reader is closed.
+#[pyclass(frozen)]
+pub struct Line {
+    name: ChannelName,
+    hold: GilCell<Option<Py<Hold>>>,
+}
+
+impl Line {
+    pub fn new(py: Python<'_>, name: ChannelName, channel: Arc<Channel>) -> PyResult<Py<Self>> {
+        let hold = Py::new(py, Hold(channel))?;
+        Py::new(py, Self { name, hold: GilCell::new(Some(hold)) })
+    }
+
+    pub fn channel_name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    #[inline]
+    pub fn is_open(&self, py: Python<'_>) -> bool {
+        self.hold.with(py, |hold| hold.is_some())
+    }
+
+    /// The channel, for work that may run Python code.
+    #[inline]
+    pub fn hold<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Hold>> {
+        let hold = self.hold.with(py, |hold| hold.as_ref().map(|hold| hold.clone_ref(py).into_bound(py)));
+        hold.ok_or_else(|| self.closed_error(py))
+    }
+
+    /// Looks at the channel, unless the reader is closed. The function runs no Python code.
+    #[inline]
+    pub fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&Channel) -> R) -> Option<R> {
+        self.hold.with(py, |hold| hold.as_ref().map(|hold| look(&hold.get().0)))
+    }
+
+    pub fn close(&self, py: Python<'_>) {
+        drop(self.hold.with(py, Option::take));
+    }
+
+    #[cold]
+    pub fn closed_error(&self, py: Python<'_>) -> PyErr {
+        let message = format!("this reader of {} is closed; make a new TrainingInfoReader", self.name);
+        exception(py, "ChannelClosedError", &message)
+    }
+}
+
 /// A `policy_id` argument: any int, so that one that is too large gets the same error as one that is a bit too large.
 pub fn policy_id(object: &Bound<'_, PyAny>) -> PyResult<i128> {
     object.cast::<PyInt>()?;

@@ -77,21 +77,53 @@ impl Decoder {
         held: Option<Stamp>,
         take: impl FnOnce(Option<Py<PyDict>>, &Found<'_>),
     ) -> PyResult<()> {
+        let make = |decoder: &mut Self, index| match held == Some(decoder.buffer.meta.stamp) {
+            true => Ok(None),
+            false => Ok(Some(decoder.dictionary(py, index)?.unbind())),
+        };
+        self.newest(py, reader, make, take)
+    }
+
+    /// Has a part of the newest snapshot built by `make`, and hands it to `take`.
+    pub fn part<'py, T>(
+        &mut self,
+        py: Python<'py>,
+        reader: &GilCell<Reader>,
+        make: impl FnOnce(&mut Builder<'_, 'py>, &Snapshot) -> PyResult<T>,
+        take: impl FnOnce(T, &Found<'_>),
+    ) -> PyResult<()> {
+        let make = |decoder: &mut Self, index| {
+            let Self { buffer, met, .. } = decoder;
+            let builder = Builder::new(py, &met.at(index).structure, buffer);
+            let made = builder.and_then(|mut builder| make(&mut builder, buffer));
+            if made.is_err() {
+                decoder.disown(index);
+            }
+            made
+        };
+        self.newest(py, reader, make, take)
+    }
+
+    /// Copies the newest snapshot, finds its structure, and hands on what `make` makes of that.
+    fn newest<T>(
+        &mut self,
+        py: Python<'_>,
+        reader: &GilCell<Reader>,
+        make: impl FnOnce(&mut Self, usize) -> PyResult<T>,
+        take: impl FnOnce(T, &Found<'_>),
+    ) -> PyResult<()> {
         let before = self.content.take();
         let read = reader.with(py, |reader| {
             let copied = reader.read_into(&mut self.buffer)?;
-            Ok((copied, reader.settled(&self.buffer)))
+            Ok((copied, reader.settled(self.buffer.meta.position)))
         });
         let (copied, settled) = read.map_err(|error| raise(py, error))?;
         let index = match before {
             Some(index) if !copied || self.buffer.shape_kept => index,
             _ => self.recognise(py)?,
         };
-        let dict = match held == Some(self.buffer.meta.stamp) {
-            true => None,
-            false => Some(self.dictionary(py, index)?.unbind()),
-        };
-        take(dict, &Found { meta: &self.buffer.meta, segment: self.buffer.segment, settled });
+        let made = make(self, index)?;
+        take(made, &Found { meta: &self.buffer.meta, segment: self.buffer.segment, settled });
         self.content = Some(index);
         Ok(())
     }
@@ -104,15 +136,21 @@ impl Decoder {
         let builder = Builder::new(py, structure, &self.buffer);
         let made = builder.and_then(|mut builder| Ok(last.dictionary(&mut builder)?));
         if made.is_err() {
-            // Its shape may have been spoiled when it was met: the next read takes it from the slot again.
-            *last = Last::New;
-            self.met.name(index, None);
-            self.buffer.forget();
+            self.disown(index);
         }
         made
     }
 
+    /// After an error: the shape may have been spoiled when it was met. The next read takes it from the slot again.
+    #[cold]
+    fn disown(&mut self, index: usize) {
+        self.met.at(index).last = Last::New;
+        self.met.name(index, None);
+        self.buffer.forget();
+    }
+
     /// Finds the structure of the snapshot that was just copied.
+    #[inline(always)] // as `Watch::end`
     fn recognise(&mut self, py: Python<'_>) -> PyResult<usize> {
         let (index, Snapshot { meta, shape, .. }) = (self.met.find(&self.buffer), &self.buffer);
         let index = match index {

@@ -7,6 +7,7 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyList, PyMapping, PyString, PyTuple};
 use traincast_core::snapshot::encode::Encoder;
+use traincast_core::snapshot::lookup::KeyPath;
 use traincast_core::snapshot::nesting::{Nesting, Path};
 use traincast_core::snapshot::shape::Kind;
 
@@ -95,6 +96,9 @@ impl<'py> Entries<'_, 'py> {
     }
 }
 
+/// A value, and where it belongs.
+pub type Placed<'py> = (KeyPath, Bound<'py, PyAny>);
+
 /// One walk over one dictionary.
 pub struct Walk<'w> {
     encoder: &'w mut Encoder<Bytes>,
@@ -142,6 +146,20 @@ impl<'w> Walk<'w> {
     pub fn root_entries(&mut self, py: Python<'_>, changes: &Changes<'_>) -> Made<()> {
         let walked = self.container(Entries::Changes(changes), ptr::null_mut(), None);
         walked.map_err(|refused| self.exception(py, *refused).into())
+    }
+
+    /// Values for places further down, as a whole dictionary with a number for each.
+    pub fn root_values(&mut self, py: Python<'_>, values: &[Placed<'_>]) -> Made<()> {
+        self.encoder.container(Kind::Dict, values.len());
+        for (number, (path, value)) in values.iter().enumerate() {
+            self.encoder.key_int(number as i64);
+            let around = Nesting::at_depth(path.keys().len());
+            if let Err(refused) = self.value(ffi::item(value), Some(&around)) {
+                path.keys().iter().rev().for_each(|key| self.path.within(&key.shown()));
+                return Err(self.exception(py, *refused).into());
+            }
+        }
+        Ok(())
     }
 
     #[cold]

@@ -11,7 +11,7 @@ use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::shape::Shape;
 
 use crate::convert;
-use crate::encode::Walk;
+use crate::encode::{Placed, Walk};
 use crate::errors::malformed;
 use crate::ffi::{self, Bytes, Changes, Keys, Made};
 
@@ -100,14 +100,28 @@ impl Encoding {
         changes.iter().map(number).collect()
     }
 
-    /// Encodes changes as a snapshot of their own, whose shape is then the expected one.
+    /// The same for numbers anywhere in the snapshot. Not if a place occurs twice.
+    pub fn numbers_at(&self, values: &[Placed<'_>]) -> Option<Numbers> {
+        let shape = &self.expected.as_ref()?.numbered.shape;
+        let mut numbers = Numbers::new();
+        for (path, value) in values {
+            let node = &shape.nodes[shape.find(path).ok()?];
+            if numbers.iter().any(|(at, _)| *at == node.value_at) {
+                return None;
+            }
+            numbers.push((node.value_at, ffi::expected_word(node, value)?));
+        }
+        Some(numbers)
+    }
+
+    /// Encodes changes by a walk as a snapshot of their own, whose shape is then the expected one.
     pub fn encode_changes(
         &mut self,
         py: Python<'_>,
         default: &convert::Default,
-        changes: &Changes<'_>,
+        walk: impl FnOnce(&mut Walk<'_>) -> Made<()>,
     ) -> PyResult<()> {
-        self.encode(default, |walk| walk.root_entries(py, changes))?;
+        self.encode(default, walk)?;
         if let Some(shape) = self.recorded_shape(py, true)? {
             let numbered = Arc::new(NumberedShape::unnumbered(shape));
             self.expected = Some(Expected { numbered, beside: Beside::default() });

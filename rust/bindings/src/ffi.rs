@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "the one module of this crate that has unsafe code")]
 
 mod bytes;
+mod callable;
 mod dicts;
 mod entries;
 mod keywords;
@@ -10,6 +11,7 @@ mod make;
 mod numbers;
 
 use std::cell::RefCell;
+use std::ffi::CStr;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
@@ -18,13 +20,14 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use traincast_core::snapshot::shape::Kind;
 
 pub use self::bytes::{Blob, Bytes};
+pub use self::callable::{Callable, callable_class};
 pub use self::dicts::dict_len;
 pub use self::entries::{Keys, Place, expected_word, take_items, take_numbers};
 pub use self::keywords::{Changes, KeywordMethod, add_keyword_method};
 pub use self::layouts::learn_layouts;
 pub use self::make::{
-    Made, byte_string, copy_dict, copy_list, dict, dict_of, hide, int, interned, learn_tracking, list,
-    set_entry, set_item, text, tuple, unsigned,
+    Made, byte_string, copy_dict, copy_list, dict, dict_of, generic_alias, hide, int, interned,
+    learn_tracking, list, set_entry, set_item, text, tuple, unsigned,
 };
 pub use self::numbers::number;
 
@@ -77,6 +80,14 @@ impl<T: Default> GilCell<Option<Box<T>>> {
 
     fn put_back(&self, py: Python<'_>, value: Box<T>) {
         drop(self.with(py, |place| place.replace(value))); // no more lent: this may run Python code
+    }
+}
+
+/// A text that ends with the one zero that there is in it.
+pub const fn terminated(bytes: &'static [u8]) -> &'static CStr {
+    match CStr::from_bytes_with_nul(bytes) {
+        Ok(text) => text,
+        Err(_) => panic!("no zero at the end, or one before"),
     }
 }
 

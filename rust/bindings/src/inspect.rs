@@ -24,7 +24,7 @@ fn gather<T>(places: &Places, list: fn(&Directory) -> Result<Vec<T>>) -> Result<
     Ok(all)
 }
 
-/// The directory that a new channel would be made in, checked if it is there.
+#[doc = doc!("directory")]
 #[pyfunction]
 pub fn directory(py: Python<'_>) -> PyResult<String> {
     let places = places_of(py, None)?;
@@ -34,13 +34,13 @@ pub fn directory(py: Python<'_>) -> PyResult<String> {
     Ok(text(directory))
 }
 
-/// The directories in which channels are looked for.
+#[doc = doc!("directories")]
 #[pyfunction]
 pub fn directories(py: Python<'_>) -> PyResult<Vec<String>> {
     Ok(places_of(py, None)?.iter().map(text).collect())
 }
 
-/// One dictionary for each channel file of the directory.
+#[doc = doc!("list_channels")]
 #[pyfunction]
 #[pyo3(signature = (*, directory=None))]
 pub fn list_channels(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec<Bound<'_, PyDict>>> {
@@ -48,7 +48,7 @@ pub fn list_channels(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec
     channels.iter().map(|channel| channel_dict(py, channel)).collect()
 }
 
-/// The files that dead writers left.
+#[doc = doc!("leftovers")]
 #[pyfunction]
 #[pyo3(signature = (*, directory=None))]
 pub fn leftovers(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec<Bound<'_, PyDict>>> {
@@ -63,7 +63,7 @@ pub fn leftovers(py: Python<'_>, directory: Option<PathBuf>) -> PyResult<Vec<Bou
     files.into_iter().map(file_dict).collect()
 }
 
-/// Removes one of `leftovers()`; `False` if it is one no longer.
+#[doc = doc!("remove_leftover")]
 #[pyfunction]
 #[pyo3(signature = (path, /, *, directory=None))]
 pub fn remove_leftover(py: Python<'_>, path: PathBuf, directory: Option<PathBuf>) -> PyResult<bool> {

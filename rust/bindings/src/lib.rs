@@ -9,6 +9,14 @@ compile_error!(
      free-threaded"
 );
 
+/// The docstring of something in the stub: see `build.rs`.
+macro_rules! doc {
+    ($name:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/", $name, ".txt"))
+    };
+}
+
+mod arguments;
 mod arrays;
 mod build;
 mod channel;
@@ -19,15 +27,18 @@ mod encoding;
 mod errors;
 mod ffi;
 mod inspect;
+mod key;
 mod once;
+mod paths;
 mod reader;
 mod store;
 mod templates;
+mod watch;
 mod wire;
 mod writer;
 mod writers;
 
-/// The native core: the shared-memory channel of training information.
+#[doc = doc!("module")]
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
@@ -48,6 +59,8 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         crate::ffi::check_main_interpreter()?;
+        module.add("TrainingInfoKey", crate::ffi::callable_class::<crate::key::TrainingInfoKey>(py)?)?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("known_layouts", PyTuple::new(py, crate::ffi::learn_layouts(py)?)?)?;
         crate::ffi::learn_tracking(py)?;
         crate::once::make_pyo3s(&py.get_type::<TrainingInfoReader>());

@@ -1,85 +1,49 @@
 //! `TrainingInfoReader`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyType};
 use traincast_core::directory::ChannelName;
-use traincast_core::reader::{HeadRef, Reader, Settled, Waiter};
-use traincast_core::snapshot::{SegmentKey, SlotMeta, Snapshot};
-use traincast_core::tick_ns;
+use traincast_core::reader::{Reader, Waiter};
+use traincast_core::snapshot::Snapshot;
 
-use crate::channel::{Channel, channel_name, duration, places_of, policy_id};
+use crate::arguments::Argument;
+use crate::channel::{Channel, Hold, Line, channel_name, duration, places_of, policy_id};
 use crate::decode::Found;
-use crate::errors::{exception, raise};
+use crate::errors::raise;
 use crate::ffi::{self, GilCell};
+use crate::watch::{Glance, Watch};
 
-/// Reads the newest training information of a channel.
-#[pyclass(frozen, weakref, module = "traincast")]
+#[doc = doc!("TrainingInfoReader")]
+#[pyclass(frozen, weakref, mapping, module = "traincast")]
 pub struct TrainingInfoReader {
     channel_name: ChannelName,
+    #[doc = doc!("TrainingInfoReader.name")]
     #[pyo3(get)]
     name: Py<PyString>,
+    #[doc = doc!("TrainingInfoReader.policy_id")]
     #[pyo3(get)]
     policy_id: u16,
     attach_timeout: f64,
     /// What was asked for; `None`: the environment's, also for a copy in another process.
     directory: Option<PathBuf>,
+    line: Py<Line>,
     held: GilCell<Option<Held>>,
 }
 
-/// What keeps a channel for the time of a read: this is counted without atomics.
-#[pyclass(frozen)]
-struct Hold(Arc<Channel>);
-
 struct Held {
-    channel: Py<Hold>,
-    head: HeadRef,
-    /// While this holds, `dict` is the newest.
-    settled: Settled,
-    /// When the name was last looked at; 0 if not for this dictionary.
-    looked_ns: u64,
-    /// After how many calls that find nothing new the clock says whether that is long ago, and what it said last.
-    clock_in: u8,
-    clock_ns: u64,
+    watch: Watch,
     /// `None` before the first read.
     dict: Option<Py<PyDict>>,
-    /// Of that snapshot.
-    segment: SegmentKey,
-    meta: SlotMeta,
-    /// How many reads have ended.
-    reads: u64,
 }
 
-/// Somebody may have removed or replaced the file without a mark in it. So the name is looked at once a second. The clock for
-/// that, a coarse one, is looked at in each call, but where calls follow each other within its tick only every so many.
-const CLOCK_EVERY: u8 = 32;
-const LOOK_EVERY_NS: u64 = 1_000_000_000;
-
 impl Held {
-    /// Whether nothing has changed: one load and one comparison.
     fn idle(&mut self) -> bool {
-        self.settled.holds(&self.head) && {
-            self.clock_in = self.clock_in.wrapping_sub(1);
-            self.clock_in != 0 || self.looked_lately()
-        }
-    }
-
-    /// Whether there is a newer snapshot in the file that the one in hand comes from. `false`: there may be one elsewhere.
-    fn overtaken(&self) -> bool {
-        let head = self.head.load();
-        self.dict.is_some() && !head.ended() && head.position() > self.meta.position
-    }
-
-    #[inline(never)]
-    fn looked_lately(&mut self) -> bool {
-        let now = tick_ns();
-        self.clock_in = if now == self.clock_ns { CLOCK_EVERY } else { 1 };
-        self.clock_ns = now;
-        now.saturating_sub(self.looked_ns) < LOOK_EVERY_NS
+        self.watch.glance() == Glance::Same
     }
 }
 
@@ -90,37 +54,36 @@ impl TrainingInfoReader {
         self.held.with(py, |held| held.as_mut().map(look))
     }
 
-    fn channel(&self, py: Python<'_>) -> PyResult<Py<Hold>> {
-        self.look(py, |held| held.channel.clone_ref(py)).ok_or_else(|| self.closed_error(py))
+    /// What its keys hold on to.
+    pub fn line(&self, py: Python<'_>) -> Py<Line> {
+        self.line.clone_ref(py)
+    }
+
+    #[inline]
+    fn channel<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Hold>> {
+        self.line.get().hold(py)
+    }
+
+    fn closed_error(&self, py: Python<'_>) -> PyErr {
+        self.line.get().closed_error(py)
     }
 
     /// The newest dictionary, and whether it is new to this reader.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<(Py<PyDict>, bool)> {
         let held = self.look(py, |held| {
-            let before = held.dict.as_ref().map(|_| held.meta.stamp);
-            (held.channel.clone_ref(py).into_bound(py), held.reads, before)
+            let before = held.dict.as_ref().map(|_| held.watch.meta.stamp);
+            (held.watch.begin(), before)
         });
-        let Some((channel, reads, before)) = held else { return Err(self.closed_error(py)) };
+        let Some((begun, before)) = held else { return Err(self.closed_error(py)) };
+        let channel = self.channel(py)?;
         let channel = &channel.get().0;
         let (mut new, mut old) = (false, None);
         let take = |dict: Option<Py<PyDict>>, found: &Found<'_>| {
             old = self.held.with(py, |held| {
                 let Some(held) = held else { return dict }; // closed meanwhile
-                held.reads += 1;
-                // Python code that ran meanwhile may have read a newer one.
-                let elsewhere = held.segment != found.segment;
-                if held.reads - reads > 1 && (elsewhere || held.meta.position > found.meta.position) {
+                if !held.watch.end(py, begun, channel, found, dict.is_some()) {
                     return dict;
-                }
-                (held.settled, held.meta) = (found.settled, *found.meta);
-                held.looked_ns = if dict.is_some() { 0 } else { tick_ns() };
-                if elsewhere {
-                    let (segment, head) = channel.head(py);
-                    (held.segment, held.head) = (found.segment, head);
-                    if segment != found.segment {
-                        held.settled = Settled::default(); // the channel has moved on meanwhile
-                    }
                 }
                 new = dict.is_some();
                 dict.and_then(|dict| held.dict.replace(dict))
@@ -134,7 +97,7 @@ impl TrainingInfoReader {
 
     /// As `changed`, also where the channel may be in another file, which the head in hand says nothing of.
     fn has_news(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.look(py, |held| held.overtaken()) == Some(true) {
+        if self.look(py, |held| held.dict.is_some() && held.watch.overtaken()) == Some(true) {
             return Ok(true);
         }
         let channel = self.channel(py)?;
@@ -143,24 +106,16 @@ impl TrainingInfoReader {
             (newest, (reader.segment_key(), reader.head().position()))
         });
         let looked = self.look(py, |held| {
-            held.looked_ns = tick_ns();
+            let Watch { segment, meta, .. } = held.watch;
             // What lies where the one in hand came from is not news, even if it has been damaged since. What cannot be read
             // elsewhere is: reading it says why.
             let news = held.dict.is_none()
-                || place != (held.segment, held.meta.position)
-                    && newest.map_or(true, |newest| newest.stamp != held.meta.stamp);
-            if news {
-                held.settled = Settled::default();
-            }
+                || place != (segment, meta.position)
+                    && newest.map_or(true, |newest| newest.stamp != meta.stamp);
+            held.watch.looked(news);
             news
         });
         looked.ok_or_else(|| self.closed_error(py))
-    }
-
-    fn closed_error(&self, py: Python<'_>) -> PyErr {
-        let message =
-            format!("this reader of {} is closed; make a new TrainingInfoReader", self.channel_name);
-        exception(py, "ChannelClosedError", &message)
     }
 }
 
@@ -182,25 +137,14 @@ impl TrainingInfoReader {
         let timeout = duration("a timeout", attach_timeout)?.unwrap_or(Duration::MAX);
         let places = places_of(py, directory.clone())?;
         let channel = Channel::attach(py, &places, channel_name.clone(), timeout)?;
-        let (segment, head) = channel.head(py);
-        let held = Held {
-            channel: Py::new(py, Hold(channel))?,
-            head,
-            settled: Settled::default(),
-            looked_ns: 0,
-            clock_in: 1,
-            clock_ns: 0,
-            dict: None,
-            segment,
-            meta: SlotMeta::default(),
-            reads: 0,
-        };
+        let held = Held { watch: Watch::new(py, &channel), dict: None };
+        let line = Line::new(py, channel_name.clone(), channel)?;
         let (name, policy_id) = (ffi::text(py, channel_name.name())?.unbind(), channel_name.policy_id());
         let held = GilCell::new(Some(held));
-        Ok(Self { channel_name, name, policy_id, attach_timeout, directory, held })
+        Ok(Self { channel_name, name, policy_id, attach_timeout, directory, line, held })
     }
 
-    /// The newest dictionary; the same object while nothing changed.
+    #[doc = doc!("TrainingInfoReader.read")]
     #[inline(always)]
     fn read(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
         let in_hand =
@@ -211,7 +155,7 @@ impl TrainingInfoReader {
         }
     }
 
-    /// The newest dictionary if it is newer than the last one that this reader handed out, else `None`.
+    #[doc = doc!("TrainingInfoReader.read_if_changed")]
     fn read_if_changed(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
         match self.look(py, Held::idle) {
             Some(true) => Ok(None),
@@ -219,7 +163,7 @@ impl TrainingInfoReader {
         }
     }
 
-    /// Whether `read` would give a newer dictionary.
+    #[doc = doc!("TrainingInfoReader.changed")]
     fn changed(&self, py: Python<'_>) -> PyResult<bool> {
         match self.look(py, Held::idle) {
             Some(true) => Ok(false),
@@ -227,11 +171,70 @@ impl TrainingInfoReader {
         }
     }
 
+    #[doc = doc!("TrainingInfoReader.key")]
+    #[pyo3(signature = (path, default=Argument::Missing), text_signature = "($self, path, default=...)")]
+    fn key<'py>(
+        slf: &Bound<'py, Self>,
+        path: Bound<'py, PyAny>,
+        default: Argument,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let class =
+            py.import(ffi::text(py, "traincast._core")?)?.getattr(ffi::text(py, "TrainingInfoKey")?)?;
+        let mut arguments = vec![slf.as_any().clone(), path];
+        if let Argument::Given(default) = default {
+            arguments.push(default.into_bound(py));
+        }
+        class.call1(ffi::tuple(py, arguments)?)
+    }
+
+    #[doc = doc!("TrainingInfoReader.get")]
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let dict = self.read(py)?.into_bound(py);
+        Ok(if dict.contains(key)? { Some(dict.as_any().get_item(key)?) } else { default })
+    }
+
     fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         Ok(self.read(py)?.bind(py).as_any().get_item(key)?.unbind())
     }
 
-    /// Sleeps until there is a newer dictionary than the one in hand.
+    fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.read(py)?.bind(py).contains(key)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.read(py)?.bind(py).len())
+    }
+
+    /// A reader is true whatever it reads: `if reader:` asks whether there is one.
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    /// Each look-up reads anew: what iterates would mix snapshots.
+    fn __iter__(&self) -> PyResult<Py<PyAny>> {
+        Err(PyTypeError::new_err(
+            "a TrainingInfoReader is no mapping: it gives the newest dictionary at each call of read(); iterate over \
+             reader.read(), which is one snapshot",
+        ))
+    }
+
+    #[classmethod]
+    #[pyo3(signature = (item, /))]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        ffi::generic_alias(cls, item)
+    }
+
+    #[doc = doc!("TrainingInfoReader.wait")]
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let timeout = timeout.map_or(Ok(None), |timeout| duration("a timeout", timeout))?;
@@ -264,48 +267,48 @@ impl TrainingInfoReader {
         }
     }
 
-    /// The version of the snapshot read last; 0 before the first read.
+    #[doc = doc!("TrainingInfoReader.version")]
     #[getter]
     fn version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
-        ffi::unsigned(py, self.look(py, |held| held.meta.stamp.version.get()).unwrap_or(0))
+        ffi::unsigned(py, self.look(py, |held| held.watch.meta.stamp.version.get()).unwrap_or(0))
     }
 
-    /// The writer epoch of the snapshot read last; 0 before the first read.
+    #[doc = doc!("TrainingInfoReader.epoch")]
     #[getter]
     fn epoch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
-        ffi::unsigned(py, self.look(py, |held| held.meta.stamp.epoch.get()).unwrap_or(0))
+        ffi::unsigned(py, self.look(py, |held| held.watch.meta.stamp.epoch.get()).unwrap_or(0))
     }
 
-    /// Where the channel is.
+    #[doc = doc!("TrainingInfoReader.directory")]
     #[getter]
     fn directory(&self, py: Python<'_>) -> PyResult<PathBuf> {
         let directory = |reader: &mut Reader| reader.directory().path().to_owned();
         Ok(self.channel(py)?.get().0.reader.with(py, directory))
     }
 
-    /// Whether the writer closed the channel and no other has opened it since, or this reader was closed.
+    #[doc = doc!("TrainingInfoReader.closed")]
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
         self.channel(py).map_or(true, |channel| channel.get().0.reader.with(py, Reader::closed))
     }
 
-    /// Whether anybody serves the channel: its writer, or a relay that waits for the learner.
+    #[doc = doc!("TrainingInfoReader.served")]
     #[getter]
     fn served(&self, py: Python<'_>) -> PyResult<bool> {
         self.channel(py)?.get().0.reader.with(py, Reader::served).map_err(|error| raise(py, error))
     }
 
-    /// Whether a live process owns the channel.
+    #[doc = doc!("TrainingInfoReader.writer_alive")]
     #[getter]
     fn writer_alive(&self, py: Python<'_>) -> PyResult<bool> {
         self.channel(py)?.get().0.reader.with(py, Reader::writer_alive).map_err(|error| raise(py, error))
     }
 
-    /// Seconds since the snapshot read last was published; before the first read, since the newest one was.
+    #[doc = doc!("TrainingInfoReader.age")]
     #[getter]
     fn age(&self, py: Python<'_>) -> PyResult<f64> {
         let channel = self.channel(py)?;
-        let meta = self.look(py, |held| held.dict.as_ref().map(|_| held.meta)).flatten();
+        let meta = self.look(py, |held| held.dict.as_ref().map(|_| held.watch.meta)).flatten();
         let age = channel.get().0.reader.with(py, |reader| {
             let meta = meta.map_or_else(|| reader.newest(), Ok)?;
             Ok(reader.age(&meta))
@@ -313,15 +316,16 @@ impl TrainingInfoReader {
         age.map_err(|error| raise(py, error))
     }
 
-    /// The newest snapshot in wire form: what a relay carries to another node.
+    #[doc = doc!("TrainingInfoReader.read_wire")]
     fn read_wire<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let channel = self.channel(py)?;
         let read = channel.get().0.reader.with(py, |reader| reader.read_wire(&mut Snapshot::default()));
         ffi::byte_string(py, &read.map_err(|error| raise(py, error))?)
     }
 
-    /// Lets go of the channel; `read` then raises `ChannelClosedError`.
+    #[doc = doc!("TrainingInfoReader.close")]
     fn close(&self, py: Python<'_>) {
+        self.line.get().close(py);
         drop(self.held.with(py, Option::take));
     }
 
@@ -343,7 +347,7 @@ impl TrainingInfoReader {
     }
 
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        let stamp = self.look(py, |held| held.meta.stamp);
+        let stamp = self.look(py, |held| held.watch.meta.stamp);
         let state = stamp
             .map_or("closed".into(), |stamp| format!("version={}, epoch={}", stamp.version, stamp.epoch));
         let (name, policy_id) = (self.channel_name.name(), self.policy_id);

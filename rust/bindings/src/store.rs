@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use traincast_core::directory::ChannelName;
 use traincast_core::error::Error;
@@ -15,13 +16,15 @@ use traincast_core::snapshot::Snapshot;
 use traincast_core::snapshot::cache::NumberedShape;
 use traincast_core::snapshot::encode::Encoder;
 use traincast_core::snapshot::history::{History, Unusable};
-use traincast_core::snapshot::merge::{EMPTY, merge};
+use traincast_core::snapshot::lookup::{KeyPath, Lost};
+use traincast_core::snapshot::merge::{EMPTY, Misplaced, entries_of_root, merge, places};
 use traincast_core::snapshot::shape::{MalformedShape, Shape};
 use traincast_core::snapshot::wire::Message;
 use traincast_core::writer::{Delivery, Writer};
 
 use crate::encoding::{Beside, Encoding, Expected, Numbers};
 use crate::errors::{corrupt, exception, malformed, raise};
+use crate::paths::{shown, why_lost};
 
 /// Why nothing was stored. Turned into an exception once the store is no longer lent.
 pub enum NotStored {
@@ -32,6 +35,10 @@ pub enum NotStored {
     Malformed(MalformedShape),
     /// This required key is missing.
     Lacks(String),
+    /// This path leads nowhere in the newest snapshot, which has that shape.
+    Lost(Arc<NumberedShape>, KeyPath, Lost),
+    /// The second path is the first one, or goes on from it.
+    Within(KeyPath, KeyPath),
 }
 
 impl NotStored {
@@ -47,6 +54,23 @@ impl NotStored {
                      with required=() to guarantee nothing"
                 );
                 exception(py, "MissingKeyError", &message)
+            }
+            Self::Lost(numbered, path, lost) => match why_lost(py, &numbered.shape, &path, lost) {
+                Ok(why) => {
+                    let message = format!(
+                        "nothing can be put under {} in the newest snapshot of {channel}: {why} Only the last key of a path \
+                         may be new: put what is above it there first",
+                        shown(path.keys())
+                    );
+                    exception(py, "MissingKeyError", &message)
+                }
+                Err(error) => error,
+            },
+            Self::Within(outer, inner) => {
+                let (outer, inner) = (shown(outer.keys()), shown(inner.keys()));
+                PyValueError::new_err(format!(
+                    "{outer} and {inner} would replace the same value; give one of them"
+                ))
             }
         }
     }
@@ -102,11 +126,13 @@ impl Store {
         self.publish(encoder, expected, None).map(|()| true)
     }
 
-    /// Publishes the newest snapshot with some entries changed or added. `encoding` learns its shape.
+    /// Publishes the newest snapshot with some values changed or added: under their names in its root, or under `paths`.
+    /// `encoding` learns its shape.
     pub fn publish_update(
         &mut self,
         encoding: &mut Encoding,
         changes: &Encoding,
+        paths: Option<&[KeyPath]>,
         required: &[String],
     ) -> Result<(), NotStored> {
         let Some(Expected { numbered: changed, .. }) = &changes.expected else { return Ok(()) };
@@ -116,11 +142,22 @@ impl Store {
             true => self.history.shape_of(&newest).map_err(NotStored::Corrupt)?,
             false => Arc::new(NumberedShape::unnumbered(Shape::parse(EMPTY)?)),
         };
-        let lacks = |key: &&String| !changed.shape.has_key(key) && !numbered.shape.has_key(key);
-        if let Some(key) = required.iter().find(lacks) {
+        let targets = match paths {
+            None => entries_of_root(&numbered.shape, &changed.shape),
+            Some(paths) => places(&numbered.shape, paths).map_err(|misplaced| match misplaced {
+                Misplaced::Lost(index, lost) => {
+                    NotStored::Lost(Arc::clone(&numbered), paths[index].clone(), lost)
+                }
+                Misplaced::Within(outer, inner) => {
+                    NotStored::Within(paths[outer].clone(), paths[inner].clone())
+                }
+            })?,
+        };
+        let adds = |key: &str| targets.iter().any(|target| target.adds_to_root(key));
+        if let Some(key) = required.iter().find(|key| !numbered.shape.has_key(key) && !adds(key)) {
             return Err(NotStored::Lacks(key.clone()));
         }
-        let mut encoder = merge((&numbered, &newest), (changed, &changes.encoder));
+        let mut encoder = merge((&numbered, &newest), (changed, &changes.encoder), &targets);
         self.publish(&mut encoder, &mut encoding.expected, None)
     }
 

@@ -18,7 +18,7 @@ pub fn parse_wire<'py>(py: Python<'py>, message: &Bound<'py, PyBytes>) -> PyResu
     Ok((message, structure))
 }
 
-/// The snapshot and its numbers, as its writer's `state_dict` has them.
+#[doc = doc!("decode_wire")]
 #[pyfunction]
 #[pyo3(signature = (message, /))]
 pub fn decode_wire<'py>(py: Python<'py>, message: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyDict>> {

@@ -12,26 +12,31 @@ use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
 use traincast_core::directory::ChannelName;
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
+use traincast_core::snapshot::lookup::KeyPath;
 use traincast_core::writer::{Leftover, WriterOptions};
 
+use crate::arguments::Argument;
 use crate::build::{Builder, Structure};
 use crate::channel::{channel_name, duration, places_of, policy_id};
 use crate::convert::Default;
-use crate::encoding::Encoding;
+use crate::encode::{Placed, Walk};
+use crate::encoding::{Encoding, Numbers};
 use crate::errors::raise;
 use crate::ffi::{self, Changes, GilCell, KeywordMethod, Made};
+use crate::paths::key_path;
 use crate::store::{NotStored, Store};
 use crate::wire::parse_wire;
 use crate::writers;
 
-/// Publishes training information to any number of readers.
-///
-/// A cycle can go through the user's function alone: beside it, it keeps no objects but exact strings and ints.
+// A cycle can go through the user's function alone: beside it, it keeps no objects but exact strings and ints.
+#[doc = doc!("TrainingInfoWriter")]
 #[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoWriter {
     channel_name: ChannelName,
+    #[doc = doc!("TrainingInfoWriter.name")]
     #[pyo3(get)]
     name: Py<PyString>,
+    #[doc = doc!("TrainingInfoWriter.policy_id")]
     #[pyo3(get)]
     policy_id: u16,
     required: Vec<String>,
@@ -104,6 +109,26 @@ fn told<'py>(
     version.map(|version| ffi::unsigned(py, version.get())).transpose()
 }
 
+/// What the two arguments of `update_in` say: a path and a value, or all paths with their values.
+fn placed_values<'py>(path: &Bound<'py, PyAny>, value: Argument) -> PyResult<Vec<Placed<'py>>> {
+    match (path.cast::<PyMapping>(), value) {
+        (Err(_), Argument::Given(value)) => Ok(vec![(key_path(path)?, value.into_bound(path.py()))]),
+        (Ok(values), Argument::Missing) => {
+            let placed = |pair: Bound<'py, PyAny>| {
+                let (path, value): (Bound<'py, PyAny>, _) = pair.extract()?;
+                Ok((key_path(&path)?, value))
+            };
+            values.items()?.iter().map(placed).collect()
+        }
+        (Ok(_), Argument::Given(_)) => Err(PyTypeError::new_err(
+            "update_in takes a path and a value, or a dictionary of paths; to put a value under a path, give the path first",
+        )),
+        (Err(_), Argument::Missing) => Err(PyTypeError::new_err(
+            "update_in needs a value for the path, or a dictionary of paths with their values",
+        )),
+    }
+}
+
 type Place = GilCell<Option<Box<Encoding>>>;
 
 /// Lends an encoding, which afterwards holds on to no more objects.
@@ -115,30 +140,45 @@ fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> Ma
     })
 }
 
-impl KeywordMethod for TrainingInfoWriter {
-    const METHOD: &'static CStr = c"update";
-    const TEXT: &'static CStr = c"update($self, /, **changes)\n--\n\n\
-        Publishes the last dictionary with these entries changed or added.";
-
-    fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>> {
+impl TrainingInfoWriter {
+    /// Publishes the last snapshot with some changes: `numbers`, if they are all that there is, or what `walk` encodes.
+    fn publish_changes<'py>(
+        &self,
+        py: Python<'py>,
+        numbers: impl FnOnce(&mut Encoding) -> Option<Numbers>,
+        walk: impl FnOnce(&mut Walk<'_>) -> Made<()>,
+        paths: Option<&[KeyPath]>,
+    ) -> Made<Option<Bound<'py, PyInt>>> {
         let begun = self.begin(py)?;
-        let version = lend(py, &self.encoding, |encoding| {
+        lend(py, &self.encoding, |encoding| {
             self.store.with(py, |store| store.history.expect_last(&mut encoding.expected));
-            if let Some(numbers) = encoding.numbers_of(changes)
+            if let Some(numbers) = numbers(encoding)
                 && let Some(version) =
                     self.store(py, begun, |store| store.publish_numbers(encoding, &numbers))?
             {
                 return Ok(Some(version));
             }
             lend(py, &self.changes, |changed| {
-                changed.encode_changes(py, &self.default, changes)?;
+                changed.encode_changes(py, &self.default, walk)?;
                 let begun = self.begin(py)?;
                 let publish = |store: &mut Store| {
-                    store.publish_update(encoding, changed, &self.required).map(|()| true)
+                    store.publish_update(encoding, changed, paths, &self.required).map(|()| true)
                 };
                 self.store(py, begun, publish)
             })
-        })?;
+        })
+    }
+}
+
+impl KeywordMethod for TrainingInfoWriter {
+    const METHOD: &'static CStr = c"update";
+    const TEXT: &'static CStr = ffi::terminated(
+        concat!("update($self, /, **changes)\n--\n\n", doc!("TrainingInfoWriter.update"), "\0").as_bytes(),
+    );
+
+    fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>> {
+        let numbers = |encoding: &mut Encoding| encoding.numbers_of(changes);
+        let version = self.publish_changes(py, numbers, |walk| walk.root_entries(py, changes), None)?;
         Ok(version.into_pyobject(py)?.into_any().unbind())
     }
 }
@@ -151,8 +191,9 @@ impl TrainingInfoWriter {
             name, policy_id=0, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
             verify_every=1.0, default=None, supersede=false, directory=None
         ),
+        // A list, because `inspect` drops the comma that makes a tuple of one.
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
-            required=('approx_total_training_steps',), leftover='continue', verify_every=1.0, \
+            required=['approx_total_training_steps'], leftover='continue', verify_every=1.0, \
             default=None, supersede=False, directory=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "Python's are named")]
@@ -194,12 +235,26 @@ impl TrainingInfoWriter {
         Ok(Self { channel_name, name, policy_id, required, default, store, encoding, changes })
     }
 
-    /// Publishes a dictionary and returns its version.
+    #[doc = doc!("TrainingInfoWriter.publish")]
     fn publish<'py>(&self, py: Python<'py>, info: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyInt>>> {
         Ok(self.publish_whole(py, info, None)?)
     }
 
-    /// What a checkpoint should hold of this channel.
+    #[doc = doc!("TrainingInfoWriter.update_in")]
+    #[pyo3(signature = (path, value=Argument::Missing), text_signature = "($self, path, value=...)")]
+    fn update_in<'py>(
+        &self,
+        py: Python<'py>,
+        path: &Bound<'py, PyAny>,
+        value: Argument,
+    ) -> PyResult<Option<Bound<'py, PyInt>>> {
+        let values = placed_values(path, value)?;
+        let paths: Vec<_> = values.iter().map(|(path, _)| path.clone()).collect();
+        let numbers = |encoding: &mut Encoding| encoding.numbers_at(&values);
+        Ok(self.publish_changes(py, numbers, |walk| walk.root_values(py, &values), Some(&paths))?)
+    }
+
+    #[doc = doc!("TrainingInfoWriter.state_dict")]
     fn state_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let mut slot = Snapshot::default();
         let (latest, version, epoch) = self.store.with(py, |store| {
@@ -226,7 +281,7 @@ impl TrainingInfoWriter {
         )
     }
 
-    /// Publishes the training information of a checkpoint; versions go on above the checkpoint's and the channel's own.
+    #[doc = doc!("TrainingInfoWriter.load_state_dict")]
     fn load_state_dict(&self, py: Python<'_>, state: &Bound<'_, PyMapping>) -> PyResult<()> {
         let get = |key| state.as_any().get_item(ffi::text(py, key)?);
         let (version, epoch): (u64, u64) = (get("version")?.extract()?, get("epoch")?.extract()?);
@@ -239,7 +294,7 @@ impl TrainingInfoWriter {
         Ok(())
     }
 
-    /// Publishes a snapshot in wire form under the numbers of its origin. `None` if the channel has it already.
+    #[doc = doc!("TrainingInfoWriter.publish_wire")]
     #[pyo3(signature = (message, /))]
     fn publish_wire<'py>(
         &self,
@@ -251,35 +306,36 @@ impl TrainingInfoWriter {
         Ok(self.store(py, begun, |store| store.publish_message(&message, &self.required))?)
     }
 
-    /// The newest snapshot in wire form; `None` before the first.
+    #[doc = doc!("TrainingInfoWriter.read_wire")]
     fn read_wire<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let wire = self.store.with(py, |store| store.writer.wire()).map_err(|error| raise(py, error))?;
         wire.map(|wire| ffi::byte_string(py, &wire)).transpose()
     }
 
-    /// Ends the channel: readers keep the last snapshot, and `closed` is true for them.
+    #[doc = doc!("TrainingInfoWriter.close")]
     fn close(&self, py: Python<'_>) {
         self.store.with(py, |store| store.writer.close());
     }
 
-    /// The channel's newest version; 0 before its first snapshot.
+    #[doc = doc!("TrainingInfoWriter.version")]
     #[getter]
     fn version<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
         ffi::unsigned(py, self.store.with(py, |store| store.writer.version().get()))
     }
 
-    /// 1 for the channel's first writer, one more for each that took it over.
+    #[doc = doc!("TrainingInfoWriter.epoch")]
     #[getter]
     fn epoch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
         ffi::unsigned(py, self.store.with(py, |store| store.writer.epoch().get()))
     }
 
-    /// Where the channel is.
+    #[doc = doc!("TrainingInfoWriter.directory")]
     #[getter]
     fn directory(&self, py: Python<'_>) -> PathBuf {
         self.store.with(py, |store| store.writer.directory().path().to_owned())
     }
 
+    #[doc = doc!("TrainingInfoWriter.closed")]
     #[getter]
     fn closed(&self, py: Python<'_>) -> bool {
         self.store.with(py, |store| store.writer.is_closed())

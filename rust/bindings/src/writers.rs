@@ -23,9 +23,10 @@ struct Entry {
 
 static WRITERS: GilCell<Vec<Entry>> = GilCell::new(Vec::new());
 
-/// Closes what is open. In a forked child that does nothing: a writer is its maker's.
+#[doc = doc!("close_writers")]
 #[pyfunction]
 pub fn close_writers(py: Python<'_>) {
+    // In a forked child that does nothing: a writer is its maker's.
     for entry in WRITERS.with(py, std::mem::take) {
         if let Some(store) = entry.store.upgrade() {
             store.with(py, |store| store.writer.close());

@@ -58,3 +58,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise missing(error, "sample_factory", "sample-factory", f"{__name__}.{name}") from None
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

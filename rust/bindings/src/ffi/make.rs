@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 
 /// An exception, boxed: a result with room for one is then a word or two, and is handed back in registers.
 pub struct Raised(Box<PyErr>);
@@ -120,6 +120,15 @@ pub fn tuple<'py>(
         }
         Ok(tuple)
     }
+}
+
+/// `class[item]`, for annotations.
+pub fn generic_alias<'py>(
+    class: &Bound<'py, PyType>,
+    item: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: two objects that are held over the call; gives a new reference.
+    unsafe { owned(class.py(), ffi::Py_GenericAlias(class.as_ptr(), item.as_ptr())) }
 }
 
 /// Sets an entry.

@@ -2,6 +2,7 @@
 
 mod finding;
 mod waiter;
+mod word;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use crate::directory::{ChannelName, Directory, Places, Role};
 use crate::error::Result;
 use crate::failpoints::failpoint;
 use crate::layout::{Link, header};
+use crate::numbering::Position;
 use crate::ownership;
 use crate::ring::seqlock::{Head, load_head};
 use crate::roster::Seat;
@@ -20,6 +22,7 @@ use crate::sys::{self, WordRef, tick_ns};
 
 use finding::{Found, find};
 pub use waiter::Waiter;
+pub use word::WordAt;
 
 /// The head of the file that a reader is attached to. [`HeadRef::load`] is all that an unchanged read takes.
 ///
@@ -142,7 +145,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`crate::error::Error::CorruptChannel`]: then `snapshot` holds nothing, and the next call copies anew.
-    #[inline]
+    #[inline(always)] // the bindings have two callers, of which one is a changed read
     pub fn read_into(&mut self, snapshot: &mut Snapshot) -> Result<bool> {
         for _ in 0..MAX_MOVES {
             let head = self.found.segment.head();
@@ -174,7 +177,14 @@ impl Reader {
         snapshot.keep(key);
         failpoint!("read.copied");
         self.laps += u64::from(laps);
-        let meta = &snapshot.meta;
+        self.note(&snapshot.meta);
+        // A file that was put back begins with the snapshot that the one before ended with.
+        Ok(before != Some(snapshot.meta.stamp))
+    }
+
+    /// Says in the roster what was read, in a line that is this process's.
+    #[inline]
+    fn note(&mut self, meta: &SlotMeta) {
         // Publish times are a clock too, and cost nothing.
         let long_ago = meta.published_ns.saturating_sub(self.seated_ns) > IDLE_CHECK_NS;
         let inherited = self.seat.as_ref().is_some_and(|seat| !seat.is_ours());
@@ -184,8 +194,6 @@ impl Reader {
         if let Some(seat) = &self.seat {
             seat.note(meta.position, meta.stamp.version, meta.published_ns);
         }
-        // A file that was put back begins with the snapshot that the one before ended with.
-        Ok(before != Some(meta.stamp))
     }
 
     /// As [`Reader::read_into`], for a relay: the newest snapshot in wire form. `snapshot` is its cursor.
@@ -349,12 +357,12 @@ impl Reader {
         self.found.segment.read(|position, slot| SlotMeta::load(slot, position)).map(|(_, meta, _)| meta)
     }
 
-    /// What the head is while `snapshot` is the newest, and until when, on the coarse clock, that may be taken for granted
-    /// of a file that has ended.
+    /// What the head is while the snapshot of this position is the newest, and until when, on the coarse clock, that may be
+    /// taken for granted of a file that has ended.
     #[inline]
-    pub fn settled(&self, snapshot: &Snapshot) -> Settled {
+    pub fn settled(&self, position: Position) -> Settled {
         let NameCheck { at_ns, head } = self.name_checked;
-        let plain = Head::of(snapshot.meta.position);
+        let plain = Head::of(position);
         // Only a mark that was there before the last look for a successor: a later one asks for another look.
         if head.ended() && head.position() == plain.position() {
             return Settled {

@@ -62,7 +62,7 @@ impl SlotMeta {
         (end <= slot.len() && slot.get(slot::POSITION) == position.get() && numbered).then_some(meta)
     }
 
-    fn values_start(&self) -> usize {
+    pub(crate) fn values_start(&self) -> usize {
         slot::PAYLOAD + self.shape_len.div_ceil(8)
     }
 }

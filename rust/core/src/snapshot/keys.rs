@@ -30,7 +30,8 @@ impl Key<'_> {
         }
     }
 
-    fn shown(&self) -> String {
+    /// As Python code would write it.
+    pub fn shown(&self) -> String {
         match self {
             Self::Str(text) => format!("{text:?}"),
             Self::Int(int) => int.to_string(),
@@ -41,7 +42,7 @@ impl Key<'_> {
 
 impl Shape {
     /// The direct children of a container.
-    fn children(&self, container: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn children(&self, container: usize) -> impl Iterator<Item = usize> + '_ {
         let (mut next, end) = (container + 1, self.nodes[container].end as usize);
         std::iter::from_fn(move || {
             let child = (next < end).then_some(next)?;
@@ -81,7 +82,7 @@ impl Shape {
     }
 
     /// How Python code would get to a node.
-    fn path(&self, node: usize) -> String {
+    pub fn path(&self, node: usize) -> String {
         let (mut path, mut here) = (String::from("info"), 0);
         while here != node {
             let below = |child: usize| child <= node && node < self.nodes[child].end as usize;

@@ -1,5 +1,6 @@
-//! An update: a snapshot with some entries of its root changed or added, which were encoded by themselves.
+//! An update: a snapshot with some of its nodes replaced or added, which were encoded by themselves.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -8,54 +9,202 @@ use super::Snapshot;
 use super::blobs::BlobCursor;
 use super::cache::NumberedShape;
 use super::encode::Encoder;
+use super::lookup::{KeyPath, Lost};
 use super::shape::{Key, Kind, Shape};
 
 /// The byte form of a dictionary of nothing: what the first update changes.
 pub const EMPTY: &[u8] = &[Kind::Dict as u8, 0];
 
-/// The entries of a snapshot in their order, with the changed ones in their place and the new ones last. Only string keys
-/// are changed. The snapshot was found to fit its shape.
-pub fn merge<'a, B: AsRef<[u8]>>(
-    (numbered, newest): (&Arc<NumberedShape>, &'a Snapshot),
-    (changed, changes): (&Arc<NumberedShape>, &'a Encoder<B>),
-) -> Encoder<&'a [u8]> {
-    let mut entries = FxHashMap::default();
-    let mut cursor = BlobCursor::default();
-    for (name, node) in changed.shape.named_entries() {
-        entries.insert(name, (node, cursor));
-        pass(&mut cursor, &changed.shape, node, changes.values());
+/// Where a change goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// In the place of this node.
+    Node(usize),
+    /// To the end of this dictionary, under a key that it does not have.
+    New(usize, Key<'static>),
+}
+
+impl Target {
+    /// The node that is replaced, or gets an entry.
+    fn place(&self) -> usize {
+        match self {
+            Self::Node(node) | Self::New(node, _) => *node,
+        }
     }
-    let shape = &numbered.shape;
-    let known = |node: usize| match shape.key(shape.nodes[node].key as usize) {
-        Some(Key::Str(key)) => entries.remove(&*key),
-        _ => None,
+
+    /// Whether it is a new entry of the root with that key.
+    pub fn adds_to_root(&self, wanted: &str) -> bool {
+        matches!(self, Self::New(0, Key::Str(key)) if key == wanted)
+    }
+}
+
+/// Why changes cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misplaced {
+    /// The path of the change with this index leads nowhere.
+    Lost(usize, Lost),
+    /// The changes with these indices meet: the second one is for the same place, or for one inside of the first.
+    Within(usize, usize),
+}
+
+/// Where the entries of a dictionary go that become entries of the root.
+pub fn entries_of_root(shape: &Shape, changed: &Shape) -> Vec<Target> {
+    let nodes: FxHashMap<_, _> = shape.named_entries().collect();
+    let target = |(name, _): (Box<str>, usize)| match nodes.get(&name) {
+        Some(&node) => Target::Node(node),
+        None => Target::New(0, Key::Str(name.into_string().into())),
     };
-    let replaced: Vec<_> = shape.top_level().map(known).collect();
+    changed.named_entries().map(target).collect()
+}
+
+/// Where the paths lead. The last key of one may be new to its dictionary; what is above must be there.
+///
+/// # Errors
+/// [`Misplaced`].
+pub fn places(shape: &Shape, paths: &[KeyPath]) -> Result<Vec<Target>, Misplaced> {
+    let target = |(index, path): (usize, &KeyPath)| match (shape.find(path), path.keys().split_last()) {
+        (Ok(node), _) => Ok(Target::Node(node)),
+        (Err(lost), Some((last, above)))
+            if lost.steps == above.len() && shape.nodes[lost.node].kind == Kind::Dict =>
+        {
+            Ok(Target::New(lost.node, last.clone()))
+        }
+        (Err(lost), _) => Err(Misplaced::Lost(index, lost)),
+    };
+    let targets = paths.iter().enumerate().map(target).collect::<Result<Vec<_>, _>>()?;
+    match meeting(shape, &targets) {
+        Some((outer, inner)) => Err(Misplaced::Within(outer, inner)),
+        None => Ok(targets),
+    }
+}
+
+/// Two targets of which the second one is the first one, or inside of what the first one replaces.
+fn meeting(shape: &Shape, targets: &[Target]) -> Option<(usize, usize)> {
+    let mut order: Vec<_> = (0..targets.len()).collect();
+    order.sort_by_key(|&index| (targets[index].place(), index));
+    let (mut replaced, mut seen) = (None, FxHashMap::default());
+    for index in order {
+        if let Some((outer, end)) = replaced
+            && targets[index].place() < end
+        {
+            return Some((outer, index));
+        }
+        match &targets[index] {
+            Target::Node(node) => replaced = Some((index, shape.nodes[*node].end as usize)),
+            new => {
+                if let Some(first) = seen.insert(new, index) {
+                    return Some((first, index));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// A snapshot, which was found to fit its shape, with the entries of another root dictionary put where `targets` says: one for
+/// each entry. Their own keys are left out.
+pub fn merge<'a, B: AsRef<[u8]>>(
+    (numbered, newest): (&'a Arc<NumberedShape>, &'a Snapshot),
+    (changed, changes): (&'a Arc<NumberedShape>, &'a Encoder<B>),
+    targets: &'a [Target],
+) -> Encoder<&'a [u8]> {
+    let (mut replaced, mut added) = (Vec::new(), Vec::new());
+    let mut blobs = BlobCursor::default();
+    for (target, node) in targets.iter().zip(changed.shape.top_level()) {
+        let change = Change { node, blobs };
+        pass(&mut blobs, &changed.shape, node, changes.values());
+        match target {
+            Target::Node(at) => replaced.push((*at, change)),
+            Target::New(dict, key) => added.push((*dict, key, change)),
+        }
+    }
+    replaced.sort_unstable_by_key(|(node, _)| *node);
+    added.sort_by_key(|(dict, ..)| *dict); // what is added to one dictionary stays in the order given
     let mut encoder = Encoder::default();
     encoder.start(None);
-    encoder.container(Kind::Dict, replaced.len() + entries.len());
-    let splice = |encoder: &mut Encoder<&'a [u8]>, (node, mut cursor): (usize, BlobCursor)| {
-        encoder.splice(changed, node, changes.values(), &mut cursor, |range| {
+    let kept = BlobCursor::default();
+    let mut merge = Merge { numbered, newest, changed, changes, replaced, added, kept, encoder };
+    merge.within(0);
+    merge.encoder
+}
+
+/// An entry of the changes, and where its blobs begin.
+#[derive(Clone, Copy)]
+struct Change {
+    node: usize,
+    blobs: BlobCursor,
+}
+
+struct Merge<'a, B> {
+    numbered: &'a Arc<NumberedShape>,
+    newest: &'a Snapshot,
+    changed: &'a Arc<NumberedShape>,
+    changes: &'a Encoder<B>,
+    /// By node.
+    replaced: Vec<(usize, Change)>,
+    /// By dictionary.
+    added: Vec<(usize, &'a Key<'static>, Change)>,
+    /// Where the blobs of the next node of the newest snapshot begin.
+    kept: BlobCursor,
+    encoder: Encoder<&'a [u8]>,
+}
+
+impl<'a, B: AsRef<[u8]>> Merge<'a, B> {
+    /// A container of the newest snapshot in which something changes. Goes as deep as the shape, which is bounded.
+    fn within(&mut self, at: usize) {
+        let shape = &self.numbered.shape;
+        let node = &shape.nodes[at];
+        let added = part(&self.added, |(dict, ..)| *dict, at..at + 1);
+        self.key(shape.key(node.key as usize));
+        self.encoder.container(node.kind, node.aux as usize + added.len());
+        for child in shape.children(at) {
+            let inside = child..shape.nodes[child].end as usize;
+            let replaced = part(&self.replaced, |(node, _)| *node, inside.clone());
+            match self.replaced[replaced.clone()].first() {
+                Some(&(node, change)) if node == child => {
+                    self.key(shape.key(shape.nodes[child].key as usize));
+                    pass(&mut self.kept, shape, child, &self.newest.values);
+                    self.change(change);
+                }
+                None if part(&self.added, |(dict, ..)| *dict, inside).is_empty() => {
+                    let (newest, kept) = (self.newest, &mut self.kept);
+                    let blob = |range| &newest.blobs.bytes()[range];
+                    self.encoder.splice(self.numbered, child, &newest.values, kept, blob);
+                }
+                _ => self.within(child),
+            }
+        }
+        for index in added {
+            let (_, key, change) = self.added[index];
+            self.key(Some(key.clone()));
+            self.change(change);
+        }
+    }
+
+    fn key(&mut self, key: Option<Key<'_>>) {
+        match key {
+            Some(Key::Str(text)) => self.encoder.key_str(&text),
+            Some(Key::Int(int)) => self.encoder.key_int(int),
+            Some(Key::BigInt(bytes)) => self.encoder.key_bigint(&bytes),
+            None => {}
+        }
+    }
+
+    fn change(&mut self, Change { node, mut blobs }: Change) {
+        let changes = self.changes;
+        self.encoder.splice_value(self.changed, node, changes.values(), &mut blobs, |range| {
             let blobs = changes.blobs();
             let at = blobs.binary_search_by_key(&(range.start / 8), |blob| blob.offset);
             at.map_or(&[][..], |at| blobs[at].bytes.as_ref())
         });
-    };
-    let mut kept = BlobCursor::default();
-    for (node, replaced) in shape.top_level().zip(replaced) {
-        match replaced {
-            None => encoder
-                .splice(numbered, node, &newest.values, &mut kept, |range| &newest.blobs.bytes()[range]),
-            Some(change) => {
-                pass(&mut kept, shape, node, &newest.values);
-                splice(&mut encoder, change);
-            }
-        }
     }
-    let mut added: Vec<_> = entries.into_values().collect();
-    added.sort_unstable_by_key(|(node, _)| *node);
-    added.into_iter().for_each(|entry| splice(&mut encoder, entry));
-    encoder
+}
+
+/// Where the items lie that have a number of that range: they are in the order of it.
+fn part<T>(items: &[T], number: impl Fn(&T) -> usize, range: Range<usize>) -> Range<usize> {
+    let start = items.partition_point(|item| number(item) < range.start);
+    let end = start + items[start..].partition_point(|item| number(item) < range.end);
+    start..end
 }
 
 /// Passes the blobs of a subtree.
@@ -131,12 +280,69 @@ mod tests {
                 newest.values = old.values().to_vec();
                 let words: Vec<_> = region(&old).into_iter().map(AtomicU64::new).collect();
                 Arc::get_mut(&mut newest.blobs).expect("it is new").refill(&words);
-                let merged = merge((&numbered(&old), &newest), (&numbered(&changes), &changes));
+                let (old, changed) = (numbered(&old), numbered(&changes));
+                let targets = entries_of_root(&old.shape, &changed.shape);
+                let merged = merge((&old, &newest), (&changed, &changes), &targets);
                 assert_eq!(merged.recorded(), wanted.recorded());
                 assert_eq!(merged.values(), wanted.values());
                 assert_eq!(region(&merged), region(&wanted));
             }
         }
         assert_eq!(encode(&[]).recorded(), Some(EMPTY));
+    }
+
+    fn path(text: &str) -> KeyPath {
+        KeyPath::dotted(text).expect("it is a path")
+    }
+
+    #[test]
+    fn changes_go_where_their_paths_lead() {
+        // Each entry is a tuple of a number and a text.
+        let old = encode(&[("a", 1, "first"), ("b", 2, "second"), ("c", 3, "third")]);
+        let changes = encode(&[("0", 7, "seven"), ("1", 8, ""), ("2", 9, "nine, and longer than before")]);
+        let wanted = |encoder: &mut Encoder<Vec<u8>>| {
+            let entry = |encoder: &mut Encoder<Vec<u8>>, number, text: &str| {
+                encoder.container(Kind::Tuple, 2);
+                encoder.int(number);
+                encoder.str(text.as_bytes().to_vec(), text.len());
+            };
+            encoder.start(None);
+            encoder.container(Kind::Dict, 4);
+            encoder.key_str("a");
+            encoder.container(Kind::Tuple, 2);
+            encoder.int(1);
+            entry(encoder, 9, "nine, and longer than before");
+            encoder.key_str("b");
+            entry(encoder, 8, "");
+            encoder.key_str("c");
+            entry(encoder, 3, "third");
+            encoder.key_str("new");
+            entry(encoder, 7, "seven");
+        };
+        let mut whole = Encoder::default();
+        wanted(&mut whole);
+        let mut newest = Snapshot::default();
+        newest.values = old.values().to_vec();
+        let words: Vec<_> = region(&old).into_iter().map(AtomicU64::new).collect();
+        Arc::get_mut(&mut newest.blobs).expect("it is new").refill(&words);
+        let (old, changed) = (numbered(&old), numbered(&changes));
+        let targets = places(&old.shape, &["new", "b", "a.1"].map(path)).expect("they lead somewhere");
+        let merged = merge((&old, &newest), (&changed, &changes), &targets);
+        assert_eq!(merged.recorded(), whole.recorded());
+        assert_eq!(merged.values(), whole.values());
+        assert_eq!(region(&merged), region(&whole));
+    }
+
+    #[test]
+    fn misplaced_changes_are_refused() {
+        let shape = &numbered(&encode(&[("a", 1, "x"), ("b", 2, "y")])).shape;
+        let refused = |paths: &[&str]| {
+            places(shape, &paths.iter().map(|text| path(text)).collect::<Vec<_>>()).expect_err("refused")
+        };
+        assert_eq!(refused(&["a", "c.d"]), Misplaced::Lost(1, Lost { node: 0, steps: 0 }));
+        assert_eq!(refused(&["a.2"]), Misplaced::Lost(0, Lost { node: 1, steps: 1 }));
+        assert_eq!(refused(&["b", "a.0", "a"]), Misplaced::Within(2, 1));
+        assert_eq!(refused(&["new", "a", "new"]), Misplaced::Within(0, 2));
+        assert_eq!(refused(&["b", "b"]), Misplaced::Within(0, 1));
     }
 }

@@ -23,6 +23,7 @@ pub mod encode;
 pub mod held;
 pub mod history;
 mod keys;
+pub mod lookup;
 pub mod merge;
 pub mod nesting;
 pub mod payload;

@@ -23,6 +23,11 @@ pub enum NoTree {
 }
 
 impl<'a> Nesting<'a> {
+    /// Inside of so many containers that are not walked through.
+    pub fn at_depth(depth: usize) -> Self {
+        Self { address: 0, up: None, depth }
+    }
+
     /// Goes into a container. A cycle is found when it has become too deep: looking for one costs nothing before.
     ///
     /// # Errors

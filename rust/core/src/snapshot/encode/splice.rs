@@ -7,13 +7,37 @@ use super::Encoder;
 use crate::snapshot::ARRAY_ALIGN_WORDS;
 use crate::snapshot::blobs::BlobCursor;
 use crate::snapshot::cache::NumberedShape;
-use crate::snapshot::shape::Kind;
+use crate::snapshot::shape::{Kind, Node};
 
 impl<B> Encoder<B> {
-    /// The child `node` of the root of `shape` as it stands in an earlier snapshot with these `values`, its key
-    /// included. `blob` gives what holds the bytes of a range of that snapshot's blob region (in bytes).
+    /// The node as it stands in an earlier snapshot with these `values`, its key included. `blob` gives what holds the bytes
+    /// of a range of that snapshot's blob region (in bytes).
     pub fn splice(
         &mut self,
+        numbered: &Arc<NumberedShape>,
+        node: usize,
+        values: &[u64],
+        blobs: &mut BlobCursor,
+        blob: impl Fn(Range<usize>) -> B,
+    ) {
+        self.splice_from(|node| node.key_at, numbered, node, values, blobs, blob);
+    }
+
+    /// The same without its key, for the place whose key was sent.
+    pub fn splice_value(
+        &mut self,
+        numbered: &Arc<NumberedShape>,
+        node: usize,
+        values: &[u64],
+        blobs: &mut BlobCursor,
+        blob: impl Fn(Range<usize>) -> B,
+    ) {
+        self.splice_from(|node| node.tag_at, numbered, node, values, blobs, blob);
+    }
+
+    fn splice_from(
+        &mut self,
+        from: fn(&Node) -> u32,
         numbered: &Arc<NumberedShape>,
         node: usize,
         values: &[u64],
@@ -28,8 +52,9 @@ impl<B> Encoder<B> {
             self.cursor = next;
             at = Some(words.start);
         } else {
-            self.diverge(|node| node.key_at);
-            self.record.extend_from_slice(&shape.bytes[shape.byte_range(node)]);
+            self.diverge(from);
+            let bytes = from(&shape.nodes[node]) as usize..shape.byte_range(node).end;
+            self.record.extend_from_slice(&shape.bytes[bytes]);
         }
         self.words(at, &values[words]);
         if shape.has_blobs {

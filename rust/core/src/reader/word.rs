@@ -1,0 +1,53 @@
+//! One number of the newest snapshot, without a copy of the others.
+
+use super::Reader;
+use crate::numbering::ShapeKey;
+use crate::snapshot::shape::Shape;
+use crate::snapshot::{SegmentKey, SlotMeta, Snapshot};
+
+/// Where a number lies in all snapshots of a shape that one file holds.
+#[derive(Clone, Copy, Debug)]
+pub struct WordAt {
+    /// Of which file.
+    pub segment: SegmentKey,
+    shape: ShapeKey,
+    shape_len: usize,
+    values_len: usize,
+    at: usize,
+}
+
+impl WordAt {
+    /// The word of a node of a snapshot, which was found to fit its shape. `None` if the node is no bool, int or float.
+    pub fn of(snapshot: &Snapshot, shape: &Shape, node: usize) -> Option<Self> {
+        let node = &shape.nodes[node];
+        node.kind.is_number().then_some(Self {
+            segment: snapshot.segment,
+            shape: snapshot.meta.shape,
+            shape_len: snapshot.meta.shape_len,
+            values_len: snapshot.meta.values_len,
+            at: node.value_at as usize,
+        })
+    }
+}
+
+impl Reader {
+    /// The word in the newest snapshot, and that one's numbers. `None` if there is anything to be looked at more closely: another
+    /// shape, another file, damage. [`Reader::read_into`] then says which.
+    #[inline]
+    pub fn read_word(&mut self, place: &WordAt) -> Option<(SlotMeta, u64)> {
+        if self.segment_key() != place.segment || self.found.segment.head().ended() {
+            return None;
+        }
+        let read = self.found.segment.read(|position, slot| {
+            let meta = SlotMeta::load(slot, position)?;
+            // The lengths too: others would take another word for the number.
+            let fits = (meta.shape, meta.shape_len, meta.values_len)
+                == (place.shape, place.shape_len, place.values_len);
+            fits.then(|| (meta, slot.get(meta.values_start() + place.at)))
+        });
+        let (_, (meta, word), laps) = read.ok()?;
+        self.laps += u64::from(laps);
+        self.note(&meta);
+        Some((meta, word))
+    }
+}
