@@ -249,7 +249,11 @@ def directory() -> str:
     """The channel directory, `$TRAINCAST_DIR` or the default one; checked if it is there."""
 
 def list_channels() -> list[dict[str, Any]]:
-    """One dictionary for each channel file of the directory, the broken ones with their reason."""
+    """One dictionary for each channel file of the directory, the broken ones with their reason.
+
+    Each of its `readers` says how far it is `behind` in versions, and by how many seconds what it has last seen is
+    older than the newest snapshot (`seconds_behind`; `None` if it has seen none).
+    """
 
 def leftovers() -> list[dict[str, Any]]:
     """The files that dead writers left: `path`, `size` in bytes, `why`. Never one of a live channel."""

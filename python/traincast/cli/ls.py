@@ -58,7 +58,7 @@ def _row(channel: dict[str, Any]) -> list[str | Text]:
         age(channel["age"]),
         size(channel["size"]),
         str(len(living)),
-        _lags([reader["lag"] for reader in living]),
+        _lags([reader["behind"] for reader in living]),
     ]
 
 
@@ -89,7 +89,7 @@ def _print_readers(channels: Sequence[dict[str, Any]]) -> None:
             str(reader["pid"]),
             _reader(reader),
             str(reader["version"]),
-            str(reader["lag"]),
+            str(reader["behind"]),
         ]
         for channel in channels
         for reader in channel["readers"]
