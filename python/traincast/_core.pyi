@@ -251,8 +251,8 @@ def directory() -> str:
 def list_channels() -> list[dict[str, Any]]:
     """One dictionary for each channel file of the directory, the broken ones with their reason.
 
-    Each of its `readers` says how far it is `behind` in versions, and by how many seconds what it has last seen is
-    older than the newest snapshot (`seconds_behind`; `None` if it has seen none).
+    Each of its `readers` says how far it is `behind` in versions, and by how many seconds what it has last
+    seen is older than the newest snapshot (`seconds_behind`; `None` if it has seen none).
     """
 
 def leftovers() -> list[dict[str, Any]]:
