@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,10 +39,11 @@ class Column:
 def console() -> Console:
     """Return a console for stdout: plain if that is no terminal.
 
-    It is as wide as the terminal, or as `COLUMNS` says; without both nothing is left out or shortened.
+    What goes to a file or a pipe is never cut, whatever `COLUMNS` says there: a parent that uses readline sets
+    it for all of its children.
     """
     out = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
-    if not out.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
+    if not out.is_terminal:
         out.width = _UNLIMITED
     return out
 

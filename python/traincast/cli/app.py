@@ -24,8 +24,8 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 app = typer.Typer(
     name="traincast",
     help="Look at the training information that learners on this machine broadcast to their envs.",
-    epilog="Exit codes: 0 for success, 1 when something went wrong, 2 for wrong usage. With --json an error is "
-    "an object on stderr: error, type, hint, exit_code. The schemas of all JSON are in the package, in "
+    epilog="Exit codes: 0 for success, 1 when something went wrong, 2 for wrong usage. With --json, an error "
+    "is an object on stderr: error, type, hint, exit_code. Schemas of all JSON are in the package: "
     "traincast/cli/schemas.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,

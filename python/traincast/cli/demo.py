@@ -74,19 +74,24 @@ def demo(
             raise ShellError(str(error)) from None
         seconds = time.monotonic() - started
 
+    summaries = summarize(learners, settings)
+    if not as_json:
+        styles = ["green" if summary.arm == CURRICULUM else "yellow" for summary in summaries]
+        print_table(
+            out,
+            [Column(title, right=i > 0) for i, title in enumerate(TITLES)],
+            [
+                [Text(cell, style=style) for cell in row]
+                for row, style in zip(rows(summaries), styles, strict=True)
+            ],
+        )
+        print(notes(summaries, seconds))
+
     from traincast.demo.picture import draw  # loads matplotlib: a second that the training need not wait for
 
     draw(learners, settings, output)
-    summaries = summarize(learners, settings)
+    picture = str(output.resolve())
     if as_json:
-        picture = str(output.resolve())
         print_json({**summary_dict(summaries, settings, seconds), "picture": picture}, indent=2)
-        return
-    columns = [Column(title, right=i > 0) for i, title in enumerate(TITLES)]
-    styles = ["green" if summary.arm == CURRICULUM else "yellow" for summary in summaries]
-    colored = [
-        [Text(cell, style=style) for cell in row] for row, style in zip(rows(summaries), styles, strict=True)
-    ]
-    print_table(out, columns, colored)
-    print(notes(summaries, seconds))
-    print(f"Picture: {output.resolve()}")
+    else:
+        print(f"Picture: {picture}")

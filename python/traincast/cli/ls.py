@@ -18,14 +18,14 @@ __all__ = ["ls"]
 
 _CHANNELS = [
     Column("NAME", least=12),
-    Column("POLICY", right=True),
+    Column("POLICY", right=True, spare=1),
     Column("WRITER"),
-    Column("PID", right=True, spare=2),
-    Column("VERSION", right=True, spare=1),
-    Column("EPOCH", right=True, spare=4),
+    Column("PID", right=True, spare=4),
+    Column("VERSION", right=True, spare=3),
+    Column("EPOCH", right=True, spare=6),
     Column("AGE", right=True),
-    Column("SIZE", right=True, spare=3),
-    Column("READERS", right=True),
+    Column("SIZE", right=True, spare=5),
+    Column("READERS", right=True, spare=2),
     Column("BEHIND", right=True),
 ]
 _READERS = [

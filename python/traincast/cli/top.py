@@ -32,7 +32,9 @@ def top(
     """Show all channels live: rates, ages, sizes, how the steps go, who reads and how far behind.
 
     Enter shows the readers of a channel with their commands, and its newest values; s sorts,
-    / filters, q quits. With --json it prints a line for each snapshot instead, the first one after an interval.
+    / filters, q quits.
+
+    With --json it prints a line for each snapshot instead, the first one after an interval.
     """
     if as_json:
         _print_snapshots(interval, pattern, count)

@@ -64,6 +64,7 @@ class Top(App[None]):
     Top.zoomed #details { display: block; }
     """
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = "#channels"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -96,7 +97,6 @@ class Top(App[None]):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.query_one("#channels").focus()
         self.set_interval(self._interval, self.look)
         self.call_after_refresh(self.look)
 
@@ -176,6 +176,7 @@ class Top(App[None]):
 
     def _sort(self, order: Order) -> None:
         self._order = order
+        self.query_one("#channels", LiveTable).begin_at_top()
         self._show()
 
     def action_zoom(self) -> None:

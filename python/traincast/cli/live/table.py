@@ -32,11 +32,16 @@ class LiveTable(DataTable[Text]):
         self._keys: list[Hashable] = []
         self._cells: list[list[Text]] = []
         self._drawn: list[list[Text]] = []
+        self._from_top = False
 
     @property
     def current(self) -> Hashable | None:
         """The key of the row with the cursor."""
         return self._keys[self.cursor_row] if 0 <= self.cursor_row < len(self._keys) else None
+
+    def begin_at_top(self) -> None:
+        """Put the cursor on the first row when rows are shown in another order."""
+        self._from_top = True
 
     def forget_widths(self) -> None:
         """Let columns become narrower again: for a terminal of another size, or other rows."""
@@ -75,6 +80,9 @@ class LiveTable(DataTable[Text]):
 
     def _place(self, keys: list[Hashable]) -> tuple[int, int]:
         """Return the row for the cursor among new keys, and how far the table is scrolled."""
+        if self._from_top:
+            self._from_top = False
+            return 0, 0
         current = self.current
         row = keys.index(current) if current in keys else min(self.cursor_row, len(keys) - 1)
         return max(row, 0), self.scroll_offset.y
