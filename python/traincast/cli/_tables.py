@@ -17,6 +17,7 @@ Cell = str | Text
 
 _UNLIMITED = 100_000  # columns of what is no terminal
 _GAP = 2  # columns between two columns
+_DEAR = 2  # columns that are spared no more than this are worth more than a whole name
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Column:
     right: bool = False
     """Right-aligned: a number."""
     spare: int = 0
-    """Columns with a higher number are left out sooner; those with 0 never."""
+    """Columns with a higher number are left out sooner; 1 and 2 after names have been shortened; 0 never."""
     least: int = 0
     """Columns to which its cells may be shortened; 0: never."""
     keeps_start: bool = False
@@ -39,8 +40,8 @@ class Column:
 def console() -> Console:
     """Return a console for stdout: plain if that is no terminal.
 
-    What goes to a file or a pipe is never cut, whatever `COLUMNS` says there: a parent that uses readline sets
-    it for all of its children.
+    What goes to a file or a pipe is never cut, whatever `COLUMNS` says there: a parent that uses readline
+    sets it for all of its children.
     """
     out = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     if not out.is_terminal:
@@ -66,15 +67,19 @@ def fit(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int
             if columns[i].least and columns[i].flexible == flexible:
                 shown[i] = max(min(shown[i], columns[i].least), shown[i] - max(excess(), 0))
 
+    def leave_out(lowest: int) -> None:
+        spare = [i for i in shown if columns[i].spare >= lowest]
+        for i in sorted(spare, key=lambda i: -columns[i].spare):
+            if excess() > 0:
+                del shown[i]
+
     squeeze(flexible=True)
-    for i in sorted((i for i in shown if columns[i].spare), key=lambda i: -columns[i].spare):
-        if excess() <= 0:
-            break
-        del shown[i]
-    for i in shown:  # what went may have left more room than was needed
-        if columns[i].flexible:
-            shown[i] = min(widths[i], shown[i] + max(-excess(), 0))
+    leave_out(_DEAR + 1)
     squeeze(flexible=False)
+    leave_out(1)
+    for i in shown:  # what went may have left more room than was needed
+        if columns[i].least:
+            shown[i] = min(widths[i], shown[i] + max(-excess(), 0))
     return shown
 
 
