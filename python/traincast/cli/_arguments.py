@@ -24,10 +24,10 @@ def _names(incomplete: str) -> list[str]:
 
 def _policies(ctx: typer.Context, incomplete: str) -> list[str]:
     try:
-        found = [str(c["policy_id"]) for c in look() if c["name"] == ctx.params.get("name", c["name"])]
+        found = {c["policy_id"] for c in look() if c["name"] == (ctx.params.get("name") or c["name"])}
     except Exception:
         return []
-    return [policy for policy in dict.fromkeys(found) if policy.startswith(incomplete)]
+    return [policy for policy in map(str, sorted(found)) if policy.startswith(incomplete)]
 
 
 def _keys(ctx: typer.Context, incomplete: str) -> list[str]:
