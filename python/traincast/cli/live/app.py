@@ -106,6 +106,8 @@ class Top(App[None]):
         self._show()
 
     def _show(self) -> None:
+        if not self.query("#channels, #values"):
+            return  # a timer rang while the screen was put up, or taken down
         tracks = list(self._monitor.tracks.values())
         self._shown = chosen(tracks, self._order, self._pattern)
         table = self.query_one("#channels", LiveTable)
