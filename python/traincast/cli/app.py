@@ -44,7 +44,8 @@ def run() -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "traincast"
         text, _, near = error.format_message().partition(". Did you mean ")  # type: ignore[attr-defined]
-        hint = f"did you mean {near}" if near else f"see {command} --help"
+        near = near.partition("?")[0]  # typer and its click may both have asked
+        hint = f"did you mean {near}?" if near else f"see {command} --help"
         report(text.rstrip("."), "UsageError", USAGE, hint)
         return USAGE
 
