@@ -98,7 +98,7 @@ def print_table(
         else:
             print(line.plain)
     if left_out:
-        print(f"No room for {', '.join(left_out)}: see --json, or use a wider terminal.")
+        print(f"No room for {', '.join(left_out)}: see --json.")
 
 
 def fitted(
