@@ -462,7 +462,11 @@ def directories() -> list[str]:
     """The directories in which channels are looked for: `$TRAINCAST_DIR` alone, or the two default ones."""
 
 def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """One dictionary for each channel file of the directory, the broken ones with their reason."""
+    """One dictionary for each channel file of the directory, the broken ones with their reason.
+
+    Each of its `readers` says how far it is `behind` in versions, and by how many seconds what it has last
+    seen is older than the newest snapshot (`seconds_behind`; `None` if it has seen none).
+    """
 
 def leftovers(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """The files that dead writers left: `path`, `size` in bytes, `why`. Never one of a live channel."""

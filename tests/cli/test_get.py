@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from shell import Shell, Start
 
 import traincast
-from traincast.cli._values import flatten, json_value, look_up, short_text
+from traincast.cli._json import json_value
+from traincast.cli._values import flatten, look_up, short_text
 
 INFO = {
     "approx_total_training_steps": 4096,
@@ -66,10 +67,10 @@ def test_json_is_json(shell: Shell, run: str) -> None:
 
 
 def test_what_is_not_there_is_named_with_what_is(shell: Shell, run: str) -> None:
-    done = shell("get", run, "shaping.gaol")
+    done = shell("get", run, "qqq")
     assert done.returncode == 1
     assert done.stderr == (
-        "traincast: no key 'shaping.gaol'; there are: approx_total_training_steps, shaping.goal, "
+        "traincast: no key 'qqq'; there are: approx_total_training_steps, shaping.goal, "
         "shaping.crash, names, weights, rate, note\n"
     )
 

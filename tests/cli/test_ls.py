@@ -2,12 +2,20 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 from shell import Shell, Start
 
 import traincast
+from traincast.cli._text import age
+
+
+def cells(table: str) -> list[list[str]]:
+    """The cells of a table; no cell has two spaces in a row."""
+    lines = [line.split("  ") for line in table.splitlines() if not line.startswith("`")]
+    return [[cell.strip() for cell in line if cell.strip()] for line in lines]
 
 
 def test_an_empty_machine_gets_a_sentence(shell: Shell, traincast_dir: Path) -> None:
@@ -27,18 +35,43 @@ def test_channels_are_listed_with_their_writers_and_readers(shell: Shell, learne
         living.publish(approx_total_training_steps=9)
         living.publish(approx_total_training_steps=10)
         done = shell("ls")
-        lines = [line.split("  ") for line in done.stdout.splitlines()]
-        rows = [[cell.strip() for cell in line if cell] for line in lines]
-        assert rows[0] == ["NAME", "POLICY", "WRITER", "VERSION", "EPOCH", "AGE", "SIZE", "READERS", "BEHIND"]
-        assert rows[1][:2] == ["alpha", "3"]
-        assert rows[1][2].startswith("alive, pid ")
-        assert rows[1][3:5] == ["6", "1"]
-        assert rows[1][6:] == ["264 KiB", "1", "2"]
-        assert rows[2][:5] == ["beta", "0", "dead", "1", "1"]
+        rows = cells(done.stdout)
+        assert rows[0] == [
+            "NAME", "POLICY", "WRITER", "PID", "VERSION", "EPOCH", "AGE", "SIZE", "READERS", "BEHIND"
+        ]  # fmt: skip
+        assert rows[1][:3] == ["alpha", "3", "alive"]
+        assert rows[1][4:6] == ["6", "1"]
+        assert rows[1][7:9] == ["264.1 KiB", "1"]
+        assert rows[2][:6] == ["beta", "0", "dead", "-", "1", "1"]
+        assert rows[2][8:] == ["0", "-"]
         assert "traincast clean" in done.stdout
 
-        readers = shell("ls", "--readers").stdout.splitlines()
-        assert readers[1].split() == ["alpha", "3", str(os.getpid()), "alive", "4", "2"]
+        titles, row = cells(shell("ls", "--readers").stdout)
+        assert titles == ["NAME", "POLICY", "PID", "READER", "VERSION", "BEHIND", "COMMAND"]
+        assert row[:5] == ["alpha", "3", str(os.getpid()), "alive", "4"]
+        assert "pytest" in row[6]
+
+
+def test_a_reader_is_behind_by_seconds(shell: Shell, learner: Start) -> None:
+    writer = learner("run")
+    writer.publish(approx_total_training_steps=1)
+    with traincast.TrainingInfoReader("run") as reader:
+        (channel,) = json.loads(shell("ls", "--json").stdout)
+        assert channel["readers"][0]["seconds_behind"] is None  # it has read nothing yet
+        assert cells(shell("ls").stdout)[1][-1] == "-"
+        reader.read()
+        assert cells(shell("ls").stdout)[1][-1] == "0 s"
+        time.sleep(1.2)
+        assert cells(shell("ls").stdout)[1][-1] == "0 s"  # it has the newest
+        writer.publish(approx_total_training_steps=2)
+        (channel,) = json.loads(shell("ls", "--json").stdout)
+        (its,) = channel["readers"]
+        assert its["seconds_behind"] > 1.1
+        assert (its["behind"], its["pid"], its["alive"]) == (1, os.getpid(), True)
+        assert its["command"] == Path("/proc/self/cmdline").read_text().replace("\0", " ").strip()
+        assert cells(shell("ls").stdout)[1][-1] == age(its["seconds_behind"])
+        reader.read()
+        assert cells(shell("ls").stdout)[1][-1] == "0 s"
 
 
 def test_json_holds_what_the_table_shows(shell: Shell, learner: Start) -> None:
@@ -66,7 +99,7 @@ def test_a_broken_file_gets_a_sentence_beside_the_others(
     done = shell("ls")
     assert done.returncode == 0
     assert "bad, policy 0, is broken: " in done.stdout
-    assert "good  0" in done.stdout
+    assert cells(done.stdout)[1][:2] == ["good", "0"]
 
 
 def test_a_directory_that_others_may_enter_gets_a_sentence(shell: Shell, traincast_dir: Path) -> None:

@@ -77,13 +77,14 @@ def test_writer_that_has_not_published_is_no_channel(channel_name: str) -> None:
         assert _core.leftovers() == []
 
 
-def test_readers_and_their_lag(channel_name: str) -> None:
+def test_readers_and_how_far_behind_they_are(channel_name: str) -> None:
     with (
         traincast.TrainingInfoWriter(channel_name) as writer,
         Process() as near,
         Process() as far,
         Process() as dead,
     ):
+        before = time.monotonic()
         writer.publish(info())
         for process in (near, far, dead):
             process.run(f"reader = traincast.TrainingInfoReader({channel_name!r})\nreader.read()")
@@ -93,8 +94,11 @@ def test_readers_and_their_lag(channel_name: str) -> None:
         near.run("reader.read()")
         readers = {reader["pid"]: reader for reader in listed()[channel_name]["readers"]}
         here = {"alive": True, "elsewhere": False}
-        assert readers[near.pid] == {"pid": near.pid, "version": 5, "lag": 0, **here}
-        assert readers[far.pid] == {"pid": far.pid, "version": 1, "lag": 4, **here}
+        assert 0 <= readers[far.pid].pop("seconds_behind") <= time.monotonic() - before + 0.1
+        assert readers[far.pid] == {"pid": far.pid, "version": 1, "behind": 4, **here}
+        assert readers[near.pid] == {
+            "pid": near.pid, "version": 5, "behind": 0, "seconds_behind": 0, **here
+        }  # fmt: skip
         assert readers.get(dead.pid, {"alive": False})["alive"] is False
         assert len(readers) <= 3
 

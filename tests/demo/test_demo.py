@@ -90,7 +90,7 @@ def test_a_signal_ends_it_with_no_process_and_no_file_left(
         os.killpg(process.pid, number)  # a terminal tells every process of the group
         out, err = process.communicate()
     assert process.returncode == 128 + number
-    assert err == "Interrupted: all worker processes have ended, all channels are removed.\n"
+    assert err == "traincast: interrupted: all worker processes have ended, all channels are removed\n"
     assert "Picture" not in out
     wait_until_alone(process.pid)
     assert os.listdir(traincast_dir) == []

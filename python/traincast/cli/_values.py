@@ -1,21 +1,17 @@
-"""Snapshot values as text and as JSON, and keys that lead into them."""
+"""Snapshot values as text, and keys that lead into them."""
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from traincast.errors import TraincastError
+from traincast.cli._failures import NoSuchKeyError, did_you_mean
+from traincast.cli._text import printable, shorten
 
-__all__ = ["NoSuchKeyError", "flatten", "full_text", "json_value", "look_up", "short_text"]
+__all__ = ["flatten", "full_text", "look_up", "short_text"]
 
 _SHORT = 60  # characters of a value in a table
-
-
-class NoSuchKeyError(TraincastError):
-    """The snapshot has no such key."""
+_NAMED = 20  # keys that are named where one is not found
 
 
 def look_up(info: Mapping[Any, Any], key: str) -> Any:
@@ -25,9 +21,16 @@ def look_up(info: Mapping[Any, Any], key: str) -> Any:
     """
     found, value = _look_up(info, key)
     if not found:
-        names = ", ".join(name for name, _ in flatten(info))
-        raise NoSuchKeyError(f"no key {key!r}; there are: {names}")
+        names = [name for name, _ in flatten(info)]
+        error = NoSuchKeyError(f"no key {key!r}")
+        error.add_note(did_you_mean(key, names) or f"there are: {_listed(names)}")
+        raise error
     return value
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f", and {more} more" if more > 0 else "")
 
 
 def _look_up(value: Any, key: str) -> tuple[bool, Any]:
@@ -42,7 +45,7 @@ def _look_up(value: Any, key: str) -> tuple[bool, Any]:
                     return True, result
     elif isinstance(value, (list, tuple)):
         index, _, rest = key.partition(".")
-        if index.isdecimal() and int(index) < len(value):
+        if index.isdecimal() and len(index) < 10 and int(index) < len(value):
             inner = value[int(index)]
             return _look_up(inner, rest) if rest else (True, inner)
     return False, None
@@ -63,8 +66,7 @@ def short_text(value: Any) -> str:
     if _is_array(value) and value.ndim > 0:
         return _array_text(value)
     text = str(value) if isinstance(value, str) else repr(_item(value))
-    text = " ".join(text.split())
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+    return shorten(printable(" ".join(text.split())), _SHORT)
 
 
 def _array_text(array: Any) -> str:
@@ -92,30 +94,6 @@ def _array_text(array: Any) -> str:
 def full_text(value: Any) -> str:
     """Return a value as text in full; big arrays as numpy and torch print them."""
     return str(value) if isinstance(value, str) or _is_array(value) else repr(_item(value))
-
-
-def json_value(value: Any) -> Any:
-    """Return a value as JSON knows it.
-
-    Tuples and arrays become lists, keys strings, dates ISO strings, complex numbers `[real, imaginary]`,
-    bytes `{"base64": ...}`. JSON has neither NaN nor infinities: they become the strings `NaN`, `Infinity`
-    and `-Infinity`.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): json_value(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_value(inner) for inner in value]
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode("ascii")}
-    if _is_array(value):
-        if getattr(value.dtype, "kind", "") in "mM":
-            return json_value(value.astype(str).tolist())
-        return json_value(value.tolist())
-    if isinstance(value, complex):
-        return [json_value(value.real), json_value(value.imag)]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def _is_array(value: Any) -> bool:

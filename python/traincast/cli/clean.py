@@ -4,47 +4,75 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from traincast import _core
-from traincast.cli._output import console, print_table, size
+from traincast.cli._arguments import AsJson
+from traincast.cli._failures import FAILED, report, report_error
+from traincast.cli._json import print_json
+from traincast.cli._tables import Column, console, print_table
+from traincast.cli._text import printable, size
 from traincast.errors import TraincastError
 
 __all__ = ["clean"]
 
+_COLUMNS = [
+    Column("FILE", least=12),
+    Column("SIZE", right=True, spare=1),
+    Column("WHY", least=12, flexible=True),
+]
+
 
 def clean(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without asking.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Remove what dead writers left; live channels are never touched."""
+    """Remove what dead writers left; live channels are never touched.
+
+    Shows the files and asks. Where nobody can answer, and with --json, it removes them with --yes only.
+    """
+    directories = _core.directories()
     leftovers = sorted(_core.leftovers(), key=lambda leftover: str(leftover["path"]))
-    if not leftovers:
-        print(f"Nothing to remove in {' or '.join(_core.directories())}.")
-        return
-    directory = " and ".join(sorted({os.path.dirname(leftover["path"]) for leftover in leftovers}))
-    rows = [[os.path.basename(x["path"]), size(x["size"]), x["why"]] for x in leftovers]
-    print_table(console(), ["FILE", "SIZE", "WHY"], rows)
-    count = "1 file" if len(leftovers) == 1 else f"{len(leftovers)} files"
-    total = f"{count}, {size(sum(leftover['size'] for leftover in leftovers))}"
-    if not yes:
-        if not sys.stdin.isatty():
-            print(f"traincast: {total} in {directory}: pass --yes to remove what is listed", file=sys.stderr)
-            raise typer.Exit(1)
-        if not typer.confirm(f"Remove {total} from {directory}?"):
-            print("Nothing removed.")
-            raise typer.Exit(1)
-    removed = 0
-    for leftover in leftovers:
-        path = leftover["path"]
-        try:
-            gone = _core.remove_leftover(path) or not os.path.lexists(path)  # files of a channel go together
-        except (OSError, TraincastError) as error:
-            print(f"traincast: {error}", file=sys.stderr)
-            gone = False
-        else:
-            if not gone:
-                print(f"Kept {path}: it is in use by now.")
-        removed += gone
-    print(f"Removed {removed} of {total}.")
+    files = [{**leftover, "removed": False} for leftover in leftovers]
+    if files and not as_json:
+        rows = [[printable(os.path.basename(x["path"])), size(x["size"]), printable(x["why"])] for x in files]
+        print_table(console(), _COLUMNS, rows)
+    count = "1 file" if len(files) == 1 else f"{len(files)} files"
+    total = f"{count}, {size(sum(file['size'] for file in files))}"
+    confirmed = yes or not files or _confirmed(total, " or ".join(directories), as_json)
+    removals = [_remove(file, as_json) for file in files] if confirmed else [False]
+    if as_json:
+        print_json({"directories": directories, "files": files}, indent=2)
+    elif not files:
+        print(f"Nothing to remove in {' or '.join(directories)}.")
+    elif confirmed:
+        print(f"Removed {sum(file['removed'] for file in files)} of {total}.")
+    if not all(removals):
+        raise typer.Exit(FAILED)
+
+
+def _confirmed(total: str, directory: str, as_json: bool) -> bool:
+    if as_json or sys.stdin is None or not sys.stdin.isatty():
+        text = f"{total} in {directory}: nothing is removed without --yes"
+        report(text, "ConfirmationNeeded", FAILED, "pass --yes to remove what is listed")
+        return False
+    if typer.confirm(f"Remove {total} from {directory}?"):
+        return True
+    print("Nothing removed.")
+    return False
+
+
+def _remove(file: dict[str, Any], as_json: bool) -> bool:
+    """Remove a file; `False` if that failed. One that has come into use stays, and that is no failure."""
+    path = file["path"]
+    try:
+        # Files of a channel go together.
+        file["removed"] = _core.remove_leftover(path) or not os.path.lexists(path)
+    except (OSError, TraincastError) as error:
+        report_error(error)
+        return False
+    if not file["removed"] and not as_json:
+        print(f"Kept {path}: it is in use by now.")
+    return True

@@ -2,99 +2,102 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from traincast import _core
-from traincast.cli._output import age, console, print_table, size
+from traincast.cli._arguments import AsJson
+from traincast.cli._channels import Channel, Reader, living, look, slowest
+from traincast.cli._describe import behind, life, who, writer
+from traincast.cli._json import print_json
+from traincast.cli._tables import Cell, Column, console, print_table
+from traincast.cli._text import age, printable, size
 
 __all__ = ["ls"]
 
-_STYLES = {"live": "green", "dead": "yellow", "closed": "dim", "broken": "red"}
-_READERS_SHOWN = 8
+_CHANNELS = [
+    Column("NAME", least=12),
+    Column("POLICY", right=True, spare=1),
+    Column("WRITER"),
+    Column("PID", right=True, spare=4),
+    Column("VERSION", right=True, spare=3),
+    Column("EPOCH", right=True, spare=6),
+    Column("AGE", right=True),
+    Column("SIZE", right=True, spare=5),
+    Column("READERS", right=True, spare=2),
+    Column("BEHIND", right=True),
+]
+_READERS = [
+    Column("NAME", least=12),
+    Column("POLICY", right=True),
+    Column("PID", right=True),
+    Column("READER"),
+    Column("VERSION", right=True, spare=1),
+    Column("BEHIND", right=True),
+    Column("COMMAND", least=12, flexible=True),
+]
 
 
 def ls(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     readers: Annotated[
-        bool, typer.Option("--readers", "-r", help="A line for each process that reads.")
+        bool, typer.Option("--readers", "-r", help="A line for each process that reads, with its command.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List the channels: who writes, how new they are, who reads and how far behind."""
+    """List the channels: who writes, how new they are, who reads and how far behind.
+
+    AGE is the time since the newest version was published. A reader is BEHIND by how much older the snapshot
+    that it holds is than the newest one; a channel's line shows the slowest of its readers.
+    """
     directory = " or ".join(_core.directories())
-    channels = sorted(_core.list_channels(), key=lambda c: (c["name"], c["policy_id"]))
+    channels = look(commands=readers or as_json)
     if as_json:
-        print(json.dumps(channels, indent=2))
+        print_json(channels, indent=2)
         return
     if not channels:
         print(f"No channels in {directory}.")
         return
-    out = console()
-    broken = [channel for channel in channels if channel["status"] == "broken"]
     whole = [channel for channel in channels if channel["status"] != "broken"]
+    out = console()
     if readers:
-        _print_readers(whole)
+        rows = [_reader_row(channel, reader) for channel in whole for reader in channel["readers"]]
+        if rows:
+            print_table(out, _READERS, rows)
+        else:
+            print("Nobody reads.")
     elif whole:
-        columns = ["NAME", "POLICY", "WRITER", "VERSION", "EPOCH", "AGE", "SIZE", "READERS", "BEHIND"]
-        print_table(out, columns, [_row(channel) for channel in whole])
-    for channel in broken:
-        print(f"{channel['name']}, policy {channel['policy_id']}, is broken: {channel['reason']}")
-    if any(channel["status"] in ("dead", "broken") for channel in channels):
+        print_table(out, _CHANNELS, [_row(channel) for channel in whole])
+    for channel in channels:
+        if channel["status"] == "broken":
+            reason = printable(channel["reason"] or "")
+            print(f"{channel['name']}, policy {channel['policy_id']}, is broken: {reason}")
+    if _core.leftovers():
         print("`traincast clean` removes what dead writers left.")
 
 
-def _row(channel: dict[str, Any]) -> list[str | Text]:
-    living = [reader for reader in channel["readers"] if reader["alive"]]
+def _row(channel: Channel) -> list[Cell]:
     return [
         channel["name"],
         str(channel["policy_id"]),
-        _writer(channel),
+        writer(channel),
+        str(channel["writer_pid"]) if channel["status"] == "live" else "-",
         str(channel["version"]),
         str(channel["epoch"]),
-        age(channel["age"]),
+        age(channel["age"] or 0.0),
         size(channel["size"]),
-        str(len(living)),
-        _lags([reader["lag"] for reader in living]),
+        str(len(living(channel))),
+        behind(slowest(channel)),
     ]
 
 
-def _writer(channel: dict[str, Any]) -> Text:
-    status = channel["status"]
-    text = f"alive, pid {channel['writer_pid']}" if status == "live" else status
-    return Text(text, style=_STYLES[status])
-
-
-def _reader(reader: dict[str, Any]) -> Text:
-    status = "live" if reader["alive"] else "dead"
-    text = "alive" if reader["alive"] else "dead"
-    return Text(f"{text}, in another container" if reader["elsewhere"] else text, style=_STYLES[status])
-
-
-def _lags(lags: Sequence[int]) -> str:
-    """Return how many versions each reader is behind, or the range if there are many readers."""
-    if len(lags) <= _READERS_SHOWN:
-        return " ".join(map(str, sorted(lags)))
-    return f"{min(lags)} to {max(lags)}"
-
-
-def _print_readers(channels: Sequence[dict[str, Any]]) -> None:
-    rows: list[list[str | Text]] = [
-        [
-            channel["name"],
-            str(channel["policy_id"]),
-            str(reader["pid"]),
-            _reader(reader),
-            str(reader["version"]),
-            str(reader["lag"]),
-        ]
-        for channel in channels
-        for reader in channel["readers"]
+def _reader_row(channel: Channel, reader: Reader) -> list[Cell]:
+    return [
+        channel["name"],
+        str(channel["policy_id"]),
+        str(reader["pid"]),
+        life(reader),
+        str(reader["version"]),
+        behind(reader["seconds_behind"]),
+        who(reader),
     ]
-    if rows:
-        print_table(console(), ["NAME", "POLICY", "PID", "READER", "VERSION", "BEHIND"], rows)
-    else:
-        print("Nobody reads.")

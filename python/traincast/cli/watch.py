@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import deque
@@ -12,12 +11,15 @@ from typing import Annotated, Any, Protocol
 import typer
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 import traincast
-from traincast.cli._output import age, console
-from traincast.cli._values import flatten, json_value, short_text
+from traincast.cli._arguments import AsJson, Name, Policy
+from traincast.cli._channels import attach
+from traincast.cli._json import print_json
+from traincast.cli._tables import Column, console, fitted
+from traincast.cli._text import age, printable
+from traincast.cli._values import flatten, short_text
 from traincast.errors import ChannelNotFoundError
 
 __all__ = ["watch"]
@@ -25,11 +27,12 @@ __all__ = ["watch"]
 _SLICE = 0.25  # seconds between two looks at a channel where nothing happens
 _RATE_OVER = 3.0  # seconds that the rate is the mean of
 _GLOW = 1.0  # seconds that a changed value is highlighted
+_COLUMNS = [Column("KEY", least=12), Column("VALUE", least=12, keeps_start=True, flexible=True)]
 
 
 def watch(
-    name: Annotated[str, typer.Argument(help="The channel.")],
-    policy: Annotated[int, typer.Option(help="The policy of the run.")] = 0,
+    name: Name,
+    policy: Policy = 0,
     interval: Annotated[
         float, typer.Option(min=0.01, help="Least time between two updates, in seconds.")
     ] = 0.2,
@@ -37,13 +40,16 @@ def watch(
         bool,
         typer.Option("--follow", "-f", help="Wait for the channel, and for the next one after it."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each update.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show a channel live: its rate, and what changed. Ends with Ctrl-C, or when the channel is closed."""
+    """Show a channel live: its rate, and what changed. Ends with Ctrl-C, or when the channel is closed.
+
+    With --json it prints a line for each update, and one when the writer dies, returns or closes the channel.
+    """
     with _attach(name, policy, follow) as reader:
         state = _State(name, policy)
         out = console()
-        view: _View = _Json() if as_json else _Terminal(out) if out.is_terminal else _Lines()
+        view: _View = _Json(state) if as_json else _Terminal(out) if out.is_terminal else _Lines()
         try:
             _follow(reader, state, view, interval, follow)
         finally:
@@ -56,7 +62,7 @@ def _attach(name: str, policy: int, follow: bool) -> traincast.TrainingInfoReade
     said = False
     while True:
         try:
-            return traincast.TrainingInfoReader(name, policy, attach_timeout=_SLICE if follow else 0.0)
+            return attach(name, policy, _SLICE if follow else 0.0)
         except ChannelNotFoundError:
             if not follow:
                 raise
@@ -111,7 +117,7 @@ class _State:
         if not new:
             return None
         self.info = info
-        leaves = {key: short_text(value) for key, value in flatten(info)}
+        leaves = {printable(key): short_text(value) for key, value in flatten(info)}
         changed = [key for key, text in leaves.items() if self.leaves.get(key) != text]
         if self.leaves:
             self.changed_at.update(dict.fromkeys(changed, now))
@@ -138,6 +144,7 @@ class _Terminal:
     """A table that stays in its place."""
 
     def __init__(self, out: Console) -> None:
+        self._out = out
         self._live = Live(console=out, auto_refresh=False, vertical_overflow="crop")
         self._live.start()
 
@@ -150,12 +157,17 @@ class _Terminal:
             f"   {age(state.age)} old   writer ",
             (state.writer, style),
         )
-        table = Table.grid(padding=(0, 2))
         now = time.monotonic()
-        for key, text in state.leaves.items():
+        room = max(self._out.height - 4, 1)
+        rows = []
+        for key, text in list(state.leaves.items())[:room]:
             glows = now - state.changed_at.get(key, -_GLOW) < _GLOW
-            table.add_row(Text(key, style="dim"), Text(text, style="bold yellow" if glows else ""))
-        self._live.update(Group(head, Text(), table), refresh=True)
+            rows.append([Text(key, style="dim"), Text(text, style="bold yellow" if glows else "")])
+        lines, _ = fitted(_COLUMNS, rows, self._out.width)
+        more = len(state.leaves) - len(lines)
+        if more > 0:
+            lines.append(Text(f"and {more} more: use a higher terminal, or traincast get", style="dim"))
+        self._live.update(Group(head, Text(), *lines), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
@@ -184,16 +196,26 @@ class _Lines:
 class _Json:
     """JSON Lines."""
 
+    def __init__(self, state: _State) -> None:
+        self._writer = state.writer
+
     def show(self, state: _State, changed: list[str] | None) -> None:
-        if changed is not None:
-            line = {
+        if changed is None and state.writer == self._writer:
+            return
+        self._writer = state.writer
+        print_json(
+            {
+                "name": state.name,
+                "policy_id": state.policy,
                 "version": state.version,
                 "epoch": state.epoch,
+                "age": state.age,
                 "rate": round(state.rate, 3),
-                "changed": changed,
-                "training_info": json_value(state.info),
+                "writer": state.writer,
+                "changed": changed or [],
+                "training_info": state.info,
             }
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+        )
 
     def close(self) -> None:
         pass

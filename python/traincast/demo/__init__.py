@@ -8,7 +8,7 @@
 - `record`: what happened, for the display and the report
 - `training`: starts the workers, runs all learners, and cleans up
 - `display`: progress on a terminal, or as plain lines
-- `report`, `picture`: the table and the PNG at the end
+- `report`, `picture`: the table, or JSON, and the PNG at the end
 
 `traincast demo` runs it. Nothing is imported here, so that a worker process loads only what it needs.
 """

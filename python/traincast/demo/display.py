@@ -26,6 +26,7 @@ _PLAIN_INTERVAL = 2.0
 _RECENT_RESETS = 50
 _CURVE = 26  # characters
 _BLOCKS = " ▁▂▃▄▅▆▇█"
+_ASCII_BLOCKS = " _.:-=+*#"
 
 
 def milliseconds(seconds: float) -> str:
@@ -38,7 +39,7 @@ def progress_display(settings: Settings, console: Console) -> Iterator[Progress]
     """Give a function that shows the progress of the learners; it limits its own rate."""
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            curves = _Curves(settings)
+            curves = _Curves(settings, _BLOCKS if console.encoding.startswith("utf") else _ASCII_BLOCKS)
 
             def update(learners: Sequence[Learner]) -> None:
                 summaries = summarize(learners, settings, _RECENT_RESETS)
@@ -80,7 +81,8 @@ def _line(summaries: Sequence[Summary]) -> str:
 class _Curves:
     """The success of each arm over the steps, as characters."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, blocks: str) -> None:
+        self._blocks = blocks
         self._steps = settings.steps
         self._values: dict[str, list[float | None]] = {arm: [None] * _CURVE for arm in ARMS}
 
@@ -97,7 +99,7 @@ class _Curves:
             # A place that was passed between two refreshes shows what came before it.
             earlier = [k for k in known if k <= i]
             value = values[earlier[-1]] if earlier and i <= known[-1] else None
-            shown += " " if value is None else _BLOCKS[1 + round(value * 7)]
+            shown += " " if value is None else self._blocks[1 + round(value * 7)]
         return shown
 
 

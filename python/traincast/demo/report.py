@@ -1,47 +1,23 @@
-"""The table at the end of the demo."""
+"""What came out of the demo: as rows of a table, and as a dictionary for JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from dataclasses import asdict
+from typing import Any
 
 from traincast.demo.display import milliseconds
-from traincast.demo.settings import CURRICULUM
+from traincast.demo.settings import CURRICULUM, Settings
 from traincast.demo.summary import Summary
 
-__all__ = ["write_report"]
+__all__ = ["TITLES", "notes", "rows", "summary_dict"]
+
+TITLES = ("MountainCar", "success", "by seed", "episodes", "info age", "99 % below")
 
 
-def write_report(summaries: Sequence[Summary], seconds: float, console: Console) -> None:
-    """Write what came out; plain text if the console is no terminal.
-
-    Args:
-        summaries: of the arms.
-        seconds: how long it took.
-        console: where to.
-    """
-    rows = [_row(summary) for summary in summaries]
-    columns = ["MountainCar", "success", "by seed", "episodes", "info age", "99 % below"]
-    if console.is_terminal:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index == 0 else "right")
-        for summary, row in zip(summaries, rows, strict=True):
-            table.add_row(*row, style="green" if summary.arm == CURRICULUM else "yellow")
-        console.print(table)
-    else:
-        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-        for row in (columns, *rows):
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    steps = sum(summary.steps for summary in summaries) * len(summaries[0].success_by_seed)
-    print(
-        f"{steps:,} env steps in {seconds:.1f} s.\n"
-        "Success: of the latest greedy episodes from the real start.\n"
-        "Info age: of the training information that an env holds when it resets."
-    )
+def rows(summaries: Sequence[Summary]) -> list[list[str]]:
+    """Return a row for each arm, as `TITLES` names its cells."""
+    return [_row(summary) for summary in summaries]
 
 
 def _row(summary: Summary) -> list[str]:
@@ -53,3 +29,28 @@ def _row(summary: Summary) -> list[str]:
         milliseconds(summary.info_age),
         milliseconds(summary.info_age_99),
     ]
+
+
+def notes(summaries: Sequence[Summary], seconds: float) -> str:
+    """Return what stands below the table: how long it took, and what the columns mean."""
+    return (
+        f"{_steps(summaries):,} env steps in {seconds:.1f} s.\n"
+        "Success: of the latest greedy episodes from the real start.\n"
+        "Info age: of the training information that an env holds when it resets."
+    )
+
+
+def summary_dict(summaries: Sequence[Summary], settings: Settings, seconds: float) -> dict[str, Any]:
+    """Return it all as a dictionary; ages in seconds, success as parts of 1."""
+    return {
+        "workers": settings.workers,
+        "seeds": settings.seeds,
+        "seed": settings.seed,
+        "seconds": seconds,
+        "env_steps": _steps(summaries),
+        "arms": [asdict(summary) for summary in summaries],
+    }
+
+
+def _steps(summaries: Sequence[Summary]) -> int:
+    return sum(summary.steps for summary in summaries) * len(summaries[0].success_by_seed)

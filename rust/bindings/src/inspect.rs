@@ -74,7 +74,7 @@ pub fn remove_leftover(py: Python<'_>, path: PathBuf, directory: Option<PathBuf>
 
 fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'py, PyDict>> {
     let (status, reason) = channel.status.words();
-    let readers = channel.readers.iter().map(|reader| reader_dict(py, reader, channel.version));
+    let readers = channel.readers.iter().map(|reader| reader_dict(py, reader, channel));
     let dict = PyDict::new(py);
     dict.set_item("name", channel.name.name())?;
     dict.set_item("policy_id", channel.name.policy_id())?;
@@ -97,12 +97,18 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
     Ok(dict)
 }
 
-fn reader_dict<'py>(py: Python<'py>, reader: &ReaderInfo, newest: u64) -> PyResult<Bound<'py, PyDict>> {
+fn reader_dict<'py>(
+    py: Python<'py>,
+    reader: &ReaderInfo,
+    channel: &ChannelInfo,
+) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("pid", reader.pid)?;
     dict.set_item("alive", reader.alive)?;
     dict.set_item("elsewhere", reader.elsewhere)?;
     dict.set_item("version", reader.version)?;
-    dict.set_item("lag", newest.saturating_sub(reader.version))?;
+    dict.set_item("behind", channel.version.saturating_sub(reader.version))?;
+    let behind_ns = reader.behind_ns(channel.published_ns, channel.generation);
+    dict.set_item("seconds_behind", behind_ns.map(|ns| ns as f64 / 1e9))?;
     Ok(dict)
 }

@@ -64,6 +64,8 @@ pub struct ChannelInfo {
     pub generation: u64,
     /// Seconds since the newest version was published.
     pub age: f64,
+    /// When that was, on the writer's [`crate::now_ns`].
+    pub published_ns: u64,
     /// When the present file was made, Unix seconds.
     pub created: f64,
     /// Bytes per slot.
@@ -130,6 +132,7 @@ fn inspect(directory: &Directory, handle: &OwnedFd, name: ChannelName, files: &F
         origin: (String::new(), 0),
         generation: 0,
         age: 0.0,
+        published_ns: 0,
         created: 0.0,
         capacity: 0,
         size: files.iter().map(|file| size(handle, file)).sum(),
@@ -161,6 +164,7 @@ fn examine(directory: &Directory, handle: &OwnedFd, info: &mut ChannelInfo) -> R
     info.epoch = newest.stamp.epoch.get();
     info.term = newest.stamp.term.get();
     info.age = segment.age(&newest);
+    info.published_ns = newest.published_ns;
     info.readers = readers(handle, &info.name);
     info.status = if segment.head().closed() {
         Status::Closed

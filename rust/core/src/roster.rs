@@ -73,6 +73,19 @@ pub struct ReaderInfo {
     pub published_ns: u64,
 }
 
+impl ReaderInfo {
+    /// How much older what it has last seen is than the channel's newest snapshot, which was published at `newest_ns` and lies in
+    /// the file with this `generation`, in ns. `None` if it has seen none yet, or on another clock.
+    ///
+    /// Both times are what the writer noted, so the reader's own time namespace plays no part. A writer of another one, which took
+    /// the channel over, counts from another zero: what looks newer than the newest, and is in an older file, was noted by another
+    /// clock. In the same file or a newer one, it was published since the newest was looked at.
+    pub fn behind_ns(&self, newest_ns: u64, generation: u64) -> Option<u64> {
+        let comparable = self.published_ns <= newest_ns || self.generation >= generation;
+        (self.version != 0 && comparable).then(|| newest_ns.saturating_sub(self.published_ns))
+    }
+}
+
 impl Roster {
     /// Opens a channel's roster; `None` if it has none, or a broken one.
     pub fn open(handle: &OwnedFd, name: &ChannelName) -> Option<Self> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Place, Sample, channel, fork, next, next_polled, publish, until};
 use traincast_core::directory::ChannelName;
-use traincast_core::inspect::{Status, leftovers, list, remove_leftover};
+use traincast_core::inspect::{ReaderInfo, Status, leftovers, list, remove_leftover};
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::reader::Reader;
 use traincast_core::snapshot::Snapshot;
@@ -51,6 +51,11 @@ fn a_live_channel_shows_its_writer_and_how_far_readers_lag() {
     let mut expected = vec![(child.pid as u32, true, 1), (std::process::id(), true, 4)];
     expected.sort_unstable();
     assert_eq!(lags, expected);
+    for reader in &info.readers {
+        let behind = reader.behind_ns(info.published_ns, info.generation).unwrap();
+        assert_eq!(behind, info.published_ns - reader.published_ns);
+        assert!(behind == 0 || reader.version == 1);
+    }
     let pid = child.pid as u32;
     child.kill();
     let info = &list(&place.directory).unwrap()[0];
@@ -58,6 +63,50 @@ fn a_live_channel_shows_its_writer_and_how_far_readers_lag() {
     drop(reader);
     let info = &list(&place.directory).unwrap()[0];
     assert_eq!(info.readers.len(), 1, "a reader that leaves in good order takes its line along");
+}
+
+#[test]
+fn a_reader_is_as_far_behind_as_its_snapshot_is_older_than_the_newest() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    publish(&mut writer, 1);
+    let mut reader = place.reader();
+    let behind = || {
+        let info = &list(&place.directory).unwrap()[0];
+        info.readers[0].behind_ns(info.published_ns, info.generation)
+    };
+    assert_eq!(behind(), None, "it has seen none yet");
+    next(&mut reader, &mut Snapshot::default());
+    assert_eq!(behind(), Some(0));
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(behind(), Some(0), "nothing new has come since");
+    publish(&mut writer, 2);
+    let first = behind().unwrap();
+    assert!((30_000_000..600_000_000_000).contains(&first), "{first}"); // publish times have the grain of a tick
+    assert_eq!(behind(), Some(first), "it does not grow while nothing is published");
+    next(&mut reader, &mut Snapshot::default());
+    assert_eq!(behind(), Some(0));
+}
+
+#[test]
+fn a_reader_that_saw_a_snapshot_by_another_clock_is_not_said_to_be_up_to_date() {
+    let seen = |version, generation, published_ns| ReaderInfo {
+        pid: 1,
+        alive: true,
+        pid_namespace: 1,
+        elsewhere: false,
+        generation,
+        version,
+        published_ns,
+    };
+    let behind = |reader: ReaderInfo| reader.behind_ns(1000, 3);
+    assert_eq!(behind(seen(7, 3, 400)), Some(600));
+    assert_eq!(behind(seen(7, 2, 400)), Some(600), "in the file before");
+    assert_eq!(behind(seen(9, 3, 1001)), Some(0), "published since the newest was looked at");
+    assert_eq!(behind(seen(9, 4, 1001)), Some(0), "in a file that has come since");
+    assert_eq!(behind(seen(7, 2, 1001)), None, "an older one cannot be newer");
+    assert_eq!(behind(seen(0, 3, 0)), None);
+    assert_eq!(behind(seen(7, 3, u64::MAX)), Some(0));
 }
 
 #[test]

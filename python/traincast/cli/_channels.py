@@ -1,0 +1,109 @@
+"""The channels of this machine as the commands see them, and how they are found by name."""
+
+from __future__ import annotations
+
+from typing import TypedDict, cast
+
+import traincast
+from traincast import _core
+from traincast.cli._failures import did_you_mean
+from traincast.errors import ChannelNotFoundError
+
+__all__ = ["Channel", "Reader", "attach", "command_line", "living", "look", "slowest"]
+
+_UNKNOWN_IF_BROKEN = ("version", "epoch", "term", "generation", "age", "created", "capacity", "writer_pid")
+
+
+class Reader(TypedDict):
+    """A process that reads."""
+
+    pid: int
+    alive: bool
+    elsewhere: bool
+    """Whether it runs in another container, where its pid comes from."""
+    version: int
+    behind: int
+    seconds_behind: float | None
+    command: str | None
+    """Its command line; `None` if it is gone, elsewhere, or somebody else's."""
+
+
+class Channel(TypedDict):
+    """A channel; of a broken one, numbers that its file should tell are `None`."""
+
+    name: str
+    policy_id: int
+    status: str
+    reason: str | None
+    version: int | None
+    epoch: int | None
+    term: int | None
+    link: str
+    origin_host: str
+    origin_pid: int
+    generation: int | None
+    age: float | None
+    created: float | None
+    capacity: int | None
+    size: int
+    writer_pid: int | None
+    readers: list[Reader]
+    files: list[str]
+
+
+def look(commands: bool = False) -> list[Channel]:
+    """Return all channels, by name and policy.
+
+    Args:
+        commands: whether to look up the readers' command lines, a file of /proc for each.
+
+    Raises:
+        InsecureDirectoryError: the channel directory cannot be trusted.
+        OSError: it cannot be listed.
+    """
+    channels = sorted(_core.list_channels(), key=lambda c: (c["name"], c["policy_id"]))
+    for channel in channels:
+        if channel["status"] == "broken":
+            channel.update(dict.fromkeys(_UNKNOWN_IF_BROKEN), origin_pid=None)
+        for reader in channel["readers"]:
+            known = commands and reader["alive"] and not reader["elsewhere"]
+            reader["command"] = command_line(reader["pid"]) if known else None
+    return cast(list[Channel], channels)
+
+
+def command_line(pid: int) -> str | None:
+    """Return a process's command line; `None` if it cannot be read."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            raw = file.read()
+    except OSError:
+        return None
+    return raw.replace(b"\0", b" ").decode("utf-8", "backslashreplace").strip() or None
+
+
+def living(channel: Channel) -> list[Reader]:
+    """Return the readers that are alive."""
+    return [reader for reader in channel["readers"] if reader["alive"]]
+
+
+def slowest(channel: Channel) -> float | None:
+    """Return how far the last of the living readers is behind, in seconds; `None` if none has read."""
+    return max(
+        (r["seconds_behind"] for r in living(channel) if r["seconds_behind"] is not None), default=None
+    )
+
+
+def attach(name: str, policy: int, timeout: float = 0.0) -> traincast.TrainingInfoReader:
+    """Return a reader of a channel; if there is none, the error names what the user may have meant."""
+    try:
+        return traincast.TrainingInfoReader(name, policy, attach_timeout=timeout)
+    except ChannelNotFoundError as error:
+        if not timeout:
+            known = [(channel["name"], channel["policy_id"]) for channel in look()]
+            policies = [str(its) for its_name, its in known if its_name == name]
+            hint = f"did you mean --policy {' or '.join(policies)}?" if policies else None
+            if hint := hint or did_you_mean(name, [name for name, _ in known]):
+                error.add_note(hint)
+            elif not known:
+                error.add_note("there are no channels at all")
+        raise
