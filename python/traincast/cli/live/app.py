@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+from contextlib import suppress
 from typing import ClassVar
 
 from rich.text import Text
 from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.widgets import DataTable, Footer, Input, Static
 
 from traincast.cli._channels import living
@@ -106,8 +108,11 @@ class Top(App[None]):
         self._show()
 
     def _show(self) -> None:
-        if not self.query("#channels, #values"):
-            return  # a timer rang while the screen was put up, or taken down
+        # A timer may ring while the screen is put up or taken down, and only some of its parts are there.
+        with suppress(NoMatches):
+            self._show_all()
+
+    def _show_all(self) -> None:
         tracks = list(self._monitor.tracks.values())
         self._shown = chosen(tracks, self._order, self._pattern)
         table = self.query_one("#channels", LiveTable)
@@ -117,9 +122,10 @@ class Top(App[None]):
         self._show_details()
 
     def _show_details(self) -> None:
-        details = self.query_one(Details)
-        if details.display:
-            details.show(self.selected)
+        with suppress(NoMatches):
+            details = self.query_one(Details)
+            if details.display:
+                details.show(self.selected)
 
     @staticmethod
     def _key(track: Track) -> tuple[str, int]:
