@@ -22,7 +22,7 @@ _made: Counter[str] = Counter()
 def legal_name(name: str) -> str:
     """Return `name` with what a channel name cannot have replaced: `"ALE/Pong"` gives `"ALE-Pong"`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".").strip("-") or "run"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".-").rstrip("-")[:_MAX] or "run"
 
 
 def unique_name(name: str | None) -> str:
@@ -61,8 +61,12 @@ def rank() -> int:
 
 
 def _program() -> str:
-    stem = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
-    return stem if stem and stem != "__main__" else "run"
+    path = Path(sys.argv[0] if sys.argv else "")
+    if path.stem == "__main__":  # python -m package
+        return path.parent.name
+    if path.stem == "ipykernel_launcher":
+        return "notebook"
+    return "run" if path.name in ("", "-c", "-m") else path.stem
 
 
 def _launch() -> str | None:

@@ -26,8 +26,9 @@ class TrainingInfoInterface:
     def set_training_info(self, training_info: dict[str, Any]) -> None:
         """Receive the newest training information; called before a reset, if there is anything new.
 
-        The dictionary belongs to this env: no other env holds it, and it may be kept or changed. It holds at
-        least `approx_total_training_steps`, the env steps that the learner has trained on.
+        The dictionary belongs to this env: no other env holds it, and it may be kept or changed. Its arrays
+        are read-only: change an `array.copy()`, or pass `copy_arrays=True` to the wrapper. It holds at least
+        `approx_total_training_steps`, the env steps that the learner has trained on.
         """
         self.training_info = training_info
 

@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.ProgressCurriculum") from None
 
-from traincast.curriculum._infos import is_finished
+from traincast._infos import is_finished
 from traincast.curriculum._json import read_argument
 from traincast.curriculum._unfed import UnfedWatch
 from traincast.curriculum._wrapper import CurriculumWrapper

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from operator import index
 from typing import Protocol, runtime_checkable
 
 from traincast._core import TrainingInfoReader
@@ -51,13 +52,15 @@ def channel_of(
     run: HasChannel | str | None, policy_id: int | None, directory: str | os.PathLike[str] | None
 ) -> Channel:
     """Return the channel of a run, or of a run's name."""
+    place = None if directory is None else os.path.abspath(directory)
+    policy = None if policy_id is None else index(policy_id)
     if run is None or isinstance(run, str):
-        return Channel(run, policy_id or 0, None if directory is None else os.fspath(directory))
+        return Channel(run, policy or 0, place)
     if not isinstance(run, HasChannel):
         raise TypeError(f"expected a traincast.Run or the name of one, not {type(run).__qualname__}")
     of_run = run.channel
     return Channel(
         of_run.name,
-        of_run.policy_id if policy_id is None else policy_id,
-        of_run.directory if directory is None else os.fspath(directory),
+        of_run.policy_id if policy is None else policy,
+        of_run.directory if place is None else place,
     )

@@ -11,10 +11,13 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 
 from traincast._core import directory as default_directory
+from traincast._names import is_unique
 from traincast._warnings import warn_once
+from traincast.errors import TraincastError, TraincastWarning
 from traincast.wrappers.channel import Channel
 
 __all__ = ["Watch", "advice", "watch"]
@@ -33,16 +36,18 @@ class Watch:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._resets = 0
-        self._since = time.monotonic()
-        self.why = ""
+        self._since = self._checked = time.monotonic()
         self.arrived = False
         """Whether any of them has received something."""
 
-    def missed(self, why: str, *, reset: bool = True) -> bool:
-        """Note a look that found nothing, and warn if it is time; tell if that has been done."""
-        self.why = why
+    def missed(self, *, reset: bool) -> bool:
+        """Note a reset or a step without anything; warn if it is time, and tell if that has been done."""
         self._resets += reset
-        if self._resets < RESETS and time.monotonic() - self._since < SECONDS:
+        now = time.monotonic()
+        if self._resets < RESETS and now - self._checked < SECONDS:
+            return False
+        if not reset and _is_served(self._channel):  # the next reset gets it
+            self._checked = now
             return False
         self.warn()
         return True
@@ -51,13 +56,13 @@ class Watch:
         """Warn, unless that has been done, or something has arrived."""
         if self.arrived:
             return
-        resets = "1 reset" if self._resets == 1 else f"{self._resets} resets"
         seconds = time.monotonic() - self._since
+        resets = f"{self._resets} reset{'' if self._resets == 1 else 's'}"
         warn_once(
             ("missing", self._channel),
-            f"{end}nothing has arrived from {self._channel} in {resets} and {seconds:.1f} s: {self.why} "
-            'Until something arrives, envs are as they were built. on_missing="wait" or "raise" makes '
-            'that an error, "ignore" is silent.',
+            f"{end}nothing has arrived from {self._channel} in {resets} and {seconds:.1f} s: "
+            f"{advice(self._channel)} Envs stay as they were built; if that is meant, pass "
+            'on_missing="ignore".',
         )
 
 
@@ -72,35 +77,40 @@ def watch(channel: Channel) -> Watch:
     return found
 
 
-def advice(channel: Channel, *, dead: bool) -> str:
-    """Return what is wrong with a channel that cannot be attached to, and what to do."""
+def advice(channel: Channel) -> str:
+    """Return what is wrong with a channel that gives nothing, and what to do."""
     name = channel.actual_name
     if name is None:
-        return (
-            "the wrapper has no channel name: pass a run or name=, or set TRAINCAST_NAME in the process "
-            "that the env lives in."
-        )
-    if dead:
-        return (
-            "its learner is dead, or has ended without closing it. A new learner of that name serves the "
-            f'env; leftover="use" takes what the dead one left (`traincast get {name}` shows it), and an '
-            "evaluation is best given its training information (frozen=...)."
-        )
+        return "the wrapper has no name. Pass a run or its name=, or set TRAINCAST_NAME where the env lives."
     directory = channel.directory or default_directory()
     there = sorted(_channels(directory))
-    if not there:
-        reason = f"there are no channels in {directory}."
-    else:
-        near = _near_misses(name, channel.policy_id, there)
-        others = ", ".join(f"{other!r}" for other, _ in there[:5]) + (", ..." if len(there) > 5 else "")
-        reason = f"there is no such channel in {directory}. " + (
-            f"Did you mean {' or '.join(near)}?" if near else f"It has {others}."
+    if (name, channel.policy_id) in there:
+        if _is_served(channel):
+            return "it has appeared since."
+        return (
+            'its learner is dead. Start it again, or take what it left: leftover="use". Give an evaluation '
+            "its training information: frozen={...}."
         )
+    if is_unique(name):
+        return (
+            f"the run has ended, or is not in {directory} of this machine. Give an evaluation its training "
+            "information: run.wrap_eval_env(env, {...}) or frozen={...}."
+        )
+    near = _near_misses(name, channel.policy_id, there)
+    if near:
+        return f"{directory} has no such channel. Did you mean {' or '.join(near)}?"
+    names = [repr(other) for other in dict(there)]
+    others = f", only {', '.join(names[:5])}{', ...' * (len(names) > 5)}" if names else ", and no other one"
     return (
-        f"{reason} Start the learner that publishes to it (traincast.Run(..., unique=False) or "
-        "TrainingInfoWriter), with the same name, directory (TRAINCAST_DIR) and machine; if the training has "
-        "ended, give the env its training information (frozen=...)."
+        f"{directory} has no such channel{others}. Start the learner with this name and directory "
+        "(TRAINCAST_DIR) on this machine; give an evaluation its training information: frozen={...}."
     )
+
+
+def _is_served(channel: Channel) -> bool:
+    with suppress(TraincastError), channel.open() as reader:
+        return reader.served
+    return False
 
 
 def _channels(directory: str) -> Iterator[tuple[str, int]]:
@@ -110,14 +120,14 @@ def _channels(directory: str) -> Iterator[tuple[str, int]]:
         return
     for file in files:
         found = _CHANNEL_FILE.fullmatch(file)
-        if found and not file.endswith((".lock", ".owner", ".roster", ".relay")):
+        if found:
             yield found[1], int(found[2])
 
 
 def _near_misses(name: str, policy_id: int, there: list[tuple[str, int]]) -> list[str]:
     policies = [f"policy {policy}" for other, policy in there if other == name and policy != policy_id]
     if policies:
-        return policies
+        return policies[:3]
     names = {other.lower(): other for other, _ in there}
     near = get_close_matches(name.lower(), names, n=3, cutoff=0.6)
     begins = [other for other in names if other.startswith(f"{name.lower()}-") and other not in near]
@@ -135,4 +145,9 @@ def _say_at_exit() -> None:
 def _say_what_never_arrived() -> None:
     for (pid, _), found in list(_watches.items()):
         if pid == os.getpid():
-            found.warn("the process ends, and ")
+            try:
+                found.warn("the process ends, and ")
+            except TraincastWarning as warning:  # warnings are errors; nobody could catch this one
+                print(f"TraincastWarning: {warning}", file=sys.stderr)
+            except TraincastError:  # of the directory: each reset has raised it
+                pass

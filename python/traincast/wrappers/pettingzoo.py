@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from traincast._infos import shown_in
 from traincast._optional import missing
 from traincast.wrappers.channel import HasChannel
 from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
@@ -44,8 +45,8 @@ class _Feeding(Feeding):
         if not isinstance(env, self._wraps):
             raise TypeError(
                 f"{type(self).__name__} wraps a pettingzoo.{self._wraps.__name__}, not "
-                f"{type(env).__qualname__}; parallel envs have TrainingInfoParallelWrapper, AEC envs "
-                "TrainingInfoAECWrapper"
+                f"{type(env).__qualname__}; TrainingInfoParallelWrapper is for ParallelEnv, "
+                "TrainingInfoAECWrapper for AECEnv, TrainingInfoWrapper for gymnasium.Env"
             )
         self._set_up(
             name,
@@ -62,10 +63,11 @@ class _Feeding(Feeding):
         )
         super().__init__(env)  # type: ignore[call-arg]  # PettingZoo's wrapper is next
 
-    def _put_facts(self, infos: Mapping[Any, dict[str, Any]]) -> None:
+    def _put_facts(self, infos: dict[Any, dict[str, Any]], agents: Iterable[Any]) -> None:
+        """Show version and age in the infos of these agents; AEC envs keep the dictionary of infos."""
         if self._info_key is not None:
-            for info in infos.values():
-                info[self._info_key] = self._feed.facts()
+            facts = self._feed.facts()
+            infos.update({agent: shown_in(infos[agent], self._info_key, facts) for agent in agents})
 
 
 class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignore[misc]  # it is untyped
@@ -93,7 +95,7 @@ class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignor
         undelivered = self._before_reset()
         observations, infos = self.env.reset(seed=seed, options=options)
         self._after_reset(undelivered)
-        self._put_facts(infos)
+        self._put_facts(infos, list(infos))
         return observations, infos
 
     def step(self, actions: dict[Any, Any]) -> Any:
@@ -101,9 +103,7 @@ class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignor
         if self._at_step or self._feed.waiting:
             self._before_step()
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
-        if self._info_key is not None:
-            over = [agent for agent in infos if terminations.get(agent) or truncations.get(agent)]
-            self._put_facts({agent: infos[agent] for agent in over})
+        self._put_facts(infos, [a for a in infos if terminations.get(a) or truncations.get(a)])
         return observations, rewards, terminations, truncations, infos
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it
 
     Args:
         env: a `pettingzoo.AECEnv`.
-        info_key: as of `TrainingInfoWrapper`, in the info of each agent, at reset.
+        info_key: as of `TrainingInfoWrapper`, in the info of each agent.
 
     All others as of `TrainingInfoWrapper`.
 
@@ -134,13 +134,18 @@ class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it
         undelivered = self._before_reset()
         self.env.reset(seed=seed, options=options)
         self._after_reset(undelivered)
-        self._put_facts(self.env.infos)
+        self._put_facts(self.env.infos, list(self.env.infos))
 
     def step(self, action: Any) -> None:
         """Deliver what is new if `deliver` asks for it, then step the env."""
         if self._at_step or self._feed.waiting:
             self._before_step()
         self.env.step(action)
+        if self._info_key is not None:
+            env = self.env
+            self._put_facts(
+                env.infos, [a for a in env.infos if env.terminations.get(a) or env.truncations.get(a)]
+            )
 
     def close(self) -> None:
         """Let go of the channel, then close the env."""
