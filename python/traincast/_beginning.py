@@ -27,12 +27,27 @@ def first_info(
     start: Any, state: Mapping[str, Any] | None, training_info: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return what a run begins with."""
-    saved: Mapping[str, Any] = {}
-    if state is not None:
-        missing = [key for key in ("version", "epoch", "training_info") if key not in state]
-        if missing:
-            raise ValueError(f"state must be what Run.state_dict() returned; it lacks {', '.join(missing)}")
-        saved = state["training_info"] or {}
+    saved = {} if state is None else _checked(state)["training_info"] or {}
     info = {STEPS_KEY: 0, **saved, **(training_info or {})}
     info[STEPS_KEY] = whole_steps(start) or whole_steps(info[STEPS_KEY])
     return info
+
+
+def _checked(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    problem = None
+    if not isinstance(state, Mapping):
+        problem = f"it is {state!r}"
+    else:
+        missing = [key for key in ("version", "epoch", "training_info") if key not in state]
+        if missing:
+            problem = f"it lacks {', '.join(missing)}"
+        elif not isinstance(state["training_info"], Mapping | None):
+            problem = f"its training_info is {state['training_info']!r}"
+        for key in ("version", "epoch"):
+            if not missing and not (isinstance(state[key], int) and 0 <= state[key] < 2**63):
+                problem = f"its {key} is {state[key]!r}"
+        if not isinstance(state.get("name", ""), str):
+            problem = f"its name is {state['name']!r}"
+    if problem is not None:
+        raise ValueError(f"state must be what Run.state_dict() returned; {problem}")
+    return state

@@ -21,6 +21,8 @@ _made: Counter[str] = Counter()
 
 def legal_name(name: str) -> str:
     """Return `name` with what a channel name cannot have replaced: `"ALE/Pong"` gives `"ALE-Pong"`."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a run is a string, not {name!r}")
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".-").rstrip("-")[:_MAX] or "run"
 

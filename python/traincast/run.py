@@ -16,7 +16,7 @@ from traincast._core import TrainingInfoWriter
 from traincast._leftovers import remove_what_dead_runs_left
 from traincast._names import base_of, rank, unique_name
 from traincast._warnings import warn_once
-from traincast.errors import ForkedWriterError
+from traincast.errors import ChannelClosedError, ForkedWriterError
 from traincast.sinks import Sink, numbers_of
 from traincast.wrappers.channel import Channel
 from traincast.wrappers.kinds import wrap
@@ -102,12 +102,13 @@ class Run:
         self._pid = os.getpid()
         self._steps: int = first[STEPS_KEY]
         self._writer: TrainingInfoWriter | None = None
+        self._last_state: dict[str, Any] | None = None
         if self._follows:
             return
         if unique:  # what a launch of the same address and port left is no part of this run
             options = {"leftover": "replace"} | options
         writer = TrainingInfoWriter(
-            self.name, policy_id, directory=self._channel.directory, supersede=supersede, **options
+            self.name, self.policy_id, directory=self._channel.directory, supersede=supersede, **options
         )
         try:
             if state is None:
@@ -165,7 +166,7 @@ class Run:
         version = writer.update(approx_total_training_steps=steps, **info)
         before, self._steps = self._steps, steps
         if self._logs:
-            self._log()
+            self._log(self._logs)
         if steps < before:
             self._went_back(before)
         return version
@@ -188,11 +189,11 @@ class Run:
         if not self._follows:
             self._published_here()
             self._logs.append(_Log(sink, every))
-            self._log()
+            self._log(self._logs[-1:])
 
-    def _log(self) -> None:
+    def _log(self, logs: list[_Log]) -> None:
         now = time.monotonic()
-        due = [log for log in self._logs if now >= log.next_at]
+        due = [log for log in logs if now >= log.next_at]
         numbers = numbers_of(self.state_dict()["training_info"]) if due else {}
         for log in due:
             log.next_at = now + log.every
@@ -276,7 +277,12 @@ class Run:
         On a rank that does not publish, and in another process: what was published last.
         """
         if self._writer is not None and self.publishes:
-            return self._writer.state_dict()
+            state = self._writer.state_dict()
+            if state["training_info"] is None:  # closed, or lost
+                if self._last_state is None:
+                    raise ChannelClosedError(f"run {self.name!r} has lost its channel, and has no state")
+                state = self._last_state
+            return state
         with self._channel.open() as reader:
             info = reader.read()
             state = {"name": self.name, "policy_id": self.policy_id}
@@ -290,11 +296,15 @@ class Run:
         first = first_info(0, state, None)
         writer.load_state_dict({**state, "training_info": first})
         self._steps = first[STEPS_KEY]
+        self._log(self._logs)
 
     def close(self) -> None:
         """End the run: its channel goes, and envs keep what they have. Closing twice is allowed."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._writer is None:
+            return
+        if self.publishes and not self._writer.closed:
+            self._last_state = self._writer.state_dict()
+        self._writer.close()
 
     def _published_here(self) -> TrainingInfoWriter:
         if self._writer is None or not self.publishes:
