@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import Protocol, runtime_checkable
 
@@ -27,6 +27,11 @@ class Channel:
         """The name, in this process; None if there is none."""
         return (os.environ.get("TRAINCAST_NAME") or None) if self.name is None else self.name
 
+    @property
+    def here(self) -> Channel:
+        """The channel with the name that it has in this process."""
+        return replace(self, name=self.actual_name) if self.name is None else self
+
     def open(self) -> TrainingInfoReader:
         """Attach to it.
 
@@ -36,7 +41,8 @@ class Channel:
         return TrainingInfoReader(self.actual_name, self.policy_id, directory=self.directory)
 
     def __str__(self) -> str:
-        return f"channel {self.actual_name!r} (policy {self.policy_id})"
+        name = self.actual_name
+        return f"channel {name!r} (policy {self.policy_id})" if name else "a channel without a name"
 
 
 @runtime_checkable

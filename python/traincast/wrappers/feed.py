@@ -99,7 +99,7 @@ class Feed:
             self._absent(reset)
             return None
         self.waiting = False
-        missing.watch(self._channel).arrived = True
+        missing.note_arrival(self._channel)
         self._reader = reader
         self.poll = reader.read_if_changed
         return self._freeze(reader) if self._frozen else reader.read_if_changed()
@@ -129,7 +129,7 @@ class Feed:
             return reader
         if self._leftover == "use":
             warn_once(
-                ("leftover", channel),
+                ("leftover", channel.here),
                 f"the learner of {channel} is dead: envs go on with what it left until a new one publishes",
             )
             return reader
@@ -171,7 +171,7 @@ class Feed:
         self.poll = self._give  # the warning may be an error
         if at_the_start:
             warn_once(
-                ("frozen at the start", self._channel),
+                ("frozen at the start", self._channel.here),
                 f"the env keeps what {self._channel} had at the start of the training "
                 f"({STEPS_KEY}={self._kept[STEPS_KEY]}). Reset it for the first time after something was "
                 "published, or say what it shall see: run.wrap_eval_env(env, {...})",

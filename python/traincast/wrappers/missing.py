@@ -20,7 +20,7 @@ from traincast._warnings import warn_once
 from traincast.errors import TraincastError, TraincastWarning
 from traincast.wrappers.channel import Channel
 
-__all__ = ["Watch", "advice", "watch"]
+__all__ = ["Watch", "advice", "note_arrival", "watch"]
 
 RESETS = 100
 SECONDS = 5.0
@@ -68,6 +68,7 @@ class Watch:
 
 def watch(channel: Channel) -> Watch:
     """Return the watch of a channel in this process."""
+    channel = channel.here
     key = (os.getpid(), channel)
     found = _watches.get(key)
     if found is None:
@@ -75,6 +76,14 @@ def watch(channel: Channel) -> Watch:
             _say_at_exit()
         found = _watches.setdefault(key, Watch(channel))
     return found
+
+
+def note_arrival(channel: Channel) -> None:
+    """Note that something has come from a channel: all is well with it."""
+    watch(channel).arrived = True
+    nameless = _watches.get((os.getpid(), channel))
+    if nameless is not None:  # the name came later
+        nameless.arrived = True
 
 
 def advice(channel: Channel) -> str:

@@ -20,7 +20,7 @@ def warn(channel: Channel, env: object) -> None:
     names = [type(inner).__qualname__ for inner in looked_at][:_SHOWN]
     shown = " > ".join(names) + (" > ..." if len(looked_at) > _SHOWN else "")
     warn_once(
-        ("undelivered", channel, *names),
+        ("undelivered", channel.here, *names),
         f"training information of {channel} reached nobody: nothing in {shown} has the method "
         f"set_training_info. {_remedy(looked_at)} If you read the wrapper's `training_info` yourself, pass "
         'on_undelivered="ignore".',
