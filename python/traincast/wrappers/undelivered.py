@@ -17,7 +17,7 @@ _SHOWN = 8
 def warn(channel: Channel, env: object) -> None:
     """Warn that nothing in `env` takes training information, once per channel and kind of env."""
     looked_at = everything_in(env)
-    names = [type(inner).__qualname__ for inner in looked_at][:_SHOWN]
+    names = [type(inner).__name__ for inner in looked_at][:_SHOWN]
     shown = " > ".join(names) + (" > ..." if len(looked_at) > _SHOWN else "")
     warn_once(
         ("undelivered", channel.here, *names),
@@ -31,7 +31,7 @@ def _remedy(looked_at: list[object]) -> str:
     for inner in looked_at:
         if _has_processes(inner):
             return (
-                f"The envs of {type(inner).__qualname__} live in other processes: wrap each one in the "
+                f"The envs of {type(inner).__name__} live in other processes: wrap each one in the "
                 "functions that it is built from (run.wrap_env_fn)."
             )
     for inner in looked_at:
@@ -55,6 +55,6 @@ def _misspelt(kind: type) -> str | None:
         methods = {name.lower(): name for name, value in vars(owner).items() if callable(value)}
         near = get_close_matches("set_training_info", methods, n=3, cutoff=0.75)
         for name in near:
-            if not name.startswith("get"):
-                return f"{owner.__qualname__} has {methods[name]!r}"
+            if not name.startswith("get") and methods[name] != "set_training_info":
+                return f"{owner.__name__} has {methods[name]!r}"
     return None

@@ -107,6 +107,14 @@ class TrainingInfoVectorWrapper(_Base, Feeding, RecordConstructorArgs):  # type:
         self._feed.close()
         self.env.close(**kwargs)
 
+    if hasattr(
+        _Base, "__del__"
+    ):  # of Gymnasium 0.29: it asks for an env that the constructor may have refused
+
+        def __del__(self) -> None:
+            if "env" in self.__dict__:
+                super().__del__()
+
     def _put_facts(self, infos: dict[str, Any]) -> None:
         """Show version and age as Gymnasium's vector envs show what their envs do: arrays, and masks."""
         if self._info_key is None:
