@@ -79,13 +79,15 @@ class Feed:
         self._kept = self._frozen if isinstance(self._frozen, dict) else None
         self.waiting = False
         """Whether nothing has arrived, and the user has not been told yet."""
-        self.poll = self._look if self._kept is None else self._give
+        self.looking = self._kept is None
+        """Whether the channel has not been found yet."""
+        self.poll = self._look if self.looking else self._give
 
     # Finding the channel.
 
-    def poll_in_step(self) -> dict[str, Any] | None:
-        """As `poll`, where an env makes a step: 100 steps without anything are no 100 resets."""
-        return self.poll() if self.poll != self._look else self._look(reset=False)
+    def look_in_step(self) -> dict[str, Any] | None:
+        """As `poll` while `looking`, in a step: 100 steps without anything are no 100 resets."""
+        return self._look(reset=False)
 
     def _look(self, *, reset: bool = True) -> dict[str, Any] | None:
         patient = self._on_missing in ("warn", "ignore")
@@ -98,7 +100,7 @@ class Feed:
             self._next_look = time.monotonic() + _SPACING
             self._absent(reset)
             return None
-        self.waiting = False
+        self.looking = self.waiting = False
         missing.note_arrival(self._channel)
         self._reader = reader
         self.poll = reader.read_if_changed

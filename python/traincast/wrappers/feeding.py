@@ -108,7 +108,8 @@ class Feeding:
 
     def _before_step(self) -> None:
         if self._at_step:
-            new = self._feed.poll_in_step()
+            feed = self._feed
+            new = feed.look_in_step() if feed.looking else feed.poll()
             if new is not None and not self._deliver(new):
                 self._feed.check_undelivered(self.env, new)
         elif self._feed.waiting:
