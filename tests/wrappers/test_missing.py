@@ -147,12 +147,14 @@ def test_near_misses_are_named():
         writer.publish({STEPS: 1})
         for name in ("halfcheetah_seed1", "HalfCheetah-seed1", "halfcheetah-seed2", "halfcheetah"):
             assert "Did you mean 'halfcheetah-seed1'?" in text_of(name)
-        assert "only 'halfcheetah-seed1'" in text_of("zzz")
+        assert "has only 'halfcheetah-seed1'" in text_of("zzz")
 
 
 def test_the_beginning_of_a_runs_name_is_a_near_miss():
     with traincast.Run("ppo") as run:
-        assert f"Did you mean '{run.name}'?" in text_of("ppo")
+        for name in ("ppo", "pposs", "PPO"):
+            assert f"Did you mean '{run.name}'?" in text_of(name)
+        assert "Did you mean policy 0?" in text_of(run.name, 3)
 
 
 def test_another_policy_is_a_near_miss():
@@ -162,9 +164,9 @@ def test_another_policy_is_a_near_miss():
 
 
 def test_an_empty_directory_and_one_that_is_not_there_are_named(tmp_path):
-    assert "has no such channel, and no other one" in text_of("ppo")
+    assert "has no channels. Start the learner" in text_of("ppo")
     env = wrapped("ppo", directory=tmp_path / "nowhere")
-    assert f"{tmp_path}/nowhere has no such channel" in said_in(env.reset, 100)[0]
+    assert f"{tmp_path}/nowhere has no channels" in said_in(env.reset, 100)[0]
 
 
 def test_a_wrapper_without_a_name_names_all_ways_to_give_one(monkeypatch):

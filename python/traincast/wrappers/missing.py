@@ -15,7 +15,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 
 from traincast._core import directory as default_directory
-from traincast._names import is_unique
+from traincast._names import base_of, is_unique
 from traincast._warnings import warn_once
 from traincast.errors import TraincastError, TraincastWarning
 from traincast.wrappers.channel import Channel
@@ -61,8 +61,7 @@ class Watch:
         warn_once(
             ("missing", self._channel),
             f"{end}nothing has arrived from {self._channel} in {resets} and {seconds:.1f} s: "
-            f"{advice(self._channel)} Envs stay as they were built; if that is meant, pass "
-            'on_missing="ignore".',
+            f'{advice(self._channel)} Envs stay as they were built; if that is meant: on_missing="ignore".',
         )
 
 
@@ -97,22 +96,22 @@ def advice(channel: Channel) -> str:
         if _is_served(channel):
             return "it has appeared since."
         return (
-            'its learner is dead. Start it again, or take what it left: leftover="use". Give an evaluation '
-            "its training information: frozen={...}."
-        )
-    if is_unique(name):
-        return (
-            f"the run has ended, or is not in {directory} of this machine. Give an evaluation its training "
-            "information: run.wrap_eval_env(env, {...}) or frozen={...}."
+            'its learner is dead. Start it again, or take what it left: leftover="use"; for an evaluation: '
+            "frozen={...}."
         )
     near = _near_misses(name, channel.policy_id, there)
     if near:
         return f"{directory} has no such channel. Did you mean {' or '.join(near)}?"
+    if is_unique(name):
+        return (
+            f"the run has ended, or is not in {directory} of this machine. For an evaluation: "
+            "run.wrap_eval_env(env, {...}), or frozen={...}."
+        )
     names = [repr(other) for other in dict(there)]
-    others = f", only {', '.join(names[:5])}{', ...' * (len(names) > 5)}" if names else ", and no other one"
+    others = f"only {', '.join(names[:5])}{', ...' * (len(names) > 5)}" if names else "no channels"
     return (
-        f"{directory} has no such channel{others}. Start the learner with this name and directory "
-        "(TRAINCAST_DIR) on this machine; give an evaluation its training information: frozen={...}."
+        f"{directory} has {others}. Start the learner with this name and directory (TRAINCAST_DIR); for an "
+        "evaluation: frozen={...}."
     )
 
 
@@ -137,10 +136,11 @@ def _near_misses(name: str, policy_id: int, there: list[tuple[str, int]]) -> lis
     policies = [f"policy {policy}" for other, policy in there if other == name and policy != policy_id]
     if policies:
         return policies[:3]
-    names = {other.lower(): other for other, _ in there}
-    near = get_close_matches(name.lower(), names, n=3, cutoff=0.6)
-    begins = [other for other in names if other.startswith(f"{name.lower()}-") and other not in near]
-    return [repr(names[other]) for other in [*near, *begins[:3]]]
+    if is_unique(name):  # it was carried here, not typed
+        return []
+    known = {spelling.lower(): other for other, _ in there for spelling in (base_of(other), other)}
+    spellings = get_close_matches(name.lower(), known, n=6, cutoff=0.6)
+    return [repr(other) for other in dict.fromkeys(known[spelling] for spelling in spellings)][:3]
 
 
 def _say_at_exit() -> None:

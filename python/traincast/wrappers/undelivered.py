@@ -22,7 +22,7 @@ def warn(channel: Channel, env: object) -> None:
     warn_once(
         ("undelivered", channel.here, *names),
         f"training information of {channel} reached nobody: nothing in {shown} has the method "
-        f"set_training_info. {_remedy(looked_at)} If you read the wrapper's `training_info` yourself, pass "
+        f"set_training_info. {_remedy(looked_at)} If you read the wrapper's training_info yourself: "
         'on_undelivered="ignore".',
     )
 
@@ -38,7 +38,7 @@ def _remedy(looked_at: list[object]) -> str:
         near = _misspelt(type(inner))
         if near:
             return f"{near}: did you mean that?"
-    return "Give the env that method, and put curricula inside of the wrapper."
+    return "Give the env that method; put curricula inside of the wrapper."
 
 
 def _has_processes(inner: object) -> bool:
