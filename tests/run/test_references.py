@@ -62,6 +62,15 @@ def test_no_reset_comes_before_the_first_snapshot(method):
             envs.close()
 
 
+def test_the_method_itself_is_a_wrapper_that_travels(run):
+    run.publish(30)
+    envs = gymnasium.make_vec("Recording-v0", num_envs=2, vectorization_mode="async", wrappers=[run.wrap_env])
+    try:
+        assert envs.reset()[1]["known_steps"].tolist() == [30, 30]
+    finally:
+        envs.close()
+
+
 def make_elsewhere(make, place):
     """Make an env in a process whose environment names another directory."""
     os.environ["TRAINCAST_DIR"] = place

@@ -67,8 +67,9 @@ def test_each_env_of_a_wrapper_has_its_own(run):
 
 def test_without_copies_arrays_are_read_only_and_the_docstring_says_so(run):
     run.publish(1, nested={"weights": np.array([1.0, 3.0])}, list=[np.arange(3)], tensor=torch.ones(2))
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError, match="read-only") as caught:
         run.wrap_env(Normalizing()).reset()
+    assert "copy_arrays=True" in caught.value.__notes__[0]
     text = traincast.TrainingInfoInterface.set_training_info.__doc__
     assert "read-only" in text
     assert "copy_arrays=True" in text

@@ -111,6 +111,35 @@ def test_what_arrives_ends_the_waiting(channel_name):
         assert said_in(lambda: other.step(0), 10) == []
 
 
+def test_an_evaluation_after_the_run_says_so_though_the_training_got_all(channel_name):
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish({STEPS: 5})
+        assert wrapped(channel_name).reset()[1]["known_steps"] == 5
+    assert "has no channels" in text_of(channel_name)
+    done = python(
+        "import traincast, recording_envs as r\n"
+        "with traincast.Run('ppo') as run:\n"
+        "    run.wrap_env(r.RecordingEnv()).reset()\n"
+        "traincast.TrainingInfoWrapper(r.RecordingEnv(), run).reset()\n"
+    )
+    assert done.stderr.count("the process ends, and nothing has arrived") == 1
+    assert "the run has ended" in done.stderr
+
+
+def test_a_warning_costs_once(channel_name, traincast_dir):
+    """After it has been said, a reset looks for the channel, and for nothing else."""
+    env = wrapped(channel_name)
+    assert len(said_in(env.reset, 100)) == 1
+    calls = []
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        env.reset()
+    finally:
+        sys.setprofile(None)
+    assert "advice" not in calls
+    assert "_absent" in calls
+
+
 def test_ignore_is_silent(channel_name):
     assert said_in(wrapped(channel_name, on_missing="ignore").reset, 300) == []
 
@@ -155,6 +184,15 @@ def test_the_beginning_of_a_runs_name_is_a_near_miss():
         for name in ("ppo", "pposs", "PPO"):
             assert f"Did you mean '{run.name}'?" in text_of(name)
         assert "Did you mean policy 0?" in text_of(run.name, 3)
+
+
+def test_a_near_miss_that_has_ended_meanwhile_is_named_at_the_end():
+    done = python(
+        "import traincast, recording_envs as r\n"
+        "with traincast.Run('cheetah') as run:\n"
+        "    traincast.TrainingInfoWrapper(r.RecordingEnv(), 'cheeta').reset()\n"
+    )
+    assert "Did you mean 'cheetah-" in done.stderr
 
 
 def test_another_policy_is_a_near_miss():

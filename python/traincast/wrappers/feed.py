@@ -25,6 +25,7 @@ Leftover = Literal["use", "ignore"]
 OnUndelivered = Literal["warn", "ignore"]
 
 _EAGER = 100  # looks at a missing channel before they are spaced
+_READ_ONLY = "These arrays are read-only: change array.copy(), or pass copy_arrays=True to the wrapper."
 _SPACING = 0.02  # seconds between two of them then: each costs tens of microseconds
 
 
@@ -153,9 +154,7 @@ class Feed:
 
     def wait_on(self) -> None:
         """Note that an env without training information makes a step: an episode may be long."""
-        watch = missing.watch(self._channel)
-        if watch.arrived or watch.missed(reset=False):
-            self.waiting = False
+        self.waiting = not missing.watch(self._channel).missed(reset=False)
 
     # What stays as it is.
 
@@ -199,7 +198,9 @@ class Feed:
             first = own_copy(info, copy_arrays=True) if self._copy_arrays else info
             for target, copy in zip(self._targets, [first, *copies], strict=True):
                 target.set_training_info(copy)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ValueError) and "read-only" in str(error):
+                error.add_note(_READ_ONLY)
             self._deliver_again(info)
             raise
         return True

@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from difflib import get_close_matches
 
@@ -31,22 +30,33 @@ _watches: dict[tuple[int, Channel], Watch] = {}
 
 
 class Watch:
-    """What the envs of this process have got from a channel so far: nothing, or something."""
+    """How long the envs of this process have got nothing from a channel."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._told = False
+        self._there: list[tuple[str, int]] = []
+        self.arrived()
+
+    def arrived(self) -> None:
+        """Note that an env has received something. One that is made after the end of the run may not."""
+        self._looked = False
         self._resets = 0
         self._since = self._checked = time.monotonic()
-        self.arrived = False
-        """Whether any of them has received something."""
 
     def missed(self, *, reset: bool) -> bool:
         """Note a reset or a step without anything; warn if it is time, and tell if that has been done."""
-        self._resets += reset
+        if self._told:
+            return True
         now = time.monotonic()
+        if not self._looked:
+            self._since = self._checked = now
+            self._there = _channels_of(self._channel)  # they may be gone when the process ends
+        self._looked = True
+        self._resets += reset
         if self._resets < RESETS and now - self._checked < SECONDS:
             return False
-        if not reset and _is_served(self._channel):  # the next reset gets it
+        if _is_served(self._channel):  # it has just come: the next reset gets it
             self._checked = now
             return False
         self.warn()
@@ -54,14 +64,16 @@ class Watch:
 
     def warn(self, end: str = "") -> None:
         """Warn, unless that has been done, or something has arrived."""
-        if self.arrived:
+        if self._told or not self._looked:
             return
+        self._told = True
         seconds = time.monotonic() - self._since
         resets = f"{self._resets} reset{'' if self._resets == 1 else 's'}"
         warn_once(
             ("missing", self._channel),
             f"{end}nothing has arrived from {self._channel} in {resets} and {seconds:.1f} s: "
-            f'{advice(self._channel)} Envs stay as they were built; if that is meant: on_missing="ignore".',
+            f"{advice(self._channel, self._there)} Envs stay as they were built; if that is meant: "
+            'on_missing="ignore".',
         )
 
 
@@ -79,19 +91,22 @@ def watch(channel: Channel) -> Watch:
 
 def note_arrival(channel: Channel) -> None:
     """Note that something has come from a channel: all is well with it."""
-    watch(channel).arrived = True
+    watch(channel).arrived()
     nameless = _watches.get((os.getpid(), channel))
     if nameless is not None:  # the name came later
-        nameless.arrived = True
+        nameless.arrived()
 
 
-def advice(channel: Channel) -> str:
-    """Return what is wrong with a channel that gives nothing, and what to do."""
+def advice(channel: Channel, before: list[tuple[str, int]] | None = None) -> str:
+    """Return what is wrong with a channel that gives nothing, and what to do.
+
+    `before`: the channels that were there at the first look.
+    """
     name = channel.actual_name
     if name is None:
         return "the wrapper has no name. Pass a run or its name=, or set TRAINCAST_NAME where the env lives."
     directory = channel.directory or default_directory()
-    there = sorted(_channels(directory))
+    there = _channels_of(channel)
     if (name, channel.policy_id) in there:
         if _is_served(channel):
             return "it has appeared since."
@@ -99,7 +114,7 @@ def advice(channel: Channel) -> str:
             'its learner is dead. Start it again, or take what it left: leftover="use"; for an evaluation: '
             "frozen={...}."
         )
-    near = _near_misses(name, channel.policy_id, there)
+    near = _near_misses(name, channel.policy_id, sorted({*there, *(before or ())}))
     if near:
         return f"{directory} has no such channel. Did you mean {' or '.join(near)}?"
     if is_unique(name):
@@ -116,20 +131,19 @@ def advice(channel: Channel) -> str:
 
 
 def _is_served(channel: Channel) -> bool:
-    with suppress(TraincastError), channel.open() as reader:
-        return reader.served
+    if channel.actual_name is not None:
+        with suppress(TraincastError), channel.open() as reader:
+            return reader.served
     return False
 
 
-def _channels(directory: str) -> Iterator[tuple[str, int]]:
+def _channels_of(channel: Channel) -> list[tuple[str, int]]:
+    """Return name and policy of each channel in the directory."""
     try:
-        files = os.listdir(directory)
+        files = os.listdir(channel.directory or default_directory())
     except OSError:  # not there yet, or not ours
-        return
-    for file in files:
-        found = _CHANNEL_FILE.fullmatch(file)
-        if found:
-            yield found[1], int(found[2])
+        return []
+    return sorted((found[1], int(found[2])) for found in map(_CHANNEL_FILE.fullmatch, files) if found)
 
 
 def _near_misses(name: str, policy_id: int, there: list[tuple[str, int]]) -> list[str]:
