@@ -50,12 +50,15 @@ def launch(tmp_path, number, port, *, killed=False):
     """Run the script with torchrun; return what each rank wrote."""
     script = tmp_path / "train.py"
     script.write_text(TRAIN)
+    shell = tmp_path / "rank.sh"  # a parent of its own for each rank, as with profilers and numactl
+    shell.write_text('"$@"\nexit $?\n')
+    python = [script] if killed else ["--no-python", "bash", shell, sys.executable, script]
     support = os.path.join(os.path.dirname(os.path.dirname(__file__)), "support")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
             *("--master-addr", "127.0.0.1", "--master-port", str(port)),
-            *(script, tmp_path, str(number), "killed" if killed else "closed"),
+            *(*python, tmp_path, str(number), "killed" if killed else "closed"),
         ],
         capture_output=True,
         text=True,
@@ -77,7 +80,7 @@ def test_torchrun(tmp_path, traincast_dir):
         assert (zero[1], one[1]) == (True, False)
         assert zero[2:5] == one[2:5] == [number * 1000, number * 1000 + 1, 2]
         names |= {zero[0], zero[5]}
-    assert len(names) == 4
+    assert len(names) == 2  # the port is all that is known of a launch
     assert os.listdir(traincast_dir) == []
 
 
@@ -133,6 +136,19 @@ def test_an_elastic_restart_goes_on_from_a_checkpoint():
         assert one.value("run.name") == zero.value("run.name")
         assert one.value("run.state_dict()['training_info']") == {STEPS: 50, "a": 1}
         assert zero.value("run.publish(61)") > 3
+
+
+def test_launches_without_a_port_are_told_apart_by_their_parent():
+    told = [{"RANK": "0", "WORLD_SIZE": "2"}, {"RANK": "1", "WORLD_SIZE": "2"}]
+    with Process(environment=told[0]) as zero, Process(environment=told[1]) as one:
+        for process in (zero, one):
+            process.run("run = traincast.Run('ppo')")
+        assert zero.value("run.name") == one.value("run.name")
+        elsewhere = (
+            "__import__('subprocess').run([__import__('sys').executable, '-c', "
+            "'import traincast; print(traincast.Run(\"ppo\").name)'], capture_output=True, text=True).stdout"
+        )
+        assert zero.value(elsewhere).strip() not in ("", zero.value("run.name"))
 
 
 def test_with_a_fixed_name_too_only_rank_0_publishes():

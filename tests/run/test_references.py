@@ -205,6 +205,17 @@ def test_an_evaluation_keeps_what_is_newest_at_its_first_reset(run):
     assert env.reset()[1]["known_steps"] == 10
 
 
+def test_a_copy_of_an_evaluation_keeps_what_it_keeps(run):
+    run.publish(10)
+    env = run.wrap_eval_env(RecordingEnv())
+    env.reset()
+    run.publish(20)
+    for twin in (copy.deepcopy(env), pickle.loads(pickle.dumps(env))):
+        assert twin.reset()[1]["known_steps"] == 10
+    env.close()
+    assert env.reset()[1]["known_steps"] == 10
+
+
 def test_an_evaluation_that_keeps_the_start_says_so(run):
     env = run.wrap_eval_env(RecordingEnv())
     with pytest.warns(

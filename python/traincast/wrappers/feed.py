@@ -164,7 +164,7 @@ class Feed:
         return own_copy(self._kept, copy_arrays=self._copy_arrays)
 
     def _freeze(self, reader: TrainingInfoReader) -> dict[str, Any]:
-        self._kept = reader.read()
+        self._kept = self._frozen = reader.read()  # for copies of the env, too
         self._facts = (float(reader.version), reader.age, time.monotonic())
         self._reader = None
         at_the_start = reader.version == 1

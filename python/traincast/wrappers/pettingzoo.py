@@ -63,11 +63,12 @@ class _Feeding(Feeding):
         )
         super().__init__(env)  # type: ignore[call-arg]  # PettingZoo's wrapper is next
 
-    def _put_facts(self, infos: dict[Any, dict[str, Any]], agents: Iterable[Any]) -> None:
-        """Show version and age in the infos of these agents; AEC envs keep the dictionary of infos."""
-        if self._info_key is not None:
-            facts = self._feed.facts()
-            infos.update({agent: shown_in(infos[agent], self._info_key, facts) for agent in agents})
+    def _shown(self, infos: Mapping[Any, dict[str, Any]], agents: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+        """Return the infos of these agents with version and age in them, if that was asked for."""
+        if self._info_key is None:
+            return {}
+        facts = self._feed.facts()
+        return {agent: shown_in(infos[agent], self._info_key, facts) for agent in agents}
 
 
 class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignore[misc]  # it is untyped
@@ -95,15 +96,16 @@ class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignor
         undelivered = self._before_reset()
         observations, infos = self.env.reset(seed=seed, options=options)
         self._after_reset(undelivered)
-        self._put_facts(infos, list(infos))
-        return observations, infos
+        return observations, {**infos, **self._shown(infos, infos)}
 
     def step(self, actions: dict[Any, Any]) -> Any:
         """Deliver what is new if `deliver` asks for it, then step the env."""
         if self._at_step or self._feed.waiting:
             self._before_step()
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
-        self._put_facts(infos, [a for a in infos if terminations.get(a) or truncations.get(a)])
+        if self._info_key is not None:
+            over = [agent for agent in infos if terminations.get(agent) or truncations.get(agent)]
+            infos = {**infos, **self._shown(infos, over)}
         return observations, rewards, terminations, truncations, infos
 
     def close(self) -> None:
@@ -134,7 +136,7 @@ class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it
         undelivered = self._before_reset()
         self.env.reset(seed=seed, options=options)
         self._after_reset(undelivered)
-        self._put_facts(self.env.infos, list(self.env.infos))
+        self.env.infos.update(self._shown(self.env.infos, self.env.infos))
 
     def step(self, action: Any) -> None:
         """Deliver what is new if `deliver` asks for it, then step the env."""
@@ -143,9 +145,8 @@ class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it
         self.env.step(action)
         if self._info_key is not None:
             env = self.env
-            self._put_facts(
-                env.infos, [a for a in env.infos if env.terminations.get(a) or env.truncations.get(a)]
-            )
+            over = [agent for agent in env.infos if env.terminations.get(agent) or env.truncations.get(agent)]
+            env.infos.update(self._shown(env.infos, over))
 
     def close(self) -> None:
         """Let go of the channel, then close the env."""
