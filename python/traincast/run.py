@@ -63,14 +63,14 @@ class Run:
         state: a `state_dict` of an earlier run: its training information is published at the start, and
             versions and steps go on from it.
         training_info: further entries of the first snapshot.
-        unique: False for two programs that meet under a fixed name. Such a channel goes on from what a dead
-            learner of that name left.
+        unique: False for two programs that meet under a fixed name. Versions go on after a dead learner of
+            that name.
         supersede: with `unique=False`: take the place of a writer of this process that still has the channel.
         directory: where the channel is; None: `$TRAINCAST_DIR`, or the default. A directory that was asked
             for in one of the two ways travels with the reference.
         options: further arguments of `TrainingInfoWriter`.
 
-    Raises: as `TrainingInfoWriter`.
+    Raises: as `TrainingInfoWriter`; ValueError if `start` is no number of steps, or `state` no state.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Run:
         name: str | None = None,
         policy_id: int = 0,
         *,
-        start: int = 0,
+        start: SupportsIndex | float = 0,
         state: Mapping[str, Any] | None = None,
         training_info: Mapping[str, Any] | None = None,
         unique: bool = True,
@@ -154,7 +154,8 @@ class Run:
         Costs some hundred nanoseconds, and waits for nobody. Returns the version; None on a rank that does
         not publish.
 
-        Raises: as `TrainingInfoWriter.update`; `ForkedWriterError` from a reference in another process.
+        Raises: as `TrainingInfoWriter.update`; ValueError if the steps are no whole number from 0 up;
+        `ForkedWriterError` from a reference in another process.
         """
         writer = self._writer
         if writer is None:
@@ -274,7 +275,7 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint should hold: name, policy_id, version, epoch, training_info.
 
-        On a rank that does not publish, and in another process: what was published last.
+        A closed run still has its last one. On a rank that does not publish, and in another process: what was published last.
         """
         if self._writer is not None and self.publishes:
             state = self._writer.state_dict()
