@@ -275,7 +275,8 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint should hold: name, policy_id, version, epoch, training_info.
 
-        A closed run still has its last one. On a rank that does not publish, and in another process: what was published last.
+        A closed run still has its last one. On a rank that does not publish, and in another process: what was
+        published last.
         """
         if self._writer is not None and self.publishes:
             state = self._writer.state_dict()

@@ -182,8 +182,9 @@ def test_what_takes_a_run_takes_its_name(run):
     run.publish(8)
     for of in (run, run.name, copy.deepcopy(run)):
         assert traincast.TrainingInfoWrapper(RecordingEnv(), of).reset()[1]["known_steps"] == 8
-    with pytest.raises(TypeError, match=r"a traincast.Run or the name of one, not TrainingInfoReader"):
-        traincast.TrainingInfoWrapper(RecordingEnv(), traincast.TrainingInfoReader(run.name))
+    for other in (traincast.TrainingInfoReader(run.name), traincast.Run, 5, b"name"):
+        with pytest.raises(TypeError, match=r"expected a traincast\.Run or the name of one, not"):
+            traincast.TrainingInfoWrapper(RecordingEnv(), other)
 
 
 def test_an_env_in_place_of_a_function_and_the_other_way_round(run):

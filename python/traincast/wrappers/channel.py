@@ -62,8 +62,8 @@ def channel_of(
     policy = None if policy_id is None else index(policy_id)
     if run is None or isinstance(run, str):
         return Channel(run, policy or 0, place)
-    if not isinstance(run, HasChannel):
-        raise TypeError(f"expected a traincast.Run or the name of one, not {type(run).__qualname__}")
+    if isinstance(run, type) or not isinstance(run, HasChannel):
+        raise TypeError(f"expected a traincast.Run or the name of one, not {run!r}")
     of_run = run.channel
     return Channel(
         of_run.name,
