@@ -38,8 +38,14 @@ def loaded_after(code: str) -> set[str]:
         "with traincast.TrainingInfoWriter('light') as writer:\n"
         "    writer.publish({'approx_total_training_steps': 1, 'nested': {'a': [1.5, (None, b'x')]}})\n"
         "    assert traincast.TrainingInfoReader('light').read()['approx_total_training_steps'] == 1\n",
+        "import traincast\n"
+        "with traincast.Run('light') as run:\n"
+        "    run.log_to(lambda step, numbers: None)\n"
+        "    make = run.wrap_env_fn(dict)\n"
+        "    run.publish(1, a=2.0)\n"
+        "traincast.Run(state=run.state_dict())\n",
     ],
-    ids=["import", "interfaces", "publish and read"],
+    ids=["import", "interfaces", "publish and read", "run"],
 )
 def test_loads_nothing_heavy(code: str) -> None:
     assert loaded_after(code).isdisjoint(HEAVY)

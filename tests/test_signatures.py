@@ -123,7 +123,7 @@ def test_without_the_extra_it_names_the_install_command() -> None:
     hide += "util.find_spec = lambda name, *rest: None if name == 'typer' else find(name, *rest)"
     done = run_module("ls", prelude=hide)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "traincast: the command line needs typer: pip install 'traincast[cli]'\n"
+    assert done.stderr == "traincast: the command line needs typer; pip install 'traincast[cli]'\n"
 
 
 def test_gymnasium_s_own_signature_survives_the_type_parameters() -> None:

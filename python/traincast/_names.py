@@ -16,17 +16,20 @@ __all__ = ["base_of", "is_unique", "legal_name", "rank", "unique_name"]
 
 _MAX = 128  # characters of a channel name
 _UNIQUE = re.compile(r".*-(\d{8}-\d{6}-[0-9a-f]{6}|job-[0-9a-f]{12})")
+_TOLD = ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")
 _made: Counter[str] = Counter()
 
 
 def legal_name(name: str) -> str:
     """Return `name` with what a channel name cannot have replaced: `"ALE/Pong"` gives `"ALE-Pong"`."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a run is a string, not {name!r}")
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".").strip("-") or "run"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".-").rstrip("-")[:_MAX] or "run"
 
 
 def unique_name(name: str | None) -> str:
-    """Return a name that no other run has, and that tells what `name` (None: the program) and when it was.
+    """Return a name that no other living run has: `name` (None: the program) and the time.
 
     Under a launcher with several ranks (`RANK` and `WORLD_SIZE`, as torchrun sets them) all ranks get the
     same one: it is made of what the launcher told them, and of how many runs of that name each has made.
@@ -61,12 +64,20 @@ def rank() -> int:
 
 
 def _program() -> str:
-    stem = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
-    return stem if stem and stem != "__main__" else "run"
+    path = Path(sys.argv[0] if sys.argv else "")
+    if path.stem == "__main__":  # python -m package
+        return path.parent.name
+    if path.stem == "ipykernel_launcher":
+        return "notebook"
+    return "run" if path.name in ("", "-c", "-m") else path.stem
 
 
 def _launch() -> str | None:
-    """What all ranks of one launch know, and no other launch on this machine; None without a launcher."""
+    """What all ranks of one launch know, and no other one that runs now; None without a launcher.
+
+    A later launch may have the same port, and then has the same names: rank 0 starts them anew, and the
+    others do not take what is left over.
+    """
     try:
         world = int(os.environ["WORLD_SIZE"])
         int(os.environ["RANK"])
@@ -74,9 +85,8 @@ def _launch() -> str | None:
         return None
     if world <= 1:
         return None
-    told = [os.environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")]
-    if os.environ.get("LOCAL_WORLD_SIZE") == str(world):
-        # On one node all ranks are children of the launcher. Its port is the same each time, often.
+    told = [os.environ.get(name, "") for name in _TOLD]
+    if not os.environ.get("MASTER_PORT"):  # then the ranks are children of one process, we hope
         told.append(f"{os.getppid()}-{_start_of(os.getppid())}")
     return "/".join(told)
 

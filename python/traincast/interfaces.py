@@ -55,7 +55,8 @@ class TrainingInfoInterface(_For[InfoT]):
 
         The dictionary belongs to this env: no other env holds it, and it may be kept or changed. It holds at
         least `approx_total_training_steps`, the env steps that the learner has trained on. Its arrays are
-        read-only, for all envs of a process share their memory: `array.copy()` is one to write to.
+        read-only, for all envs of a process share their memory: change an `array.copy()`, or pass
+        `copy_arrays=True` to the wrapper.
         """
         self.training_info = training_info
 

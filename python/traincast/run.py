@@ -5,33 +5,34 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import index
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, SupportsIndex, TypeVar, overload
 from weakref import WeakValueDictionary
 
-from traincast._core import (
-    TrainingInfoReader,
-    TrainingInfoWriter,
-    leftovers,
-    list_channels,
-    remove_leftover,
-)
-from traincast._names import base_of, is_unique, rank, unique_name
+from traincast._beginning import STEPS_KEY, first_info, whole_steps
+from traincast._core import TrainingInfoWriter
+from traincast._leftovers import remove_what_dead_runs_left
+from traincast._names import base_of, rank, unique_name
 from traincast._warnings import warn_once
-from traincast.errors import ForkedWriterError, TraincastError
+from traincast.errors import ChannelClosedError, ForkedWriterError
 from traincast.sinks import Sink, numbers_of
 from traincast.wrappers.channel import Channel
 from traincast.wrappers.kinds import wrap
 
 __all__ = ["EnvFn", "Run"]
 
-E = TypeVar("E")
+if TYPE_CHECKING:
+    import gymnasium
+    from gymnasium.vector import VectorEnv
 
-_STEPS = "approx_total_training_steps"
+    from traincast.wrappers.gymnasium import TrainingInfoWrapper
+    from traincast.wrappers.vector import TrainingInfoVectorWrapper
+
+E = TypeVar("E")
+O = TypeVar("O")  # noqa: E741 - observations and actions, as gymnasium's
+A = TypeVar("A")
 
 
 class Run:
@@ -62,14 +63,14 @@ class Run:
         state: a `state_dict` of an earlier run: its training information is published at the start, and
             versions and steps go on from it.
         training_info: further entries of the first snapshot.
-        unique: False for two programs that meet under a fixed name. Such a channel goes on from what a dead
-            learner of that name left.
+        unique: False for two programs that meet under a fixed name. Versions go on after a dead learner of
+            that name.
         supersede: with `unique=False`: take the place of a writer of this process that still has the channel.
         directory: where the channel is; None: `$TRAINCAST_DIR`, or the default. A directory that was asked
             for in one of the two ways travels with the reference.
         options: further arguments of `TrainingInfoWriter`.
 
-    Raises: as `TrainingInfoWriter`.
+    Raises: as `TrainingInfoWriter`; ValueError if `start` is no number of steps, or `state` no state.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Run:
         name: str | None = None,
         policy_id: int = 0,
         *,
-        start: int = 0,
+        start: SupportsIndex | float = 0,
         state: Mapping[str, Any] | None = None,
         training_info: Mapping[str, Any] | None = None,
         unique: bool = True,
@@ -87,35 +88,39 @@ class Run:
     ) -> None:
         if name is None and not unique:
             raise ValueError("unique=False needs a name that the other program knows too")
+        first = first_info(start, state, training_info)
         if name is None and state is not None and "name" in state:
             name = base_of(state["name"])
-        first = _first(_steps(start), state, training_info)
-        asked = os.environ.get("TRAINCAST_DIR") if directory is None else os.fspath(directory)
+        asked = os.environ.get("TRAINCAST_DIR") if directory is None else directory
         self._channel = Channel(
             unique_name(name) if unique or name is None else name,
-            policy_id,
+            index(policy_id),
             os.path.abspath(asked) if asked else None,
         )
-        self._sinks: list[_Log] = []
-        self._follows = unique and rank() != 0
+        self._logs: list[_Log] = []
+        self._follows = rank() != 0
+        self._pid = os.getpid()
+        self._steps: int = first[STEPS_KEY]
         self._writer: TrainingInfoWriter | None = None
-        self._steps: int = first[_STEPS]
+        self._last_state: dict[str, Any] | None = None
         if self._follows:
             return
-        self._writer = TrainingInfoWriter(
-            self.name,
-            policy_id,
-            directory=self._channel.directory,
-            supersede=supersede,
-            **options,
+        if unique:  # what a launch of the same address and port left is no part of this run
+            options = {"leftover": "replace"} | options
+        writer = TrainingInfoWriter(
+            self.name, self.policy_id, directory=self._channel.directory, supersede=supersede, **options
         )
-        if state is None:
-            self._writer.publish(first)
-        else:
-            self._writer.load_state_dict({**state, "training_info": first})
-        self._pid = os.getpid()
+        try:
+            if state is None:
+                writer.publish(first)
+            else:
+                writer.load_state_dict({**state, "training_info": first})
+        except BaseException:
+            writer.close()  # a traceback may keep it
+            raise
+        self._writer = writer
         _living[self._channel] = self
-        _remove_what_dead_runs_left(self._channel.directory)
+        remove_what_dead_runs_left(self._channel.directory)
 
     @property
     def name(self) -> str:
@@ -135,8 +140,8 @@ class Run:
 
     @property
     def publishes(self) -> bool:
-        """Whether this object publishes: false for references elsewhere, and on ranks other than 0."""
-        return self._writer is not None
+        """Whether this object publishes: false in other processes, and on ranks other than 0."""
+        return self._writer is not None and self._pid == os.getpid()
 
     @property
     def closed(self) -> bool:
@@ -149,20 +154,22 @@ class Run:
         Costs some hundred nanoseconds, and waits for nobody. Returns the version; None on a rank that does
         not publish.
 
-        Raises: as `TrainingInfoWriter.update`; `ForkedWriterError` from a reference in another process.
+        Raises: as `TrainingInfoWriter.update`; ValueError if the steps are no whole number from 0 up;
+        `ForkedWriterError` from a reference in another process.
         """
         writer = self._writer
         if writer is None:
-            self._not_published()
+            if not self._follows:
+                self._published_here()
             return None
-        if type(steps) is not int:
-            steps = _steps(steps)
+        if type(steps) is not int or steps < 0:
+            steps = whole_steps(steps)
         version = writer.update(approx_total_training_steps=steps, **info)
-        if steps < self._steps:
-            self._went_back(steps)
-        self._steps = steps
-        for log in self._sinks:
-            log.write(steps, info)
+        before, self._steps = self._steps, steps
+        if self._logs:
+            self._log(self._logs)
+        if steps < before:
+            self._went_back(before)
         return version
 
     def log_to(self, sink: Sink, *, every: float = 0.0) -> None:
@@ -170,12 +177,37 @@ class Run:
 
         Dots lead into nested dictionaries (`"reward_shaping.goal"`). `every` is the least time between two
         calls, in seconds. An exception of the sink is raised by `publish`, which has published by then.
-        `traincast.sinks.tensorboard` makes a sink of a `SummaryWriter`.
+        `traincast.sinks.tensorboard` makes a sink of a `SummaryWriter`. On a rank that does not publish
+        nothing is logged.
         """
-        info = self.state_dict()["training_info"]
-        log = _Log(sink, every, {key: numbers_of({key: value}) for key, value in info.items()})
-        log.write(self._steps, {})
-        self._sinks.append(log)
+        if not callable(sink):
+            raise TypeError(
+                f"a sink is a function of (step, {{name: number}}), not {type(sink).__qualname__}; for a "
+                "SummaryWriter: traincast.sinks.tensorboard(writer)"
+            )
+        if not every >= 0:
+            raise ValueError(f"every must be seconds from 0 up, not {every}")
+        if not self._follows:
+            self._published_here()
+            self._logs.append(_Log(sink, every))
+            self._log(self._logs[-1:])
+
+    def _log(self, logs: list[_Log]) -> None:
+        now = time.monotonic()
+        due = [log for log in logs if now >= log.next_at]
+        numbers = numbers_of(self.state_dict()["training_info"]) if due else {}
+        for log in due:
+            log.next_at = now + log.every
+            log.sink(self._steps, dict(numbers))
+
+    if TYPE_CHECKING:
+
+        @overload
+        def wrap_env(self, env: gymnasium.Env[O, A], **options: Any) -> TrainingInfoWrapper[O, A]: ...
+        @overload
+        def wrap_env(self, env: VectorEnv[Any, Any, Any], **options: Any) -> TrainingInfoVectorWrapper: ...
+        @overload
+        def wrap_env(self, env: Any, **options: Any) -> Any: ...
 
     def wrap_env(self, env: Any, **options: Any) -> Any:
         """Wrap an env that reads this run: Gymnasium's single and vector envs, PettingZoo's of both kinds.
@@ -184,9 +216,47 @@ class Run:
         """
         return wrap(env, self, **self._defaults | options)
 
-    def wrap_env_fn(self, make_env: Callable[..., E], **options: Any) -> EnvFn[E]:
+    if TYPE_CHECKING:
+
+        @overload
+        def wrap_env_fn(
+            self, make_env: Callable[..., gymnasium.Env[O, A]], **options: Any
+        ) -> EnvFn[TrainingInfoWrapper[O, A]]: ...
+        @overload
+        def wrap_env_fn(
+            self, make_env: Callable[..., VectorEnv[Any, Any, Any]], **options: Any
+        ) -> EnvFn[TrainingInfoVectorWrapper]: ...
+        @overload
+        def wrap_env_fn(self, make_env: Callable[..., Any], **options: Any) -> EnvFn[Any]: ...
+
+    def wrap_env_fn(self, make_env: Callable[..., Any], **options: Any) -> EnvFn[Any]:
         """Return a function that makes a wrapped env; it pickles whenever `make_env` does."""
+        if not callable(make_env):
+            raise TypeError(
+                f"wrap_env_fn takes a function that makes an env, not {make_env!r}; wrap_env takes an env"
+            )
         return EnvFn(make_env, self, options)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def wrap_eval_env(
+            self,
+            env: gymnasium.Env[O, A],
+            training_info: Mapping[str, Any] | None = None,
+            **options: Any,
+        ) -> TrainingInfoWrapper[O, A]: ...
+        @overload
+        def wrap_eval_env(
+            self,
+            env: VectorEnv[Any, Any, Any],
+            training_info: Mapping[str, Any] | None = None,
+            **options: Any,
+        ) -> TrainingInfoVectorWrapper: ...
+        @overload
+        def wrap_eval_env(
+            self, env: Any, training_info: Mapping[str, Any] | None = None, **options: Any
+        ) -> Any: ...
 
     def wrap_eval_env(self, env: Any, training_info: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Wrap an env whose training information stays the same, whatever the training does.
@@ -199,49 +269,57 @@ class Run:
 
     @property
     def _defaults(self) -> dict[str, Any]:
-        # Rank 0 may be slower than we are.
-        return {"on_missing": "wait"} if self._follows else {}
+        # Rank 0 may be slower than we are, and an earlier launch may have left what is not ours.
+        return {"on_missing": "wait", "leftover": "ignore"} if self._follows else {}
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint should hold: name, policy_id, version, epoch, training_info.
 
-        On a rank that does not publish, and from a reference: what was published last.
+        A closed run still has its last one. On a rank that does not publish, and in another process: what was
+        published last.
         """
-        if self._writer is not None:
-            return self._writer.state_dict()
-        reader = TrainingInfoReader(self.name, self.policy_id, directory=self._channel.directory)
-        with reader:
+        if self._writer is not None and self.publishes:
+            state = self._writer.state_dict()
+            if state["training_info"] is None:  # closed, or lost
+                if self._last_state is None:
+                    raise ChannelClosedError(f"run {self.name!r} has lost its channel, and has no state")
+                state = self._last_state
+            return state
+        with self._channel.open() as reader:
             info = reader.read()
             state = {"name": self.name, "policy_id": self.policy_id}
             return state | {"version": reader.version, "epoch": reader.epoch, "training_info": info}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Publish the training information of a checkpoint, and go on from it."""
-        writer = self._writer
-        if writer is None:
-            self._not_published()
+        if self._follows:
             return
-        info = _first(0, state, None)
-        writer.load_state_dict({**state, "training_info": info})
-        self._steps = info[_STEPS]
+        writer = self._published_here()
+        first = first_info(0, state, None)
+        writer.load_state_dict({**state, "training_info": first})
+        self._steps = first[STEPS_KEY]
+        self._log(self._logs)
 
     def close(self) -> None:
         """End the run: its channel goes, and envs keep what they have. Closing twice is allowed."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._writer is None:
+            return
+        if self.publishes and not self._writer.closed:
+            self._last_state = self._writer.state_dict()
+        self._writer.close()
 
-    def _not_published(self) -> None:
-        if not self._follows:
+    def _published_here(self) -> TrainingInfoWriter:
+        if self._writer is None or not self.publishes:
             raise ForkedWriterError(
                 f"this is a reference to run {self.name!r}: only the process that made the run publishes"
             )
+        return self._writer
 
-    def _went_back(self, steps: int) -> None:
+    def _went_back(self, before: int) -> None:
         warn_once(
             ("steps went back", self._channel),
-            f"run {self.name!r} went from {self._steps} training steps back to {steps}: envs see their "
-            "curricula go back too. A training that goes on, or is resumed, counts on: Run(start=...) or "
-            "Run(state=...)",
+            f"run {self.name!r} went back from {before} training steps to {self._steps}, and curricula with "
+            "it. To go on after a checkpoint: Run(state=...) or Run(start=...)",
         )
 
     def __enter__(self) -> Self:
@@ -269,13 +347,14 @@ _living: WeakValueDictionary[Channel, Run] = WeakValueDictionary()
 def _referred(channel: Channel, follows: bool) -> Run:
     """Return the run in the process that made it, elsewhere a reference."""
     living = _living.get(channel)
-    if living is not None and living._pid == os.getpid() and not living.closed:
+    if living is not None and living._pid == os.getpid():
         return living
     reference = Run.__new__(Run)
     reference._channel = channel
     reference._follows = follows
+    reference._pid = os.getpid()
     reference._writer = None
-    reference._sinks = []
+    reference._logs = []
     reference._steps = 0
     return reference
 
@@ -284,70 +363,18 @@ def _referred(channel: Channel, follows: bool) -> Run:
 class EnvFn(Generic[E]):
     """A function that makes an env and wraps it: what `Run.wrap_env_fn` returns."""
 
-    make_env: Callable[..., E]
+    make_env: Callable[..., Any]
     run: Run
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> E:
         """Make an env; the arguments are those of `make_env`."""
-        return self.run.wrap_env(self.make_env(*args, **kwargs), **self.options)
+        wrapped: E = self.run.wrap_env(self.make_env(*args, **kwargs), **self.options)
+        return wrapped
 
 
 @dataclass
 class _Log:
-    """A sink, and all numbers of the training information by key."""
-
     sink: Sink
     every: float
-    numbers: dict[str, dict[str, float]]
     next_at: float = 0.0
-
-    def write(self, steps: int, changed: Mapping[str, Any]) -> None:
-        for key, value in changed.items():
-            self.numbers[key] = numbers_of({key: value})
-        self.numbers[_STEPS] = {_STEPS: float(steps)}
-        now = time.monotonic()
-        if now >= self.next_at:
-            self.next_at = now + self.every
-            self.sink(steps, {name: number for of in self.numbers.values() for name, number in of.items()})
-
-
-def _steps(steps: SupportsIndex | float) -> int:
-    if isinstance(steps, float) and steps.is_integer():
-        return int(steps)
-    try:
-        return index(steps)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"the training steps must be a whole number, not {steps!r}") from None
-
-
-def _first(
-    start: int, state: Mapping[str, Any] | None, training_info: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return what a run begins with."""
-    saved: Mapping[str, Any] = {}
-    if state is not None:
-        missing = [key for key in ("version", "epoch", "training_info") if key not in state]
-        if missing:
-            raise ValueError(f"state must be what Run.state_dict() returned; it lacks {', '.join(missing)}")
-        saved = state["training_info"] or {}
-    info = {_STEPS: 0, **saved, **(training_info or {})}
-    if start or state is None:
-        info[_STEPS] = start
-    return info
-
-
-def _remove_what_dead_runs_left(directory: str | None) -> None:
-    # Whatever stands in the way of this, the run starts.
-    with suppress(TraincastError, OSError):
-        left = leftovers(directory=directory)
-        of = {file["path"]: Path(file["path"]).name.lstrip(".").partition("@")[0] for file in left}
-        dead = set(filter(is_unique, of.values()))
-        if not dead:
-            return
-        for channel in list_channels(directory=directory):
-            if any(reader["alive"] for reader in channel["readers"]):
-                dead.discard(channel["name"])  # its envs may be waiting for somebody to look after them
-        for path, name in of.items():
-            if name in dead:
-                remove_leftover(path, directory=directory)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from traincast._infos import number_of
+
 __all__ = ["Sink", "numbers_of", "tensorboard"]
 
 Sink = Callable[[int, dict[str, float]], object]
@@ -35,11 +37,8 @@ def numbers_of(info: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
     """
     numbers: dict[str, float] = {}
     for key, value in info.items():
-        name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            numbers.update(numbers_of(value, f"{name}."))
-        elif isinstance(value, bool | int | float) or (
-            getattr(value, "shape", None) == () and hasattr(value, "__float__")
-        ):
-            numbers[name] = float(value)
+            numbers |= numbers_of(value, f"{prefix}{key}.")
+        elif (number := number_of(value)) is not None:
+            numbers[f"{prefix}{key}"] = number
     return numbers

@@ -1,88 +1,24 @@
-"""The JSON form of a curriculum's arguments: what an env spec is written with, and read back from.
-
-JSON has no tuples, ranges, arrays or schedules. Each of these is written as an object with a key that
-begins with `$`, and an argument that may hold any is marked as a whole, so that a dictionary of a user is
-never taken for one:
-
-    {"$json": {"gravity": {"$schedule": "Linear", "start": 2.0, "end": 9.8, "duration": 10, "begin": 0.0}}}
-
-Functions, and classes of a user's own, are written as `module:name`, as Gymnasium writes entry points:
-whoever makes an env from a spec runs what the spec names.
-"""
+"""The JSON form of schedules, beside those of all other arguments."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import math
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from traincast._json import (
+    add_kind,
+    import_path,
+    imported,
+    read,
+    read_argument,
+    refusal,
+    write_argument,
+    written,
+)
 from traincast.curriculum import schedules
 from traincast.curriculum.schedules import Schedule
 
 __all__ = ["read_argument", "write_argument"]
-
-_MARK = "$json"
-_PLAIN = (type(None), bool, int, str)
-_DTYPES = "biufU"  # booleans, integers, floats, strings: what survives `tolist`
-
-
-def write_argument(value: Any, name: str) -> Any:
-    """Return the JSON form of an argument; ValueError, naming the place, if it has none."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if type(value) in (*_PLAIN, float):
-        return value
-    try:
-        return {_MARK: _written(value, name)}
-    except RecursionError as error:
-        raise _refusal(name, "it is nested too deeply, or contains itself") from error
-
-
-def read_argument(value: Any) -> Any:
-    """Undo `write_argument`; anything else is returned as it is."""
-    if type(value) is dict and value.keys() == {_MARK}:
-        return _read(value[_MARK])
-    return value
-
-
-def _written(value: Any, place: str) -> Any:
-    kind = type(value)
-    if kind in _PLAIN or (kind is float and math.isfinite(value)):
-        return value
-    if kind in _WRITERS:
-        return _WRITERS[kind](value, place)
-    if isinstance(value, Schedule):
-        return _written_schedule(value, place)
-    if isinstance(value, np.generic):
-        dtype = _dtype(value, place)
-        return {"$scalar": _written(value.item(), place), "dtype": dtype}
-    if callable(value):
-        return {"$import": _import_path(value, place)}
-    raise _refusal(
-        place,
-        f"{kind.__name__} is not supported, only numbers, strings, lists, tuples, dicts, ranges, numpy "
-        "arrays, schedules, and functions that can be imported",
-    )
-
-
-def _written_items(values: Any, place: str) -> list[Any]:
-    return [_written(value, f"{place}[{index}]") for index, value in enumerate(values)]
-
-
-def _written_dict(values: dict[Any, Any], place: str) -> dict[str, Any]:
-    forms = {key: _written(value, f"{place}[{key!r}]") for key, value in values.items()}
-    if all(type(key) is str and not key.startswith("$") for key in forms):
-        return forms
-    return {"$dict": [[_written(key, f"{place}: key {key!r}"), form] for key, form in forms.items()]}
-
-
-def _written_array(array: np.ndarray[Any, Any], place: str) -> dict[str, Any]:
-    dtype = _dtype(array, place)
-    return {"$array": _written_items(array.ravel().tolist(), place), "dtype": dtype, "shape": [*array.shape]}
 
 
 def _written_schedule(schedule: Schedule[Any], place: str) -> dict[str, Any]:
@@ -90,105 +26,32 @@ def _written_schedule(schedule: Schedule[Any], place: str) -> dict[str, Any]:
     if getattr(schedules, kind.__name__, None) is kind:
         return {"$schedule": kind.__name__, **_written_fields(schedule, place)}
     if not dataclasses.is_dataclass(kind):
-        raise _refusal(place, f"{kind.__name__} is not a dataclass, so its fields are not known")
-    form = {"$schedule": _import_path(kind, place), **_written_fields(schedule, place)}
+        raise refusal(place, f"{kind.__name__} is not a dataclass, so its fields are not known")
+    form = {"$schedule": import_path(kind, place), **_written_fields(schedule, place)}
     try:
         twin = _written_fields(_read_schedule(form), place)
     except Exception as error:
-        raise _refusal(place, f"{kind.__name__} cannot be made from its fields: {error}") from error
+        raise refusal(place, f"{kind.__name__} cannot be made from its fields: {error}") from error
     if form != {"$schedule": form["$schedule"], **twin}:
-        raise _refusal(place, f"{kind.__name__} is another one when it is made from its fields")
+        raise refusal(place, f"{kind.__name__} is another one when it is made from its fields")
     return form
 
 
 def _written_fields(schedule: Any, place: str) -> dict[str, Any]:
     return {
-        field.name: _written(getattr(schedule, field.name), f"{place}.{field.name}")
+        field.name: written(getattr(schedule, field.name), f"{place}.{field.name}")
         for field in dataclasses.fields(schedule)
         if field.init
     }
 
 
-def _dtype(value: Any, place: str) -> str:
-    dtype: np.dtype[Any] = value.dtype
-    if dtype.kind not in _DTYPES or dtype == np.longdouble:
-        raise _refusal(place, f"numpy's {dtype} is not supported")
-    return dtype.str
-
-
-def _import_path(value: Any, place: str) -> str:
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(name, str):
-        raise _refusal(place, f"{value!r} has no name by which it can be imported")
-    if module == "__main__" or not _found(module, name, value):
-        raise _refusal(
-            place,
-            f"another program does not find {module}.{name}; use a schedule, or a function at the top level "
-            "of a module",
-        )
-    return f"{module}:{name}"
-
-
-def _found(module: str, name: str, value: Any) -> bool:
-    try:
-        return _imported(f"{module}:{name}") is value
-    except (ImportError, AttributeError):
-        return False
-
-
-def _imported(path: str) -> Any:
-    module, _, name = path.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
-def _refusal(place: str, reason: str) -> ValueError:
-    return ValueError(f"{place} cannot be written to JSON: {reason}")
-
-
-def _read(form: Any) -> Any:
-    if type(form) is list:
-        return [_read(item) for item in form]
-    if type(form) is not dict:
-        return form
-    tag = next((key for key in form if key.startswith("$")), None)
-    if tag is None:
-        return {key: _read(item) for key, item in form.items()}
-    if tag not in _READERS:
-        raise ValueError(f"an argument of a curriculum has an unknown form: {tag!r}")
-    return _READERS[tag](form)
-
-
-def _read_array(form: dict[str, Any]) -> Any:
-    return np.array(_read(form["$array"]), dtype=form["dtype"]).reshape(form["shape"])
-
-
 def _read_schedule(form: dict[str, Any]) -> Schedule[Any]:
     name = form["$schedule"]
-    kind = _imported(name) if ":" in name else getattr(schedules, name, None)
+    kind = imported(name) if ":" in name else getattr(schedules, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Schedule)):
         raise ValueError(f"an argument of a curriculum names an unknown schedule: {name!r}")
-    schedule: Schedule[Any] = kind(**{key: _read(item) for key, item in form.items() if key != "$schedule"})
+    schedule: Schedule[Any] = kind(**{key: read(item) for key, item in form.items() if key != "$schedule"})
     return schedule
 
 
-_WRITERS: dict[type, Callable[[Any, str], Any]] = {
-    float: lambda value, _: {"$float": repr(value)},  # JSON has no infinities
-    list: _written_items,
-    tuple: lambda value, place: {"$tuple": _written_items(value, place)},
-    range: lambda value, _: {"$range": [value.start, value.stop, value.step]},
-    dict: _written_dict,
-    np.ndarray: _written_array,
-}
-_READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "$float": lambda form: float(form["$float"]),
-    "$tuple": lambda form: tuple(_read(form["$tuple"])),
-    "$range": lambda form: range(*form["$range"]),
-    "$dict": lambda form: {_read(key): _read(item) for key, item in form["$dict"]},
-    "$array": _read_array,
-    "$scalar": lambda form: np.dtype(form["dtype"]).type(_read(form["$scalar"])),
-    "$schedule": _read_schedule,
-    "$import": lambda form: _imported(form["$import"]),
-}
+add_kind(Schedule, "$schedule", _written_schedule, _read_schedule)

@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-from gymnasium.core import ActType, ObsType
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import RecordConstructorArgs
 
+from traincast._infos import numbers_in, shown_in
+from traincast._specs import A, O, WritableWrapper
 from traincast.curriculum._attributes import AttributeSetter
-from traincast.curriculum._infos import numbers_in, shown_in
-from traincast.curriculum._specs import with_curriculum
 
 __all__ = ["CurriculumWrapper"]
 
 
-class CurriculumWrapper(gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], RecordConstructorArgs):
+class CurriculumWrapper(WritableWrapper[O, A], RecordConstructorArgs):
     """Base of the curricula.
 
     Args:
@@ -26,9 +24,7 @@ class CurriculumWrapper(gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], R
         arguments: the other arguments of the subclass's constructor, for the spec.
     """
 
-    def __init__(
-        self, env: gymnasium.Env[ObsType, ActType], *, info_key: str | None, **arguments: Any
-    ) -> None:
+    def __init__(self, env: gymnasium.Env[O, A], *, info_key: str | None, **arguments: Any) -> None:
         RecordConstructorArgs.__init__(
             self,
             _disable_deepcopy=True,  # the values of a level may be large
@@ -38,15 +34,6 @@ class CurriculumWrapper(gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], R
         gymnasium.Wrapper.__init__(self, env)
         self._info_key = info_key
         self._setter = AttributeSetter()
-        self._spec: EnvSpec | None = None
-
-    @property
-    def spec(self) -> EnvSpec | None:  # type: ignore[override]  # read-only, as in gymnasium.Wrapper
-        """The spec that makes this env; its `to_json` writes schedules and other arguments too."""
-        if self._spec is None:
-            spec = super().spec
-            self._spec = None if spec is None else with_curriculum(spec)
-        return self._spec
 
     def _shown_in(self, info: Any, values: Mapping[str, Any]) -> Any:
         """Return `info` with those of the values that are numbers under `info_key`."""

@@ -12,7 +12,8 @@ from traincast.curriculum.statistics import Episode, Statistic, statistic_of
 
 try:
     import gymnasium
-    from gymnasium.core import ActType, ObsType
+
+    from traincast._specs import A, O
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.PerformanceCurriculum") from None
 
@@ -22,7 +23,7 @@ from traincast.curriculum._wrapper import CurriculumWrapper
 __all__ = ["PerformanceCurriculum"]
 
 
-class PerformanceCurriculum(CurriculumWrapper[ObsType, ActType]):
+class PerformanceCurriculum(CurriculumWrapper[O, A]):
     """Moves the level of this env instance with the average result of its last episodes.
 
     The level is an integer. Before each reset it sets attributes of the env, where they are defined, however
@@ -61,7 +62,7 @@ class PerformanceCurriculum(CurriculumWrapper[ObsType, ActType]):
 
     def __init__(
         self,
-        env: gymnasium.Env[ObsType, ActType],
+        env: gymnasium.Env[O, A],
         attributes: Mapping[str, Sequence[Any] | Callable[[int], Any]],
         *,
         promote_at: float,
@@ -169,7 +170,7 @@ class PerformanceCurriculum(CurriculumWrapper[ObsType, ActType]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[ObsType, dict[str, Any]]:
+    ) -> tuple[O, dict[str, Any]]:
         """Set the attributes for the level, then reset the env."""
         level = self._episode_level = self._rule.settle()
         for name, values in self._attributes.items():
@@ -178,7 +179,7 @@ class PerformanceCurriculum(CurriculumWrapper[ObsType, ActType]):
         observation, info = self.env.reset(seed=seed, options=options)
         return observation, self._told(info, self._rule.average)
 
-    def step(self, action: ActType) -> tuple[ObsType, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: A) -> tuple[O, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the env; at the end of an episode, count its result."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._total_reward += float(reward)

@@ -12,11 +12,12 @@ from traincast.unwrapping import set_training_info
 
 try:
     import gymnasium
-    from gymnasium.core import ActType, ObsType
+
+    from traincast._specs import A, O
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.ProgressCurriculum") from None
 
-from traincast.curriculum._infos import is_finished
+from traincast._infos import is_finished
 from traincast.curriculum._json import read_argument
 from traincast.curriculum._unfed import UnfedWatch
 from traincast.curriculum._wrapper import CurriculumWrapper
@@ -26,7 +27,7 @@ __all__ = ["ProgressCurriculum"]
 _ON_MISSING = ("warn", "ignore")
 
 
-class ProgressCurriculum(CurriculumWrapper[ObsType, ActType], TrainingInfoInterface):
+class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     """Sets attributes of the env from schedules over the training progress, before each reset.
 
     It is a `TrainingInfoInterface`: put `TrainingInfoWrapper` around it (Sample Factory feeds it by
@@ -61,7 +62,7 @@ class ProgressCurriculum(CurriculumWrapper[ObsType, ActType], TrainingInfoInterf
 
     def __init__(
         self,
-        env: gymnasium.Env[ObsType, ActType],
+        env: gymnasium.Env[O, A],
         schedules: Mapping[str, Callable[[float], Any]],
         *,
         key: str = "approx_total_training_steps",
@@ -112,7 +113,7 @@ class ProgressCurriculum(CurriculumWrapper[ObsType, ActType], TrainingInfoInterf
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[ObsType, dict[str, Any]]:
+    ) -> tuple[O, dict[str, Any]]:
         """Set the attributes, then reset the env."""
         if self._unfed is not None:
             self._unfed.at_reset(self)

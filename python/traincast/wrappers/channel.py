@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import index
 from typing import Protocol, runtime_checkable
 
 from traincast._core import TrainingInfoReader
@@ -26,6 +27,11 @@ class Channel:
         """The name, in this process; None if there is none."""
         return (os.environ.get("TRAINCAST_NAME") or None) if self.name is None else self.name
 
+    @property
+    def here(self) -> Channel:
+        """The channel with the name that it has in this process."""
+        return replace(self, name=self.actual_name) if self.name is None else self
+
     def open(self) -> TrainingInfoReader:
         """Attach to it.
 
@@ -35,7 +41,8 @@ class Channel:
         return TrainingInfoReader(self.actual_name, self.policy_id, directory=self.directory)
 
     def __str__(self) -> str:
-        return f"channel {self.actual_name!r} (policy {self.policy_id})"
+        name = self.actual_name
+        return f"channel {name!r} (policy {self.policy_id})" if name else "a channel without a name"
 
 
 @runtime_checkable
@@ -51,13 +58,15 @@ def channel_of(
     run: HasChannel | str | None, policy_id: int | None, directory: str | os.PathLike[str] | None
 ) -> Channel:
     """Return the channel of a run, or of a run's name."""
+    place = None if directory is None else os.path.abspath(directory)
+    policy = None if policy_id is None else index(policy_id)
     if run is None or isinstance(run, str):
-        return Channel(run, policy_id or 0, None if directory is None else os.fspath(directory))
-    if not isinstance(run, HasChannel):
-        raise TypeError(f"expected a traincast.Run or the name of one, not {type(run).__qualname__}")
+        return Channel(run, policy or 0, place)
+    if isinstance(run, type) or not isinstance(run, HasChannel):
+        raise TypeError(f"expected a traincast.Run or the name of one, not {run!r}")
     of_run = run.channel
     return Channel(
         of_run.name,
-        of_run.policy_id if policy_id is None else policy_id,
-        of_run.directory if directory is None else os.fspath(directory),
+        of_run.policy_id if policy is None else policy,
+        of_run.directory if place is None else place,
     )

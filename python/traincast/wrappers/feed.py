@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from contextlib import suppress
 from typing import Any, Literal
 
 from traincast._core import TrainingInfoReader
 from traincast._warnings import warn_once
-from traincast.errors import ChannelNotFoundError, MissingKeyError
+from traincast.errors import ChannelNotFoundError, MissingKeyError, TraincastError
 from traincast.interfaces import TrainingInfoInterface
-from traincast.unwrapping import everything_in, find_all, own_copy
-from traincast.wrappers import missing
+from traincast.unwrapping import find_all, own_copy
+from traincast.wrappers import missing, undelivered
 from traincast.wrappers.channel import Channel
 
 __all__ = ["STEPS_KEY", "Feed", "Leftover", "OnMissing", "OnUndelivered"]
@@ -25,6 +25,7 @@ Leftover = Literal["use", "ignore"]
 OnUndelivered = Literal["warn", "ignore"]
 
 _EAGER = 100  # looks at a missing channel before they are spaced
+_READ_ONLY = "These arrays are read-only: change array.copy(), or pass copy_arrays=True to the wrapper."
 _SPACING = 0.02  # seconds between two of them then: each costs tens of microseconds
 
 
@@ -57,13 +58,15 @@ class Feed:
             raise ValueError(f"attach_timeout must be seconds from 0 up, not {attach_timeout}")
         if isinstance(frozen, Mapping) and STEPS_KEY not in frozen:
             raise MissingKeyError(f"the training information that is given (frozen=) lacks {STEPS_KEY!r}")
+        if not isinstance(frozen, Mapping | bool):
+            raise TypeError(f"frozen must be True, False or training information, not {frozen!r}")
         self._channel = channel
         self._on_missing = on_missing
         self._attach_timeout = attach_timeout
         self._leftover = leftover
         self._on_undelivered = on_undelivered
         self._copy_arrays = copy_arrays
-        self._frozen = own_copy(frozen) if isinstance(frozen, Mapping) else bool(frozen)
+        self._frozen = own_copy(frozen) if isinstance(frozen, Mapping) else frozen
         self._forget()
 
     def _forget(self) -> None:
@@ -74,103 +77,107 @@ class Feed:
         self._targets_env: object = None
         self._looks = 0
         self._next_look = 0.0
-        self._given: dict[str, Any] | None = None  # what has to be delivered again
+        self._kept = self._frozen if isinstance(self._frozen, dict) else None
         self.waiting = False
         """Whether nothing has arrived, and the user has not been told yet."""
-        self.poll = self._give if isinstance(self._frozen, dict) else self._look
+        self.looking = self._kept is None
+        """Whether the channel has not been found yet."""
+        self.poll = self._look if self.looking else self._give
 
     # Finding the channel.
 
-    def _look(self) -> dict[str, Any] | None:
-        if self._looks >= _EAGER and time.monotonic() < self._next_look:
-            self._absent(None)
+    def look_in_step(self) -> dict[str, Any] | None:
+        """As `poll` while `looking`, in a step: 100 steps without anything are no 100 resets."""
+        return self._look(reset=False)
+
+    def _look(self, *, reset: bool = True) -> dict[str, Any] | None:
+        patient = self._on_missing in ("warn", "ignore")
+        if patient and self._looks >= _EAGER and time.monotonic() < self._next_look:
+            self._absent(reset)
             return None
         self._looks += 1
-        try:
-            reader = self._attach()
-        except ChannelNotFoundError as error:
+        reader = self._attach()
+        if reader is None:
             self._next_look = time.monotonic() + _SPACING
-            self._absent(error)
+            self._absent(reset)
             return None
-        self.waiting = False
-        missing.watch(self._channel).arrived = True
+        self.looking = self.waiting = False
+        missing.note_arrival(self._channel)
         self._reader = reader
         self.poll = reader.read_if_changed
-        if not self._frozen:
-            return reader.read_if_changed()
-        info = reader.read()
-        self._freeze(reader, info)
-        return info
+        return self._freeze(reader) if self._frozen else reader.read_if_changed()
 
-    def _attach(self) -> TrainingInfoReader:
-        if self._on_missing != "wait":
-            return self._open()
-        deadline = time.monotonic() + self._attach_timeout
+    def _attach(self) -> TrainingInfoReader | None:
+        """Open the channel; None if it is not there, and the user does not want to wait for it."""
+        deadline = time.monotonic() + (self._attach_timeout if self._on_missing == "wait" else 0.0)
         pause = 0.001
         while True:
-            try:
-                return self._open()
-            except ChannelNotFoundError as error:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    message = f"{error} Waited for {self._attach_timeout:g} s (attach_timeout)."
-                    raise ChannelNotFoundError(message) from None
-                time.sleep(min(pause, left))
-                pause = min(2 * pause, 0.05)
+            reader = self._open()
+            left = deadline - time.monotonic()
+            if reader is not None or left <= 0:
+                return reader
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, 0.05)
 
-    def _open(self) -> TrainingInfoReader:
-        """Attach to a channel with a living writer; to another one if the user wants what it left."""
+    def _open(self) -> TrainingInfoReader | None:
+        """Open a channel with a living writer; another one if the user wants what a dead one left."""
         channel = self._channel
         if channel.actual_name is None:
-            raise ChannelNotFoundError(missing.advice(channel, dead=False))
+            return None
         try:
             reader = channel.open()
         except ChannelNotFoundError:
-            raise ChannelNotFoundError(missing.advice(channel, dead=False)) from None
+            return None
         if reader.served:
             return reader
         if self._leftover == "use":
             warn_once(
-                ("leftover", channel),
-                f"the learner of {channel} is dead; envs go on with what it left, until a new one publishes",
+                ("leftover", channel.here),
+                f"the learner of {channel} is dead: envs go on with what it left until a new one publishes",
             )
             return reader
         reader.close()
-        raise ChannelNotFoundError(missing.advice(channel, dead=True))
+        return None
 
-    def _absent(self, error: ChannelNotFoundError | None) -> None:
+    def _absent(self, reset: bool) -> None:
         if self._on_missing == "warn":
-            watch = missing.watch(self._channel)
-            told = watch.missed(watch.why if error is None else str(error))
-            self.waiting = not told
-        elif self._on_missing != "ignore" and error is not None:
-            raise ChannelNotFoundError(f"no training information from {self._channel}: {error}") from None
+            self.waiting = not missing.watch(self._channel).missed(reset=reset)
+        elif self._on_missing != "ignore":
+            waited = (
+                f" Waited for {self._attach_timeout:g} s (attach_timeout)."
+                if self._on_missing == "wait"
+                else ""
+            )
+            raise ChannelNotFoundError(
+                f"no training information from {self._channel}: {missing.advice(self._channel)}{waited}"
+            )
 
     def wait_on(self) -> None:
         """Note that an env without training information makes a step: an episode may be long."""
-        watch = missing.watch(self._channel)
-        if watch.arrived or watch.missed(watch.why, reset=False):
-            self.waiting = False
+        self.waiting = not missing.watch(self._channel).missed(reset=False)
 
     # What stays as it is.
 
     def _give(self) -> dict[str, Any]:
         self.poll = _nothing
-        assert isinstance(self._frozen, dict)
-        return own_copy(self._frozen, copy_arrays=self._copy_arrays)
+        assert self._kept is not None
+        return own_copy(self._kept, copy_arrays=self._copy_arrays)
 
-    def _freeze(self, reader: TrainingInfoReader, info: dict[str, Any]) -> None:
+    def _freeze(self, reader: TrainingInfoReader) -> dict[str, Any]:
+        self._kept = self._frozen = reader.read()  # for copies of the env, too
         self._facts = (float(reader.version), reader.age, time.monotonic())
-        self.poll = _nothing
-        if reader.version == 1:
-            warn_once(
-                ("frozen at the start", self._channel),
-                f"the env keeps the training information of {self._channel} as it was at the start of the "
-                f"training ({STEPS_KEY}={info.get(STEPS_KEY)}): reset it for the first time after something "
-                "was published, or give it what it shall see: run.wrap_eval_env(env, training_info={...})",
-            )
-        reader.close()
         self._reader = None
+        at_the_start = reader.version == 1
+        reader.close()
+        self.poll = self._give  # the warning may be an error
+        if at_the_start:
+            warn_once(
+                ("frozen at the start", self._channel.here),
+                f"the env keeps what {self._channel} had at the start of the training "
+                f"({STEPS_KEY}={self._kept[STEPS_KEY]}). Reset it for the first time after something was "
+                "published, or say what it shall see: run.wrap_eval_env(env, {...})",
+            )
+        return self._give()
 
     # Handing it on.
 
@@ -179,42 +186,41 @@ class Feed:
 
         An exception of an interface is the user's, and `info` counts as not delivered: it comes again.
         """
-        # Found once. Searched again while there is none: some envs build their inner env at the first reset.
-        if not self._targets or self._targets_env is not env:
-            self._targets = find_all(env, TrainingInfoInterface)
-            self._targets_env = env
-        if not self._targets:
-            return False
-        # Made before an env can change it.
-        copies = [own_copy(info, copy_arrays=self._copy_arrays) for _ in self._targets[1:]]
-        first = own_copy(info, copy_arrays=True) if self._copy_arrays else info
         try:
+            # Found once. Searched again while there is none: some envs build their inner env at a reset.
+            if not self._targets or self._targets_env is not env:
+                self._targets = find_all(env, TrainingInfoInterface)
+                self._targets_env = env
+            if not self._targets:
+                return False
+            # Made before an env can change it.
+            copies = [own_copy(info, copy_arrays=self._copy_arrays) for _ in self._targets[1:]]
+            first = own_copy(info, copy_arrays=True) if self._copy_arrays else info
             for target, copy in zip(self._targets, [first, *copies], strict=True):
                 target.set_training_info(copy)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ValueError) and "read-only" in str(error):
+                error.add_note(_READ_ONLY)
             self._deliver_again(info)
             raise
         return True
 
     def _deliver_again(self, info: dict[str, Any]) -> None:
-        """At the next poll. The env may have changed its dictionary before it failed: take another."""
-        if isinstance(self._frozen, dict):
+        """At the next poll."""
+        if self._kept is not None:
             self.poll = self._give
             return
-        try:
-            with self._channel.open() as reader:
-                info = reader.read()
-        except Exception:  # the channel has ended meanwhile, in whichever way
-            pass
-        self._given = info
-        self._poll_afterwards = self.poll
-        self.poll = self._give_again
+        afterwards = self.poll
+        # The env may have changed its dictionary before it failed: take another.
+        with suppress(TraincastError), self._channel.open() as reader:  # the channel may have ended
+            info = reader.read()
 
-    def _give_again(self) -> dict[str, Any] | None:
-        self.poll = self._poll_afterwards
-        given, self._given = self._given, None
-        newer = self.poll()
-        return given if newer is None else newer
+        def again() -> dict[str, Any] | None:
+            self.poll = afterwards
+            newer = afterwards()
+            return info if newer is None else newer
+
+        self.poll = again
 
     def check_undelivered(self, env: object, info: dict[str, Any]) -> None:
         """After a reset that delivered to nobody: deliver at the next one if there is an interface now.
@@ -223,18 +229,8 @@ class Feed:
         """
         if find_all(env, TrainingInfoInterface):
             self._deliver_again(info)
-            return
-        if self._on_undelivered == "ignore":
-            return
-        looked_at = everything_in(env)
-        names = [type(inner).__qualname__ for inner in looked_at]
-        shown = " > ".join(names[:8]) + (" > ..." if len(names) > 8 else "")
-        warn_once(
-            ("undelivered", self._channel, *names[:8]),
-            f"training information of {self._channel} reached nobody: nothing in {shown} has the method "
-            f"set_training_info.{_misspelt(looked_at)} Give the env that method, put curricula inside of "
-            'this wrapper, or pass on_undelivered="ignore" if you read its `training_info` yourself.',
-        )
+        elif self._on_undelivered == "warn":
+            undelivered.warn(self._channel, env)
 
     def facts(self) -> dict[str, float]:
         """Return the version of what was received last, and its age in seconds; 0 and nan before that."""
@@ -252,8 +248,7 @@ class Feed:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process: the copy attaches by itself."""
-        state = {name: value for name, value in self.__dict__.items() if name in _SETTINGS}
-        return state
+        return {name: value for name, value in self.__dict__.items() if name in _SETTINGS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -280,16 +275,3 @@ def _nothing() -> None:
 def _check(argument: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{argument} must be one of {allowed}, not {value!r}")
-
-
-def _misspelt(looked_at: list[object]) -> str:
-    """Return a sentence on a method that has nearly the name of the interface's; empty if there is none."""
-    for inner in looked_at:
-        for owner in type(inner).__mro__:
-            if owner.__module__.partition(".")[0] in ("builtins", "gymnasium"):
-                continue
-            lower = {name.lower(): name for name in vars(owner)}
-            near = get_close_matches("set_training_info", lower, n=1, cutoff=0.75)
-            if near:
-                return f" {owner.__qualname__} has {lower[near[0]]!r}: did you mean that?"
-    return ""

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from traincast._json import read_argument
+from traincast.unwrapping import own_copy
 from traincast.wrappers.channel import HasChannel, channel_of
 from traincast.wrappers.feed import Feed, Leftover, OnMissing, OnUndelivered
 
@@ -14,6 +16,19 @@ __all__ = ["Deliver", "Feeding"]
 Deliver = Literal["reset", "step", "both"]
 
 _DELIVER = ("reset", "step", "both")
+_DEFAULTS = {
+    "name": None,
+    "policy_id": None,
+    "deliver": None,  # the wrappers differ in it
+    "on_missing": "warn",
+    "attach_timeout": 60.0,
+    "leftover": None,
+    "on_undelivered": "warn",
+    "copy_arrays": False,
+    "info_key": None,
+    "frozen": False,
+    "directory": None,
+}
 
 
 class Feeding:
@@ -38,9 +53,13 @@ class Feeding:
         frozen: bool | Mapping[str, Any],
         directory: str | os.PathLike[str] | None,
     ) -> dict[str, Any]:
-        """Check the arguments of a constructor; return those that make the same wrapper elsewhere."""
+        """Check the arguments of a constructor; return those that make the same wrapper elsewhere.
+
+        What has its default is left out: specs stay short.
+        """
         if deliver not in _DELIVER:
             raise ValueError(f"deliver must be one of {_DELIVER}, not {deliver!r}")
+        frozen = read_argument(frozen)
         channel = channel_of(run, policy_id, directory)
         if leftover is None:
             leftover = "use" if isinstance(run, HasChannel) else "ignore"
@@ -57,24 +76,26 @@ class Feeding:
         self._info_key = info_key
         self._at_reset = deliver != "step"
         self._at_step = deliver != "reset"
-        return {
+        arguments = {
             "name": channel.name,
-            "policy_id": channel.policy_id,
+            "policy_id": channel.policy_id or None,
             "deliver": deliver,
             "on_missing": on_missing,
             "attach_timeout": attach_timeout,
-            "leftover": leftover,
+            "leftover": None if leftover == "ignore" else leftover,
             "on_undelivered": on_undelivered,
             "copy_arrays": copy_arrays,
             "info_key": info_key,
-            "frozen": frozen,
+            "frozen": own_copy(frozen) if isinstance(frozen, Mapping) else frozen,
             "directory": channel.directory,
         }
+        return {name: value for name, value in arguments.items() if value != _DEFAULTS[name]}
 
     def _deliver(self, info: dict[str, Any]) -> bool:
         """Hand on what is new; tell if there is anybody who takes it."""
+        taken = self._feed.deliver(self.env, info)
         self.training_info = info
-        return self._feed.deliver(self.env, info)
+        return taken
 
     def _before_reset(self) -> dict[str, Any] | None:
         """Deliver what is new, if it is time; return what reached nobody, for `_after_reset`."""
@@ -87,7 +108,8 @@ class Feeding:
 
     def _before_step(self) -> None:
         if self._at_step:
-            new = self._feed.poll()
+            feed = self._feed
+            new = feed.look_in_step() if feed.looking else feed.poll()
             if new is not None and not self._deliver(new):
                 self._feed.check_undelivered(self.env, new)
         elif self._feed.waiting:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
+from traincast._infos import is_finished, shown_in
 from traincast._optional import missing
 from traincast.wrappers.channel import HasChannel
 from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
@@ -13,17 +14,16 @@ from traincast.wrappers.feeding import Deliver, Feeding
 
 try:
     import gymnasium
-    from gymnasium.core import ActType, ObsType
     from gymnasium.utils import RecordConstructorArgs
+
+    from traincast._specs import A, O, WritableWrapper
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.TrainingInfoWrapper") from None
 
 __all__ = ["TrainingInfoWrapper"]
 
 
-class TrainingInfoWrapper(
-    gymnasium.Wrapper[ObsType, ActType, ObsType, ActType], Feeding, RecordConstructorArgs
-):
+class TrainingInfoWrapper(WritableWrapper[O, A], Feeding, RecordConstructorArgs):
     """Hands the newest training information to the env inside, before each reset.
 
     The env receives it through `set_training_info` of the first object, from outside in, that has it
@@ -55,8 +55,9 @@ class TrainingInfoWrapper(
         on_undelivered: `"warn"` once if nothing in the env takes training information, or `"ignore"`.
         copy_arrays: whether the env gets arrays that it may write to, rather than read-only views on memory
             that all readers of the process share.
-        info_key: the key of `info`, at reset and at the end of an episode, under which `{"version": ...,
-            "age": ...}` of the training information stands (age in seconds); None: nowhere.
+        info_key: the key of `info`, at reset and at the end of an episode, under which the training
+            information's `version` and `age` (in seconds) stand, beside what a curriculum shows under the
+            same key; None: nowhere.
         frozen: for evaluation. True keeps what is newest at the first reset; a dictionary is delivered in
             place of what the channel has.
         directory: where the channel is; None: `$TRAINCAST_DIR`, or the default.
@@ -67,7 +68,7 @@ class TrainingInfoWrapper(
 
     def __init__(
         self,
-        env: gymnasium.Env[ObsType, ActType],
+        env: gymnasium.Env[O, A],
         name: HasChannel | str | None = None,
         policy_id: int | None = None,
         *,
@@ -100,7 +101,7 @@ class TrainingInfoWrapper(
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[ObsType, dict[str, Any]]:
+    ) -> tuple[O, dict[str, Any]]:
         """Deliver what is new, then reset the env."""
         new = self._feed.poll() if self._at_reset else None
         if new is None and self._info_key is None:  # the usual case
@@ -109,18 +110,18 @@ class TrainingInfoWrapper(
         observation, info = self.env.reset(seed=seed, options=options)
         self._after_reset(undelivered)
         if self._info_key is not None:
-            info[self._info_key] = self._feed.facts()
+            info = shown_in(info, self._info_key, self._feed.facts())
         return observation, info
 
-    def step(self, action: ActType) -> tuple[ObsType, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: A) -> tuple[O, SupportsFloat, bool, bool, dict[str, Any]]:
         """Deliver what is new if `deliver` asks for it, then step the env."""
         if self._at_step or self._feed.waiting:
             self._before_step()
         if self._info_key is None:
             return self.env.step(action)
         observation, reward, terminated, truncated, info = self.env.step(action)
-        if terminated or truncated:
-            info[self._info_key] = self._feed.facts()
+        if is_finished(terminated, truncated):
+            info = shown_in(info, self._info_key, self._feed.facts())
         return observation, reward, terminated, truncated, info
 
     def close(self) -> None:
@@ -136,8 +137,8 @@ def _check_env(env: object) -> None:
     if isinstance(env, gymnasium.vector.VectorEnv):  # a gymnasium.Env in 0.29
         raise TypeError(
             f"TrainingInfoWrapper goes around each single env, not around the vector env "
-            f"{type(env).__name__}: wrap inside the functions that it is built from, or, if there are none, "
-            "use TrainingInfoVectorWrapper"
+            f"{type(env).__name__}: wrap inside the functions that it is built from; if there are none, use "
+            "TrainingInfoVectorWrapper"
         )
     if not isinstance(env, gymnasium.Env):
         kind = type(env)

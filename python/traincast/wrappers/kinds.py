@@ -29,6 +29,8 @@ def wrap(env: Any, run: HasChannel | str, **options: Any) -> Any:
         return TrainingInfoAECWrapper(env, run, **options)
     from traincast.wrappers.gymnasium import TrainingInfoWrapper
 
+    if callable(env) and not isinstance(env, _class("gymnasium", "Env")):
+        raise TypeError(f"wrap_env takes an env, not {env!r}; wrap_env_fn takes a function that makes one")
     return TrainingInfoWrapper(env, run, **options)
 
 

@@ -10,14 +10,16 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 
 from traincast._core import directories
+from traincast._names import base_of, is_unique
 from traincast._warnings import warn_once
+from traincast.errors import TraincastError, TraincastWarning
 from traincast.wrappers.channel import Channel
 
-__all__ = ["Watch", "advice", "watch"]
+__all__ = ["Watch", "advice", "note_arrival", "watch"]
 
 RESETS = 100
 SECONDS = 5.0
@@ -28,41 +30,56 @@ _watches: dict[tuple[int, Channel], Watch] = {}
 
 
 class Watch:
-    """What the envs of this process have got from a channel so far: nothing, or something."""
+    """How long the envs of this process have got nothing from a channel."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._resets = 0
-        self._since = time.monotonic()
-        self.why = ""
-        self.arrived = False
-        """Whether any of them has received something."""
+        self._told = False
+        self._there: list[tuple[str, int]] = []
+        self.arrived()
 
-    def missed(self, why: str, *, reset: bool = True) -> bool:
-        """Note a look that found nothing, and warn if it is time; tell if that has been done."""
-        self.why = why
+    def arrived(self) -> None:
+        """Note that an env has received something. One that is made after the end of the run may not."""
+        self._looked = False
+        self._resets = 0
+        self._since = self._checked = time.monotonic()
+
+    def missed(self, *, reset: bool) -> bool:
+        """Note a reset or a step without anything; warn if it is time, and tell if that has been done."""
+        if self._told:
+            return True
+        now = time.monotonic()
+        if not self._looked:
+            self._since = self._checked = now
+            self._there = _channels_of(self._channel)  # they may be gone when the process ends
+        self._looked = True
         self._resets += reset
-        if self._resets < RESETS and time.monotonic() - self._since < SECONDS:
+        if self._resets < RESETS and now - self._checked < SECONDS:
+            return False
+        if _is_served(self._channel):  # it has just come: the next reset gets it
+            self._checked = now
             return False
         self.warn()
         return True
 
     def warn(self, end: str = "") -> None:
         """Warn, unless that has been done, or something has arrived."""
-        if self.arrived:
+        if self._told or not self._looked:
             return
-        resets = "1 reset" if self._resets == 1 else f"{self._resets} resets"
+        self._told = True
         seconds = time.monotonic() - self._since
+        resets = f"{self._resets} reset{'' if self._resets == 1 else 's'}"
         warn_once(
             ("missing", self._channel),
-            f"{end}nothing has arrived from {self._channel} in {resets} and {seconds:.1f} s: {self.why} "
-            'Until something arrives, envs are as they were built. on_missing="wait" or "raise" makes '
-            'that an error, "ignore" is silent.',
+            f"{end}nothing has arrived from {self._channel} in {resets} and {seconds:.1f} s: "
+            f"{advice(self._channel, self._there)} Envs stay as they were built; if that is meant: "
+            'on_missing="ignore".',
         )
 
 
 def watch(channel: Channel) -> Watch:
     """Return the watch of a channel in this process."""
+    channel = channel.here
     key = (os.getpid(), channel)
     found = _watches.get(key)
     if found is None:
@@ -72,57 +89,76 @@ def watch(channel: Channel) -> Watch:
     return found
 
 
-def advice(channel: Channel, *, dead: bool) -> str:
-    """Return what is wrong with a channel that cannot be attached to, and what to do."""
+def note_arrival(channel: Channel) -> None:
+    """Note that something has come from a channel: all is well with it."""
+    watch(channel).arrived()
+    nameless = _watches.get((os.getpid(), channel))
+    if nameless is not None:  # the name came later
+        nameless.arrived()
+
+
+def advice(channel: Channel, before: list[tuple[str, int]] | None = None) -> str:
+    """Return what is wrong with a channel that gives nothing, and what to do.
+
+    `before`: the channels that were there at the first look.
+    """
     name = channel.actual_name
     if name is None:
+        return "the wrapper has no name. Pass a run or its name=, or set TRAINCAST_NAME where the env lives."
+    where = " or ".join(_places_of(channel))
+    there = _channels_of(channel)
+    if (name, channel.policy_id) in there:
+        if _is_served(channel):
+            return "it has appeared since."
         return (
-            "the wrapper has no channel name: pass a run or name=, or set TRAINCAST_NAME in the process "
-            "that the env lives in."
+            'its learner is dead. Start it again, or take what it left: leftover="use"; for an evaluation: '
+            "frozen={...}."
         )
-    if dead:
+    near = _near_misses(name, channel.policy_id, sorted({*there, *(before or ())}))
+    if near:
+        return f"there is no such channel in {where}. Did you mean {' or '.join(near)}?"
+    if is_unique(name):
         return (
-            "its learner is dead, or has ended without closing it. A new learner of that name serves the "
-            f'env; leftover="use" takes what the dead one left (`traincast get {name}` shows it), and an '
-            "evaluation is best given its training information (frozen=...)."
+            f"the run has ended, or is not in {where} of this machine. For an evaluation: "
+            "run.wrap_eval_env(env, {...}), or frozen={...}."
         )
-    places = directories() if channel.directory is None else [channel.directory]
-    there = sorted({found for place in places for found in _channels(place)})
-    where = " or ".join(places)
-    if not there:
-        reason = f"there are no channels in {where}."
-    else:
-        near = _near_misses(name, channel.policy_id, there)
-        others = ", ".join(f"{other!r}" for other, _ in there[:5]) + (", ..." if len(there) > 5 else "")
-        reason = f"there is no such channel in {where}. " + (
-            f"Did you mean {' or '.join(near)}?" if near else f"It has {others}."
-        )
+    names = [repr(other) for other in dict(there)]
+    others = f"only {', '.join(names[:5])}{', ...' * (len(names) > 5)}" if names else "no channels"
     return (
-        f"{reason} Start the learner that publishes to it (traincast.Run(..., unique=False) or "
-        "TrainingInfoWriter), with the same name, directory (TRAINCAST_DIR) and machine; if the training has "
-        "ended, give the env its training information (frozen=...)."
+        f"{where} has {others}. Start the learner with this name and directory (TRAINCAST_DIR); for an "
+        "evaluation: frozen={...}."
     )
 
 
-def _channels(directory: str) -> Iterator[tuple[str, int]]:
-    try:
-        files = os.listdir(directory)
-    except OSError:  # not there yet, or not ours
-        return
-    for file in files:
-        found = _CHANNEL_FILE.fullmatch(file)
-        if found and not file.endswith((".lock", ".owner", ".roster", ".relay")):
-            yield found[1], int(found[2])
+def _is_served(channel: Channel) -> bool:
+    if channel.actual_name is not None:
+        with suppress(TraincastError), channel.open() as reader:
+            return reader.served
+    return False
+
+
+def _places_of(channel: Channel) -> list[str]:
+    return directories() if channel.directory is None else [channel.directory]
+
+
+def _channels_of(channel: Channel) -> list[tuple[str, int]]:
+    """Return name and policy of each channel where this one would be."""
+    files: list[str] = []
+    for place in _places_of(channel):
+        with suppress(OSError):  # not there yet, or not ours
+            files += os.listdir(place)
+    return sorted((found[1], int(found[2])) for found in map(_CHANNEL_FILE.fullmatch, files) if found)
 
 
 def _near_misses(name: str, policy_id: int, there: list[tuple[str, int]]) -> list[str]:
     policies = [f"policy {policy}" for other, policy in there if other == name and policy != policy_id]
     if policies:
-        return policies
-    names = {other.lower(): other for other, _ in there}
-    near = get_close_matches(name.lower(), names, n=3, cutoff=0.6)
-    begins = [other for other in names if other.startswith(f"{name.lower()}-") and other not in near]
-    return [repr(names[other]) for other in [*near, *begins[:3]]]
+        return policies[:3]
+    if is_unique(name):  # it was carried here, not typed
+        return []
+    known = {spelling.lower(): other for other, _ in there for spelling in (base_of(other), other)}
+    spellings = get_close_matches(name.lower(), known, n=6, cutoff=0.6)
+    return [repr(other) for other in dict.fromkeys(known[spelling] for spelling in spellings)][:3]
 
 
 def _say_at_exit() -> None:
@@ -136,4 +172,9 @@ def _say_at_exit() -> None:
 def _say_what_never_arrived() -> None:
     for (pid, _), found in list(_watches.items()):
         if pid == os.getpid():
-            found.warn("the process ends, and ")
+            try:
+                found.warn("the process ends, and ")
+            except TraincastWarning as warning:  # warnings are errors; nobody could catch this one
+                print(f"TraincastWarning: {warning}", file=sys.stderr)
+            except TraincastError:  # of the directory: each reset has raised it
+                pass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from traincast._infos import shown_in
 from traincast._optional import missing
 from traincast.wrappers.channel import HasChannel
 from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
@@ -44,8 +45,8 @@ class _Feeding(Feeding):
         if not isinstance(env, self._wraps):
             raise TypeError(
                 f"{type(self).__name__} wraps a pettingzoo.{self._wraps.__name__}, not "
-                f"{type(env).__qualname__}; parallel envs have TrainingInfoParallelWrapper, AEC envs "
-                "TrainingInfoAECWrapper"
+                f"{type(env).__qualname__}; TrainingInfoParallelWrapper is for ParallelEnv, "
+                "TrainingInfoAECWrapper for AECEnv, TrainingInfoWrapper for gymnasium.Env"
             )
         self._set_up(
             name,
@@ -62,10 +63,12 @@ class _Feeding(Feeding):
         )
         super().__init__(env)  # type: ignore[call-arg]  # PettingZoo's wrapper is next
 
-    def _put_facts(self, infos: Mapping[Any, dict[str, Any]]) -> None:
-        if self._info_key is not None:
-            for info in infos.values():
-                info[self._info_key] = self._feed.facts()
+    def _shown(self, infos: Mapping[Any, dict[str, Any]], agents: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+        """Return the infos of these agents with version and age in them, if that was asked for."""
+        if self._info_key is None:
+            return {}
+        facts = self._feed.facts()
+        return {agent: shown_in(infos[agent], self._info_key, facts) for agent in agents}
 
 
 class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignore[misc]  # it is untyped
@@ -93,8 +96,7 @@ class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignor
         undelivered = self._before_reset()
         observations, infos = self.env.reset(seed=seed, options=options)
         self._after_reset(undelivered)
-        self._put_facts(infos)
-        return observations, infos
+        return observations, {**infos, **self._shown(infos, infos)}
 
     def step(self, actions: dict[Any, Any]) -> Any:
         """Deliver what is new if `deliver` asks for it, then step the env."""
@@ -103,7 +105,7 @@ class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignor
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
         if self._info_key is not None:
             over = [agent for agent in infos if terminations.get(agent) or truncations.get(agent)]
-            self._put_facts({agent: infos[agent] for agent in over})
+            infos = {**infos, **self._shown(infos, over)}
         return observations, rewards, terminations, truncations, infos
 
     def close(self) -> None:
@@ -119,7 +121,7 @@ class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it
 
     Args:
         env: a `pettingzoo.AECEnv`.
-        info_key: as of `TrainingInfoWrapper`, in the info of each agent, at reset.
+        info_key: as of `TrainingInfoWrapper`, in the info of each agent.
 
     All others as of `TrainingInfoWrapper`.
 
@@ -134,13 +136,17 @@ class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it
         undelivered = self._before_reset()
         self.env.reset(seed=seed, options=options)
         self._after_reset(undelivered)
-        self._put_facts(self.env.infos)
+        self.env.infos.update(self._shown(self.env.infos, self.env.infos))
 
     def step(self, action: Any) -> None:
         """Deliver what is new if `deliver` asks for it, then step the env."""
         if self._at_step or self._feed.waiting:
             self._before_step()
         self.env.step(action)
+        if self._info_key is not None:
+            env = self.env
+            over = [agent for agent in env.infos if env.terminations.get(agent) or env.truncations.get(agent)]
+            env.infos.update(self._shown(env.infos, over))
 
     def close(self) -> None:
         """Let go of the channel, then close the env."""

@@ -28,13 +28,12 @@ _Base: Any = next(getattr(gymnasium.vector, name) for name in _names if hasattr(
 class TrainingInfoVectorWrapper(_Base, Feeding, RecordConstructorArgs):  # type: ignore[misc]  # as said above
     """Hands the newest training information to a vector env, before it resets and before it steps.
 
-    For vector envs that are one object rather than many envs: what `gymnasium.make_vec` gives where an env
-    has a vector form of its own, or envs on an accelerator. The first object, from outside in, that has
-    `set_training_info` receives it. In a `SyncVectorEnv` each of the envs inside does; but there, and in an
-    `AsyncVectorEnv`, whose envs live in other processes, `TrainingInfoWrapper` around each of them is better:
-    it delivers at the moment of their own resets.
+    For vector envs that are one object: what `gymnasium.make_vec` gives where an env has a vector form of its
+    own, or envs on an accelerator. They reset episodes inside `step`, so the wrapper delivers there too. The
+    first object, from outside in, that has `set_training_info` receives it; in a `SyncVectorEnv`, each env.
 
-    Such envs reset single episodes inside `step`, so that is where they look too.
+    Where a vector env is built from functions, put `TrainingInfoWrapper` around each env instead: it delivers
+    when that env resets, and also in the processes of an `AsyncVectorEnv`.
 
     Args:
         env: a `gymnasium.vector.VectorEnv`, of Gymnasium 0.29 or 1.x.
@@ -108,11 +107,24 @@ class TrainingInfoVectorWrapper(_Base, Feeding, RecordConstructorArgs):  # type:
         self._feed.close()
         self.env.close(**kwargs)
 
+    if hasattr(
+        _Base, "__del__"
+    ):  # of Gymnasium 0.29: it asks for an env that the constructor may have refused
+
+        def __del__(self) -> None:
+            if "env" in self.__dict__:
+                super().__del__()
+
     def _put_facts(self, infos: dict[str, Any]) -> None:
+        """Show version and age as Gymnasium's vector envs show what their envs do: arrays, and masks."""
         if self._info_key is None:
             return
-        envs = self.env.num_envs
-        infos[self._info_key] = {name: np.full(envs, fact) for name, fact in self._feed.facts().items()}
+        arrays: dict[str, Any] = {}
+        for name, fact in self._feed.facts().items():
+            arrays |= {name: np.full(self.env.num_envs, fact), f"_{name}": np.ones(self.env.num_envs, bool)}
+        there = infos.get(self._info_key)
+        infos[self._info_key] = {**(there if isinstance(there, dict) else {}), **arrays}
+        infos[f"_{self._info_key}"] = np.ones(self.env.num_envs, bool)
 
 
 TrainingInfoVectorWrapper.__module__ = "traincast"  # users, pickles and env specs take it from the package

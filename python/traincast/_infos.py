@@ -1,27 +1,30 @@
-"""What a curriculum shows of itself in the infos of its env."""
+"""Numbers, and where they are shown: in the infos of envs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from numbers import Real
 from typing import Any
 
 from traincast._warnings import warn_once
 
-__all__ = ["is_finished", "numbers_in", "shown_in"]
+__all__ = ["is_finished", "number_of", "numbers_in", "shown_in"]
+
+
+def number_of(value: Any) -> float | None:
+    """Return a number as a float, None for anything else; numpy's and torch's count too."""
+    if isinstance(value, Real) or getattr(value, "ndim", None) == 0:
+        with suppress(TypeError, ValueError, OverflowError):  # a string or an object in an array; 10**400
+            return float(value.detach() if hasattr(value, "detach") else value)
+    return None
 
 
 def numbers_in(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return those of the values that are one number, as floats; numpy's and torch's count too."""
-    numbers = {}
-    for name, value in values.items():
-        if isinstance(value, Real) or getattr(value, "ndim", None) == 0:
-            try:
-                numbers[name] = float(value)
-            except (TypeError, ValueError, OverflowError):  # a string or an object in an array; 10**400
-                continue
-    return numbers
+    """Return those of the values that are one number, as floats."""
+    numbers = {name: number_of(value) for name, value in values.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def shown_in(info: Any, key: str, numbers: Mapping[str, float]) -> Any:
@@ -36,9 +39,9 @@ def shown_in(info: Any, key: str, numbers: Mapping[str, float]) -> Any:
     inner = info.get(key, {})
     if not isinstance(inner, dict):
         warn_once(
-            ("curriculum info", key),
-            f"the env's info has a {key!r} of its own, which is no dictionary, so the curriculum does not "
-            "show there what it does; pass another info_key=, or None",
+            ("info key", key),
+            f"the env's info has a {key!r} of its own, which is no dictionary: nothing is shown there; pass "
+            "another info_key=",
             stacklevel=4,
         )
         return info

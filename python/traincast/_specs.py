@@ -1,4 +1,4 @@
-"""Env specs whose curricula survive `to_json`, or refuse it.
+"""Env specs whose arguments survive `to_json`, or refuse it.
 
 Gymnasium writes the arguments of a wrapper by `dataclasses.asdict` and `json.dumps`: a schedule would become
 a dictionary that nobody can call. What is here keeps the objects themselves, for `gymnasium.make(env.spec)`,
@@ -10,22 +10,41 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import gymnasium
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
+from typing_extensions import TypeVar  # comes with gymnasium
 
-from traincast.curriculum._json import write_argument
+from traincast._json import write_argument
 
-__all__ = ["with_curriculum"]
+__all__ = ["WritableWrapper"]
+
+O = TypeVar("O", default=Any)  # noqa: E741 - observations and actions, as gymnasium's
+A = TypeVar("A", default=Any)
 
 
-def with_curriculum(spec: EnvSpec) -> EnvSpec:
-    """Return `spec`, whose outermost wrapper is a curriculum, such that it can be written."""
+class WritableWrapper(gymnasium.Wrapper[O, A, O, A]):
+    """Base of our wrappers: their spec can be written."""
+
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]  # read-only, as in gymnasium.Wrapper
+        """The spec that makes this env; its `to_json` writes schedules, arrays and other arguments too."""
+        if self._spec is None:
+            spec = super().spec
+            self._spec = None if spec is None else _writable(spec)
+        return self._spec
+
+
+def _writable(spec: EnvSpec) -> EnvSpec:
+    """Return `spec`, whose outermost wrapper is one of ours, such that it can be written."""
     *inner, outermost = spec.additional_wrappers
-    curriculum = CurriculumSpec(**_fields(outermost))
-    return WritableEnvSpec(**_fields(spec) | {"additional_wrappers": (*inner, curriculum)})
+    ours = WritableWrapperSpec(**_fields(outermost))
+    return WritableEnvSpec(**_fields(spec) | {"additional_wrappers": (*inner, ours)})
 
 
-class CurriculumSpec(WrapperSpec):
-    """The spec of a curriculum; equal to the one that JSON makes of it."""
+class WritableWrapperSpec(WrapperSpec):
+    """The spec of a wrapper of ours; equal to the one that JSON makes of it."""
 
     def written(self) -> WrapperSpec:
         """Return the spec with its arguments in their JSON form; ValueError if one has none."""
@@ -40,16 +59,18 @@ class CurriculumSpec(WrapperSpec):
 
     __hash__ = None  # type: ignore[assignment]  # as of every spec
 
-    def __deepcopy__(self, memo: Any) -> CurriculumSpec:
+    def __deepcopy__(self, memo: Any) -> WritableWrapperSpec:
         """Share the arguments: wrappers further out copy the spec, and the values of a level may be large."""
-        return CurriculumSpec(self.name, self.entry_point, None if self.kwargs is None else {**self.kwargs})
+        return WritableWrapperSpec(
+            self.name, self.entry_point, None if self.kwargs is None else {**self.kwargs}
+        )
 
 
 class WritableEnvSpec(EnvSpec):
-    """An env spec that writes the curricula in it."""
+    """An env spec that writes the wrappers of ours in it."""
 
     def to_json(self) -> str:
-        """Convert the spec into JSON; ValueError if an argument of a curriculum cannot be written."""
+        """Convert the spec into JSON; ValueError if an argument of ours cannot be written."""
         wrappers = tuple(_written(wrapper, strict=True) for wrapper in self.additional_wrappers)
         return EnvSpec(**_fields(self) | {"additional_wrappers": wrappers}).to_json()
 
@@ -60,7 +81,7 @@ class WritableEnvSpec(EnvSpec):
 
 
 def _written(wrapper: WrapperSpec, *, strict: bool = False) -> WrapperSpec:
-    if not isinstance(wrapper, CurriculumSpec):
+    if not isinstance(wrapper, WritableWrapperSpec):
         return wrapper
     try:
         return wrapper.written()
