@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -243,9 +242,32 @@ def test_a_curriculum_inside_leaves_the_warnings_to_the_wrapper(
     env = wrap_env_func(make_env)("informed", cfg, WORKER, None)
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(5))
-        for _ in range(300):
+        for _ in range(300 if trained else 99):
             env.reset()  # pytest makes an error of a warning
     assert env.unwrapped.difficulty == (0.5 if trained else 0.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*to get variables from other wrappers")  # Sample Factory does so
+def test_what_a_curriculum_shows_is_among_the_statistics_of_an_episode(
+    configuration: Any, channel_name: str
+) -> None:
+    def make_env(*arguments: Any) -> Any:
+        env = sf_envs.make_env(*arguments)
+        env.unwrapped.difficulty = None
+        return ProgressCurriculum(env, {"difficulty": Linear(0.0, 1.0, 10)})
+
+    cfg = configuration("--env=informed", "--experiment=here")
+    show_channel(cfg, channel_name)
+    env = wrap_env_func(make_env)("informed", cfg, WORKER, None)
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        writer.publish(info(5))
+        env.reset()
+        over = False
+        while not over:
+            *_, terminated, truncated, last = env.step(env.action_space.sample())
+            assert ("episode_extra_stats" in last) is (terminated or truncated)
+            over = terminated or truncated
+    assert last["episode_extra_stats"] == {"curriculum/progress": 5.0, "curriculum/difficulty": 0.5}
 
 
 # --- evaluation
@@ -272,21 +294,31 @@ def test_an_evaluation_has_what_the_policy_saved(make: Make, configuration: Any)
     assert steps_of(env) == 101
 
 
-def test_an_evaluation_that_finds_nothing_ignores_it(make: Make) -> None:
-    env = make("informed")
-    env.reset()
+def test_an_evaluation_that_finds_nothing_can_ignore_it(make: Make) -> None:
+    env = make("informed", on_missing="ignore")
+    for _ in range(200):
+        env.reset()
+    env.close()
     assert env.unwrapped.training_info == {}
 
 
 def test_an_evaluation_that_finds_nothing_warns_once(make: Make) -> None:
-    env = make("informed", on_missing="warn")
-    with pytest.warns(
-        traincast.TraincastWarning, match=r"none has saved .*checkpoint_p0/training_info.wire.*eval_info"
-    ):
+    env = make("informed")
+    for _ in range(99):
         env.reset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    saved = "checkpoint_p0/training_info.wire"
+    with pytest.warns(traincast.TraincastWarning, match=rf"none has saved .*{saved}.*eval_info"):
         env.reset()
+    for _ in range(200):
+        env.reset()  # pytest makes an error of a second warning
+    env.close()
+
+
+def test_a_short_evaluation_that_finds_nothing_warns_at_its_end(make: Make) -> None:
+    env = make("informed")
+    env.reset()
+    with pytest.warns(traincast.TraincastWarning, match="none has saved"):
+        env.close()
 
 
 def test_an_evaluation_that_finds_nothing_raises(make: Make) -> None:
@@ -303,7 +335,9 @@ def test_a_training_without_its_channel_raises(make: Make, channel_name: str) ->
 
 
 def test_a_training_without_its_channel_warns_once(make: Make, channel_name: str) -> None:
-    env = make("informed", channel=channel_name, on_missing="warn")
+    env = make("informed", channel=channel_name)
+    for _ in range(99):
+        env.reset()
     with pytest.warns(traincast.TraincastWarning, match=channel_name):
         env.reset()
     env.reset()

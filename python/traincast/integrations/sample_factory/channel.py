@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from traincast import ChannelNotFoundError, TrainingInfoReader
-from traincast._warnings import warn_once
+from traincast.integrations.sample_factory.patience import OnMissing, Patience
 from traincast.integrations.sample_factory.saved import info_file, load_training_info
 from traincast.unwrapping import own_copy
 
 __all__ = [
     "ChannelSource",
-    "OnMissing",
     "SavedSource",
     "Source",
     "channel_of",
     "hide_channel",
     "show_channel",
 ]
-
-OnMissing = Literal["warn", "raise", "ignore"]
 
 # An attribute of the configuration, which Sample Factory pickles to its workers. It is there only while a run
 # lasts, and never in the saved config.json: an evaluation must not look for the channel of a run that is
@@ -52,6 +49,7 @@ class Source(Protocol):
     """
 
     info: dict[str, Any] | None
+    patience: Patience
 
     def poll(self) -> bool:
         """Take the newest dictionary; return whether it is another one than before."""
@@ -74,7 +72,7 @@ class ChannelSource:
         self._name = name
         self._policy_id = policy_id
         self._timeout = timeout
-        self._on_missing = on_missing
+        self.patience = Patience(on_missing, f"{name}@{policy_id}")
         self._reader: TrainingInfoReader | None = None
         self._read: Callable[[], dict[Any, Any] | None] = self._attach
 
@@ -97,7 +95,7 @@ class ChannelSource:
             self._reader = TrainingInfoReader(self._name, self._policy_id, attach_timeout=self._timeout)
         except ChannelNotFoundError as error:
             self._timeout = 0.0  # one wait is enough to be sure; the next resets look again without one
-            _report(error, self._on_missing, (self._name, self._policy_id))
+            self.patience.missed(error)
             return None
         self._read = self._reader.read_if_changed
         return self._read()
@@ -113,20 +111,21 @@ class SavedSource:
         self._cfg = cfg
         self._policy_id = policy_id
         self._given = given
-        self._on_missing = on_missing
-        self._polled = False
+        self.patience = Patience(on_missing, f"saved information on policy {policy_id}")
+        self._loaded = False
 
     def poll(self) -> bool:
         """Load at the first poll; there is nothing newer later."""
-        if self._polled:
+        if self._loaded and self.info is not None:
             return False
-        info = self._load()
-        if info is None:
-            error = ChannelNotFoundError(f"No training information for the env: {self._where()}")
-            _report(error, self._on_missing, ("saved", self._policy_id))
-        self._polled = True
-        self.info = info
-        return info is not None
+        if not self._loaded:
+            self.info = self._load()
+            self._loaded = True
+        if self.info is None:
+            self.patience.missed(
+                ChannelNotFoundError(f"No training information for the env: {self._where()}")
+            )
+        return self.info is not None
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -143,10 +142,3 @@ class SavedSource:
             return "no training is running, and there is no configuration that says where one has saved it"
         path = os.path.relpath(info_file(self._cfg, self._policy_id))
         return f"no training is running, none has saved {path}, and wrap_env_func got no eval_info="
-
-
-def _report(error: ChannelNotFoundError, on_missing: OnMissing, what: tuple[str, int]) -> None:
-    if on_missing == "raise":
-        raise error
-    if on_missing == "warn":
-        warn_once(("sample_factory", *what), str(error))

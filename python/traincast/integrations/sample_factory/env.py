@@ -13,11 +13,11 @@ from sample_factory.algo.utils.make_env import get_multiagent_info
 from traincast import MissingKeyError
 from traincast.integrations.sample_factory.channel import (
     ChannelSource,
-    OnMissing,
     SavedSource,
     Source,
     channel_of,
 )
+from traincast.integrations.sample_factory.patience import OnMissing
 from traincast.integrations.sample_factory.policies import fixed_policy
 from traincast.integrations.sample_factory.wrapper import SampleFactoryWrapper
 
@@ -40,7 +40,8 @@ def wrap_env_func(
         eval_info: what envs receive where no learner runs (`enjoy`); None: what the last run of the
             experiment saved.
         on_missing: what to do at a reset when there is no information: `"warn"` with a `TraincastWarning`,
-            once per process; `"raise"` `ChannelNotFoundError`; `"ignore"`.
+            once per process, after 5 seconds or 100 resets, or when the env is closed; `"raise"`
+            `ChannelNotFoundError`; `"ignore"`.
         deliver: `"auto"`: before each reset, and before each step of an env that resets itself inside `step`
             (Sample Factory expects that of envs with several agents, vectorised ones too). `"reset"`,
             `"both"`: as they say.

@@ -12,6 +12,7 @@ from sample_factory.envs.env_utils import RewardShapingInterface, TrainingInfoIn
 from traincast._warnings import warn_once
 from traincast.integrations.sample_factory.channel import Source
 from traincast.integrations.sample_factory.policies import AgentPolicies, FollowedPolicies
+from traincast.integrations.sample_factory.stats import log_curriculum
 from traincast.unwrapping import find_all, find_reward_shaping_interface, own_copy
 
 __all__ = ["SampleFactoryWrapper"]
@@ -91,7 +92,9 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
     def step(self, action: Any) -> Any:
         """Step the env; before, deliver what is new if the env resets itself or has got another policy."""
         if not self._watches_steps:
-            return self.env.step(action)
+            result = self.env.step(action)
+            log_curriculum(result[4])
+            return result
         agents = self._agents
         agents.before_step()
         if self._at_step or agents.current != self._delivered_for:
@@ -99,11 +102,14 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         result = self.env.step(action)
         if agents.follows:
             agents.after_step(_finished(result[2], result[3]))
+        log_curriculum(result[4])
         return result
 
     def close(self) -> None:
         """Let go of the channels, then close the env."""
         for source in self._sources.values():
+            if not self.training_info:
+                source.patience.warn()
             source.close()
         self.env.close()
 
