@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from traincast.wrappers import missing
 
 # Envs that cross a process border must be importable by name over there too: children inherit sys.path.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+# A shell that runs its jobs in the background has them ignore Ctrl-C, and so would the children that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HANG_SECONDS = 300  # a watchdog, not a measurement
 
