@@ -19,7 +19,7 @@ from traincast.wrappers import missing
 # Envs that cross a process border must be importable by name over there too: children inherit sys.path.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-# A shell that runs its jobs in the background has them ignore Ctrl-C, and so would the children that tests interrupt.
+# A shell has its background jobs ignore Ctrl-C, and so would the children that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
