@@ -47,7 +47,9 @@ def run() -> None:
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_every_command_says_something_readable(environment: dict[str, str]) -> None:
-    for command in COMMANDS:
+    # All of them in the first one; what differs in the others is how text is written, which is one place.
+    every = 1 if environment is ENVIRONMENTS["ascii"] else 4
+    for command in COMMANDS[::every]:
         done = subprocess.run(
             [sys.executable, "-m", "traincast.cli", *command],
             env={**os.environ, **environment},
