@@ -33,7 +33,7 @@ class Still(gymnasium.Env[Any, Any]):
 def cases() -> list[Case]:
     writer = traincast.TrainingInfoWriter("reset")
     writer.publish(payload(1))
-    ours = traincast.TrainingInfoWrapper(Still(), "reset")
+    ours = traincast.TrainingInfoWrapper(Still(), "reset", on_undelivered="ignore")
     plain: gymnasium.Env[Any, Any] = gymnasium.Wrapper(Still())
     ours.reset()
     return [

@@ -18,7 +18,7 @@ ENVS = (1, 4, 16, 64)
 
 
 def _ours(name: str) -> gymnasium.Env[Any, Any]:
-    return traincast.TrainingInfoWrapper(Still(), name, on_missing="raise")
+    return traincast.TrainingInfoWrapper(Still(), name, on_missing="raise", on_undelivered="ignore")
 
 
 def _stable_baselines(count: int, stack: ExitStack) -> Callable[[dict[str, Any]], object]:

@@ -241,4 +241,4 @@ def test_who_only_calls_keys_is_up_to_date_for_ls(channel_name: str) -> None:
             writer.publish(info(a=i))
             assert env.value("key()") == i
             (channel,) = _core.list_channels()
-            assert [(line["pid"], line["lag"]) for line in channel["readers"]] == [(env.pid, 0)]
+            assert [(line["pid"], line["behind"]) for line in channel["readers"]] == [(env.pid, 0)]

@@ -59,4 +59,10 @@ def make_env(run: Run, settings: Settings) -> gymnasium.Env[Any, Any]:
     env: gymnasium.Env[Any, Any] = HeadStart(gymnasium.make("MountainCar-v0", disable_env_checker=True))
     if run.arm == CURRICULUM:
         env = traincast.curriculum.ProgressCurriculum(env, {"head_start": settings.head_start})
-    return traincast.TrainingInfoWrapper(env, run.channel, run.policy_id, on_missing="raise")
+    return traincast.TrainingInfoWrapper(
+        env,
+        run.channel,
+        run.policy_id,
+        on_missing="raise",
+        on_undelivered="ignore",  # the arm without a curriculum has nobody who takes it, and pays the same
+    )

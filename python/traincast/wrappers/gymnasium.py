@@ -6,11 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
-from traincast._infos import is_finished, shown_in
 from traincast._optional import missing
-from traincast.wrappers.channel import HasChannel
-from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
-from traincast.wrappers.feeding import Deliver, Feeding
 
 try:
     import gymnasium
@@ -19,6 +15,11 @@ try:
     from traincast._specs import A, O, WritableWrapper
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.TrainingInfoWrapper") from None
+
+from traincast._infos import is_finished, shown_in
+from traincast.wrappers.channel import HasChannel
+from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
+from traincast.wrappers.feeding import Deliver, Feeding
 
 __all__ = ["TrainingInfoWrapper"]
 

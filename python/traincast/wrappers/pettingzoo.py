@@ -6,17 +6,18 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from traincast._infos import shown_in
 from traincast._optional import missing
-from traincast.wrappers.channel import HasChannel
-from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
-from traincast.wrappers.feeding import Deliver, Feeding
 
 try:
     from pettingzoo import AECEnv, ParallelEnv
     from pettingzoo.utils.wrappers import BaseParallelWrapper, BaseWrapper
 except ModuleNotFoundError as error:
     raise missing(error, "pettingzoo", "pettingzoo", "traincast's wrappers of PettingZoo envs") from None
+
+from traincast._infos import shown_in
+from traincast.wrappers.channel import HasChannel
+from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
+from traincast.wrappers.feeding import Deliver, Feeding
 
 __all__ = ["TrainingInfoAECWrapper", "TrainingInfoParallelWrapper"]
 

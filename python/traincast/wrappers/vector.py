@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from traincast._optional import missing
-from traincast.wrappers.channel import HasChannel
-from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
-from traincast.wrappers.feeding import Deliver, Feeding
 
 try:
     import gymnasium
@@ -17,6 +14,10 @@ try:
     from gymnasium.utils import RecordConstructorArgs
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.TrainingInfoVectorWrapper") from None
+
+from traincast.wrappers.channel import HasChannel
+from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
+from traincast.wrappers.feeding import Deliver, Feeding
 
 __all__ = ["TrainingInfoVectorWrapper"]
 
