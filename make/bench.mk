@@ -65,7 +65,7 @@ target/tools/bin/gungraun-runner: benches/core/Cargo.toml
 	cargo install --quiet --locked --version $(GUNGRAUN) --root target/tools gungraun-runner
 	touch $@
 
-STAGES += test-instructions
+MORE_STAGES += test-instructions
 prepare: target/tools/bin/gungraun-runner
 
 .PHONY: test-instructions

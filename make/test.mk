@@ -1,12 +1,14 @@
 # `make test`, and its stages, each of which runs alone too.
 
-STAGES := lint test-rust test-loom test-mutants test-kill test-python test-cpythons test-layouts test-checked test-sf
+# Two rows, which run beside each other.
+STAGES := lint test-python test-cpythons test-layouts test-checked
+MORE_STAGES := test-rust test-loom test-mutants test-kill test-sf
 
 # Preparing is the long part of a first run: the downloads and the two compilations overlap.
 .PHONY: test
 test:  ## lints and all tests, in both environments
 	@$(MAKE) --no-print-directory -j2 prepare
-	@scripts/stages $(STAGES)
+	@scripts/stages $(STAGES) -- $(MORE_STAGES)
 
 .PHONY: prepare
 prepare: .venv/.installed .venv-sf/.installed
