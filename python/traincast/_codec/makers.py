@@ -45,13 +45,17 @@ def _of_ml_dtypes(maker_of: Callable[[Any], Callable[..., Any]], name: str, *arg
 
 
 def _array_maker(dtype: np.dtype[Any]) -> MakeArray:
-    """What builds a read-only array without a copy."""
+    """What builds a read-only array without a copy.
+
+    A `partial`, no function of its own: without memory for a function, CPython 3.12 corrupts other objects.
+    """
     import numpy as np
 
-    def make(shape: tuple[int, ...], buffer: Any, offset: int) -> np.ndarray[Any, Any]:
-        return np.ndarray(shape, dtype, buffer, offset)
+    return partial(_texts, dtype) if dtype.kind in "SU" else partial(_array, np.ndarray, dtype)
 
-    return partial(_texts, dtype) if dtype.kind in "SU" else make
+
+def _array(ndarray: Any, dtype: Any, shape: tuple[int, ...], buffer: Any, offset: int) -> Any:
+    return ndarray(shape, dtype, buffer, offset)
 
 
 def _texts(dtype: np.dtype[Any], shape: tuple[int, ...], buffer: Any, offset: int) -> np.ndarray[Any, Any]:
@@ -78,11 +82,12 @@ def _check_characters(dtype: np.dtype[Any], buffer: Any, offset: int, size: int)
 def _scalar_maker(dtype: np.dtype[Any]) -> Callable[[bytes], Any]:
     import numpy as np
 
-    def make(data: bytes) -> Any:
-        _check_characters(dtype, data, 0, dtype.itemsize)
-        return np.ndarray((), dtype, data)[()]
+    return partial(_scalar, np.ndarray, dtype)
 
-    return make
+
+def _scalar(ndarray: Any, dtype: Any, data: bytes) -> Any:
+    _check_characters(dtype, data, 0, dtype.itemsize)
+    return ndarray((), dtype, data)[()]
 
 
 def _tensor_maker(name: str, itemsize: int) -> MakeArray:
