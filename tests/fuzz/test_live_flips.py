@@ -64,7 +64,7 @@ with traincast.TrainingInfoWriter("flipped", capacity=8192) as writer:
         if steps % 64 == 0:
             renew()
         time.sleep(0.0002)
-    # A key that was spoiled when a reader met it stays with its structure's number: the last structure is new.
+    # A key that was spoiled when a reader met it stays with its structure's number: the last one is new.
     publish(mended=True)
     print(steps, flush=True)
     sys.stdin.readline()
