@@ -5,11 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
-import numpy as np
 import pytest
-
-pytest.importorskip("pettingzoo")
-
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, seed_test
 from pettingzoo.utils import aec_to_parallel, parallel_to_aec
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
@@ -137,21 +133,6 @@ def test_an_evaluation(run):
     env = run.wrap_eval_env(Pennies(), {STEPS: 99})
     run.publish(20)
     assert [play(env), play(env)] == [99, 99]
-
-
-@pytest.mark.parametrize("processes", [0, 2])
-def test_supersuits_vector_envs(run, processes):
-    supersuit = pytest.importorskip("supersuit")
-    vector = supersuit.pettingzoo_env_to_vec_env_v1(run.wrap_env(Pennies()))
-    envs = supersuit.concat_vec_envs_v1(vector, 3, num_cpus=processes, base_class="gymnasium")
-    try:
-        assert np.asarray(envs.reset(seed=0)[0])[:, 1].tolist() == [10] * 6
-        run.publish(20)
-        for _ in range(2):  # resets by itself
-            observations = envs.step(np.zeros(6, int))[0]
-        assert np.asarray(observations)[:, 1].tolist() == [20] * 6
-    finally:
-        envs.close()
 
 
 def test_envs_of_other_kinds_are_refused_with_the_remedy(run):

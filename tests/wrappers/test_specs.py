@@ -44,12 +44,11 @@ def test_a_run_travels_in_the_spec(run):
 
 def test_arguments_that_have_their_default_are_left_out(run, channel_name):
     env = traincast.TrainingInfoWrapper(gymnasium.make("Recording-v0"), channel_name)
-    assert env.spec.additional_wrappers[-1].kwargs == {"name": channel_name, "deliver": "reset"}
-    assert traincast.TrainingInfoWrapper(gymnasium.make("Recording-v0")).spec.additional_wrappers[
-        -1
-    ].kwargs == {"deliver": "reset"}
+    assert env.spec.additional_wrappers[-1].kwargs == {"name": channel_name}
+    env = traincast.TrainingInfoWrapper(gymnasium.make("Recording-v0"), deliver="both")
+    assert env.spec.additional_wrappers[-1].kwargs == {"deliver": "both"}
     kwargs = run.wrap_env(gymnasium.make("Recording-v0"), info_key="t").spec.additional_wrappers[-1].kwargs
-    assert kwargs.keys() == {"name", "deliver", "leftover", "info_key", "directory"}
+    assert kwargs.keys() == {"name", "leftover", "info_key", "directory"}
 
 
 def test_what_is_frozen_survives_with_its_arrays(run):

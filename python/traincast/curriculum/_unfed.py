@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import sys
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from traincast._warnings import warn_once
 from traincast.unwrapping import find_training_info_interface, find_wrapper_interface
 from traincast.wrappers.gymnasium import TrainingInfoWrapper
-
-if TYPE_CHECKING:
-    from traincast.curriculum.progress import ProgressCurriculum
+from traincast.wrappers.missing import RESETS, SECONDS
 
 __all__ = ["UnfedWatch"]
 
-RESETS, SECONDS = 100, 5.0  # as the wrappers wait for a channel
 _FEEDERS = ("traincast.wrappers.", "traincast.integrations.")
+
+
+class Curriculum(Protocol):
+    """What is watched: a wrapper that follows the progress of the training."""
+
+    env: Any
+
+    @property
+    def progress(self) -> float | None:
+        """What the schedules are called with."""
 
 
 class UnfedWatch:
@@ -31,7 +38,7 @@ class UnfedWatch:
         self._resets = 0
         self._since = 0.0
 
-    def at_reset(self, curriculum: ProgressCurriculum) -> None:
+    def at_reset(self, curriculum: Curriculum) -> None:
         """Warn if it is time to; a wrong order of wrappers is known at the first reset already."""
         self._resets += 1
         now = monotonic()
@@ -63,7 +70,7 @@ def _feeder_outside() -> object | None:
     return None
 
 
-def _warn_of_the_order(curriculum: ProgressCurriculum) -> None:
+def _warn_of_the_order(curriculum: Curriculum) -> None:
     _warn(
         "order",
         f"{curriculum} is outside of TrainingInfoWrapper, which delivers to what is inside of it, so the "
@@ -72,7 +79,7 @@ def _warn_of_the_order(curriculum: ProgressCurriculum) -> None:
     )
 
 
-def _warn_of_nobody(curriculum: ProgressCurriculum, resets: int) -> None:
+def _warn_of_nobody(curriculum: Curriculum, resets: int) -> None:
     _warn(
         "nobody",
         f"{curriculum} has received no training information in {resets} resets, so it "
@@ -81,7 +88,7 @@ def _warn_of_nobody(curriculum: ProgressCurriculum, resets: int) -> None:
     )
 
 
-def _warn_of_an_interface_between(curriculum: ProgressCurriculum, feeder: Any) -> None:
+def _warn_of_an_interface_between(curriculum: Curriculum, feeder: Any) -> None:
     between = type(find_training_info_interface(feeder.env)).__name__
     _warn(
         "between",
@@ -91,7 +98,7 @@ def _warn_of_an_interface_between(curriculum: ProgressCurriculum, feeder: Any) -
     )
 
 
-def _consequence(curriculum: ProgressCurriculum) -> str:
+def _consequence(curriculum: Curriculum) -> str:
     progress = curriculum.progress
     return "leaves the env as it is" if progress is None else f"stays at a progress of {progress}"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from inspect import signature
 from typing import Any, Literal
 
 from traincast._json import read_argument
@@ -16,19 +18,7 @@ __all__ = ["Deliver", "Feeding"]
 Deliver = Literal["reset", "step", "both"]
 
 _DELIVER = ("reset", "step", "both")
-_DEFAULTS = {
-    "name": None,
-    "policy_id": None,
-    "deliver": None,  # the wrappers differ in it
-    "on_missing": "warn",
-    "attach_timeout": 60.0,
-    "leftover": None,
-    "on_undelivered": "warn",
-    "copy_arrays": False,
-    "info_key": None,
-    "frozen": False,
-    "directory": None,
-}
+_ABSENT = object()
 
 
 class Feeding:
@@ -89,7 +79,8 @@ class Feeding:
             "frozen": own_copy(frozen) if isinstance(frozen, Mapping) else frozen,
             "directory": channel.directory,
         }
-        return {name: value for name, value in arguments.items() if value != _DEFAULTS[name]}
+        defaults = _defaults(type(self).__init__)  # a subclass has its own
+        return {name: value for name, value in arguments.items() if value != defaults.get(name, _ABSENT)}
 
     def _deliver(self, info: dict[str, Any]) -> bool:
         """Hand on what is new; tell if there is anybody who takes it."""
@@ -114,3 +105,9 @@ class Feeding:
                 self._feed.check_undelivered(self.env, new)
         elif self._feed.waiting:
             self._feed.wait_on()
+
+
+@cache
+def _defaults(constructor: Callable[..., None]) -> dict[str, Any]:
+    """The arguments of a wrapper's constructor, and what they are if they are not given."""
+    return {name: of.default for name, of in signature(constructor).parameters.items()}

@@ -108,9 +108,7 @@ class TrainingInfoVectorWrapper(_Base, Feeding, RecordConstructorArgs):  # type:
         self._feed.close()
         self.env.close(**kwargs)
 
-    if hasattr(
-        _Base, "__del__"
-    ):  # of Gymnasium 0.29: it asks for an env that the constructor may have refused
+    if hasattr(_Base, "__del__"):  # Gymnasium 0.29's asks for an env that the constructor may have refused
 
         def __del__(self) -> None:
             if "env" in self.__dict__:

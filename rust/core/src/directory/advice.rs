@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::places::{SHARED, own_name};
+use super::defaults::{SHARED, own_name};
 use crate::sys::{self, FileFacts};
 
 /// What to do about a path that is there and is refused.

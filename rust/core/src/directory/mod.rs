@@ -1,6 +1,7 @@
 //! Names and paths; whose directory it is; which directory it is.
 
 mod advice;
+mod defaults;
 mod names;
 mod places;
 

@@ -11,21 +11,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::defaults::{SHARED, own_name};
 use super::{ChannelName, Directory, Role, advice};
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// Where directories of channels are made if the user names none, the best first.
-pub(super) const SHARED: [&str; 2] = ["/dev/shm", "/tmp"];
-
 /// The inodes of a channel: its directory, lock, record, roster and segment, and the segment that replaces that one.
 const INODES: u64 = 6;
-
-/// The name of the user's directory in one of [`SHARED`]. The number is the one outside of the user's namespace: there it tells
-/// the users of the machine apart, and in rootless containers everybody is number 0.
-pub(super) fn own_name() -> String {
-    format!("traincast-{}", sys::user_outside())
-}
 
 /// The directories in which a channel may lie: at least one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
