@@ -15,7 +15,7 @@ const WORDS: usize = 4;
 fn a_mark_takes_nothing_back_that_is_announced_meanwhile() {
     let head = AtomicU64::new(Head::of(Position(1)).bits());
     let slots: Vec<_> = (0..SLOTS * WORDS).map(|_| AtomicU64::new(0)).collect();
-    let over = AtomicBool::new(false);
+    let (over, marks_seen) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let ring = RingWriter::new(&head, &slots, SLOTS);
@@ -24,23 +24,25 @@ fn a_mark_takes_nothing_back_that_is_announced_meanwhile() {
             }
         });
         let reader = scope.spawn(|| {
-            let (mut last, mut marks, mut back) = (Position(0), 0, false);
+            let (mut last, mut back) = (Position(0), false);
             while !over.load(Ordering::Relaxed) {
                 let head = load_head(&head);
                 back |= head.position() < last;
-                (last, marks) = (head.position(), marks + u64::from(head.superseded()));
+                last = head.position();
+                marks_seen.fetch_add(u64::from(head.superseded()), Ordering::Relaxed);
             }
-            assert!(!back, "a reader went back");
-            marks
+            back
         });
         let ring = RingWriter::new(&head, &slots, SLOTS);
-        let taken_back = (2..300_000).find(|&position| {
+        // On a busy machine the other two may not have run at all after so many steps: go on until they have met.
+        let enough = |position| position >= 300_000 && marks_seen.load(Ordering::Relaxed) > 0;
+        let taken_back = (2..).take_while(|&position| !enough(position)).find(|&position| {
             ring.announce(Position(position));
             load_head(&head).position() != Position(position)
         });
         over.store(true, Ordering::Relaxed);
         assert_eq!(taken_back, None, "a mark took back what had been announced");
-        assert!(reader.join().unwrap() > 0);
+        assert!(!reader.join().unwrap(), "a reader went back");
     });
 }
 
