@@ -7,11 +7,13 @@ UV := .venv-tools/bin/uv
 	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
 	touch $@
 
-ENVIRONMENTS := .venv .venv-demo .venv-sf
+ENVIRONMENTS := .venv .venv-demo .venv-sf .venv-frameworks
 
 .venv/.ready: requirements/test.txt
 .venv-demo/.ready: requirements/demo.txt
 .venv-sf/.ready: requirements/test-sf.txt | .venv/.ready  # one after the other: torch is downloaded once
+
+.venv-frameworks/.ready: requirements/frameworks.txt | .venv/.ready
 
 # numpy 1 has wheels for these two only.
 .venv-sf/.ready: MINORS := 3.11|3.12

@@ -2,16 +2,16 @@
 
 # Two rows, which run beside each other.
 STAGES := lint test-python test-cpythons test-layouts test-checked
-MORE_STAGES := test-rust test-loom test-mutants test-kill test-sf
+MORE_STAGES := test-rust test-loom test-mutants test-kill test-sf test-frameworks
 
 # Preparing is the long part of a first run: the downloads and the two compilations overlap.
 .PHONY: test
-test:  ## lints and all tests, in both environments
+test:  ## lints and all tests, in all environments
 	@$(MAKE) --no-print-directory -j2 prepare
 	@scripts/stages $(STAGES) -- $(MORE_STAGES)
 
 .PHONY: prepare
-prepare: .venv/.installed .venv-sf/.installed
+prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed
 
 .PHONY: lint
 lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub against the built module, import directions
@@ -40,13 +40,19 @@ test-mutants:  ## each ordering weakened, each fence removed: loom must object t
 
 .PHONY: test-python
 test-python: .venv/.installed  ## Python tests with the newest of everything
-	.venv/bin/pytest --ignore tests/integrations/sample_factory $(ARGS)
+	.venv/bin/pytest --ignore tests/integrations $(ARGS)
 
 .PHONY: test-sf
 test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasium 0.29 and numpy 1
 	.venv-sf/bin/pytest $(SF_TESTS) $(ARGS)
 
 SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrappers tests/curriculum
+
+# The frameworks themselves warn of this and that; what we say is an error here, too.
+.PHONY: test-frameworks
+test-frameworks: .venv-frameworks/.installed  ## real trainings with every other framework: the examples, and what they promise
+	.venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning tests/integrations \
+	    --ignore tests/integrations/sample_factory $(ARGS)
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built | .venv/.ready  ## the codec's tests on the other CPythons of this machine

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["missing"]
+from importlib import import_module
+
+__all__ = ["missing", "require"]
 
 
 def missing(error: ModuleNotFoundError, package: str, extra: str, what: str) -> ModuleNotFoundError:
@@ -10,3 +12,11 @@ def missing(error: ModuleNotFoundError, package: str, extra: str, what: str) -> 
     if error.name != package:
         return error
     return ModuleNotFoundError(f"{what} needs {package}: pip install 'traincast[{extra}]'", name=package)
+
+
+def require(package: str, extra: str, what: str) -> None:
+    """Import `package`, or raise the error that names the install command."""
+    try:
+        import_module(package)
+    except ModuleNotFoundError as error:
+        raise missing(error, package, extra, what) from None

@@ -139,6 +139,13 @@ class Run:
         return self._channel
 
     @property
+    def steps(self) -> int:
+        """The training steps that were published last; elsewhere than where the run was made, read anew."""
+        if self.publishes or self._follows:
+            return self._steps
+        return int(self.state_dict()["training_info"][STEPS_KEY])
+
+    @property
     def publishes(self) -> bool:
         """Whether this object publishes: false in other processes, and on ranks other than 0."""
         return self._writer is not None and self._pid == os.getpid()

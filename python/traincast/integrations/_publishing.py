@@ -1,0 +1,107 @@
+"""What the classes for all frameworks have in common: a run inside, and what they publish with the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from traincast._beginning import whole_steps
+from traincast.run import Run
+from traincast.sinks import numbers_of
+
+__all__ = ["Publishing", "TrainingInfo"]
+
+TrainingInfo = Mapping[str, Any] | Callable[..., Mapping[str, Any] | None]
+
+
+class Publishing:
+    """Has a run, and publishes to it from the hooks of a framework.
+
+    Args:
+        training_info: entries beside `approx_total_training_steps`. A mapping: constant ones. A function: it
+            is called before each publish, with what the framework hands to such functions, and returns the
+            entries that have changed, or None.
+        start: the training steps so far, to go on from.
+        first_info: what envs see of the entries of a function until its first call.
+        run: a run that the caller has made; None: one of its own, with a unique name.
+        options: arguments of `Run`.
+
+    Raises: TypeError if `training_info` is neither; and as `Run`.
+    """
+
+    run: Run
+    """The run: its name, and `publish` for what cannot wait for a hook."""
+
+    def __init__(
+        self,
+        training_info: TrainingInfo | None = None,
+        *,
+        start: int = 0,
+        first_info: Mapping[str, Any] | None = None,
+        run: Run | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        constant: Mapping[str, Any] = {}
+        self._more: Callable[..., Mapping[str, Any] | None] | None = None
+        if isinstance(training_info, Mapping):
+            constant = training_info
+        elif callable(training_info):
+            self._more = training_info
+        elif training_info is not None:
+            raise TypeError(
+                f"training_info must be a mapping, or a function that returns one, not {training_info!r}"
+            )
+        first = {**constant, **(first_info or {})}
+        if run is None:
+            run = Run(start=start, training_info=first, **options)
+        elif options:
+            raise TypeError(f"{', '.join(options)}: arguments of a run that is not made here, but given")
+        elif first or start:
+            run.publish(start or run.steps, **first)
+        self.run = run
+        self._steps = _Steps(run.steps)
+
+    def _begin(self, counted: Any) -> int:
+        """Return the training steps of a training that begins: the framework counts from `counted`.
+
+        A framework that counts from 0 again, as at a second `learn()`, is taken to go on.
+        """
+        return self._steps.begin(whole_steps(counted))
+
+    def _publish(self, counted: Any, *hand: Any) -> int:
+        """Publish the steps that the framework has `counted`, and return them with what was before it.
+
+        `hand`: what a function `training_info` is called with.
+        """
+        more = {} if self._more is None else self._more(*hand) or {}
+        steps = self._steps.at(whole_steps(counted))
+        self.run.publish(steps, **more)
+        return steps
+
+    def _numbers(self) -> dict[str, float]:
+        """Return the numbers of what was published last, by dotted name, for the framework's own log."""
+        return numbers_of(self.run.state_dict()["training_info"])
+
+
+class _Steps:
+    """A count that goes on where that of the framework begins anew."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._before = 0
+        self._counted: int | None = None
+
+    def begin(self, counted: int, total: int | None = None) -> int:
+        """Go on from `total`, or from what was reached, at `counted` of the framework's steps."""
+        self._total = self._total if total is None else total
+        self._counted = None
+        return self.at(counted)
+
+    def at(self, counted: int) -> int:
+        """Return the total at `counted` of the framework's steps."""
+        if self._counted is None or counted < self._counted:
+            self._before = max(0, self._total - counted)
+        self._counted = counted
+        self._total = self._before + counted
+        return self._total

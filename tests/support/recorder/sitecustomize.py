@@ -1,0 +1,104 @@
+"""Imported by every Python that starts with this folder on its path: notes what runs publish and envs see.
+
+Each process writes its own file of JSON lines into `$RECORD_DIR`. `recordings.py` starts such programs and
+reads the files. The times are those of the monotonic clock, which all processes share.
+"""
+
+import json
+import os
+import threading
+import time
+from functools import partial
+
+import wrapt
+
+_file = None
+_lock = threading.Lock()
+_numbers = {}
+
+
+def _note(**event):
+    global _file
+    with _lock:
+        if _file is None or _file[0] != os.getpid():
+            path = os.path.join(os.environ["RECORD_DIR"], f"{os.getpid()}.jsonl")
+            _file = os.getpid(), open(path, "a", buffering=1)  # noqa: SIM115 - as long as the process
+        _file[1].write(json.dumps(event | {"pid": os.getpid()}) + "\n")
+
+
+def _number_of(thing):
+    """An id that is not used again after the death of its object, and not shared by copies."""
+    key = (os.getpid(), id(thing))
+    if key not in _numbers:
+        _numbers[key] = (len(_numbers), thing)  # kept alive
+    return _numbers[key][0]
+
+
+def _watch_runs(module):
+    def around(call, run, args, kwargs):
+        began = time.monotonic_ns()
+        result = call(*args, **kwargs)
+        if run.publishes:
+            _note(
+                what="publish",
+                run=run.name,
+                policy=run.policy_id,
+                steps=run._steps,
+                began=began,
+                ended=time.monotonic_ns(),
+            )
+        return result
+
+    for method in ("__init__", "publish", "load_state_dict"):
+        wrapt.wrap_function_wrapper(module, f"Run.{method}", around)
+
+
+def _watch_feeds(module):
+    def deliver(call, feed, args, kwargs):
+        _, info = args
+        feed._recorded = info.get("approx_total_training_steps"), id(info)
+        _kept.append(info)  # so that no other dictionary has its id
+        return call(*args, **kwargs)
+
+    wrapt.wrap_function_wrapper(module, "Feed.deliver", deliver)
+
+
+_kept = []
+
+
+def _watch_resets(module, wrappers):
+    def reset(call, wrapper, args, kwargs):
+        began = time.monotonic_ns()
+        result = call(*args, **kwargs)
+        feed = wrapper._feed
+        steps, dictionary = getattr(feed, "_recorded", (None, None))
+        _note(
+            what="reset",
+            run=feed._channel.actual_name,
+            policy=feed._channel.policy_id,
+            env=_number_of(wrapper),
+            steps=steps,
+            dictionary=dictionary,
+            frozen=feed._frozen is not False,
+            began=began,
+            ended=time.monotonic_ns(),
+        )
+        return result
+
+    for wrapper in wrappers:
+        wrapt.wrap_function_wrapper(module, f"{wrapper}.reset", reset)
+
+
+_WRAPPERS = {
+    "gymnasium": ["TrainingInfoWrapper"],
+    "vector": ["TrainingInfoVectorWrapper"],
+    "pettingzoo": ["TrainingInfoParallelWrapper", "TrainingInfoAECWrapper"],
+}
+
+if "RECORD_DIR" in os.environ:
+    wrapt.register_post_import_hook(_watch_runs, "traincast.run")
+    wrapt.register_post_import_hook(_watch_feeds, "traincast.wrappers.feed")
+    for module, wrappers in _WRAPPERS.items():
+        wrapt.register_post_import_hook(
+            partial(_watch_resets, wrappers=wrappers), f"traincast.wrappers.{module}"
+        )
