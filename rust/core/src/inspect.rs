@@ -14,6 +14,7 @@ use crate::ownership::{Ownership, Record, is_served, writer_alive};
 use crate::ring::seqlock::Head;
 pub use crate::roster::ReaderInfo;
 use crate::roster::Roster;
+use crate::scores;
 use crate::segment::Segment;
 use crate::snapshot::SlotMeta;
 use crate::sys;
@@ -211,6 +212,11 @@ pub fn leftovers(directory: &Directory) -> Result<Vec<LeftoverFile>> {
         if is_served(directory, &handle, &name).unwrap_or(true) {
             continue;
         }
+        let mut files = files;
+        // The learner may come back to what envs go on recording.
+        if files.contains_key(&Role::Scores) && scores::is_used(directory, &handle, &name) {
+            files.remove(&Role::Scores);
+        }
         let whole = files.contains_key(&Role::Segment);
         let status = inspect(directory, &handle, name, &files).filter(|_| whole).map(|info| info.status);
         for (role, file) in files.iter().flat_map(|(role, files)| files.iter().map(move |file| (*role, file)))
@@ -237,6 +243,7 @@ fn why(role: Role, status: Option<&Status>) -> String {
         (Role::Lock, _) => "lock that no process holds".into(),
         (Role::Owner, _) => "name of a writer that is gone".into(),
         (Role::Relay, _) => "lock of a relay that is gone".into(),
+        (Role::Scores, _) => "scoreboard of a channel without a writer".into(),
     }
 }
 
@@ -259,7 +266,9 @@ pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
     let Some(facts) = sys::facts_at(&handle, file).map_err(failed)? else {
         return Ok(false);
     };
-    if is_served(directory, &handle, &name)? {
+    if is_served(directory, &handle, &name)?
+        || role == Role::Scores && scores::is_used(directory, &handle, &name)
+    {
         return Ok(false);
     }
     let mut acquired = Ownership::acquire_to_clean(directory, &handle, &name);

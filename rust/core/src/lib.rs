@@ -17,6 +17,7 @@
 //! | `ownership` | one writer per channel, over kills, forks and lost locks |
 //! | `segment` | files: create, open, check |
 //! | `roster` | who reads, who sleeps |
+//! | [`scores`] | the way back: counters per task |
 //! | [`snapshot`] | a snapshot: its codec, in a slot, on the wire |
 //! | [`writer`], [`reader`], [`inspect`] | what users hold |
 #![deny(unsafe_code)]
@@ -54,6 +55,8 @@ mod ownership;
 pub mod reader;
 #[cfg(not(loom))]
 mod roster;
+#[cfg(not(loom))]
+pub mod scores;
 #[cfg(not(loom))]
 mod segment;
 #[cfg(not(loom))]

@@ -28,13 +28,20 @@ pub enum Role {
     Owner,
     /// The lock of the relay that serves the channel on this node.
     Relay,
+    /// What envs report back.
+    Scores,
     /// The writer's lock.
     Lock,
 }
 
 /// What follows the channel's name in the names of its files.
-const SUFFIXES: [(Role, &str); 4] =
-    [(Role::Lock, ".lock"), (Role::Owner, ".owner"), (Role::Relay, ".relay"), (Role::Roster, ".roster")];
+const SUFFIXES: [(Role, &str); 5] = [
+    (Role::Lock, ".lock"),
+    (Role::Owner, ".owner"),
+    (Role::Relay, ".relay"),
+    (Role::Roster, ".roster"),
+    (Role::Scores, ".scores"),
+];
 
 impl ChannelName {
     /// Checks a name and a policy.

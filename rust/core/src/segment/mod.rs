@@ -264,6 +264,7 @@ fn packed<const WORDS: usize>(text: &str) -> [u64; WORDS] {
     })
 }
 
-fn packed_name(name: &ChannelName) -> [u64; NAME_BYTES / WORD] {
+/// A channel's name as its files have it.
+pub(crate) fn packed_name(name: &ChannelName) -> [u64; NAME_BYTES / WORD] {
     packed(name.name())
 }

@@ -1,0 +1,216 @@
+//! The learner's end.
+
+use crate::directory::{ChannelName, Places};
+use crate::error::{Error, Result};
+use crate::fork;
+use crate::layout::{HEADER_BYTES, scores};
+use crate::sync::relaxed;
+use crate::sys;
+use crate::words::store_relaxed;
+
+use super::file::File;
+
+/// Counters of a task.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Tally {
+    /// Episodes.
+    pub episodes: u64,
+    /// Successes among them.
+    pub successes: u64,
+    /// Sum of their returns.
+    pub returns: f64,
+    /// Sum of the squares of the returns.
+    pub squares: f64,
+    /// Sum of their lengths.
+    pub lengths: u64,
+    /// Score of an episode that was among the last; 0 before the first.
+    pub last: f64,
+}
+
+impl Tally {
+    fn of(words: &[u64; scores::COPY]) -> Self {
+        Self {
+            episodes: words[scores::EPISODES],
+            successes: words[scores::SUCCESSES],
+            returns: f64::from_bits(words[scores::RETURNS]),
+            squares: f64::from_bits(words[scores::SQUARES]),
+            lengths: words[scores::LENGTHS],
+            last: f64::from_bits(words[scores::LAST]),
+        }
+    }
+
+    /// Adds what has come to a row since it was `before`.
+    fn advance(&mut self, now: &Self, before: &Self) {
+        self.episodes = self.episodes.wrapping_add(now.episodes.wrapping_sub(before.episodes));
+        self.successes = self.successes.wrapping_add(now.successes.wrapping_sub(before.successes));
+        self.returns += now.returns - before.returns;
+        self.squares += now.squares - before.squares;
+        self.lengths = self.lengths.wrapping_add(now.lengths.wrapping_sub(before.lengths));
+        self.last = now.last;
+    }
+}
+
+/// What was seen of a block: how often each row had been written, and what it said.
+struct Seen {
+    written: Vec<u64>,
+    rows: Vec<Tally>,
+}
+
+/// A scoreboard, as the learner holds it.
+pub struct Scoreboard {
+    file: File,
+    name: ChannelName,
+    /// Drawn for this object. 0: another process keeps the scoreboard, and this one only looks on.
+    keeper: u64,
+    seen: Vec<Seen>,
+    totals: Vec<Tally>,
+    added: Vec<Tally>,
+    forks: u64,
+}
+
+impl Scoreboard {
+    /// The scoreboard of a channel with so many tasks: the one that is there, or a new one. It is ended when this object goes,
+    /// unless a later one of this process has taken its place, or another process keeps it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the number of tasks cannot be; [`Error::ChannelBusy`] if another process keeps one with
+    /// another number; [`Error::StorageFull`], and what is wrong with the directory.
+    pub fn open(places: &Places, name: &ChannelName, tasks: usize) -> Result<Self> {
+        if !(1..=scores::MAX_TASKS).contains(&tasks) {
+            let most = scores::MAX_TASKS;
+            return Err(Error::InvalidArgument(format!("a scoreboard has 1 to {most} tasks, not {tasks}")));
+        }
+        loop {
+            let usable = match File::find(places, name) {
+                Ok(Some(file)) if file.ended() => None,
+                Ok(file) => file,
+                // Whoever keeps a scoreboard may replace what is none.
+                Err(Error::CorruptChannel { .. } | Error::IncompatibleChannel { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            match usable {
+                Some(file) if file.tasks == tasks => return Self::keep(file, name),
+                Some(mut file) => {
+                    if !file.try_keep()? {
+                        let held = file.tasks;
+                        let holder = format!(
+                            "another process keeps its scoreboard, with {held} tasks instead of {tasks}"
+                        );
+                        let (name, policy_id) = (name.name().to_owned(), name.policy_id());
+                        return Err(Error::ChannelBusy { name, policy_id, holder });
+                    }
+                    store_relaxed(file.header(scores::ENDED), 1);
+                }
+                None => {}
+            }
+            let directory = places.for_writer(name, HEADER_BYTES)?.directory;
+            directory.make()?;
+            let handle = directory.handle()?;
+            File::create(directory, &handle, name, tasks)?;
+        }
+    }
+
+    /// A look at a scoreboard that somebody keeps. `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Scoreboard::open`].
+    pub fn look(places: &Places, name: &ChannelName) -> Result<Option<Self>> {
+        Ok(File::find(places, name)?.filter(|file| !file.ended()).map(|file| Self::new(file, name, 0)))
+    }
+
+    fn keep(mut file: File, name: &ChannelName) -> Result<Self> {
+        let keeper = if file.try_keep()? { sys::random() | 1 } else { 0 };
+        if keeper != 0 {
+            file.sign_as_keeper(keeper);
+        }
+        Ok(Self::new(file, name, keeper))
+    }
+
+    fn new(file: File, name: &ChannelName, keeper: u64) -> Self {
+        let totals = vec![Tally::default(); file.tasks];
+        let (seen, added, name) = (Vec::new(), totals.clone(), name.clone());
+        Self { file, name, keeper, seen, totals, added, forks: fork::count() }
+    }
+
+    /// How many tasks there are.
+    pub fn tasks(&self) -> usize {
+        self.file.tasks
+    }
+
+    /// Counts of another incarnation begin at zero.
+    pub fn incarnation(&self) -> u64 {
+        relaxed(self.file.header(scores::INCARNATION))
+    }
+
+    /// Whether a learner still collects from it.
+    pub fn ended(&self) -> bool {
+        self.file.ended()
+    }
+
+    /// The blocks: whether a process has each, its process id, its episodes.
+    pub fn blocks(&self) -> Vec<(bool, u32, u64)> {
+        let episodes = |seen: &Seen| seen.rows.iter().map(|row| row.episodes).sum();
+        let block =
+            |(index, seen): (usize, &Seen)| (self.file.is_taken(index), self.file.pid(index), episodes(seen));
+        self.seen.iter().enumerate().map(block).collect()
+    }
+
+    /// Looks at all rows. Waits for nobody.
+    ///
+    /// # Errors
+    /// [`Error::System`]; [`Error::CorruptChannel`].
+    pub fn collect(&mut self) -> Result<()> {
+        self.file.remap()?;
+        let tasks = self.file.tasks;
+        let new = || Seen { written: vec![0; tasks], rows: vec![Tally::default(); tasks] };
+        self.seen.resize_with(self.file.blocks(), new);
+        for (block, seen) in self.seen.iter_mut().enumerate() {
+            let written = self.file.seqs(block).iter().zip(&mut seen.written).zip(&mut seen.rows).enumerate();
+            for (task, ((seq, written), before)) in written {
+                if relaxed(seq) == *written {
+                    continue;
+                }
+                // A writer that overtakes every attempt is seen the next time.
+                let Some((seq, words)) = self.file.row(block, task).read() else { continue };
+                let now = Tally::of(&words);
+                self.totals[task].advance(&now, before);
+                self.added[task].advance(&now, before);
+                (*written, *before) = (seq, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// What [`Scoreboard::collect`] has found of each task, since this object was made.
+    pub fn totals(&self) -> &[Tally] {
+        &self.totals
+    }
+
+    /// What it has found since the last call of this.
+    pub fn take_added(&mut self) -> Vec<Tally> {
+        let zeros = vec![Tally::default(); self.added.len()];
+        std::mem::replace(&mut self.added, zeros)
+    }
+
+    /// Counts from here on only what is recorded from now on.
+    pub fn forget(&mut self) {
+        self.totals.fill(Tally::default());
+        self.added.fill(Tally::default());
+    }
+
+    /// Ends it, if it is this object's to end: writers stop, and the file goes.
+    pub fn close(&mut self) {
+        let keeper = std::mem::take(&mut self.keeper);
+        if keeper == 0 || self.forks != fork::count() || relaxed(self.file.header(scores::KEEPER)) != keeper {
+            return;
+        }
+        store_relaxed(self.file.header(scores::ENDED), 1);
+        self.file.unlink(&self.name);
+    }
+}
+
+impl Drop for Scoreboard {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

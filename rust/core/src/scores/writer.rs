@@ -1,0 +1,104 @@
+//! The env's end.
+
+use crate::directory::{ChannelName, Places};
+use crate::error::{Error, Result};
+use crate::failpoints::failpoint;
+use crate::fork;
+use crate::layout::scores;
+
+use super::file::File;
+
+/// A process's block of a scoreboard.
+pub struct ScoreWriter {
+    file: File,
+    block: usize,
+    forks: u64,
+}
+
+impl ScoreWriter {
+    /// Takes a block of a channel's scoreboard. `None` if the learner has not made one yet.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`], and what is wrong with the file or its directory.
+    pub fn open(places: &Places, name: &ChannelName) -> Result<Option<Self>> {
+        let forks = fork::count();
+        let Some(mut file) = File::find(places, name)? else { return Ok(None) };
+        if file.ended() {
+            return Ok(None);
+        }
+        loop {
+            for block in 0..file.blocks() {
+                if file.try_lock(block)? {
+                    failpoint!("scores.taken");
+                    file.sign(block);
+                    return Ok(Some(Self { file, block, forks }));
+                }
+            }
+            file.grow()?;
+        }
+    }
+
+    /// How many tasks there are.
+    pub fn tasks(&self) -> usize {
+        self.file.tasks
+    }
+
+    /// Whether this process may record into it: it is no parent's, and the learner has not ended it.
+    #[inline]
+    pub fn is_good(&self) -> bool {
+        self.forks == fork::count() && !self.file.ended()
+    }
+
+    /// Counts an episode, whole or not at all. One thread at a time, while [`ScoreWriter::is_good`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if there is no such task.
+    #[inline]
+    pub fn record(
+        &self,
+        task: usize,
+        success: bool,
+        episode_return: f64,
+        length: u64,
+        score: f64,
+    ) -> Result<()> {
+        if task >= self.file.tasks {
+            return Err(self.no_such(task));
+        }
+        if !(episode_return.is_finite() && score.is_finite()) {
+            return Err(not_finite());
+        }
+        self.file.row(self.block, task).write(|words| {
+            let add = |word: &mut u64, more: f64| *word = (f64::from_bits(*word) + more).to_bits();
+            words[scores::EPISODES] = words[scores::EPISODES].wrapping_add(1);
+            words[scores::SUCCESSES] = words[scores::SUCCESSES].wrapping_add(success.into());
+            add(&mut words[scores::RETURNS], episode_return);
+            add(&mut words[scores::SQUARES], episode_return * episode_return);
+            words[scores::LENGTHS] = words[scores::LENGTHS].wrapping_add(length);
+            words[scores::LAST] = score.to_bits();
+        });
+        Ok(())
+    }
+
+    #[cold]
+    fn no_such(&self, task: usize) -> Error {
+        let tasks = self.file.tasks;
+        Error::InvalidArgument(format!(
+            "the scoreboard has tasks 0 to {}, and {task} is none of them",
+            tasks - 1
+        ))
+    }
+}
+
+#[cold]
+fn not_finite() -> Error {
+    Error::InvalidArgument(
+        "the return and the score of an episode must be finite: sums would never be again".into(),
+    )
+}
+
+impl std::fmt::Debug for ScoreWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ScoreWriter({}, block {})", self.file.path.display(), self.block)
+    }
+}
