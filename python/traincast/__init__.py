@@ -42,7 +42,7 @@ from traincast.unwrapping import (
 )
 
 if TYPE_CHECKING:
-    from traincast import curriculum, sinks
+    from traincast import curriculum, scores, sinks
     from traincast.wrappers.gymnasium import TrainingInfoWrapper
     from traincast.wrappers.pettingzoo import TrainingInfoAECWrapper, TrainingInfoParallelWrapper
     from traincast.wrappers.vector import TrainingInfoVectorWrapper
@@ -80,6 +80,7 @@ __all__ = [
     "find_reward_shaping_interface",
     "find_training_info_interface",
     "find_wrapper_interface",
+    "scores",
     "set_training_info",
     "sinks",
 ]
@@ -87,7 +88,7 @@ __all__ = [
 
 __getattr__, _, _ = lazy_loader.attach(
     __name__,
-    submodules=["curriculum", "sinks"],
+    submodules=["curriculum", "scores", "sinks"],
     submod_attrs={
         "wrappers.gymnasium": ["TrainingInfoWrapper"],
         "wrappers.pettingzoo": ["TrainingInfoAECWrapper", "TrainingInfoParallelWrapper"],

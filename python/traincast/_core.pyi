@@ -445,6 +445,61 @@ There are none on versions of CPython that it does not know, and none with the e
 `TRAINCAST_OFFICIAL_API=1`: then it asks the interpreter.
 """
 
+class ScoreWriter:
+    """Counts the episodes of this process on a channel's scoreboard: see `traincast.scores`."""
+
+    def __new__(
+        cls, name: str, policy_id: int = 0, *, directory: str | PathLike[str] | None = None
+    ) -> Self: ...
+    def record(
+        self,
+        task: int,
+        *,
+        success: bool = False,
+        episode_return: float = 0.0,
+        length: int = 0,
+        score: float | None = None,
+    ) -> bool:
+        """Count an episode of a task, whole or not at all; exactly once, whatever is killed afterwards.
+
+        `score` is what `last_score` shows; None: the return. Returns False, and counts nothing, while there
+        is no scoreboard: the learner has not made one yet, or has ended it.
+
+        Raises: ValueError if there is no such task, or a number is not finite.
+        """
+
+@final
+class ScoreCounters:
+    """The counters of a channel's scoreboard, as bytes; `traincast.scores.Scoreboard` makes arrays of them.
+
+    With `tasks`: the one that the learner keeps, made if there is none. Without: a look at somebody's.
+    """
+
+    def __new__(
+        cls,
+        name: str,
+        policy_id: int = 0,
+        tasks: int | None = None,
+        *,
+        directory: str | PathLike[str] | None = None,
+    ) -> Self: ...
+    @property
+    def tasks(self) -> int:
+        """How many tasks there are."""
+
+    @property
+    def incarnation(self) -> int:
+        """Drawn when the file was made: the counts of another one begin at zero."""
+
+    def collect(self) -> bytes:
+        """Look at all counters; what was recorded since the file was made, six words for each task."""
+
+    def blocks(self) -> list[tuple[bool, int, int]]:
+        """For each process that has recorded: whether it lives, its pid, the episodes of its block."""
+
+    def close(self) -> None:
+        """End the scoreboard, if it is this object's to end. Closing twice is allowed."""
+
 def close_writers() -> None:
     """Close the writers of this process: what happens at its normal exit."""
 

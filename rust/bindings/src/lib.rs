@@ -31,6 +31,7 @@ mod key;
 mod once;
 mod paths;
 mod reader;
+mod scores;
 mod store;
 mod templates;
 mod watch;
@@ -45,6 +46,8 @@ mod _core {
     use crate::inspect::{directories, directory, leftovers, list_channels, remove_leftover};
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
+    #[pymodule_export]
+    use crate::scores::{ScoreCounters, ScoreWriter};
     #[pymodule_export]
     use crate::wire::decode_wire;
     #[pymodule_export]

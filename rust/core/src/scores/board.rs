@@ -64,7 +64,6 @@ pub struct Scoreboard {
     keeper: u64,
     seen: Vec<Seen>,
     totals: Vec<Tally>,
-    added: Vec<Tally>,
     forks: u64,
 }
 
@@ -128,8 +127,7 @@ impl Scoreboard {
 
     fn new(file: File, name: &ChannelName, keeper: u64) -> Self {
         let totals = vec![Tally::default(); file.tasks];
-        let (seen, added, name) = (Vec::new(), totals.clone(), name.clone());
-        Self { file, name, keeper, seen, totals, added, forks: fork::count() }
+        Self { file, name: name.clone(), keeper, seen: Vec::new(), totals, forks: fork::count() }
     }
 
     /// How many tasks there are.
@@ -174,28 +172,15 @@ impl Scoreboard {
                 let Some((seq, words)) = self.file.row(block, task).read() else { continue };
                 let now = Tally::of(&words);
                 self.totals[task].advance(&now, before);
-                self.added[task].advance(&now, before);
                 (*written, *before) = (seq, now);
             }
         }
         Ok(())
     }
 
-    /// What [`Scoreboard::collect`] has found of each task, since this object was made.
+    /// What the last [`Scoreboard::collect`] has found of each task, since the file was made.
     pub fn totals(&self) -> &[Tally] {
         &self.totals
-    }
-
-    /// What it has found since the last call of this.
-    pub fn take_added(&mut self) -> Vec<Tally> {
-        let zeros = vec![Tally::default(); self.added.len()];
-        std::mem::replace(&mut self.added, zeros)
-    }
-
-    /// Counts from here on only what is recorded from now on.
-    pub fn forget(&mut self) {
-        self.totals.fill(Tally::default());
-        self.added.fill(Tally::default());
     }
 
     /// Ends it, if it is this object's to end: writers stop, and the file goes.
