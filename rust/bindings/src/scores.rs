@@ -165,16 +165,17 @@ impl ScoreCounters {
         let name = channel_name(py, name, policy_id)?;
         let places = places_of(py, directory)?;
         let opened = match tasks {
-            Some(tasks) => scores::Scoreboard::open(&places, &name, tasks),
-            None => scores::Scoreboard::look(&places, &name).and_then(|board| {
-                board.ok_or_else(|| Error::ChannelNotFound {
-                    name: format!("{} with a scoreboard", name.name()),
-                    policy_id: name.policy_id(),
-                    places: places.to_string(),
-                })
-            }),
+            Some(tasks) => scores::Scoreboard::open(&places, &name, tasks).map(Some),
+            None => scores::Scoreboard::look(&places, &name),
         };
-        let board = opened.map_err(|error| raise(py, error))?;
+        let Some(board) = opened.map_err(|error| raise(py, error))? else {
+            let (shown, policy_id) = (name.name(), name.policy_id());
+            let message = format!(
+                "channel {shown:?} (policy {policy_id}) has no scoreboard; its learner makes one: \
+                 traincast.scores.Scoreboard(run, tasks=...)"
+            );
+            return Err(exception(py, "ChannelNotFoundError", &message));
+        };
         let tasks = board.tasks();
         Ok(Self { board: GilCell::new(Some(board)), tasks })
     }

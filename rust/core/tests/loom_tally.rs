@@ -29,10 +29,11 @@ impl Words {
 
     /// Adds an episode.
     fn add(&self) {
-        self.row().write(|words| {
+        let prepared = self.row().prepare(|words| {
             words[0] += 1;
             words[1] += 10;
         });
+        prepared.count();
     }
 }
 

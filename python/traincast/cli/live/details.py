@@ -10,6 +10,7 @@ from textual.containers import Container
 from textual.widgets import Static
 
 from traincast.cli._channels import command_line
+from traincast.cli._scores import summary
 from traincast.cli._text import age, printable, size
 from traincast.cli._values import flatten, short_text
 from traincast.cli.live.monitor import Track, read
@@ -80,9 +81,10 @@ class Details(Container):
         if channel["status"] == "broken":
             return head.append(f"  is broken: {printable(channel['reason'] or '')}", style="red")
         origin = "" if channel["status"] != "live" else f"  pid {channel['writer_pid']}"
+        scores = summary(channel["name"], channel["policy_id"])
         return head.append(
             f"  version {channel['version']}  epoch {channel['epoch']}  {age(channel['age'] or 0.0)} old"
-            f"  {size(channel['size'])}{origin}",
+            f"  {size(channel['size'])}{origin}{'  ' * bool(scores)}{scores}",
             style="not bold",
         )
 

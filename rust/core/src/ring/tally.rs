@@ -77,20 +77,36 @@ impl<'a, const WORDS: usize> Row<'a, WORDS> {
         None
     }
 
-    /// Goes on to other counters, as one step for all readers. Only for the one writer, which alone changes the row: its own loads
-    /// need no ordering.
+    /// Prepares other counters, which [`Prepared::count`] then makes those of the row, as one step for all readers. Only for the one
+    /// writer, which alone changes the row: its own loads need no ordering.
     #[inline]
-    pub fn write(&self, change: impl FnOnce(&mut [u64; WORDS])) {
+    pub fn prepare(&self, change: impl FnOnce(&mut [u64; WORDS])) -> Prepared<'a> {
         let seq = self.seq.load(Ordering::Relaxed);
         let copy = self.copy(seq);
         let mut words = std::array::from_fn(|i| copy[i].load(Ordering::Relaxed));
         change(&mut words);
         // W1. Partner: R3. It orders the seq of the write before, which a reader must see that meets one of these words.
         fence(Ordering::Release);
-        for (word, value) in self.copy(seq.wrapping_add(1)).iter().zip(words) {
+        let next = seq.wrapping_add(1);
+        for (word, value) in self.copy(next).iter().zip(words) {
             word.store(value, Ordering::Relaxed);
         }
+        Prepared { seq: self.seq, next }
+    }
+}
+
+/// Counters that lie in the file, and do not count yet.
+#[must_use]
+pub struct Prepared<'a> {
+    seq: &'a AtomicU64,
+    next: u64,
+}
+
+impl Prepared<'_> {
+    /// Makes them count.
+    #[inline]
+    pub fn count(self) {
         // W3. Partner: R1.
-        self.seq.store(seq.wrapping_add(1), Ordering::Release);
+        self.seq.store(self.next, Ordering::Release);
     }
 }

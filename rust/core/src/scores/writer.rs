@@ -68,7 +68,7 @@ impl ScoreWriter {
         if !(episode_return.is_finite() && score.is_finite()) {
             return Err(not_finite());
         }
-        self.file.row(self.block, task).write(|words| {
+        let prepared = self.file.row(self.block, task).prepare(|words| {
             let add = |word: &mut u64, more: f64| *word = (f64::from_bits(*word) + more).to_bits();
             words[scores::EPISODES] = words[scores::EPISODES].wrapping_add(1);
             words[scores::SUCCESSES] = words[scores::SUCCESSES].wrapping_add(success.into());
@@ -77,6 +77,9 @@ impl ScoreWriter {
             words[scores::LENGTHS] = words[scores::LENGTHS].wrapping_add(length);
             words[scores::LAST] = score.to_bits();
         });
+        failpoint!("record.prepared");
+        prepared.count();
+        failpoint!("record.counted");
         Ok(())
     }
 

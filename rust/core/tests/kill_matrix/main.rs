@@ -307,11 +307,14 @@ impl Report {
     }
 }
 
-/// The points that the sources name.
+/// The points that the sources name; those of scoreboards are `kill_scores`'.
 fn points(directory: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
+        if path.file_name().is_some_and(|name| name == "scores") {
+            continue;
+        }
         if path.is_dir() {
             found.extend(points(&path));
         } else if path.file_name().is_some_and(|name| name != "failpoints.rs") {
