@@ -46,7 +46,7 @@ test-python: .venv/.installed  ## Python tests with the newest of everything
 test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasium 0.29 and numpy 1
 	.venv-sf/bin/pytest $(SF_TESTS) $(ARGS)
 
-SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrappers tests/curriculum
+SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrappers tests/curriculum tests/scores
 
 # The frameworks themselves warn of this and that; what we say is an error here, too.
 .PHONY: test-frameworks

@@ -42,5 +42,6 @@ def test_looking_ends_nothing(shell: Shell, channel_name: str) -> None:
 
 def test_a_channel_without_a_scoreboard_is_an_error_with_a_sentence(shell: Shell, channel_name: str) -> None:
     with traincast.Run(channel_name, unique=False):
-        done = shell("scores", channel_name, status=1)
+        done = shell("scores", channel_name)
+        assert done.returncode == 1
         assert "has no scoreboard" in done.stderr
