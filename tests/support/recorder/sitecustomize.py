@@ -87,6 +87,8 @@ def _watch_resets(module, wrappers):
 
     for wrapper in wrappers:
         wrapt.wrap_function_wrapper(module, f"{wrapper}.reset", reset)
+        if wrapper == "TrainingInfoVectorWrapper":  # what it wraps resets episodes in its steps
+            wrapt.wrap_function_wrapper(module, f"{wrapper}.step", reset)
 
 
 _WRAPPERS = {
