@@ -40,7 +40,8 @@ def settings(steps):
         "player": {"games_num": 3, "print_stats": False},
     }  # fmt: skip
     algo, model = {"name": "a2c_discrete"}, {"name": "discrete_a2c"}
-    return {"params": {"seed": 1, "algo": algo, "model": model, "network": network, "config": config}}
+    params = {"seed": 1, "algo": algo, "model": model, "network": network, "config": config}
+    return {"params": params | {"torch_threads": 1}}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import traincast
 from traincast.curriculum import Linear, ProgressCurriculum
 
 ENVS, LENGTH, MLP = 4, 50, {"class_name": "MLPModel", "hidden_dims": [32, 32]}
-CONFIG = {"num_steps_per_env": LENGTH, "save_interval": 5, "algorithm": {"class_name": "PPO"}, "critic": MLP,
+CONFIG = {"num_steps_per_env": LENGTH, "save_interval": 5, "critic": MLP, "algorithm": {"class_name": "PPO"},
           "actor": {**MLP, "distribution_cfg": {"class_name": "GaussianDistribution"}},
           "obs_groups": {"actor": ["policy"], "critic": ["policy"]}}  # fmt: skip
 
@@ -51,10 +51,10 @@ if __name__ == "__main__":
     runner = OnPolicyRunner(GymVecEnv(run), CONFIG, log_dir="runs/pendulum")
     if resume:
         runner.load(resume)
+    torch.set_num_threads(1)  # small networks
     runner.learn(40)
-    policy, env, total = runner.get_inference_policy(), run.wrap_eval_env(make_env()), 0.0
-    obs, info = env.reset(seed=1)
-    for _ in range(LENGTH):
-        obs, reward, *_ = env.step(policy({"policy": torch.as_tensor(obs)[None]})[0].detach().numpy())
-        total += reward
-    print(f"return {total:.0f} at {run.steps} steps, with gravity {info['curriculum']['g']:.1f}")
+    policy, env = runner.get_inference_policy(), run.wrap_eval_env(make_env())
+    (obs, info), rewards = env.reset(seed=1), torch.zeros(LENGTH)
+    for step in range(LENGTH):
+        obs, rewards[step], *_ = env.step(policy({"policy": torch.as_tensor(obs)[None]})[0].detach().numpy())
+    print(f"return {rewards.sum():.0f} at {run.steps} steps, with gravity {info['curriculum']['g']:.1f}")

@@ -54,11 +54,20 @@ class LocalVecEnv(IVecEnv):
         self.state = env_state
 
 
-class ContinuousEnv(RecordingEnv):
+class ShortEnv(RecordingEnv):
+    """Two numbers are observed: rl_games' player cannot take a single one."""
+
+    observation_space = gymnasium.spaces.Box(0.0, 1e6, (2,), np.float32)
+
+    def _observation(self) -> Any:
+        return np.array([self.count, 1], np.float32)
+
+
+class ContinuousEnv(ShortEnv):
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
 
 
-def make_env(kind: type[RecordingEnv] = RecordingEnv, **_: Any) -> gymnasium.Env:
+def make_env(kind: type[RecordingEnv] = ShortEnv, **_: Any) -> gymnasium.Env:
     """Episodes of three steps, with a curriculum."""
     return wrap_gymnasium_env(ProgressCurriculum(kind(), {"difficulty": Linear(0.0, 1.0, 1000)}))
 
@@ -87,5 +96,6 @@ def runner_for(
     }  # fmt: skip
     runner = Runner(observer)
     algo, model = {"name": "a2c_discrete"}, {"name": "discrete_a2c"}
-    runner.load({"params": {"seed": 1, "algo": algo, "model": model, "network": network, "config": settings}})
+    params = {"seed": 1, "algo": algo, "model": model, "network": network, "config": settings}
+    runner.load({"params": params | {"torch_threads": 1}})
     return runner

@@ -56,7 +56,7 @@ class TrainingInfoEnv(Feeding):
             print(f"=> the env sees the training information of the checkpoint: {_summary(info)}")
             self._set_up(None, None, **DEFAULTS | self._options | {"frozen": info})
             self._is_fed = True
-        if inner is not None:
+        if inner is not None and hasattr(self.env, "set_env_state"):  # of a vec env; few envs are one
             self.env.set_env_state(inner)
 
     def reset(self, *args: Any, **kwargs: Any) -> Any:
