@@ -16,7 +16,7 @@ from rl_games.torch_runner import Runner
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.rl_games import publishing, wrap_env_creator
 
-HORIZON, ACTORS, DIR = 64, 4, Path("runs/poles/nn")
+HORIZON, ACTORS, DIR = 128, 2, Path("runs/poles/nn")
 
 
 def make_env(**kwargs):

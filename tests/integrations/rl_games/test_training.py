@@ -14,7 +14,11 @@ from checkpointed import Checkpointed, only
 from recordings import Recording, channels
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-EPOCH = 256  # frames: 64 steps of 4 envs
+EPOCH = 256  # frames: 128 steps of 2 envs
+
+
+# Ray's workers are nice, and would wait for whatever else a busy machine does.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 def example_in(folder: Path, shared: Path) -> Checkpointed:
@@ -39,7 +43,7 @@ def trained(example) -> Recording:
 
 def test_every_reset_sees_the_newest_and_none_an_older_one(trained):
     trained.check(updates=5)
-    assert len(trained.processes) == 4  # Ray's workers
+    assert len(trained.processes) == 2  # Ray's workers
     assert {event["pid"] for event in trained.publishes}.isdisjoint(trained.processes)
 
 

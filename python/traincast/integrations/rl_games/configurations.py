@@ -41,7 +41,8 @@ def wrap_env_creator(
 
     Args:
         env_creator: what rl_games' configurations have under this name.
-        eval_info: what the env of a player sees, in place of what its checkpoint has.
+        eval_info: what the env of a player sees, in place of what its checkpoint has (not that of a player
+            with `use_vecenv`).
         options: those of `TrainingInfoWrapper`, in a training too: `deliver="both"` for envs that reset
             themselves inside `step`.
 
