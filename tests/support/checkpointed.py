@@ -8,6 +8,8 @@ from pathlib import Path
 
 from recordings import Program, Recording
 
+from traincast._core import leftovers, remove_leftover
+
 
 class Checkpointed(Program):
     """An example in a folder of its own, with its channels in a directory that others may share."""
@@ -30,6 +32,12 @@ class Checkpointed(Program):
         while len(self.checkpoints) < count:
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
+
+
+def clean(directory: Path) -> None:
+    """Remove what `traincast clean` removes; its command line is not installed beside the frameworks."""
+    for file in leftovers(directory=directory):
+        assert remove_leftover(file["path"], directory=directory)
 
 
 def only(recording: Recording, runs: set[str]) -> Recording:

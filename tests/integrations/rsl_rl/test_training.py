@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from checkpointed import Checkpointed, only
+from checkpointed import Checkpointed, clean, only
 from recordings import EXAMPLES, Program, Recording, channels
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -83,7 +81,7 @@ def test_two_at_once_a_kill_ctrl_c_a_resume_and_a_killed_worker(tmp_path, trainc
 
     # Ctrl-C leaves nothing, SIGKILL what `clean` removes.
     assert channels(traincast_dir) == set(first.runs)
-    subprocess.run([sys.executable, "-m", "traincast", "clean", "--yes"], check=True, capture_output=True)
+    clean(traincast_dir)
     assert channels(traincast_dir) == set()
 
     checkpoint = killed.checkpoints[-1]
