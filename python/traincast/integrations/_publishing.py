@@ -69,6 +69,11 @@ class Publishing:
         """
         return self._steps.begin(whole_steps(counted))
 
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        """Publish the state of a checkpoint, and go on from it, whatever the framework counts from."""
+        self.run.load_state_dict(state)
+        self._steps = _Steps(self.run.steps)
+
     def _publish(self, counted: Any, *hand: Any) -> int:
         """Publish the steps that the framework has `counted`, and return them with what was before it.
 

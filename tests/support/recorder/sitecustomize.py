@@ -70,7 +70,9 @@ def _watch_resets(module, wrappers):
     def reset(call, wrapper, args, kwargs):
         began = time.monotonic_ns()
         result = call(*args, **kwargs)
-        feed = wrapper._feed
+        feed = vars(wrapper).get("_feed")
+        if feed is None:  # the env of a player without a state
+            return result
         steps, dictionary = getattr(feed, "_recorded", (None, None))
         _note(
             what="reset",
@@ -104,3 +106,6 @@ if "RECORD_DIR" in os.environ:
         wrapt.register_post_import_hook(
             partial(_watch_resets, wrappers=wrappers), f"traincast.wrappers.{module}"
         )
+    wrapt.register_post_import_hook(
+        partial(_watch_resets, wrappers=["TrainingInfoEnv"]), "traincast.integrations.rl_games.env"
+    )
