@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import ray
+import rllib_envs
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
@@ -25,6 +26,7 @@ def ray_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("ray") / "channels"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRAINCAST_DIR", str(directory))
+        patch.setenv("PYTHONPATH", str(Path(rllib_envs.__file__).parent))
         ray.init(num_cpus=4, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
     yield directory
     ray.shutdown()

@@ -135,7 +135,11 @@ class TrainingInfoCallback(RLlibCallback):
         result[_RESULTS] = numbers_of(self.run.state_dict()["training_info"])
 
     def on_checkpoint_loaded(self, *, algorithm: Any, **kwargs: Any) -> None:
-        """Go on from the checkpoint."""
+        """Go on from the checkpoint, which may be behind: population based training goes back."""
+        steps, state = self._steps(algorithm), self.run.state_dict()
+        if steps < self.run.steps:
+            info = {**state["training_info"], STEPS_KEY: steps}
+            self.run.load_state_dict({**state, "training_info": info})
         self._publish(algorithm)
 
     def on_evaluate_start(self, *, algorithm: Any, **kwargs: Any) -> None:
