@@ -16,17 +16,17 @@ from ray.tune.registry import register_env
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.rllib import TrainingInfoCallback
 
-EARTH = {"approx_total_training_steps": 20_000}  # the evaluation always sees the end of the curriculum
+EARTH = {"approx_total_training_steps": 12_000}  # the evaluation always sees the end of the curriculum
 
 
 def make_env(env_context):
     env = gymnasium.make("CartPole-v1", max_episode_steps=200)
-    return ProgressCurriculum(env, {"gravity": Linear(2.0, 9.8, 20_000)})
+    return ProgressCurriculum(env, {"gravity": Linear(2.0, 9.8, 12_000)})
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--resume", help="a checkpoint")
     args = parser.parse_args()
 
@@ -37,7 +37,7 @@ def main():
         .environment("rising_gravity")
         .callbacks(partial(TrainingInfoCallback, evaluation_info=EARTH))
         .env_runners(num_env_runners=2, num_envs_per_env_runner=2)
-        .training(train_batch_size=2_000, minibatch_size=500, num_epochs=4, lr=0.001)
+        .training(train_batch_size=1_200, minibatch_size=300, num_epochs=4, lr=0.002)
         .evaluation(evaluation_interval=5, evaluation_duration=5)
     )
     algo = Algorithm.from_checkpoint(args.resume) if args.resume else config.build_algo()
@@ -48,10 +48,10 @@ def main():
         played = result["env_runners"]
         gravity = played["curriculum"]["gravity"]
         print(f"{steps:>8,.0f} steps   gravity {gravity:.2f}   return {played['episode_return_mean']:.0f}")
-        if "evaluation" in result:
+        if algo.iteration % 5 == 0:
             on_earth = result["evaluation"]["env_runners"]["episode_return_mean"]
             print(f"{'':8} evaluated on earth: return {on_earth:.0f}")
-        algo.save_to_path(Path("rllib-checkpoint").absolute())
+        algo.save_to_path(Path("rllib-checkpoints", f"{steps:.0f}").absolute())
     algo.stop()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from itertools import cycle
 from typing import Any
 
@@ -44,21 +43,20 @@ class Still(gymnasium.Env[Any, Any]):
 def costs() -> list[Cost]:
     """Measure both ways in one algorithm with `RUNNERS` env runners of one env each."""
     ray.init(num_cpus=RUNNERS, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
-    with tempfile.TemporaryDirectory() as logs:
-        algo = (
-            PPOConfig()
-            .environment(Still)
-            .callbacks(TrainingInfoCallback)
-            .env_runners(num_env_runners=RUNNERS)
-            .rl_module(model_config=DefaultModelConfig(fcnet_hiddens=[4]))
-            .build_algo()
-        )
-        try:
-            blocked = _blocked(algo)
-            added = _added_to_a_reset()
-        finally:
-            algo.stop()
-            ray.shutdown()
+    algo = (
+        PPOConfig()
+        .environment(Still)
+        .callbacks(TrainingInfoCallback)
+        .env_runners(num_env_runners=RUNNERS)
+        .rl_module(model_config=DefaultModelConfig(fcnet_hiddens=[4]))
+        .build_algo()
+    )
+    try:
+        blocked = _blocked(algo)
+        added = _added_to_a_reset()
+    finally:
+        algo.stop()
+        ray.shutdown()
     return [
         Cost("RLlib", "foreach_env_runner", RUNNERS, blocked["foreach_env_runner"], 0.0),
         Cost("RLlib", "traincast", RUNNERS, blocked["traincast"], added),

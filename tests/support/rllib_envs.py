@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -93,7 +93,7 @@ class NotingAgents(MultiAgentEnv, _Noting):
 class NotingVector(gymnasium.vector.VectorEnv[Any, Any, Any], _Noting):
     """Two envs in one object, which resets them itself."""
 
-    metadata = {"autoreset_mode": gymnasium.vector.AutoresetMode.NEXT_STEP}
+    metadata: ClassVar = {"autoreset_mode": gymnasium.vector.AutoresetMode.NEXT_STEP}
     single_observation_space = BOX
     single_action_space = CHOICE
 

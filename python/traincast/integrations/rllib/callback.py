@@ -102,11 +102,15 @@ class TrainingInfoCallback(RLlibCallback):
             options = {"name": algorithm.trial_name} | options  # a trial of Tune
         self._publishing = Publishing(self._training_info, **options)
         self._before = self.run.steps
-        self._publish(algorithm)
-        if algorithm.env_runner_group is not None:
-            self._serve(algorithm.env_runner_group, self._service())
-        given = self._options["run"] is not None
-        self._watch = Watch(algorithm, self._on_restored, _leave_open if given else self.run.close)
+        close = _leave_open if options["run"] is not None else self.run.close
+        try:
+            self._publish(algorithm)
+            if algorithm.env_runner_group is not None:
+                self._serve(algorithm.env_runner_group, self._service())
+        except BaseException:
+            close()  # a traceback may keep it
+            raise
+        self._watch = Watch(algorithm, self._on_restored, close)
         self._watch.start()
 
     def on_env_runners_recreated(
@@ -145,22 +149,21 @@ class TrainingInfoCallback(RLlibCallback):
     def on_evaluate_start(self, *, algorithm: Any, **kwargs: Any) -> None:
         """Tell the env runners of the evaluation what their envs see."""
         self._publish(algorithm)
-        group = algorithm.eval_env_runner_group
-        if group is None:
+        if algorithm.eval_env_runner_group is not None:
+            if self._evaluation_info is None:
+                self._evaluation_info = self._frozen()
+            self._serve(algorithm.eval_env_runner_group, self._service(self._evaluation_info))
+        elif algorithm.env_runner_group is not None:
             warn_once(
                 ("evaluation in the envs of the training", self.run.channel),
                 "this evaluation runs in the envs of the training, which see the training's information, and "
                 "whose curricula by performance it moves. For envs of its own: config.evaluation("
                 "evaluation_interval=...)",
             )
-            return
-        if self._evaluation_info is None:
-            self._evaluation_info = self._frozen()
-        self._serve(group, self._service(self._evaluation_info))
 
-    def on_evaluate_end(self, *, evaluation_metrics: dict[str, Any], **kwargs: Any) -> None:
+    def on_evaluate_end(self, *, algorithm: Any, evaluation_metrics: dict[str, Any], **kwargs: Any) -> None:
         """Show in the result what the envs of the evaluation saw."""
-        if self._evaluation_info is not None:
+        if algorithm.eval_env_runner_group is not None and self._evaluation_info is not None:
             evaluation_metrics[_RESULTS] = numbers_of(self._evaluation_info)
 
     def _publish(self, algorithm: Any) -> None:

@@ -61,25 +61,35 @@ def serve(env_runner: Any, service: Service) -> str | None:
         return None
     _services[env_runner] = service
     _unconfirmed.add(env_runner)
-    return None if env_runner.env is None else _tell(env_runner, service)
+    return _tell(env_runner, service)
 
 
 def prepare(env_runner: Any) -> None:
     """Wrap the envs that a runner has just made; those of one that was made again are told at once."""
-    envs = _sub_envs(env_runner.env)
-    for index, env in enumerate(envs or ()):
-        if not env.has_wrapper_attr("follow_run"):
-            envs[index] = FollowingEnv(env)
     service = _services.get(env_runner)
-    if service is not None:
-        problem = _tell(env_runner, service)
-        if problem is not None:
-            warn_once(problem, problem)
+    if service is None:
+        _wrap(env_runner.env)
+        return
+    problem = _tell(env_runner, service)
+    if problem is not None:
+        warn_once(problem, problem)
+
+
+def _wrap(env: Any) -> list[Any] | None:
+    """Wrap each env that lives in this process, unless it is wrapped; return them if there are such."""
+    envs = _sub_envs(env)
+    if envs is not None:
+        for index, sub_env in enumerate(envs):
+            if not sub_env.has_wrapper_attr("follow_run"):
+                envs[index] = FollowingEnv(sub_env)
+    return envs
 
 
 def _tell(env_runner: Any, service: Service) -> str | None:
     run, options, env = service.run, service.options, env_runner.env
-    sub_envs = _sub_envs(env)
+    if env is None:  # the algorithm's own env runner has no envs beside remote ones
+        return None
+    sub_envs = _wrap(env)
     if sub_envs is not None:
         for sub_env in sub_envs:
             sub_env.get_wrapper_attr("follow_run")(run, **options)
