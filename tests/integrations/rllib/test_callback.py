@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from ray import tune
+from recordings import channels
 from rllib_envs import NotingEnv, notes, steps_in
-from tests.integrations.rllib.conftest import BATCH, Configure
+from tests.integrations.rllib.conftest import BATCH, Configure, eventually
 
 import traincast
 
@@ -157,4 +158,4 @@ def test_trials_at_the_same_time_do_not_mix_and_leave_nothing(
         {event["info"][STEPS] for event in notes(notes_file) if event["pid"] == pid} for pid in sorted(pids)
     ]
     assert sorted(seen, key=max) == [{0, BATCH, 2 * BATCH}, {0, 3 * BATCH, 6 * BATCH}]
-    assert not [file for file in ray_directory.iterdir() if "@" in file.name]
+    eventually(lambda: not channels(ray_directory))

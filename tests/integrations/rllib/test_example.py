@@ -13,6 +13,8 @@ from tests.integrations.rllib.conftest import eventually
 
 from traincast._leftovers import remove_what_dead_runs_left
 
+pytestmark = pytest.mark.timeout(1200, method="thread")  # a watchdog: Ray starts five times, on any machine
+
 
 @dataclass
 class Place:
@@ -82,7 +84,7 @@ def test_a_killed_learner_is_resumed_beside_another_run_that_is_interrupted(plac
     killed = place.program("killed")
     process = killed.start(**place.environ)
     checkpoints = killed.directory / "rllib-checkpoints"
-    eventually(lambda: checkpoints.is_dir() and len(list(checkpoints.iterdir())) >= 2)
+    eventually(lambda: len(list(checkpoints.glob("*"))) >= 2 or process.poll() is not None)
     killed.kill(process)
     before = killed.recording()
     before.check()
@@ -95,7 +97,12 @@ def test_a_killed_learner_is_resumed_beside_another_run_that_is_interrupted(plac
         "--resume", str(checkpoints / str(steps)), "--steps", str(steps + 2_000), **place.environ
     )
     bystander = other.start(**place.environ)
-    eventually(lambda: len({reset["steps"] for reset in other.recording().training_resets}) >= 2)
+    eventually(
+        lambda: (
+            len({reset["steps"] for reset in other.recording().training_resets}) >= 2
+            or bystander.poll() is not None
+        )
+    )
     bystander.send_signal(signal.SIGINT)
     interrupted, _ = bystander.communicate()
     assert "KeyboardInterrupt" in interrupted

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import ray
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
@@ -98,8 +99,9 @@ class TrainingInfoCallback(RLlibCallback):
                 "enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)"
             )
         options = self._options
-        if options["run"] is None and algorithm.trial_name != "default" and "state" not in options:
-            options = {"name": algorithm.trial_name} | options  # a trial of Tune
+        in_a_trial = ray.get_runtime_context().get_actor_id() is not None
+        if options["run"] is None and in_a_trial and "state" not in options:
+            options = {"name": type(algorithm).__name__} | options  # the program is Ray's own
         self._publishing = Publishing(self._training_info, **options)
         self._before = self.run.steps
         close = _leave_open if options["run"] is not None else self.run.close

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 
 from traincast._warnings import warn_once
+from traincast.integrations.rllib.watch import look_at_all
 from traincast.run import Run
 
 __all__ = ["FollowingEnv", "wrap_env_creator"]
@@ -52,6 +53,11 @@ class FollowingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         result = self.env.step(action)
         self.last_info = result[-1]
         return result
+
+    def close(self) -> None:
+        """Close the env; where it lives with its algorithm, that may have been the algorithm's end."""
+        super().close()
+        look_at_all()
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any
-from weakref import ref
+from weakref import WeakSet, ref
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "look_at_all"]
 
-_SECONDS = 0.05  # a look costs microseconds
+_SECONDS = 0.02  # a look costs microseconds
+
+_watches: WeakSet[Watch] = WeakSet()
+
+
+def look_at_all() -> None:
+    """Look now: an env of this process has been closed, and perhaps its algorithm has stopped."""
+    for watch in list(_watches):
+        watch.look()
 
 
 class Watch(threading.Thread):
@@ -22,7 +30,7 @@ class Watch(threading.Thread):
     Args:
         algorithm: held weakly.
         on_restored: called with the algorithm, at most once, and not after `trained()`.
-        on_end: called once.
+        on_end: may be called twice.
     """
 
     def __init__(
@@ -33,7 +41,8 @@ class Watch(threading.Thread):
         self._on_restored = on_restored
         self._on_end = on_end
         self._restorable = True
-        self._never = threading.Event()
+        self._ended = threading.Event()
+        _watches.add(self)
 
     def trained(self) -> None:
         """Note that callbacks tell everything from here on."""
@@ -41,18 +50,21 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Look until the algorithm has ended."""
-        while self._look():
-            self._never.wait(_SECONDS)
-        self._on_end()
+        while not self._ended.is_set():
+            self.look()
+            algorithm = self._algorithm()
+            if self._restorable and algorithm is not None and algorithm.iteration > 0:
+                self._restorable = False
+                self._on_restored(algorithm)
+            del algorithm
+            self._ended.wait(_SECONDS)
 
-    def _look(self) -> bool:
+    def look(self) -> None:
+        """End the run if the algorithm has ended; from any thread, and twice at once does no harm."""
         algorithm = self._algorithm()
-        if algorithm is None or _has_stopped(algorithm):
-            return False
-        if self._restorable and algorithm.iteration > 0:
-            self._restorable = False
-            self._on_restored(algorithm)
-        return True
+        if (algorithm is None or _has_stopped(algorithm)) and not self._ended.is_set():
+            self._on_end()
+            self._ended.set()
 
 
 def _has_stopped(algorithm: Any) -> bool:
