@@ -18,7 +18,6 @@ from traincast.integrations.rllib import TrainingInfoCallback
 
 Configure = Callable[..., PPOConfig]
 BATCH = 40
-PATIENT_RAY = ("RAY_raylet_start_wait_time_s", "300")  # on a busy machine Ray gives up after 30 seconds
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,6 @@ def ray_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("ray") / "channels"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRAINCAST_DIR", str(directory))
-        patch.setenv(*PATIENT_RAY)
         patch.setenv("PYTHONPATH", str(Path(rllib_envs.__file__).parent))
         ray.init(num_cpus=4, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
     yield directory

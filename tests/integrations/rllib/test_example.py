@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from recordings import Program, Recording, channels
-from tests.integrations.rllib.conftest import PATIENT_RAY, eventually
+from tests.integrations.rllib.conftest import eventually
 
 from traincast._leftovers import remove_what_dead_runs_left
 
@@ -29,7 +29,7 @@ class Place:
     @property
     def environ(self) -> dict[str, str]:
         """RLlib makes a folder at home."""
-        return {"TRAINCAST_DIR": str(self.channels), "HOME": str(self.home), **dict([PATIENT_RAY])}
+        return {"TRAINCAST_DIR": str(self.channels), "HOME": str(self.home)}
 
     def program(self, name: str) -> Program:
         (self.home / name).mkdir()
