@@ -69,7 +69,7 @@ def test_the_curriculum_moves_and_is_in_the_results(ended: Recording) -> None:
     lines = re.findall(r"([\d,]+) steps   gravity ([\d.]+)", ended.output)
     gravities = [float(gravity) for _, gravity in lines]
     assert gravities == sorted(gravities)
-    assert gravities[0] == 2.0 < 7.0 < gravities[-1] < 9.8
+    assert gravities[0] == 2.0 < 4.0 < gravities[-1] < 9.8  # a mean over recent episodes
     published = sorted({event["steps"] for event in ended.publishes})
     assert [int(steps.replace(",", "")) for steps, _ in lines] == published[1:]
 
