@@ -79,10 +79,14 @@ class Publishing:
 
         `hand`: what a function `training_info` is called with.
         """
-        more = {} if self._more is None else self._more(*hand) or {}
         steps = self._steps.at(whole_steps(counted))
-        self.run.publish(steps, **more)
+        self._publish_at(steps, *hand)
         return steps
+
+    def _publish_at(self, steps: int, *hand: Any) -> None:
+        """Publish these training steps: those of a framework whose count is restored with a checkpoint."""
+        more = {} if self._more is None else self._more(*hand) or {}
+        self.run.publish(steps, **more)
 
     def _numbers(self) -> dict[str, float]:
         """Return the numbers of what was published last, by dotted name, for the framework's own log."""
