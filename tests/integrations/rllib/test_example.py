@@ -1,4 +1,4 @@
-"""`examples/rllib.py` as a program: run to its end, killed, resumed, two at once, interrupted."""
+"""`examples/rllib_example.py` as a program: run to its end, killed, resumed, two at once, interrupted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Place:
 
     def program(self, name: str) -> Program:
         (self.home / name).mkdir()
-        return Program("rllib.py", self.home / name)
+        return Program("rllib_example.py", self.home / name)
 
 
 @pytest.fixture(scope="module")
