@@ -4,8 +4,9 @@
 #     venv = make_vec_env(make_env, 4, wrapper_class=info.wrap_env, vec_env_cls=SubprocVecEnv)
 #     model.learn(steps, callback=info)
 #
-# To go on from a checkpoint: --resume checkpoints/rl_model_8192_steps.zip
+# To go on from a checkpoint: --resume checkpoints/rl_model_4096_steps.zip
 import argparse
+import multiprocessing
 
 import gymnasium
 from stable_baselines3 import PPO
@@ -17,7 +18,7 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.stable_baselines3 import TrainingInfoCallback
 
-EARTH = 20_000  # training steps until gravity is that of the earth
+EARTH = 10_000  # training steps until gravity is that of the earth
 
 
 def make_env() -> gymnasium.Env:
@@ -26,10 +27,11 @@ def make_env() -> gymnasium.Env:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=16_384)
+    parser.add_argument("--steps", type=int, default=10_240)
     parser.add_argument("--resume", help="the checkpoint to go on from")
     args = parser.parse_args()
 
+    multiprocessing.set_forkserver_preload(["stable_baselines3"])  # or each worker takes seconds to import it
     model = PPO.load(args.resume) if args.resume else None
     info = TrainingInfoCallback(start=model.num_timesteps if model else 0)
     venv = make_vec_env(make_env, 4, wrapper_class=info.wrap_env, vec_env_cls=SubprocVecEnv)
@@ -42,7 +44,7 @@ def main() -> None:
     else:
         model = PPO("MlpPolicy", venv, n_steps=256, batch_size=256, tensorboard_log="logs", device="cpu")
 
-    callbacks = [info, CheckpointCallback(512, "checkpoints"), EvalCallback(eval_env, eval_freq=2048)]
+    callbacks = [info, CheckpointCallback(512, "checkpoints"), EvalCallback(eval_env, eval_freq=1024)]
     model.learn(args.steps, callback=callbacks, reset_num_timesteps=False)
 
     mean, deviation = evaluate_policy(model, eval_env)
