@@ -40,8 +40,8 @@ class TrainingInfoCallback(Publishing, BaseCallback):
     The count goes on at a second `learn()`, also where that sets `model.num_timesteps` back to 0.
 
     At the end of each episode and rollout the SB3 logger gets the numbers that were published last, as
-    `traincast/...`, and those that curricula show in `info["curriculum"]`, as `curriculum/...`: means over the
-    episodes that ended since it was last dumped.
+    `traincast/...`, and those that curricula show in `info["curriculum"]`, as `curriculum/...`: means over
+    the episodes that ended since it was last dumped.
 
     Args:
         training_info: entries beside `approx_total_training_steps`. A mapping: constant ones. A function: it
