@@ -69,6 +69,10 @@ class Publishing:
         """
         return self._steps.begin(whole_steps(counted))
 
+    def _resume(self) -> None:
+        """Go on from what the run has published last, as after `run.load_state_dict`."""
+        self._steps = _Steps(self.run.steps)
+
     def _publish(self, counted: Any, *hand: Any) -> int:
         """Publish the steps that the framework has `counted`, and return them with what was before it.
 
