@@ -37,9 +37,8 @@ def train(collect: Any, hook: TrainingInfoHook) -> None:
 
 if __name__ == "__main__":
     hook = TrainingInfoHook()
-    torch.multiprocessing.set_start_method("spawn", force=True)
+    torch.multiprocessing.set_start_method("fork", force=True)  # spawned workers take seconds to start
     train(MultiSyncCollector, hook)
-    torch.multiprocessing.set_start_method("fork", force=True)
     train(MultiAsyncCollector, hook)
     deaf = ParallelEnv(2, hook.wrap_env_fn(DeafEnv))
     deaf.reset()

@@ -56,9 +56,9 @@ def test_the_log_has_the_mean_over_each_batch(hook, tmp_path):
     trainer = small_trainer(progress_env(hook), logger=CSVLogger("run", log_dir=str(tmp_path)))
     hook.register(trainer)
     trainer.train()
-    # Ten frames a batch, three an episode: the first two of the second batch belong to an older episode.
-    assert logged(tmp_path, "curriculum/progress") == [(10, 0), (20, 8), (30, 19), (40, 30)]
-    assert logged(tmp_path, "curriculum/difficulty")[-1] == (40, pytest.approx(0.3))
+    # Ten frames a batch, three an episode: the first ones of a batch belong to an episode that began before.
+    assert logged(tmp_path, "curriculum/progress") == [(10, 0), (20, 8), (30, 19), (40, 27)]
+    assert logged(tmp_path, "curriculum/difficulty")[-1] == (40, pytest.approx(0.27))
 
 
 def test_levels_and_averages_are_logged_where_there_are_any(hook, tmp_path):

@@ -118,31 +118,31 @@ def test_two_trainers_in_one_process_do_not_meet(made):
 
 
 class Formats:
-    """The ways in which trainers are saved; each returns what to load."""
+    """The ways in which trainers are saved; each returns the options of a trainer, and what to load."""
 
     @staticmethod
-    def checkpoint(path, _):
-        return {"checkpoint": Checkpoint(), "save_trainer_file": path / "trainer"}, path / "trainer"
+    def checkpoint(path, _=None):
+        return lambda: {"checkpoint": Checkpoint(), "save_trainer_file": path / "trainer"}, path / "trainer"
 
     @staticmethod
     def archive(path, _):
         file = path / "trainer.zip"
-        return {"checkpoint": Checkpoint(format="archive"), "save_trainer_file": file}, file
+        return lambda: {"checkpoint": Checkpoint(format="archive"), "save_trainer_file": file}, file
 
     @staticmethod
     def rotation(path, _):
         rotation = CheckpointRotation(path / "all", keep_last=1)
-        return {"checkpoint": Checkpoint(), "checkpoint_rotation": rotation}, None
+        return lambda: {"checkpoint": Checkpoint(), "checkpoint_rotation": rotation}, rotation
 
     @staticmethod
     def torch(path, monkeypatch):
         monkeypatch.setenv("CKPT_BACKEND", "torch")
-        return {"save_trainer_file": path / "trainer.pt"}, path / "trainer.pt"
+        return lambda: {"save_trainer_file": path / "trainer.pt"}, path / "trainer.pt"
 
     @staticmethod
     def memmap(path, monkeypatch):
         monkeypatch.setenv("CKPT_BACKEND", "memmap")
-        return {"save_trainer_file": path / "trainer"}, path / "trainer"
+        return lambda: {"save_trainer_file": path / "trainer"}, path / "trainer"
 
 
 HARD = {
@@ -168,66 +168,67 @@ def same(one, other):
 @pytest.mark.parametrize("way", ["checkpoint", "archive", "rotation", "torch", "memmap"])
 def test_a_trainer_goes_on_from_its_checkpoint(made, tmp_path, monkeypatch, way):
     options, file = getattr(Formats, way)(tmp_path, monkeypatch)
-    train(made(HARD), **options)
-    if file is None:
-        file = options["checkpoint_rotation"].latest()
+    train(made(HARD), **options())
+    if way == "rotation":
+        file = file.latest()
     before = published(made(resume_from=file))
     same(before, {STEPS: 40} | HARD)
     hook = made(resume_from=file)
-    trainer, told = train(hook, 80, load=file, **options)
+    trainer, told = train(hook, 80, load=file, **options())
     assert told == [40, 50, 60, 70]
     assert trainer.collected_frames == 80
     same(published(hook), {STEPS: 80} | HARD)
 
 
 def test_what_a_checkpoint_says_is_newer_than_what_a_training_begins_with(made, tmp_path):
-    options, file = Formats.checkpoint(tmp_path, None)
-    train(made(lambda trainer: {"level": 7, "old": 1}, first_info={"level": 0}), **options)
+    options, file = Formats.checkpoint(tmp_path)
+    train(made(lambda trainer: {"level": 7, "old": 1}, first_info={"level": 0}), **options())
     hook = made(lambda trainer: None, first_info={"level": 0, "new": 0}, resume_from=file)
     assert published(hook) == {STEPS: 40, "level": 7, "old": 1, "new": 0}
     assert published(made({"level": 3}, resume_from=file)) == {STEPS: 40, "level": 3, "old": 1}
 
 
 def test_constants_of_this_training_stay_when_a_checkpoint_is_loaded(made, tmp_path):
-    options, file = Formats.checkpoint(tmp_path, None)
-    train(made({"goal": 1.0}), **options)
+    options, file = Formats.checkpoint(tmp_path)
+    train(made({"goal": 1.0}), **options())
     hook = made({"goal": 2.0}, resume_from=file)
-    train(hook, 80, load=file, **options)
+    train(hook, 80, load=file, **options())
     assert published(hook)["goal"] == 2.0
 
 
 def test_a_checkpoint_that_is_loaded_after_the_first_resets_says_so(made, tmp_path):
-    options, file = Formats.checkpoint(tmp_path, None)
-    train(made(), **options)
+    options, file = Formats.checkpoint(tmp_path)
+    train(made(), **options())
     hook = made()
     with pytest.warns(traincast.TraincastWarning, match="TrainingInfoHook\\(resume_from="):
-        _, told = train(hook, 80, load=file, **options)
+        _, told = train(hook, 80, load=file, **options())
     assert told[0] == 0
     assert told[1:] == [40, 50, 60, 70]
 
 
 def test_a_count_that_was_offset_stays_so_after_a_checkpoint(made, tmp_path):
-    options, file = Formats.checkpoint(tmp_path, None)
-    train(made(start=1000), **options)
-    _, told = train(made(resume_from=file), 80, load=file, **options)
+    options, file = Formats.checkpoint(tmp_path)
+    train(made(start=1000), **options())
+    _, told = train(made(resume_from=file), 80, load=file, **options())
     assert told == [1040, 1050, 1060, 1070]
 
 
 def test_a_checkpoint_without_the_hook_is_told_of(made, tmp_path):
-    options, file = Formats.checkpoint(tmp_path, None)
-    trainer = small_trainer(NativeEnv(), **options)
+    options, file = Formats.checkpoint(tmp_path)
+    trainer = small_trainer(NativeEnv(), **options())
     trainer.train()
     with pytest.raises(KeyError, match="nothing of a TrainingInfoHook under the name 'training_info'"):
         made(resume_from=file)
 
 
-def test_the_trainer_can_be_saved_after_the_run_was_closed(made, tmp_path):
-    options, file = Formats.checkpoint(tmp_path, None)
+def test_the_hook_can_be_saved_after_its_run_was_closed(made, tmp_path):
     hook = made(HARD)
-    trainer, _ = train(hook, **options)
+    Checkpoint(**{"trainer_module.training_info": hook}).save(tmp_path / "open")
+    hook.run.publish(30)
     hook.run.close()
-    trainer.save_trainer(force_save=True)
-    same(published(made(resume_from=file)), {STEPS: 40} | HARD)
+    Checkpoint(**{"trainer_module.training_info": hook}).save(tmp_path / "closed")
+    same(published(made(resume_from=tmp_path / "open")), {STEPS: 0} | HARD)
+    same(published(made(resume_from=tmp_path / "closed")), {STEPS: 30} | HARD)
 
 
 def test_published_numbers_are_in_the_trainers_csv_log(made, tmp_path):

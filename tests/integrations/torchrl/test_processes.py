@@ -47,6 +47,16 @@ def known(env):
     return env.reset()["observation"].flatten().tolist()
 
 
+def test_spawned_workers_see_the_newest():
+    hook = TrainingInfoHook()
+    env = ParallelEnv(1, hook.wrap_env_fn(NativeEnv), mp_start_method="spawn")
+    assert known(env) == [0]
+    hook.run.publish(3)
+    assert known(env) == [3]
+    env.close()
+    hook.run.close()
+
+
 def test_a_sweep_in_one_process_whose_fork_server_has_an_older_environ(tmp_path, monkeypatch):
     multiprocessing.set_forkserver_preload(["torchrl.envs"])
     told = []

@@ -94,6 +94,7 @@ def small_trainer(env: EnvBase, total_frames: int = 40, **options: Any) -> Train
     """A trainer of a real loss, with a collector that lives in this process: 10 frames a batch."""
     actor = policy()
     loss = DQNLoss(actor, action_space="categorical", delay_value=False)
+    loss.make_value_estimator()  # else the state of the loss grows when it is first used
     return Trainer(
         collector=Collector(env, actor, frames_per_batch=10, total_frames=total_frames),
         total_frames=total_frames,

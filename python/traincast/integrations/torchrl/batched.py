@@ -37,7 +37,7 @@ def transformed(env: EnvBase, transform: TrainingInfoTransform) -> TransformedEn
     return env.append_transform(transform) if type(env) is TransformedEnv else TransformedEnv(env, transform)
 
 
-class _MakeTransformed(CloudpickleWrapper):  # type: ignore[misc]  # TorchRL is untyped
+class _MakeTransformed(CloudpickleWrapper):
     """Makes the env of a worker. TorchRL sends a `CloudpickleWrapper` as it is."""
 
     def __init__(self, parts: tuple[Any, TrainingInfoTransform]) -> None:
@@ -53,7 +53,7 @@ class _MakeTransformed(CloudpickleWrapper):  # type: ignore[misc]  # TorchRL is 
     def __call__(self, *args: Any, **kwargs: Any) -> TransformedEnv:
         return transformed(self._make(*args, **kwargs), self._transform.clone())
 
-    def __getstate__(self) -> dict[str, Any]:  # type: ignore[override]
+    def __getstate__(self) -> dict[str, Any]:
         return self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from traincast._warnings import warn_once
 __all__ = ["CurriculumInfoReader", "numbers_of_batch"]
 
 
-class CurriculumInfoReader(BaseInfoDictReader):  # type: ignore[misc]  # TorchRL is untyped
+class CurriculumInfoReader(BaseInfoDictReader):
     """Reads the numbers that a curriculum shows in `info` into the data of a `GymWrapper`.
 
     Curricula show them at the reset and in the last step of an episode; here each step has those of its
@@ -73,8 +73,7 @@ class CurriculumInfoReader(BaseInfoDictReader):  # type: ignore[misc]  # TorchRL
 
 def numbers_of_batch(batch: TensorDictBase | None, key: str = "curriculum") -> dict[str, float]:
     """Return the mean of each number that a `CurriculumInfoReader` has put into a batch."""
-    shown = None if batch is None else batch.get(("next", key), None)
-    if shown is None:
+    if batch is None or (shown := batch.get(("next", key), None)) is None:
         return {}
     mask = batch.get(("collector", "mask"), None)  # where trajectories are padded to one length
     means = {

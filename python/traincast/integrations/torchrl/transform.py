@@ -20,7 +20,7 @@ from traincast.wrappers.feeding import Deliver, Feeding
 __all__ = ["TrainingInfoTransform"]
 
 
-class TrainingInfoTransform(Feeding, Transform):  # type: ignore[misc]  # TorchRL is untyped
+class TrainingInfoTransform(Feeding, Transform):
     """Hands the newest training information to the env, before each reset.
 
     The first object in each branch of the env, from outside in, that has `set_training_info` receives it: a
