@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
-from torchrl.collectors import Collector, MultiSyncCollector
+from torchrl.collectors import Collector, MultiSyncCollector, RandomPolicy
 from torchrl.data import Categorical, Composite, Unbounded
-from torchrl.envs import EnvBase, ParallelEnv, RandomPolicy, TransformedEnv
+from torchrl.envs import EnvBase, ParallelEnv, TransformedEnv
 from torchrl.trainers import Trainer
 
 from benches.cases.payloads import STEPS, payloads

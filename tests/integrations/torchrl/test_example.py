@@ -6,6 +6,7 @@ Ctrl-C.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -45,13 +46,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     wait_until(second, lambda: checkpoint.exists() and reached(killed, 1200))
     together = channels(place)
     killed.kill(second)
+    second.stdout.close()
     ended = whole.finish(first)
     of_killed = killed.recording()
     left = channels(place)
     third = resumed.start("--steps", "1000000", "--resume", str(checkpoint), **environ)
     wait_until(third, lambda: reached(resumed, 1201) and len(resumed.recording().publishes) > 3)
     while_resumed = channels(place)
-    third.send_signal(signal.SIGINT)
+    # A terminal's Ctrl-C reaches all of them. TorchRL's learner alone would wait for its workers for ever.
+    for pid in (third.pid, *resumed.recording().processes):
+        os.kill(pid, signal.SIGINT)
     output, _ = third.communicate()
     return SimpleNamespace(
         whole=ended,
