@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from traincast._beginning import whole_steps
-from traincast.run import Run
+from traincast.run import EnvFn, Run
 from traincast.sinks import numbers_of
 
 __all__ = ["Publishing", "TrainingInfo"]
@@ -61,6 +61,23 @@ class Publishing:
             run.publish(start or run.steps, **first)
         self.run = run
         self._steps = _Steps(run.steps)
+
+    # Bound to the run, so that what travels to the envs' processes is a reference to it and nothing else.
+
+    @property
+    def wrap_env(self) -> Callable[..., Any]:
+        """`Run.wrap_env`: wraps an env of the training."""
+        return self.run.wrap_env
+
+    @property
+    def wrap_env_fn(self) -> Callable[..., EnvFn[Any]]:
+        """`Run.wrap_env_fn`: of a function that makes an env, one that makes a wrapped env."""
+        return self.run.wrap_env_fn
+
+    @property
+    def wrap_eval_env(self) -> Callable[..., Any]:
+        """`Run.wrap_eval_env`: wraps an env of an evaluation, which sees what it is given."""
+        return self.run.wrap_eval_env
 
     def _begin(self, counted: Any) -> int:
         """Return the training steps of a training that begins: the framework counts from `counted`.
