@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from traincast._beginning import whole_steps
+from traincast._core import list_channels
+from traincast._warnings import warn_once
 from traincast.run import EnvFn, Run
 from traincast.sinks import numbers_of
 
-__all__ = ["Publishing", "TrainingInfo"]
+__all__ = ["Publishing", "ReaderWatch", "TrainingInfo"]
 
 TrainingInfo = Mapping[str, Any] | Callable[..., Mapping[str, Any] | None]
 
@@ -99,6 +102,45 @@ class Publishing:
     def _numbers(self) -> dict[str, float]:
         """Return the numbers of what was published last, by dotted name, for the framework's own log."""
         return numbers_of(self.run.state_dict()["training_info"])
+
+
+class ReaderWatch:
+    """Warns once if a training is well under way and no env reads its run: nobody has wrapped one."""
+
+    PUBLISHES = 100
+    SECONDS = 5.0
+
+    def __init__(self, run: Run, remedy: str) -> None:
+        self._run = run
+        self._remedy = remedy
+        self._publishes = 0
+        self._since = 0.0
+        self._looked = not run.publishes
+
+    def published(self) -> None:
+        """Note a publish of a training whose envs have been reset."""
+        if self._looked:
+            return
+        self._publishes += 1
+        now = time.monotonic()
+        if self._publishes == 1:
+            self._since = now
+        elif self._publishes >= self.PUBLISHES or now - self._since >= self.SECONDS:
+            self._looked = True
+            self._look()
+
+    def _look(self) -> None:
+        channel = self._run.channel
+        there = [
+            found
+            for found in list_channels(directory=channel.directory)
+            if (found["name"], found["policy_id"]) == (channel.name, channel.policy_id)
+        ]
+        if there and not any(reader["alive"] for found in there for reader in found["readers"]):
+            warn_once(
+                ("nobody reads", channel),
+                f"no env reads run {self._run.name!r}. Wrap each env: {self._remedy}",
+            )
 
 
 class _Steps:

@@ -22,7 +22,7 @@ from traincast._infos import number_of
 from traincast._optional import require
 from traincast._warnings import warn_once
 from traincast.errors import ForkedWriterError
-from traincast.integrations._publishing import Publishing, TrainingInfo
+from traincast.integrations._publishing import Publishing, ReaderWatch, TrainingInfo
 from traincast.run import Run
 
 require("skrl", "skrl", __name__)
@@ -83,6 +83,7 @@ class TrainingInfoBroadcast(Publishing):
         self._agent = agent
         self._each = num_envs
         self._total = self.run.steps
+        self._readers = ReaderWatch(self.run, "AsyncVectorEnv([run.wrap_env_fn(make_env)] * 8)")
         for method, hook in _HOOKS.items():
             if isinstance(vars(agent).get(method), _Method):  # of an earlier call, which this one replaces
                 delattr(agent, method)
@@ -109,6 +110,7 @@ class TrainingInfoBroadcast(Publishing):
         more = {} if self._more is None else self._more(self._total, timesteps) or {}
         try:
             self.run.publish(self._total, **more)
+            self._readers.published()
         except ForkedWriterError:
             warn_once(
                 ("agent in another process", self.run.channel),
@@ -120,7 +122,7 @@ class TrainingInfoBroadcast(Publishing):
     def _track_published(self, **_: Any) -> None:
         """Track the published numbers just before skrl writes what it has tracked."""
         for name, number in self._numbers().items():
-            self._agent.track_data(f"Training info / {name}", number)
+            self._agent.track_data(f"Traincast / {name}", number)
 
     def _track_curricula(self, *, infos: Any, **_: Any) -> None:
         """Track what the curricula of the envs show; skrl writes the mean."""

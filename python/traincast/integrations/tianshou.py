@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from traincast._infos import number_of
 from traincast._optional import require
 from traincast._warnings import warn_once
-from traincast.integrations._publishing import Publishing, TrainingInfo, _Steps
+from traincast.integrations._publishing import Publishing, ReaderWatch, TrainingInfo, _Steps
 from traincast.run import Run
 
 require("tianshou", "tianshou", __name__)
@@ -45,7 +45,7 @@ class TrainingInfoFn(Publishing):
         start: the env steps so far.
         first_info: what envs see of the function's entries until its first call.
         run: a `Run` that you have made; None: one of its own, with a unique name.
-        logger: the logger of the trainer; it gets the numbers, as `training_info/...`, once in its
+        logger: the logger of the trainer; it gets the numbers, as `traincast/...`, once in its
             `training_interval`.
         options: arguments of `Run`, such as `state=`.
 
@@ -73,6 +73,7 @@ class TrainingInfoFn(Publishing):
         self._logger = logger
         self._logged: int | None = None
         self._called = False
+        self._readers = ReaderWatch(self.run, "SubprocVectorEnv([info.wrap_env_fn(make_env)] * 8)")
 
     def __call__(self, epoch: int, env_step: int) -> None:
         """Publish the steps that the trainer has counted; this is what it calls."""
@@ -81,6 +82,7 @@ class TrainingInfoFn(Publishing):
             self._check_start(env_step)
         steps = self._steps.at(env_step)
         self._publish(env_step, epoch, steps)
+        self._readers.published()
         if self._logger is not None and self.run.publishes:
             self._log(self._logger, steps)
 
@@ -97,7 +99,7 @@ class TrainingInfoFn(Publishing):
     def _log(self, logger: BaseLogger, steps: int) -> None:
         if self._logged is None or steps - self._logged >= logger.training_interval:
             self._logged = steps
-            logger.write("training_info/env_step", steps, self._numbers())
+            logger.write("traincast/env_step", steps, self._numbers())
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel as what can wrap envs: a function or a logger may not be fit for it."""
@@ -108,6 +110,7 @@ class TrainingInfoFn(Publishing):
         self._more = self._logger = self._logged = None
         self._steps = _Steps(self.run.steps if self.run.publishes else 0)
         self._called = True
+        self._readers = ReaderWatch(self.run, "")
 
 
 @dataclass(kw_only=True)

@@ -151,8 +151,8 @@ def test_curricula_work_and_their_numbers_are_in_the_log(agent_of, train, run, t
     def values(tag):
         return [event.value for event in events.Scalars(tag)]
 
-    assert values(f"Training info / {STEPS}") == [10, 20, 30, 40, 50]
-    assert values("Training info / shaping.goal") == [1, 2, 3, 4, 5]
+    assert values(f"Traincast / {STEPS}") == [10, 20, 30, 40, 50]
+    assert values("Traincast / shaping.goal") == [1, 2, 3, 4, 5]
     size, level = values("Curriculum / size"), values("Curriculum / level")
     assert size == sorted(size)
     assert 1.0 < size[0] < size[-1] < 1.5
@@ -207,11 +207,15 @@ def test_an_exception_in_the_training_leaves_nothing(agent_of, train, traincast_
     def fails(timestep, timesteps):
         return {"one": 1 / (5 - timestep)}
 
-    with pytest.raises(ZeroDivisionError), traincast.Run("failing") as run:
-        env = envs_of(run)
-        agent = agent_of(env)
-        broadcast(agent, run, fails)
-        train(env, agent, 10)
+    def whole():
+        with traincast.Run("failing") as run:
+            env = envs_of(run)
+            agent = agent_of(env)
+            broadcast(agent, run, fails)
+            train(env, agent, 10)
+
+    with pytest.raises(ZeroDivisionError):
+        whole()
     assert channels(traincast_dir) == set()
 
 

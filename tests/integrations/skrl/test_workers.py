@@ -28,7 +28,7 @@ KINDS = {
 
 
 def check_newest(observed, began=0):
-    """An env that shows something new at a timestep was reset in the one before: by then that many were done."""
+    """An env with something new at timestep t was reset in the one before it, when t - 1 were done."""
     for seen in observed.T:
         assert rising(seen)
         assert seen[0] == began

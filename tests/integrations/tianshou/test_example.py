@@ -99,10 +99,10 @@ def test_its_curves_are_in_tensorboard(trained):
     recording, folder, *_ = trained
     found = curves(folder)
     published = {event["steps"] for event in recording.publishes}
-    steps = found["training_info/approx_total_training_steps"]
+    steps = found["traincast/approx_total_training_steps"]
     assert len(steps) == 8  # every 500 of 4,000, from 0 on
     assert all(step == value and step in published for step, value in steps)
-    assert [value for _, value in found["training_info/epoch"]] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert [value for _, value in found["traincast/epoch"]] == [1, 1, 2, 2, 3, 3, 4, 4]
     gravity = [value for _, value in found["training/curriculum/unwrapped.gravity"]]
     assert gravity == sorted(gravity)
     assert 2.0 <= gravity[0] < gravity[-1] < 9.8

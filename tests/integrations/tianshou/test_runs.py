@@ -183,8 +183,8 @@ def test_curricula_work_and_their_numbers_are_in_the_log(trainer_of, tmp_path):
     def values(tag):
         return [event.value for event in events.Scalars(tag)]
 
-    assert values("training_info/approx_total_training_steps") == [0, 10, 20, 30, 40, 50, 60, 70]
-    assert values("training_info/shaping.goal") == [0.5] * 4 + [1.0] * 4
+    assert values("traincast/approx_total_training_steps") == [0, 10, 20, 30, 40, 50, 60, 70]
+    assert values("traincast/shaping.goal") == [0.5] * 4 + [1.0] * 4
     size, level = values("training/curriculum/size"), values("training/curriculum/level")
     assert size == sorted(size)
     assert 1.0 <= size[0] < size[-1] <= 1.7
@@ -201,7 +201,7 @@ def test_the_log_has_the_trainers_training_interval(tmp_path):
     logger.finalize()
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    assert [e.step for e in events.Scalars(f"training_info/{STEPS}")] == [0, 100, 200]
+    assert [e.step for e in events.Scalars(f"traincast/{STEPS}")] == [0, 100, 200]
 
 
 def test_what_travels_to_workers_is_a_reference_to_the_run_alone():
