@@ -12,7 +12,7 @@ from traincast._warnings import warn_once
 from traincast.run import EnvFn, Run
 from traincast.sinks import numbers_of
 
-__all__ = ["Publishing", "ReaderWatch", "TrainingInfo"]
+__all__ = ["Publishing", "ReaderWatch", "TrainingInfo", "has_readers"]
 
 TrainingInfo = Mapping[str, Any] | Callable[..., Mapping[str, Any] | None]
 
@@ -130,17 +130,22 @@ class ReaderWatch:
             self._look()
 
     def _look(self) -> None:
-        channel = self._run.channel
-        there = [
-            found
-            for found in list_channels(directory=channel.directory)
-            if (found["name"], found["policy_id"]) == (channel.name, channel.policy_id)
-        ]
-        if there and not any(reader["alive"] for found in there for reader in found["readers"]):
+        if not has_readers(self._run):
             warn_once(
-                ("nobody reads", channel),
+                ("nobody reads", self._run.channel),
                 f"no env reads run {self._run.name!r}. Wrap each env: {self._remedy}",
             )
+
+
+def has_readers(run: Run) -> bool:
+    """Tell if anything on this machine reads the run."""
+    here = run.name, run.policy_id
+    return any(
+        reader["alive"]
+        for channel in list_channels(directory=run.channel.directory)
+        if (channel["name"], channel["policy_id"]) == here
+        for reader in channel["readers"]
+    )
 
 
 class _Steps:

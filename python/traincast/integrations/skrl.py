@@ -158,11 +158,17 @@ class _Method:
 
 
 def _means(shown: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The numbers of an env, or the means over those envs of a vector env that show one."""
+    """The numbers of an env, or the means over those envs of a vector env that show one.
+
+    There may be none: the average of no episodes is nan.
+    """
     for name, values in shown.items():
         mask = shown.get(f"_{name}")
-        if mask is not None:
-            if np.any(mask):
-                yield name, float(np.mean(values[mask]))
-        elif (number := number_of(values)) is not None:
-            yield name, number
+        if mask is None:
+            number = number_of(values)
+            numbers = np.array([] if number is None else [number])
+        else:
+            numbers = values[mask]
+        numbers = numbers[np.isfinite(numbers)]
+        if len(numbers):
+            yield name, float(np.mean(numbers))

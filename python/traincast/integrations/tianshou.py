@@ -11,14 +11,15 @@ report what the curricula of their envs do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from traincast._infos import number_of
+from traincast._infos import numbers_in
 from traincast._optional import require
 from traincast._warnings import warn_once
-from traincast.integrations._publishing import Publishing, ReaderWatch, TrainingInfo, _Steps
+from traincast.integrations._publishing import Publishing, ReaderWatch, TrainingInfo, _Steps, has_readers
 from traincast.run import Run
 
 require("tianshou", "tianshou", __name__)
@@ -88,7 +89,7 @@ class TrainingInfoFn(Publishing):
 
     def _check_start(self, env_step: int) -> None:
         began = self.run.steps
-        if env_step > began and self.run.publishes:
+        if env_step > began and self.run.publishes and has_readers(self.run):
             warn_once(
                 ("resumed without start", self.run.channel),
                 f"the training goes on from {env_step} steps, but run {self.run.name!r} began at {began}, "
@@ -134,8 +135,7 @@ class CurriculumCollectStats(CollectStats):
         """Count an episode."""
         super().update_at_episode_done(episode_batch, *args, **kwargs)
         shown = episode_batch.info[-1].get(self.info_key)
-        for name, value in {} if shown is None else shown.items():
-            number = number_of(value)
-            if number is not None:
+        for name, number in {} if shown is None else numbers_in(shown).items():
+            if math.isfinite(number):  # the average of no episodes is nan
                 mean = self.curriculum.get(name, number)
                 self.curriculum[name] = mean + (number - mean) / self.n_collected_episodes

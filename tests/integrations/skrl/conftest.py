@@ -8,21 +8,19 @@ import pytest
 from skrl.agents.torch.ppo import PPO, PPO_CFG
 from skrl.memories.torch import RandomMemory
 from skrl.trainers.torch import SequentialTrainer
-from skrl.utils.model_instantiators.torch import categorical_model, deterministic_model
+from skrl_models import Policy, Value
 
-NETWORK = [{"name": "net", "input": "OBSERVATIONS", "layers": [8], "activations": "tanh"}]
 TRAINER = {"disable_progressbar": True, "headless": True, "close_environment_at_exit": False}
 
 
 @pytest.fixture
 def agent_of(tmp_path):
-    """Make a PPO agent for an env of skrl; it updates each 8 timesteps and remembers 64."""
+    """Make a PPO agent for an env of skrl; it remembers 64 timesteps, and then updates."""
 
     def make(env: Any, num_envs: int | None = None, **experiment: Any) -> PPO:
         spaces = {"observation_space": env.observation_space, "action_space": env.action_space}
-        model = {**spaces, "device": "cpu", "network": NETWORK}
         cfg = PPO_CFG(
-            rollouts=8,
+            rollouts=64,
             learning_epochs=1,
             mini_batches=1,
             experiment={
@@ -34,10 +32,7 @@ def agent_of(tmp_path):
             | experiment,
         )
         return PPO(
-            models={
-                "policy": categorical_model(**model, output="ACTIONS"),
-                "value": deterministic_model(**model, output="ONE"),
-            },
+            models={"policy": Policy(**spaces), "value": Value(**spaces)},
             memory=RandomMemory(memory_size=64, num_envs=num_envs or env.num_envs, device="cpu"),
             cfg=cfg,
             device="cpu",
@@ -52,9 +47,10 @@ def train():
     """Train for some timesteps; return what the envs observed in each, one column per env."""
 
     def run(env: Any, agents: Any, timesteps: int, **more: Any) -> Any:
-        trainer = SequentialTrainer(env=env, agents=agents, cfg={"timesteps": timesteps, **TRAINER}, **more)
-        trainer.train()
         memory = (agents[0] if isinstance(agents, list) else agents).memory
-        return memory.get_tensor_by_name("observations")[:timesteps, :, 0].numpy().copy()
+        begins = memory.memory_index
+        SequentialTrainer(env=env, agents=agents, cfg={"timesteps": timesteps, **TRAINER}, **more).train()
+        observed = memory.get_tensor_by_name("observations")[begins : begins + timesteps, :, 0]
+        return observed.numpy().copy()
 
     return run

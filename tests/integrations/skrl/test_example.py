@@ -32,7 +32,7 @@ def wait_for(happened, process):
 
 
 def program(tmp_path_factory, name):
-    return Program("skrl.py", tmp_path_factory.mktemp(name))
+    return Program("skrl_ppo.py", tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def killed(tmp_path_factory):
         cleaned = clean(directory)
         after_cleaning = channels(directory)
 
-        resumed = Program("skrl.py", tmp_path_factory.mktemp("resumed"))
+        resumed = Program("skrl_ppo.py", tmp_path_factory.mktemp("resumed"))
         checkpoint = folder_of(dead) / "checkpoints" / "agent_500.pt"  # the newest may be half written
         again = resumed.run("--resume", str(checkpoint), "--steps", "900", **environ)
         yield {
@@ -135,5 +135,5 @@ def test_a_resume_after_sigkill_goes_on_from_the_checkpoint(killed):
 
 
 def test_the_example_is_short():
-    text = (Path(__file__).parents[3] / "examples" / "skrl.py").read_text()
+    text = (Path(__file__).parents[3] / "examples" / "skrl_ppo.py").read_text()
     assert len(text.splitlines()) <= 60

@@ -32,7 +32,7 @@ def wait_for(happened, process):
 
 
 def program(tmp_path_factory, name):
-    return Program("tianshou.py", tmp_path_factory.mktemp(name))
+    return Program("tianshou_dqn.py", tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def killed(tmp_path_factory):
         cleaned = clean(directory)
         after_cleaning = channels(directory)
 
-        resumed = Program("tianshou.py", tmp_path_factory.mktemp("resumed"))
+        resumed = Program("tianshou_dqn.py", tmp_path_factory.mktemp("resumed"))
         folder = folder_of(dead)
         steps = max(step for step, _ in curves(folder)["save/env_step"])
         again = resumed.run("--resume", str(folder), "--steps", str(steps + 2000), **environ)
@@ -140,5 +140,5 @@ def test_a_resume_after_sigkill_goes_on_from_the_checkpoint(killed):
 
 
 def test_the_example_is_short():
-    text = (Path(__file__).parents[3] / "examples" / "tianshou.py").read_text()
+    text = (Path(__file__).parents[3] / "examples" / "tianshou_dqn.py").read_text()
     assert len(text.splitlines()) <= 60

@@ -67,7 +67,7 @@ def test_as_test_fn_too_it_counts_the_last_training_step(trainer_of):
 @pytest.mark.filterwarnings("ignore:Conversion of an array with ndim")  # Tianshou's own, with old logs
 def test_a_resume_from_the_log_begins_where_it_was(trainer_of, tmp_path):
     def train(epochs, resume):
-        logger = tianshou.utils.TensorboardLogger(SummaryWriter(tmp_path), save_interval=1)
+        logger = tianshou.utils.TensorboardLogger(SummaryWriter(str(tmp_path)), save_interval=1)
         info, seen = TrainingInfoFn(start=logger.restore_data()[1]), []
         trainer_of(
             noting_envs(info, seen),
@@ -88,10 +88,22 @@ def test_a_resume_from_the_log_begins_where_it_was(trainer_of, tmp_path):
 
 def test_a_resume_without_start_is_told_once():
     info = TrainingInfoFn()
+    env = info.wrap_env(make_seen())
+    env.reset()
     with pytest.warns(traincast.TraincastWarning, match="start="):
         info(3, 5_000)
     assert info.run.steps == 5_000
     info(4, 6_000)
+
+
+def test_a_training_whose_envs_nobody_wrapped_is_told_once(trainer_of):
+    info = TrainingInfoFn()
+    plain = DummyVectorEnv([make_seen] * 2)
+    trainer = trainer_of(plain, info, max_epochs=3)
+    trainer.run()
+    info._readers._publishes = 99  # a training that is longer
+    with pytest.warns(traincast.TraincastWarning, match=r"no env reads run .*wrap_env_fn"):
+        trainer.run()
 
 
 def test_a_resume_from_a_state_continues_the_version_too():
@@ -172,7 +184,7 @@ def test_an_evaluation_env_without_a_value_says_that_it_keeps_the_start(trainer_
 
 
 def test_curricula_work_and_their_numbers_are_in_the_log(trainer_of, tmp_path):
-    logger = tianshou.utils.TensorboardLogger(SummaryWriter(tmp_path), training_interval=1)
+    logger = tianshou.utils.TensorboardLogger(SummaryWriter(str(tmp_path)), training_interval=1)
     info = TrainingInfoFn(lambda epoch, env_step: {"shaping": {"goal": epoch / 2}}, logger=logger)
     envs = envs_of(info, make_seen_with_curricula)
     trainer_of(envs, info, logger=logger, collect_stats_class=CurriculumCollectStats).run()
@@ -194,7 +206,7 @@ def test_curricula_work_and_their_numbers_are_in_the_log(trainer_of, tmp_path):
 
 
 def test_the_log_has_the_trainers_training_interval(tmp_path):
-    logger = tianshou.utils.TensorboardLogger(SummaryWriter(tmp_path), training_interval=100)
+    logger = tianshou.utils.TensorboardLogger(SummaryWriter(str(tmp_path)), training_interval=100)
     info = TrainingInfoFn(logger=logger)
     for step in range(0, 300, 10):
         info(1, step)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
+import ray
+import seen_envs
 from places import clean
 from seen_envs import make_seen, rising
 from tianshou.env import DummyVectorEnv, RayVectorEnv, ShmemVectorEnv, SubprocVectorEnv
 
 from traincast.integrations.tianshou import TrainingInfoFn
 
-KINDS = {
-    "dummy": DummyVectorEnv,
-    "fork": lambda fns: SubprocVectorEnv(fns, context="fork"),
-    "spawn": lambda fns: SubprocVectorEnv(fns, context="spawn"),
-    "forkserver": lambda fns: SubprocVectorEnv(fns, context="forkserver"),
-    "shared memory": ShmemVectorEnv,
+KINDS = {  # and how many envs: a process that is not forked loads Tianshou anew
+    "dummy": (DummyVectorEnv, 2),
+    "fork": (partial(SubprocVectorEnv, context="fork"), 2),
+    "spawn": (partial(SubprocVectorEnv, context="spawn"), 1),
+    "forkserver": (partial(SubprocVectorEnv, context="forkserver"), 1),
+    "shared memory": (ShmemVectorEnv, 2),
 }
 
 
@@ -28,23 +31,25 @@ def seen_by_each(trainer):
     return [np.asarray(buffer[: len(buffer)].obs).ravel() for buffer in buffers]
 
 
-def check_newest(trainer, collected=10):
-    """The env steps that an episode begins after are those of the training step that it begins in, or fewer.
+def check_newest(trainer):
+    """Episodes have 3 steps, and all envs together collect 10 in a training step.
 
-    2 envs collect 10 steps at once, 5 each; an episode has 3. Its reset comes after the step before it.
+    An env is reset in the training step in which its last episode ended, and sees the count at its beginning.
     """
-    for seen in seen_by_each(trainer):
+    envs = seen_by_each(trainer)
+    for seen in envs:
         assert rising(seen)
         assert seen[0] == 0
         for episode in range(1, len(seen) // 3):
-            reset_in = (3 * episode - 1) // (collected // 2)  # which training step makes it
-            assert set(seen[3 * episode : 3 * episode + 3]) == {reset_in * collected}
+            training_step = (3 * episode - 1) // (10 // len(envs))
+            assert set(seen[3 * episode : 3 * episode + 3]) == {10 * training_step}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_reset_sees_the_newest_value(kind, trainer_of):
     info = TrainingInfoFn()
-    envs = KINDS[kind]([info.wrap_env_fn(make_seen) for _ in range(2)])
+    vector_env, count = KINDS[kind]
+    envs = vector_env([info.wrap_env_fn(make_seen) for _ in range(count)])
     try:
         trainer = trainer_of(envs, info)
         trainer.run()
@@ -54,8 +59,8 @@ def test_each_reset_sees_the_newest_value(kind, trainer_of):
     assert info.run.steps == 70  # the beginning of the last training step
 
 
-def test_ray_actors_see_the_newest_value(trainer_of):
-    ray = pytest.importorskip("ray")
+def test_ray_actors_see_the_newest_value(trainer_of, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(seen_envs.__file__))  # of the actors
     ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000)
     try:
         info = TrainingInfoFn()

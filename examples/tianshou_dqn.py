@@ -36,7 +36,7 @@ if __name__ == "__main__":
     args = parser.parse_args()
 
     folder = args.resume or Path("runs", f"tianshou-{time.strftime('%y%m%d-%H%M%S')}")
-    logger = TensorboardLogger(SummaryWriter(folder), training_interval=500, save_interval=1)
+    logger = TensorboardLogger(SummaryWriter(str(folder)), training_interval=500, save_interval=1)
     start = logger.restore_data()[1] if args.resume else 0
     info = TrainingInfoFn(lambda epoch, env_step: {"epoch": epoch}, start=start, logger=logger)
     envs = SubprocVectorEnv([info.wrap_env_fn(make_env) for _ in range(4)])
