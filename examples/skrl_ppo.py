@@ -50,7 +50,7 @@ if __name__ == "__main__":
     start, trainer = run.steps, {"disable_progressbar": True, "headless": True}
     SequentialTrainer(env=env, agents=agent, cfg={"timesteps": args.steps - start, **trainer}).train()
 
-    envs = SyncVectorEnv([lambda: run.wrap_eval_env(make_env(), EARTH) for _ in range(2)], **same_step)
+    envs = SyncVectorEnv([lambda: run.wrap_eval_env(make_env(), EARTH) for _ in range(4)], **same_step)
     results = RecordEpisodeStatistics(envs)
     SequentialTrainer(env=wrap_env(results), agents=agent, cfg={"timesteps": 400, **trainer}).eval()
     mean = sum(results.return_queue) / max(len(results.return_queue), 1)

@@ -36,7 +36,7 @@ if __name__ == "__main__":
     args = parser.parse_args()
 
     folder = args.resume or Path("runs", f"tianshou-{time.strftime('%y%m%d-%H%M%S')}")
-    logger = TensorboardLogger(SummaryWriter(str(folder)), training_interval=500, save_interval=1)
+    logger = TensorboardLogger(SummaryWriter(str(folder)), training_interval=100, save_interval=1)
     start = logger.restore_data()[1] if args.resume else 0
     info = TrainingInfoFn(lambda epoch, env_step: {"epoch": epoch}, start=start, logger=logger)
     envs = SubprocVectorEnv([info.wrap_env_fn(make_env) for _ in range(4)])
@@ -53,8 +53,8 @@ if __name__ == "__main__":
     result = algorithm.run_training(OffPolicyTrainerParams(
         training_collector=Collector(policy, envs, VectorReplayBuffer(20_000, len(envs)), **stats),
         test_collector=Collector(policy, test_envs, **stats), test_step_num_episodes=4,
-        max_epochs=args.steps // 1_000, epoch_num_steps=1_000, collection_step_num_env_steps=100,
-        update_step_num_gradient_steps_per_sample=0.2, training_fn=info, logger=logger,
+        max_epochs=args.steps // 1_000, epoch_num_steps=1_000, collection_step_num_env_steps=40,
+        update_step_num_gradient_steps_per_sample=0.4, training_fn=info, logger=logger,
         save_checkpoint_fn=lambda *_: torch.save(algorithm.state_dict(), folder / "checkpoint.pt"),
         resume_from_log=args.resume is not None, show_progress=False))  # fmt: skip
     print(f"{folder}: steps {start} to {info.run.steps}, best return on Earth {result.best_reward:.0f}")
