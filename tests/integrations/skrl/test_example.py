@@ -56,11 +56,14 @@ def killed(tmp_path_factory):
         runs = dead.directory / "runs"
         wait_for(lambda: list(runs.glob("*/checkpoints/agent_1000.pt")), dying)
         dead.kill(dying)
+        dying.stdout.close()
         before = dead.recording()
         at_once = interrupted.recording()
         wait_for(lambda: len(interrupted.recording().resets) > len(at_once.resets), stopped)
         stopped.send_signal(signal.SIGINT)
-        interrupted.finish(stopped, status=-signal.SIGINT)
+        output, _ = stopped.communicate()
+        assert stopped.returncode != 0
+        assert "KeyboardInterrupt" in output
         left = channels(directory)
         cleaned = clean(directory)
         after_cleaning = channels(directory)
