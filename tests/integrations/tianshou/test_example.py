@@ -13,6 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 EARTH = 8_000
 
+pytestmark = pytest.mark.timeout(1_200, method="thread")  # a watchdog: the fixtures run several programs
+
 
 def folder_of(program):
     (folder,) = (program.directory / "runs").iterdir()
