@@ -8,14 +8,13 @@ model.learn(1_000_000, callback=info)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from traincast._core import list_channels
 from traincast._infos import numbers_in
 from traincast._optional import require
 from traincast._warnings import warn_once
-from traincast.integrations._publishing import Publishing, TrainingInfo
+from traincast.integrations._publishing import Publishing, TrainingInfo, has_readers
 
 require("stable_baselines3", "stable-baselines3", __name__)
 
@@ -83,24 +82,6 @@ class TrainingInfoCallback(Publishing, BaseCallback):
         self._trained: BaseAlgorithm | None = None
         self._looked_for_readers = False
 
-    @property
-    def wrap_env(self) -> Callable[..., Any]:
-        """Wrap a single env: for `make_vec_env(..., wrapper_class=info.wrap_env)`."""
-        return self.run.wrap_env
-
-    @property
-    def wrap_env_fn(self) -> Callable[..., Any]:
-        """Wrap the env that a function makes: for `SubprocVecEnv([info.wrap_env_fn(make_env)] * 8)`."""
-        return self.run.wrap_env_fn
-
-    @property
-    def wrap_eval_env(self) -> Callable[..., Any]:
-        """Wrap an env of an evaluation: it sees what is given, or what was newest at its first reset.
-
-        `make_vec_env(..., wrapper_class=info.wrap_eval_env, wrapper_kwargs={"training_info": {...}})`
-        """
-        return self.run.wrap_eval_env
-
     def _on_training_start(self) -> None:
         reached, counted = self.run.steps, self.model.num_timesteps
         if self.run.publishes and reached < counted and not self.n_calls:
@@ -146,17 +127,13 @@ class TrainingInfoCallback(Publishing, BaseCallback):
         if self._looked_for_readers or not self.run.publishes:
             return
         self._looked_for_readers = True
-        here = self.run.name, self.run.policy_id
-        for channel in list_channels(directory=self.run.channel.directory):
-            if (channel["name"], channel["policy_id"]) == here and not any(
-                reader["alive"] for reader in channel["readers"]
-            ):
-                warn_once(
-                    ("nobody reads", self.run.channel),
-                    f"no env reads run {self.run.name!r}. Wrap each env: make_vec_env(..., "
-                    "wrapper_class=info.wrap_env). Envs that were wrapped for another run stay with that: "
-                    "make them again, with the callback that learn() gets.",
-                )
+        if not has_readers(self.run):
+            warn_once(
+                ("nobody reads", self.run.channel),
+                f"no env reads run {self.run.name!r}. Wrap each env: make_vec_env(..., "
+                "wrapper_class=info.wrap_env). Envs that were wrapped for another run stay with that: make "
+                "them again, with the callback that learn() gets.",
+            )
 
     def _warn_of_the_start(self, reached: int, counted: int) -> None:
         warn_once(
