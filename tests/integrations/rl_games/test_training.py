@@ -90,7 +90,6 @@ def test_two_at_once_a_kill_ctrl_c_a_resume_and_a_killed_worker(tmp_path, trainc
     for program, process in zip((killed, interrupted), processes, strict=True):
         program.wait_for_checkpoints(2, process)
     killed.kill(processes[0])
-    processes[0].communicate()
     processes[1].send_signal(signal.SIGINT)
     output, _ = processes[1].communicate()
     assert "KeyboardInterrupt" in output
