@@ -38,9 +38,12 @@ test-loom:  ## the seqlock under loom: every interleaving that the memory model 
 test-mutants:  ## each ordering weakened, each fence removed: loom must object to every one
 	scripts/ordering-mutants --target-dir target/mutants
 
+# Many tests wait: for a warning after five seconds, for a process to start. Two processes share them.
+PYTEST := .venv/bin/pytest --numprocesses 2
+
 .PHONY: test-python
 test-python: .venv/.installed  ## Python tests with the newest of everything
-	.venv/bin/pytest --ignore tests/integrations $(ARGS)
+	$(PYTEST) --ignore tests/integrations $(ARGS)
 
 .PHONY: test-sf
 test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasium 0.29 and numpy 1
@@ -65,7 +68,7 @@ CODEC_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,bad_snapshots codec 
 # As on a CPython that is yet to come.
 .PHONY: test-layouts
 test-layouts: .venv/.installed  ## the native module's tests where it does not look into the interpreter's objects itself
-	TRAINCAST_OFFICIAL_API=1 .venv/bin/pytest tests/core --ignore tests/core/test_codec_torch.py $(ARGS)
+	TRAINCAST_OFFICIAL_API=1 $(PYTEST) tests/core --ignore tests/core/test_codec_torch.py $(ARGS)
 
 # The code of a release, and all that it takes for granted checked; and that costs grow no faster than what they are for.
 .PHONY: test-checked

@@ -32,12 +32,13 @@ def warn_once(key: Hashable, message: str, stacklevel: int | None = None) -> boo
 
 
 def _level_of_the_user() -> int:
-    """How far up the first frame is that is neither ours nor that of a package of wrappers."""
+    """How far up the first frame is that is neither ours nor of a package that calls us."""
     level, frame = 2, sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
         "traincast",
         "gymnasium",
         "pettingzoo",
+        "stable_baselines3",
     ):
         level, frame = level + 1, frame.f_back
     return level

@@ -29,6 +29,7 @@ import numpy as np
 import pydantic
 import pytest
 import torch
+from ids import shown
 from snapshots import STEPS, assert_identical, info
 
 import traincast
@@ -330,7 +331,7 @@ def test_the_remedy_for_what_is_published_as_a_whole(channel_name: str, value: A
         assert writer.version == 0
 
 
-@pytest.mark.parametrize("value", [object(), ..., NotImplemented, types, subprocess], ids=repr)
+@pytest.mark.parametrize("value", [object(), ..., NotImplemented, types, subprocess], ids=shown)
 def test_what_nothing_is_known_of(channel_name: str, value: Any) -> None:
     sentence = (
         r"use numbers, str, bytes, list, tuple, dict, numpy arrays or torch tensors, "

@@ -20,6 +20,7 @@ import torch
 from gymnasium.envs.registration import EnvSpec
 from hypothesis import given
 from hypothesis import strategies as st
+from ids import shown
 
 import traincast
 from traincast.curriculum import (
@@ -93,7 +94,7 @@ def difficulty_of(env):
         curricula.ten_times,
         math.sqrt,
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_a_schedule_survives(schedule):
     env = by_progress(schedule, default=50)
@@ -124,7 +125,7 @@ def test_every_argument_survives():
 @pytest.mark.parametrize(
     "values",
     [range(3), [1, 2.5], ("easy", "hard"), [(1, 2), (3, 4)], [{"a": 1}, {}], "ab", curricula.ten_times],
-    ids=repr,
+    ids=shown,
 )
 def test_the_values_of_a_level_survive(values):
     env = by_performance(values)
@@ -146,7 +147,7 @@ def test_the_values_of_a_level_survive(values):
         np.array(["easy", "hard"]),
         np.array(5, np.uint8),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_arrays_and_numpys_numbers_survive(array):
     kept = difficulty_of(made_from_json(by_progress(Constant(array))))
@@ -304,7 +305,7 @@ InMain.__module__ = "__main__"
         (Constant(np.ma.masked_array([1])), "MaskedArray is not supported"),
         (Constant(cyclic()), "nested too deeply"),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_what_cannot_be_written_is_refused_with_its_place(schedule, message):
     env = traincast.TrainingInfoWrapper(by_progress(schedule), "a-run")

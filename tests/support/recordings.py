@@ -96,6 +96,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # for `interrupt`
         )
 
     def finish(self, process: subprocess.Popen[str], status: int = 0) -> Recording:
@@ -108,18 +109,31 @@ class Program:
 
     def recording(self, output: str = "") -> Recording:
         """What has been recorded so far; a line that a kill has cut is left out."""
-        recording = Recording(output)
-        for file in self.records.iterdir():
-            for line in file.read_text().splitlines(keepends=True):
-                if line.endswith("\n"):
-                    event = json.loads(line)
-                    (recording.publishes if event["what"] == "publish" else recording.resets).append(event)
-        return recording
+        return read_records(self.records, output)
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """SIGKILL to the learner alone: its workers are left to find out."""
         process.send_signal(signal.SIGKILL)
         process.wait()
+        assert process.stdout is not None
+        process.stdout.close()  # its workers may hold the other end
+
+    def interrupt(self, process: subprocess.Popen[str]) -> str:
+        """Ctrl-C, which a terminal sends to the learner and all its workers; returns the output."""
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate()
+        return output
+
+
+def read_records(directory: Path, output: str = "") -> Recording:
+    """What programs have noted in a directory."""
+    recording = Recording(output)
+    for file in directory.iterdir():
+        for line in file.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                event = json.loads(line)
+                (recording.publishes if event["what"] == "publish" else recording.resets).append(event)
+    return recording
 
 
 def channels(directory: Path) -> set[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from traincast._beginning import whole_steps
-from traincast.run import Run
+from traincast._core import list_channels
+from traincast._warnings import warn_once
+from traincast.run import EnvFn, Run
 from traincast.sinks import numbers_of
 
-__all__ = ["Publishing", "TrainingInfo"]
+__all__ = ["Publishing", "ReaderWatch", "TrainingInfo", "has_readers"]
 
 TrainingInfo = Mapping[str, Any] | Callable[..., Mapping[str, Any] | None]
 
@@ -62,6 +65,23 @@ class Publishing:
         self.run = run
         self._steps = _Steps(run.steps)
 
+    # Bound to the run, so that what travels to the envs' processes is a reference to it and nothing else.
+
+    @property
+    def wrap_env(self) -> Callable[..., Any]:
+        """`Run.wrap_env`: wraps an env of the training."""
+        return self.run.wrap_env
+
+    @property
+    def wrap_env_fn(self) -> Callable[..., EnvFn[Any]]:
+        """`Run.wrap_env_fn`: of a function that makes an env, one that makes a wrapped env."""
+        return self.run.wrap_env_fn
+
+    @property
+    def wrap_eval_env(self) -> Callable[..., Any]:
+        """`Run.wrap_eval_env`: wraps an env of an evaluation, which sees what it is given."""
+        return self.run.wrap_eval_env
+
     def _begin(self, counted: Any) -> int:
         """Return the training steps of a training that begins: the framework counts from `counted`.
 
@@ -69,19 +89,72 @@ class Publishing:
         """
         return self._steps.begin(whole_steps(counted))
 
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        """Publish the state of a checkpoint, and go on from it, whatever the framework counts from."""
+        self.run.load_state_dict(state)
+        self._steps = _Steps(self.run.steps)
+
     def _publish(self, counted: Any, *hand: Any) -> int:
         """Publish the steps that the framework has `counted`, and return them with what was before it.
 
         `hand`: what a function `training_info` is called with.
         """
-        more = {} if self._more is None else self._more(*hand) or {}
         steps = self._steps.at(whole_steps(counted))
-        self.run.publish(steps, **more)
+        self._publish_at(steps, *hand)
         return steps
+
+    def _publish_at(self, steps: int, *hand: Any) -> None:
+        """Publish these training steps: those of a framework whose count is restored with a checkpoint."""
+        more = {} if self._more is None else self._more(*hand) or {}
+        self.run.publish(steps, **more)
 
     def _numbers(self) -> dict[str, float]:
         """Return the numbers of what was published last, by dotted name, for the framework's own log."""
         return numbers_of(self.run.state_dict()["training_info"])
+
+
+class ReaderWatch:
+    """Warns once if a training is well under way and no env reads its run: nobody has wrapped one."""
+
+    PUBLISHES = 100
+    SECONDS = 5.0
+
+    def __init__(self, run: Run, remedy: str) -> None:
+        self._run = run
+        self._remedy = remedy
+        self._publishes = 0
+        self._since = 0.0
+        self._looked = not run.publishes
+
+    def published(self) -> None:
+        """Note a publish of a training whose envs have been reset."""
+        if self._looked:
+            return
+        self._publishes += 1
+        now = time.monotonic()
+        if self._publishes == 1:
+            self._since = now
+        elif self._publishes >= self.PUBLISHES or now - self._since >= self.SECONDS:
+            self._looked = True
+            self._look()
+
+    def _look(self) -> None:
+        if not has_readers(self._run):
+            warn_once(
+                ("nobody reads", self._run.channel),
+                f"no env reads run {self._run.name!r}. Wrap each env: {self._remedy}",
+            )
+
+
+def has_readers(run: Run) -> bool:
+    """Tell if anything on this machine reads the run."""
+    here = run.name, run.policy_id
+    return any(
+        reader["alive"]
+        for channel in list_channels(directory=run.channel.directory)
+        if (channel["name"], channel["policy_id"]) == here
+        for reader in channel["readers"]
+    )
 
 
 class _Steps:

@@ -27,6 +27,12 @@ def wrap(env: Any, run: HasChannel | str, **options: Any) -> Any:
         from traincast.wrappers.pettingzoo import TrainingInfoAECWrapper
 
         return TrainingInfoAECWrapper(env, run, **options)
+    if isinstance(env, _class("stable_baselines3.common.vec_env", "VecEnv")):
+        raise TypeError(
+            f"wrap_env goes around each single env, not around {type(env).__name__}: "
+            "make_vec_env(..., wrapper_class=run.wrap_env), or wrap_env_fn for each function that it is "
+            "built from"
+        )
     from traincast.wrappers.gymnasium import TrainingInfoWrapper
 
     if callable(env) and not isinstance(env, _class("gymnasium", "Env")):

@@ -66,27 +66,54 @@ def _watch_feeds(module):
 _kept = []
 
 
+def _note_reset(wrapper, began):
+    feed = wrapper._feed
+    steps, dictionary = getattr(feed, "_recorded", (None, None))
+    _note(
+        what="reset",
+        run=feed._channel.actual_name,
+        policy=feed._channel.policy_id,
+        env=_number_of(wrapper),
+        steps=steps,
+        dictionary=dictionary,
+        frozen=feed._frozen is not False,
+        began=began,
+        ended=time.monotonic_ns(),
+    )
+
+
 def _watch_resets(module, wrappers):
     def reset(call, wrapper, args, kwargs):
         began = time.monotonic_ns()
         result = call(*args, **kwargs)
-        feed = wrapper._feed
-        steps, dictionary = getattr(feed, "_recorded", (None, None))
-        _note(
-            what="reset",
-            run=feed._channel.actual_name,
-            policy=feed._channel.policy_id,
-            env=_number_of(wrapper),
-            steps=steps,
-            dictionary=dictionary,
-            frozen=feed._frozen is not False,
-            began=began,
-            ended=time.monotonic_ns(),
-        )
+        if vars(wrapper).get("_feed") is not None:  # else the env of a player without a state
+            _note_reset(wrapper, began)
         return result
 
     for wrapper in wrappers:
         wrapt.wrap_function_wrapper(module, f"{wrapper}.reset", reset)
+        if wrapper == "TrainingInfoVectorWrapper":  # what it wraps resets episodes in its steps
+            wrapt.wrap_function_wrapper(module, f"{wrapper}.step", reset)
+
+
+def _watch_transforms(module):
+    """TorchRL's: what comes before the reset of the env delivers, and what comes after it ends the reset."""
+
+    def before(call, transform, args, kwargs):
+        began = time.monotonic_ns()
+        result = call(*args, **kwargs)
+        transform.__dict__.setdefault("_recorded_since", began)  # some envs are asked twice
+        return result
+
+    def after(call, transform, args, kwargs):
+        result = call(*args, **kwargs)
+        began = transform.__dict__.pop("_recorded_since", None)
+        if transform._at_reset and began is not None:  # else each env inside has a transform of its own
+            _note_reset(transform, began)
+        return result
+
+    wrapt.wrap_function_wrapper(module, "TrainingInfoTransform._reset_env_preprocess", before)
+    wrapt.wrap_function_wrapper(module, "TrainingInfoTransform._reset", after)
 
 
 _WRAPPERS = {
@@ -102,3 +129,7 @@ if "RECORD_DIR" in os.environ:
         wrapt.register_post_import_hook(
             partial(_watch_resets, wrappers=wrappers), f"traincast.wrappers.{module}"
         )
+    wrapt.register_post_import_hook(
+        partial(_watch_resets, wrappers=["TrainingInfoEnv"]), "traincast.integrations.rl_games.env"
+    )
+    wrapt.register_post_import_hook(_watch_transforms, "traincast.integrations.torchrl.transform")

@@ -1,0 +1,93 @@
+"""rl_games: `set_train_info` of a published `RayVecEnv` beside `set_weights`, its way into Ray workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import cycle
+from typing import Any
+
+import gymnasium
+import numpy as np
+from rl_games.common import env_configurations, vecenv
+from rl_games.common.vecenv import RayVecEnv
+
+from benches.cases.payloads import STEPS, payloads
+from benches.frameworks.cost import Cost, in_turns
+from traincast import Run
+from traincast.integrations.rl_games import TrainingInfoEnv, publishing, wrap_env_creator
+
+FRAMEWORK = "rl_games"
+ENVS = (8,)  # each worker of Ray imports torch
+ROUNDS = 300
+OURS, THEIRS = "publishing", "RayVecEnv.set_weights"
+INFOS = [{key: value for key, value in info.items() if key != STEPS} for info in payloads(64)]
+RAY = {"num_cpus": max(ENVS), "include_dashboard": False, "object_store_memory": 100_000_000}
+
+
+class Still:
+    """An env of rl_games' kind whose reset costs next to nothing."""
+
+    observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    training_info: dict[str, Any] | None = None
+
+    def set_training_info(self, training_info: dict[str, Any]) -> None:
+        self.training_info = training_info
+
+    def update_weights(self, training_info: dict[str, Any]) -> None:
+        """What `set_weights` calls: meant for the opponents of self-play, used for anything."""
+        self.training_info = training_info
+
+    def reset(self) -> Any:
+        return np.zeros(1, np.float32)
+
+    def step(self, action: int) -> tuple[Any, float, bool, dict[str, Any]]:
+        return np.zeros(1, np.float32), 0.0, True, {}
+
+
+def costs() -> list[Cost]:
+    resets, found = _resets(), []
+    for envs in ENVS:
+        with ExitStack() as stack:
+            for way, blocked in in_turns(_ways(envs, stack), rounds=ROUNDS).items():
+                found.append(Cost(FRAMEWORK, way, envs, blocked, resets[way]))
+    return found
+
+
+def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
+    """Each tells all envs something new."""
+    new = cycle(INFOS)
+    vecenv.register("TC", publishing(RayVecEnv, lambda frames: next(new), first_info=INFOS[0]))
+    creator = wrap_env_creator(lambda **_: Still())
+    env_configurations.register("still", {"vecenv_type": "TC", "env_creator": creator})
+    envs: Any = vecenv.create_vec_env("still", count, ray_config=RAY)
+    stack.callback(envs.close)
+    envs.reset()
+    everybody = range(count)
+    frames = iter(range(1, 1_000_000))
+    return {
+        OURS: lambda: envs.set_train_info(next(frames)),
+        THEIRS: lambda: envs.set_weights(everybody, next(new)),
+    }
+
+
+def _resets() -> dict[str, float]:
+    """What a reset that finds something new takes longer than one of the bare env."""
+    new = cycle(INFOS)
+    with Run("costs") as run:
+        ours, bare = TrainingInfoEnv(Still(), run), Still()
+
+        def publish() -> None:
+            run.publish(run.steps + 1, **next(new))
+
+        def told() -> None:
+            publish()
+            ours.reset()
+
+        ways = {"bare": bare.reset, "publish": publish, "told": told}
+        taken = in_turns(ways, rounds=ROUNDS, calls=20)
+    return {
+        OURS: taken["told"] - taken["publish"] - taken["bare"],
+        THEIRS: 0.0,  # the envs are told between two resets
+    }

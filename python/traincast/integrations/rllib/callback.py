@@ -1,0 +1,223 @@
+"""`TrainingInfoCallback`: publishes where the algorithm lives, and wraps envs where env runners live."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import ray
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+
+from traincast._beginning import STEPS_KEY, whole_steps
+from traincast._warnings import warn_once
+from traincast.errors import MissingKeyError
+from traincast.integrations._publishing import Publishing, TrainingInfo
+from traincast.integrations.rllib import runners
+from traincast.integrations.rllib.watch import Watch
+from traincast.run import Run
+from traincast.sinks import numbers_of
+from traincast.unwrapping import own_copy
+
+__all__ = ["TrainingInfoCallback"]
+
+_RESULTS = "traincast"
+
+
+class TrainingInfoCallback(RLlibCallback):
+    """Publishes RLlib's count of env steps, and hands it to all envs before they reset.
+
+    Give the class to `config.callbacks`; with arguments: `partial(TrainingInfoCallback, training_info=f)`.
+    Each algorithm, and so each trial of a sweep, has a run of its own, which ends with `algo.stop()`.
+    `algo.restore` and `Algorithm.from_checkpoint` go on with the count of the checkpoint.
+
+    What is published stands in `algo.train()`'s result under `"traincast"`, and what curricula show in infos
+    at the ends of episodes under `["env_runners"]["curriculum"]`: means over recent episodes. In evaluation
+    both are in `result["evaluation"]`.
+
+    Args:
+        training_info: entries beside `approx_total_training_steps`: a mapping, or a function that is called
+            with the algorithm before each publish and returns the entries that have changed. It is called
+            once before anything is sampled, then after each training iteration, before each evaluation, and
+            after a restore. After `from_checkpoint` the first call comes from another thread, while the
+            algorithm waits for its env runners.
+        evaluation_info: what the envs of evaluation env runners see. None: what is newest at the first
+            evaluation; they keep it.
+        wrapper_kwargs: further arguments of the `TrainingInfoWrapper` around each env, for instance
+            `{"info_key": "curriculum"}`.
+        curriculum_key: the key of infos under which curricula show their values (their `info_key`).
+        start: training steps that came before RLlib's count.
+        run: a run that the caller has made, and closes, in the process of the algorithm (not with Tune).
+        options: arguments of `traincast.Run`.
+
+    Raises: in `config.build_algo()`: TypeError if `training_info` is neither mapping nor function;
+        MissingKeyError if `evaluation_info` lacks `approx_total_training_steps`; and as `Run`.
+
+    Example:
+        >>> config = PPOConfig().environment(MyEnv).callbacks(TrainingInfoCallback)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        training_info: TrainingInfo | None = None,
+        *,
+        evaluation_info: Mapping[str, Any] | None = None,
+        wrapper_kwargs: Mapping[str, Any] | None = None,
+        curriculum_key: str = "curriculum",
+        start: int = 0,
+        run: Run | None = None,
+        **options: Any,
+    ) -> None:
+        if evaluation_info is not None and STEPS_KEY not in evaluation_info:
+            raise MissingKeyError(f"evaluation_info lacks {STEPS_KEY!r}, which envs rely on")
+        self._training_info = training_info
+        self._evaluation_info = evaluation_info
+        self._wrapper_kwargs = dict(wrapper_kwargs or {})
+        self._curriculum_key = curriculum_key
+        self._options = {"start": start, "run": run, **options}
+        self._publishing: Publishing | None = (
+            None  # RLlib makes an object of this class in each env runner too
+        )
+        self._lock = threading.Lock()
+
+    @property
+    def run(self) -> Run:
+        """The run of the algorithm, in its process: `algo.callbacks[0].run`."""
+        if self._publishing is None:
+            raise RuntimeError("the run is made when the algorithm is, in the process of the algorithm")
+        return self._publishing.run
+
+    # In the process of the algorithm.
+
+    def on_algorithm_init(self, *, algorithm: Any, **kwargs: Any) -> None:
+        """Make the run, and tell the env runners."""
+        if not algorithm.config.enable_env_runner_and_connector_v2:
+            raise ValueError(
+                "TrainingInfoCallback is for RLlib's new API stack: config.api_stack("
+                "enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)"
+            )
+        options = self._options
+        in_a_trial = ray.get_runtime_context().get_actor_id() is not None
+        if options["run"] is None and in_a_trial and "state" not in options:
+            options = {"name": type(algorithm).__name__} | options  # the program is Ray's own
+        self._publishing = Publishing(self._training_info, **options)
+        self._before = self.run.steps
+        close = _leave_open if options["run"] is not None else self.run.close
+        try:
+            self._publish(algorithm)
+            if algorithm.env_runner_group is not None:
+                self._serve(algorithm.env_runner_group, self._service())
+        except BaseException:
+            close()  # a traceback may keep it
+            raise
+        self._watch = Watch(algorithm, self._on_restored, close)
+        self._watch.start()
+
+    def on_env_runners_recreated(
+        self,
+        *,
+        algorithm: Any,
+        env_runner_group: Any,
+        env_runner_indices: list[int],
+        is_evaluation: bool,
+        **kwargs: Any,
+    ) -> None:
+        """Tell env runners that were restarted; those of an evaluation are told when it starts."""
+        if not is_evaluation:
+            self._publish(algorithm)  # it is what RLlib has just told them
+            self._serve(
+                env_runner_group,
+                self._service(),
+                remote_worker_ids=env_runner_indices,
+                local_env_runner=False,
+            )
+
+    def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
+        """Publish, and show in the result what was published."""
+        self._watch.trained()
+        self._publish(algorithm)
+        result[_RESULTS] = numbers_of(self.run.state_dict()["training_info"])
+
+    def on_checkpoint_loaded(self, *, algorithm: Any, **kwargs: Any) -> None:
+        """Go on from the checkpoint, which may be behind: population based training goes back."""
+        steps, state = self._steps(algorithm), self.run.state_dict()
+        if steps < self.run.steps:
+            info = {**state["training_info"], STEPS_KEY: steps}
+            self.run.load_state_dict({**state, "training_info": info})
+        self._publish(algorithm)
+
+    def on_evaluate_start(self, *, algorithm: Any, **kwargs: Any) -> None:
+        """Tell the env runners of the evaluation what their envs see."""
+        self._publish(algorithm)
+        if algorithm.eval_env_runner_group is not None:
+            if self._evaluation_info is None:
+                self._evaluation_info = self._frozen()
+            self._serve(algorithm.eval_env_runner_group, self._service(self._evaluation_info))
+        elif algorithm.env_runner_group is not None:
+            warn_once(
+                ("evaluation in the envs of the training", self.run.channel),
+                "this evaluation runs in the envs of the training, which see the training's information, and "
+                "whose curricula by performance it moves. For envs of its own: config.evaluation("
+                "evaluation_interval=...)",
+            )
+
+    def on_evaluate_end(self, *, algorithm: Any, evaluation_metrics: dict[str, Any], **kwargs: Any) -> None:
+        """Show in the result what the envs of the evaluation saw."""
+        if algorithm.eval_env_runner_group is not None and self._evaluation_info is not None:
+            evaluation_metrics[_RESULTS] = numbers_of(self._evaluation_info)
+
+    def _publish(self, algorithm: Any) -> None:
+        assert self._publishing is not None
+        with self._lock:  # evaluation may be parallel to training
+            self._publishing._publish_at(self._steps(algorithm), algorithm)
+
+    def _steps(self, algorithm: Any) -> int:
+        counted = algorithm.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
+        return self._before + whole_steps(counted)
+
+    def _on_restored(self, algorithm: Any) -> None:
+        try:
+            self._publish(algorithm)
+        except Exception:  # the user's function; the next publish raises it where the user sees it
+            self.run.publish(self._steps(algorithm))
+
+    def _service(self, evaluation_info: Mapping[str, Any] | None = None) -> runners.Service:
+        return runners.Service(self.run, self._before, self._wrapper_kwargs, evaluation_info)
+
+    def _serve(self, group: Any, service: runners.Service, **which: Any) -> None:
+        for problem in group.foreach_env_runner(partial(runners.serve, service=service), **which):
+            if problem is not None:
+                warn_once(problem, problem)
+
+    def _frozen(self) -> dict[str, Any]:
+        info = own_copy(self.run.state_dict()["training_info"])
+        if info[STEPS_KEY] == self._before:
+            warn_once(
+                ("frozen at the start", self.run.channel),
+                f"the envs of the evaluation keep what they see now, at the start of the training "
+                f"({STEPS_KEY}={info[STEPS_KEY]}). Say what they shall see: partial(TrainingInfoCallback, "
+                "evaluation_info={...})",
+            )
+        return info
+
+    # In the processes of the env runners.
+
+    def on_environment_created(self, *, env_runner: Any, **kwargs: Any) -> None:
+        """Wrap the envs."""
+        runners.prepare(env_runner)
+
+    def on_episode_created(self, *, env_runner: Any, **kwargs: Any) -> None:
+        """Before the first reset of all: see that the learner's count is that of a restored algorithm."""
+        runners.await_learner(env_runner)
+
+    def on_episode_end(
+        self, *, episode: Any, env_runner: Any, metrics_logger: Any, env_index: int, **kwargs: Any
+    ) -> None:
+        """Log the curriculum of the episode."""
+        runners.log_curriculum(env_runner, metrics_logger, episode, env_index, self._curriculum_key)
+
+
+def _leave_open() -> None:
+    """The caller's run goes on."""

@@ -1,0 +1,160 @@
+"""What happens in env runners: their envs are wrapped, and told which run they read."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import gymnasium
+
+from traincast import TrainingInfoVectorWrapper
+from traincast._beginning import STEPS_KEY
+from traincast._infos import numbers_in
+from traincast._warnings import warn_once
+from traincast.errors import ChannelNotFoundError
+from traincast.integrations.rllib.envs import FollowingEnv
+from traincast.run import Run
+
+__all__ = ["Service", "await_learner", "log_curriculum", "prepare", "serve"]
+
+_PATIENCE = 10.0  # seconds that a first reset waits for a learner that has restored a checkpoint
+
+_ASYNC = (
+    'the envs live in processes of their own (gym_env_vectorize_mode="async"), where no callback reaches '
+    "them, and get no training information. Wrap what makes them: register_env(name, "
+    "wrap_env_creator(make_env)), from traincast.integrations.rllib"
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What an env runner is told: which run its envs read, and how."""
+
+    run: Run
+    before: int
+    """The training steps when RLlib's count began."""
+    wrapper_kwargs: Mapping[str, Any]
+    evaluation_info: Mapping[str, Any] | None = None
+    """In evaluation: what envs see in place of the run's training information."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of the wrapper around each env."""
+        frozen = {} if self.evaluation_info is None else {"frozen": self.evaluation_info}
+        return {**self.wrapper_kwargs, **frozen}
+
+
+# An env runner makes its envs anew after a failure, and must know by then what it was told.
+_services: WeakKeyDictionary[Any, Service] = WeakKeyDictionary()
+_unconfirmed: WeakSet[Any] = WeakSet()
+
+
+def serve(env_runner: Any, service: Service) -> str | None:
+    """Tell an env runner which run its envs read; return what is wrong with it, if anything is."""
+    known = _services.get(env_runner)
+    if known is not None and known.run.channel == service.run.channel:
+        return None
+    _services[env_runner] = service
+    _unconfirmed.add(env_runner)
+    return _tell(env_runner, service)
+
+
+def prepare(env_runner: Any) -> None:
+    """Wrap the envs that a runner has just made; those of one that was made again are told at once."""
+    service = _services.get(env_runner)
+    if service is None:
+        _wrap(env_runner.env)
+        return
+    problem = _tell(env_runner, service)
+    if problem is not None:
+        warn_once(problem, problem)
+
+
+def _wrap(env: Any) -> list[Any] | None:
+    """Wrap each env that lives in this process, unless it is wrapped; return them if there are such."""
+    envs = _sub_envs(env)
+    if envs is not None:
+        for index, sub_env in enumerate(envs):
+            if not sub_env.has_wrapper_attr("follow_run"):
+                envs[index] = FollowingEnv(sub_env)
+    return envs
+
+
+def _tell(env_runner: Any, service: Service) -> str | None:
+    run, options, env = service.run, service.options, env_runner.env
+    if env is None:  # the algorithm's own env runner has no envs beside remote ones
+        return None
+    sub_envs = _wrap(env)
+    if sub_envs is not None:
+        for sub_env in sub_envs:
+            sub_env.get_wrapper_attr("follow_run")(run, **options)
+    elif isinstance(env.unwrapped, gymnasium.vector.AsyncVectorEnv):
+        if not all(env.unwrapped.call("has_wrapper_attr", "follow_run")):
+            return _ASYNC
+        env.unwrapped.call("follow_run", run, **options)
+    else:  # one object: a vector env of its own kind, in RLlib's wrapper, or whatever a custom runner has
+        holder = env if isinstance(env, gymnasium.vector.VectorWrapper) else env_runner
+        whole = holder.env
+        holder.env = run.wrap_env(
+            whole.env if isinstance(whole, TrainingInfoVectorWrapper) else whole, **options
+        )
+    return None
+
+
+def _sub_envs(env: Any) -> list[Any] | None:
+    """Return the list in which a vector env of RLlib's or Gymnasium's keeps its envs in this process."""
+    envs = getattr(getattr(env, "unwrapped", None), "envs", None)
+    return envs if isinstance(envs, list) else None
+
+
+def await_learner(env_runner: Any) -> None:
+    """Before the first reset: wait until the learner has published what RLlib has told the env runner.
+
+    The two differ after `Algorithm.from_checkpoint`, which restores the count and calls no callback.
+    """
+    if env_runner not in _unconfirmed:
+        return
+    _unconfirmed.discard(env_runner)
+    service = _services[env_runner]
+    if service.evaluation_info is not None:
+        return
+    steps = service.before + int(getattr(env_runner, "num_env_steps_sampled_lifetime", 0))
+    deadline = time.monotonic() + _PATIENCE
+    with suppress(ChannelNotFoundError), service.run.channel.open() as reader:
+        while reader.read()[STEPS_KEY] < steps and reader.served:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                warn_once(
+                    ("not confirmed", service.run.channel),
+                    f"the envs begin at {reader.read()[STEPS_KEY]} training steps, though RLlib counts "
+                    f"{steps}: the process of the algorithm has not published them in {_PATIENCE:g} s",
+                )
+                return
+            reader.wait(left)
+
+
+def log_curriculum(env_runner: Any, metrics_logger: Any, episode: Any, env_index: int, key: str) -> None:
+    """Log what the infos at the end of an episode say about its curriculum: the mean over recent episodes."""
+    config = env_runner.config
+    window = max(1, math.ceil(config.metrics_num_episodes_for_smoothing / (config.num_env_runners or 1)))
+    for info in _last_infos(env_runner, episode, env_index):
+        shown = info.get(key) if isinstance(info, Mapping) else None
+        if isinstance(shown, Mapping):
+            for name, number in numbers_in(shown).items():
+                metrics_logger.log_value((key, name), number, window=window)
+            return
+
+
+def _last_infos(env_runner: Any, episode: Any, env_index: int) -> Iterator[Any]:
+    infos = episode.get_infos(-1)
+    yield infos
+    if env_runner.config.is_multi_agent:
+        yield from infos.values()
+        sub_envs = _sub_envs(env_runner.env)
+        if sub_envs:
+            yield sub_envs[env_index].get_wrapper_attr("last_info")

@@ -1,0 +1,19 @@
+"""TorchRL: `TrainingInfoHook` for the trainer, `TrainingInfoTransform` for the envs.
+
+    hook = TrainingInfoHook()                        # before the envs are made
+    env = TransformedEnv(env, hook.transform())      # or GymWrapper(hook.wrap_env(gymnasium_env))
+    hook.register(trainer)                           # publishes after each batch, saved with the trainer
+
+A loop of one's own has no trainer: it publishes with a `traincast.Run`, whose envs take
+`TrainingInfoTransform(run)`. `CurriculumInfoReader` brings what curricula show into the batch and the log.
+"""
+
+from traincast._optional import require
+
+require("torchrl", "torchrl", __name__)
+
+from traincast.integrations.torchrl.curriculum import CurriculumInfoReader  # noqa: E402 - the message first
+from traincast.integrations.torchrl.hook import TrainingInfoHook  # noqa: E402
+from traincast.integrations.torchrl.transform import TrainingInfoTransform  # noqa: E402
+
+__all__ = ["CurriculumInfoReader", "TrainingInfoHook", "TrainingInfoTransform"]
