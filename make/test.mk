@@ -1,8 +1,8 @@
 # `make test`, and its stages, each of which runs alone too.
 
 # Two rows, which run beside each other.
-STAGES := lint test-python test-cpythons test-layouts test-checked
-MORE_STAGES := test-rust test-loom test-mutants test-kill test-sf test-frameworks
+STAGES := lint test-python test-frameworks
+MORE_STAGES := test-rust test-loom test-mutants test-kill test-sf test-cpythons test-layouts test-checked
 
 # Preparing is the long part of a first run: the downloads and the two compilations overlap.
 .PHONY: test
@@ -54,8 +54,8 @@ SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/tes
 # The frameworks themselves warn of this and that; what we say is an error here, too.
 .PHONY: test-frameworks
 test-frameworks: .venv-frameworks/.installed  ## real trainings with every other framework: the examples, and what they promise
-	.venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning tests/integrations \
-	    --ignore tests/integrations/sample_factory $(ARGS)
+	.venv-frameworks/bin/pytest --numprocesses 2 --dist loadfile -W default -W error::traincast.TraincastWarning \
+	    tests/integrations --ignore tests/integrations/sample_factory $(ARGS)
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built | .venv/.ready  ## the codec's tests on the other CPythons of this machine

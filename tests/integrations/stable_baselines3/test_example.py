@@ -68,9 +68,9 @@ def story(tmp_path_factory):
 
         resume = (*endless, "--resume", str(checkpoint))
         for end in (_kill_a_worker, _press_ctrl_c):
-            before = len(two.recording().resets)
+            since = time.monotonic_ns()
             program = two.start(*resume, **environ)
-            workers = _wait_for(lambda: _processes_beyond(two, story.checkpoint, before))  # noqa: B023
+            workers = _wait_for(lambda: _processes_beyond(two, story.checkpoint, since))  # noqa: B023
             end(program, workers)
             output, _ = program.communicate()
             ending = Ending(program.returncode, output, channels(place))
@@ -95,10 +95,10 @@ def _checkpoints(program):
     return sorted(files, key=lambda file: int(file.stem.split("_")[2]))
 
 
-def _processes_beyond(program, steps, before):
-    """The workers of the training that goes on, once all have seen more than the checkpoint."""
-    resets = [reset for reset in program.recording().training_resets if reset["steps"] > steps + 200]
-    told = {reset["pid"] for reset in resets if Path(f"/proc/{reset['pid']}").exists()}
+def _processes_beyond(program, steps, since):
+    """The workers of the training that began then, once all have seen more than the checkpoint."""
+    resets = [reset for reset in program.recording().training_resets if reset["began"] > since]
+    told = {reset["pid"] for reset in resets if reset["steps"] > steps + 200}
     return told if len(told) == WORKERS else None
 
 
