@@ -22,7 +22,7 @@ def test_a_line_for_each_task_that_was_played(shell: Shell, channel_name: str) -
         done = shell("scores", channel_name)
         lines = done.stdout.splitlines()
         assert lines[0] == "5 episodes of 2 of 1000 tasks; 1 process record."
-        assert lines[1].split() == "TASK EPISODES SUCCESS RETURN DEVIATION LENGTH LAST SCORE".split()
+        assert " ".join(lines[1].split()) == "TASK EPISODES SUCCESS RETURN DEVIATION LENGTH LAST SCORE"
         assert lines[2].split() == ["7", "4", "75.0%", "2.75", "0.433", "10.0", "0.25"]
         assert lines[3].split() == ["999", "1", "0.0%", "-1", "0", "3.0", "-1"]
 

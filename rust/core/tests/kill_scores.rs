@@ -129,8 +129,12 @@ fn each_step_that_the_sources_name_is_one_of_these() {
     let mut named = Vec::new();
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/scores")).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-        named.extend(text.split("failpoint!(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+        named.extend(
+            text.split("failpoint!(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()),
+        );
     }
-    let met = |name: &String| LEARNER.iter().chain(ENV.iter().map(|(point, _)| point)).any(|point| point.starts_with(name.as_str()));
+    let met = |name: &String| {
+        LEARNER.iter().chain(ENV.iter().map(|(point, _)| point)).any(|point| point.starts_with(name.as_str()))
+    };
     assert!(!named.is_empty() && named.iter().all(met), "{named:?}");
 }
