@@ -11,14 +11,9 @@ from sample_factory.algo.utils.gymnasium_utils import patch_non_gymnasium_env
 from sample_factory.algo.utils.make_env import get_multiagent_info
 
 from traincast import MissingKeyError
-from traincast.integrations.sample_factory.channel import (
-    ChannelSource,
-    SavedSource,
-    Source,
-    channel_of,
-)
-from traincast.integrations.sample_factory.patience import OnMissing
+from traincast.integrations.sample_factory.channel import channel_of
 from traincast.integrations.sample_factory.policies import fixed_policy
+from traincast.integrations.sample_factory.sources import ChannelSource, OnMissing, SavedSource, Source
 from traincast.integrations.sample_factory.wrapper import SampleFactoryWrapper
 
 __all__ = ["WrappedEnvFunc", "wrap_env_func"]

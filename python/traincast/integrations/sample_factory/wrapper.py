@@ -10,8 +10,8 @@ import numpy as np
 from sample_factory.envs.env_utils import RewardShapingInterface, TrainingInfoInterface
 
 from traincast._warnings import warn_once
-from traincast.integrations.sample_factory.channel import Source
 from traincast.integrations.sample_factory.policies import AgentPolicies, FollowedPolicies
+from traincast.integrations.sample_factory.sources import Source
 from traincast.integrations.sample_factory.stats import log_curriculum
 from traincast.unwrapping import find_all, find_reward_shaping_interface, own_copy
 
