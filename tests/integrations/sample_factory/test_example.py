@@ -37,6 +37,12 @@ class Example:
     def run(self, *arguments: str) -> Recording:
         return self.program.finish(self.start(*arguments))
 
+    @property
+    def checkpoint(self) -> int:
+        """The training steps of the newest checkpoint; Sample Factory writes one of 0 steps at the start."""
+        names = [path.stem for path in self.experiment.glob("checkpoint_p0/checkpoint_*.pth")]
+        return max((int(name.split("_")[-1]) for name in names), default=0)
+
     def wait(self, process: subprocess.Popen[str], until: Callable[[Recording], bool]) -> Recording:
         """Wait until what has been recorded so far is enough."""
         while not until(recording := self.program.recording()):
@@ -105,7 +111,7 @@ def test_nothing_is_left_of_a_training(trained: tuple[Example, Recording]) -> No
 def test_a_killed_run_is_resumed_from_its_checkpoint_and_cleaned_up(make: Callable[[str], Example]) -> None:
     example = make("killed")
     process = example.start(FOREVER, OFTEN)
-    example.wait(process, lambda _: any(example.experiment.glob("checkpoint_p0/checkpoint_*.pth")))
+    example.wait(process, lambda _: example.checkpoint > 0)
     workers = psutil.Process(process.pid).children(recursive=True)
     example.program.kill(process)
     for worker in workers:  # they would go on without their runner
@@ -113,10 +119,7 @@ def test_a_killed_run_is_resumed_from_its_checkpoint_and_cleaned_up(make: Callab
     psutil.wait_procs(workers)
     before = example.program.recording()
     assert channels(example.channels) == set(before.runs)
-    checkpoint = max(
-        int(path.stem.split("_")[-1]) for path in example.experiment.glob("checkpoint_p0/checkpoint_*.pth")
-    )
-    assert checkpoint > 0
+    checkpoint = example.checkpoint
 
     both = example.run(f"--train_for_env_steps={checkpoint + 5000}")
     both.check()

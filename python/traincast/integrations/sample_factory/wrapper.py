@@ -190,21 +190,15 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         return True
 
     def _shape_rewards(self) -> None:
-        target = self._shaping_target
+        target, agents = self._shaping_target, self._agents.current
         if target is None:
             return
-        agents = self._agents.current
-        if self._one_slice:
-            self._shape(target, agents[0], slice(0, len(agents)))
-            return
-        for agent, policy_id in enumerate(agents):
-            self._shape(target, policy_id, agent)
-
-    def _shape(self, target: Any, policy_id: int, agents: int | slice) -> None:
-        shaping = self._feeds.newest.get(policy_id, {}).get("reward_shaping")
-        if shaping is not None:
-            # By position: envs name the second argument agent_idx or agent_indices.
-            target.set_reward_shaping(own_copy(shaping), agents)
+        whose = [(slice(0, len(agents)), agents[0])] if self._one_slice else enumerate(agents)
+        for which, policy_id in whose:
+            shaping = self._feeds.newest.get(policy_id, {}).get("reward_shaping")
+            if shaping is not None:
+                # By position: envs name the second argument agent_idx or agent_indices.
+                target.set_reward_shaping(own_copy(shaping), which)
 
 
 def _logged(info: Any) -> Any:
