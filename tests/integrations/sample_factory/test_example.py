@@ -114,6 +114,8 @@ def test_a_killed_run_is_resumed_from_its_checkpoint_and_cleaned_up(make: Callab
     example.wait(process, lambda _: example.checkpoint > 0)
     workers = psutil.Process(process.pid).children(recursive=True)
     example.program.kill(process)
+    assert process.stdout
+    process.stdout.close()
     for worker in workers:  # they would go on without their runner
         worker.kill()
     psutil.wait_procs(workers)
