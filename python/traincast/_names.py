@@ -28,14 +28,15 @@ def legal_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip(".-").rstrip("-")[:_MAX] or "run"
 
 
-def unique_name(name: str | None) -> str:
+def unique_name(name: str | None, *, per_rank: bool = False) -> str:
     """Return a name that no other living run has: `name` (None: the program) and the time.
 
     Under a launcher with several ranks (`RANK` and `WORLD_SIZE`, as torchrun sets them) all ranks get the
-    same one: it is made of what the launcher told them, and of how many runs of that name each has made.
+    same one, unless each wants its own: it is made of what the launcher told them, and of how many runs of
+    that name each has made.
     """
     base = legal_name(_program() if name is None else name)
-    launch = _launch()
+    launch = None if per_rank else _launch()
     if launch is None:
         mark = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     else:

@@ -65,6 +65,7 @@ class Run:
         training_info: further entries of the first snapshot.
         unique: False for two programs that meet under a fixed name. Versions go on after a dead learner of
             that name.
+        per_rank: each rank trains by itself, and publishes to a run of its own.
         supersede: with `unique=False`: take the place of a writer of this process that still has the channel.
         directory: where the channel is; None: `$TRAINCAST_DIR`, or the default. A directory that was asked
             for in one of the two ways travels with the reference.
@@ -82,6 +83,7 @@ class Run:
         state: Mapping[str, Any] | None = None,
         training_info: Mapping[str, Any] | None = None,
         unique: bool = True,
+        per_rank: bool = False,
         supersede: bool = False,
         directory: str | os.PathLike[str] | None = None,
         **options: Any,
@@ -93,12 +95,12 @@ class Run:
             name = base_of(state["name"])
         asked = os.environ.get("TRAINCAST_DIR") if directory is None else directory
         self._channel = Channel(
-            unique_name(name) if unique or name is None else name,
+            unique_name(name, per_rank=per_rank) if unique or name is None else name,
             index(policy_id),
             os.path.abspath(asked) if asked else None,
         )
         self._logs: list[_Log] = []
-        self._follows = rank() != 0
+        self._follows = rank() != 0 and not per_rank
         self._pid = os.getpid()
         self._steps: int = first[STEPS_KEY]
         self._writer: TrainingInfoWriter | None = None

@@ -104,6 +104,16 @@ def test_ranks_of_several_nodes_agree_on_a_name():
         assert one.value("repr(run)").endswith("rank 1>")
 
 
+def test_ranks_that_train_by_themselves_publish_each_to_its_own_run():
+    told = ranks(2, TORCHELASTIC_RUN_ID="job-17")
+    with Process(environment=told[0]) as zero, Process(environment=told[1]) as one:
+        for rank, process in enumerate((zero, one)):
+            process.run(f"run = traincast.Run('seed', per_rank=True, start={rank})")
+            assert process.value("run.publish(100 * run.steps)") == 2
+        assert zero.value("run.name") != one.value("run.name")
+        assert one.value("run.state_dict()['training_info']") == {STEPS: 100}
+
+
 def test_a_launch_starts_anew_where_an_earlier_one_of_the_same_port_was_killed():
     """Of a launch on several nodes nothing is known but address and port, and these may be the same again."""
     told = ranks(2, LOCAL_WORLD_SIZE="1")

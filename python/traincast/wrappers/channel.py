@@ -28,6 +28,11 @@ class Channel:
         return (os.environ.get("TRAINCAST_NAME") or None) if self.name is None else self.name
 
     @property
+    def why_nameless(self) -> str:
+        """What is wrong where there is no name, and what to do."""
+        return "the wrapper has no name. Pass a run or its name=, or set TRAINCAST_NAME where the env lives."
+
+    @property
     def here(self) -> Channel:
         """The channel with the name that it has in this process."""
         return replace(self, name=self.actual_name) if self.name is None else self

@@ -84,6 +84,11 @@ class Feed:
         """Whether the channel has not been found yet."""
         self.poll = self._look if self.looking else self._give
 
+    @property
+    def channel(self) -> Channel:
+        """What it reads."""
+        return self._channel
+
     # Finding the channel.
 
     def look_in_step(self) -> dict[str, Any] | None:

@@ -104,7 +104,7 @@ def advice(channel: Channel, before: list[tuple[str, int]] | None = None) -> str
     """
     name = channel.actual_name
     if name is None:
-        return "the wrapper has no name. Pass a run or its name=, or set TRAINCAST_NAME where the env lives."
+        return channel.why_nameless
     where = " or ".join(_places_of(channel))
     there = _channels_of(channel)
     if (name, channel.policy_id) in there:

@@ -14,6 +14,7 @@ import pytest
 import sf_envs
 from sample_factory.envs import env_utils
 from sample_factory.utils.attr_dict import AttrDict
+from sample_factory.utils.utils import set_attr_if_exists
 
 import traincast
 from traincast.curriculum import Linear, ProgressCurriculum
@@ -219,6 +220,16 @@ def test_the_queue_serves_a_run_that_traincast_does_not_serve(make: Make) -> Non
     assert env.unwrapped.shaping == {"goal": 2.0}
 
 
+def test_nothing_is_missing_where_the_queue_serves(make: Make) -> None:
+    env = make("informed")
+    env.reset()
+    with pytest.warns(traincast.TraincastWarning, match="without traincast's run_rl"):
+        env.set_training_info(info(100))
+    for _ in range(300):
+        env.reset()  # pytest makes an error of a warning
+    env.close()
+
+
 def test_the_probe_env_comes_before_the_channel_and_its_name(make: Make) -> None:
     env = make("informed_shaped", env_config=None)
     env.reset()
@@ -372,6 +383,39 @@ def test_sample_factory_finds_the_wrapper_itself(make: Make, writer: Any) -> Non
 
 def test_the_innermost_env_is_the_users(make: Make) -> None:
     assert type(make("informed").unwrapped) is sf_envs.Informed
+
+
+class WithAttribute(sf_envs.Informed):
+    """As Sample Factory's DMLab env: it wants to know its policy."""
+
+    curr_policy_idx = 0
+
+
+@pytest.mark.parametrize("kind", [sf_envs.Informed, WithAttribute])
+def test_the_worker_tells_the_wrapper_which_policy_it_has_chosen(
+    configuration: Any, writer: Any, kind: Any
+) -> None:
+    seen = []
+
+    class Watching(kind):  # type: ignore[misc]
+        def reset(self, **kwargs: Any) -> Any:
+            seen.append(env.unwrapped)
+            return super().reset(**kwargs)
+
+    cfg = configuration("--env=informed", "--experiment=here", "--num_policies=2", "--async_rl=True")
+    show_channel(cfg, writer.name)
+    inner = Watching(cfg, WORKER)
+    before = set(vars(inner))
+    env = wrap_env_func(lambda *_: inner)("informed", cfg, WORKER, None)
+    assert set(vars(inner)) == before  # nothing is put into the user's env
+    set_attr_if_exists(env.unwrapped, "curr_policy_idx", 1)
+    assert getattr(inner, "curr_policy_idx", None) == (1 if kind is WithAttribute else None)
+    writer.publish(info(100))
+    with traincast.TrainingInfoWriter(writer.name, 1) as other:
+        other.publish(info(700) | {"policy_id": 1})
+        env.reset()
+    assert inner.training_info[STEPS] == 700
+    assert seen == [inner]
 
 
 def test_spaces_and_agents_are_the_envs_own(make: Make) -> None:

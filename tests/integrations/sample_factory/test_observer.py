@@ -141,6 +141,42 @@ def test_the_users_function_may_have_nothing_to_say(start: Start) -> None:
     assert traincast.TrainingInfoReader(observer.name)[STEPS] == 100
 
 
+def test_keys_that_are_not_returned_again_stay(start: Start) -> None:
+    returned = iter([{"level": 1, "name": "a"}, {"level": 2}, None])
+    runner, observer = start(training_info=lambda runner, policy_id: next(returned))
+    for steps in (100, 200, 300):
+        report(runner, steps)
+    read = traincast.TrainingInfoReader(observer.name).read()
+    assert (read[STEPS], read["level"], read["name"]) == (300, 2, "a")
+
+
+def test_a_key_that_is_no_string_is_named(start: Start) -> None:
+    runner, _ = start(training_info=lambda runner, policy_id: {3: "x"})
+    with pytest.raises(TypeError, match="the key 3, which is no string"):
+        report(runner, 100)
+
+
+def test_the_run_of_a_policy_is_there_from_its_first_report_on(start: Start) -> None:
+    runner, observer = start("--num_policies=2", "--async_rl=True")
+    assert observer.runs == {}
+    report(runner, 100, policy_id=1)
+    assert list(observer.runs) == [1]
+    observer.runs[1].publish(110, urgent=True)
+    assert traincast.TrainingInfoReader(observer.name, 1).read()["urgent"] is True
+    observer.close()
+    assert observer.runs == {}
+
+
+def test_each_rank_of_a_launcher_trains_by_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": "29500"}.items():
+        monkeypatch.setenv(variable, value)
+    runner, observer = start()
+    report(runner, 100)
+    assert traincast.TrainingInfoReader(observer.name)[STEPS] == 100
+    _, other = start()
+    assert other.name != observer.name
+
+
 @pytest.mark.parametrize("key", ["policy_id", STEPS, "reward_shaping"])
 def test_the_users_function_may_not_replace_the_runners_keys(start: Start, key: str) -> None:
     runner, _ = start(training_info=lambda runner, policy_id: {key: 7})

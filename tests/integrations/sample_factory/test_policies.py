@@ -35,26 +35,16 @@ def test_a_fixed_policy_believes_the_worker() -> None:
 
 
 def test_policies_are_followed_in_the_order_of_the_workers_calls() -> None:
-    class Holder:
-        curr_policy_idx: Any = None
-
-    holder = Holder()
-    policies = FollowedPolicies(3, holder)
+    policies = FollowedPolicies(3)
     for policy_id in (2, 0, 2):  # the worker makes three agents
-        policies.look()
-        holder.curr_policy_idx = policy_id
-    policies.before_step()
+        policies.chosen(policy_id)
     assert policies.current == [2, 0, 2]
     policies.after_step([0, 2])
-    policies.told(2)  # agent 0 has finished, and draws the same number as the last one written
-    policies.look()
-    holder.curr_policy_idx = 1
+    policies.told(2)  # agent 0 has finished, and draws the same number as the last one chosen
+    policies.chosen(1)
     policies.told(2)  # agent 2 has finished, and keeps its policy
-    policies.before_step()
     assert policies.current == [1, 0, 2]
     policies.after_step([1])
     policies.told(0)
-    policies.look()
-    holder.curr_policy_idx = 1  # the number that is there already
-    policies.before_step()
+    policies.chosen(1)  # the number that was chosen last
     assert policies.current == [1, 1, 2]

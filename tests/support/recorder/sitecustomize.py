@@ -66,8 +66,18 @@ def _watch_feeds(module):
 _kept = []
 
 
+def _feed_of(wrapper):
+    if type(wrapper).__name__ == "SampleFactoryWrapper":  # has one for each policy
+        return wrapper._feeds[wrapper._agents.current[0]]
+    return wrapper._feed
+
+
+def _has_feed(wrapper):
+    return "_feeds" in vars(wrapper) or vars(wrapper).get("_feed") is not None
+
+
 def _note_reset(wrapper, began):
-    feed = wrapper._feed
+    feed = _feed_of(wrapper)
     steps, dictionary = getattr(feed, "_recorded", (None, None))
     _note(
         what="reset",
@@ -86,7 +96,7 @@ def _watch_resets(module, wrappers):
     def reset(call, wrapper, args, kwargs):
         began = time.monotonic_ns()
         result = call(*args, **kwargs)
-        if vars(wrapper).get("_feed") is not None:  # else the env of a player without a state
+        if _has_feed(wrapper):  # else the env of a player without a state
             _note_reset(wrapper, began)
         return result
 
@@ -117,19 +127,16 @@ def _watch_transforms(module):
 
 
 _WRAPPERS = {
-    "gymnasium": ["TrainingInfoWrapper"],
-    "vector": ["TrainingInfoVectorWrapper"],
-    "pettingzoo": ["TrainingInfoParallelWrapper", "TrainingInfoAECWrapper"],
+    "traincast.wrappers.gymnasium": ["TrainingInfoWrapper"],
+    "traincast.wrappers.vector": ["TrainingInfoVectorWrapper"],
+    "traincast.wrappers.pettingzoo": ["TrainingInfoParallelWrapper", "TrainingInfoAECWrapper"],
+    "traincast.integrations.rl_games.env": ["TrainingInfoEnv"],
+    "traincast.integrations.sample_factory.wrapper": ["SampleFactoryWrapper"],
 }
 
 if "RECORD_DIR" in os.environ:
     wrapt.register_post_import_hook(_watch_runs, "traincast.run")
     wrapt.register_post_import_hook(_watch_feeds, "traincast.wrappers.feed")
     for module, wrappers in _WRAPPERS.items():
-        wrapt.register_post_import_hook(
-            partial(_watch_resets, wrappers=wrappers), f"traincast.wrappers.{module}"
-        )
-    wrapt.register_post_import_hook(
-        partial(_watch_resets, wrappers=["TrainingInfoEnv"]), "traincast.integrations.rl_games.env"
-    )
+        wrapt.register_post_import_hook(partial(_watch_resets, wrappers=wrappers), module)
     wrapt.register_post_import_hook(_watch_transforms, "traincast.integrations.torchrl.transform")

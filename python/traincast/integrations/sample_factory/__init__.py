@@ -32,7 +32,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from traincast._optional import missing
+from traincast._optional import require
 
 if TYPE_CHECKING:
     from traincast.integrations.sample_factory.env import wrap_env_func
@@ -53,10 +53,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        import_module("sample_factory")
-    except ModuleNotFoundError as error:
-        raise missing(error, "sample_factory", "sample-factory", f"{__name__}.{name}") from None
+    require("sample_factory", "sample-factory", f"{__name__}.{name}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from sample_factory.algo.utils.gymnasium_utils import patch_non_gymnasium_env
 from sample_factory.algo.utils.make_env import get_multiagent_info
 
 from traincast import MissingKeyError
-from traincast.integrations.sample_factory.channel import (
-    ChannelSource,
-    SavedSource,
-    Source,
-    channel_of,
-)
-from traincast.integrations.sample_factory.patience import OnMissing
+from traincast.integrations.sample_factory.feeds import Feeds, OnMissing
 from traincast.integrations.sample_factory.policies import fixed_policy
 from traincast.integrations.sample_factory.wrapper import SampleFactoryWrapper
 
@@ -77,25 +70,21 @@ class WrappedEnvFunc:
         # None for the env that Sample Factory makes before a run, only to look at its spaces.
         env_config = args[2] if len(args) > 2 else kwargs.get("env_config")
         is_multiagent, num_agents = get_multiagent_info(env)
-        name = channel_of(cfg)
         return SampleFactoryWrapper(
             env,
-            self._source_maker(cfg, name),
+            Feeds(
+                cfg,
+                eval_info=self.eval_info,
+                on_missing=self.on_missing,
+                attach_timeout=self.attach_timeout,
+            ),
             num_agents=num_agents,
             is_multiagent=is_multiagent,
             policy_id=fixed_policy(cfg, env_config),
             num_policies=getattr(cfg, "num_policies", 1),
             at_step=self.deliver == "both" or (self.deliver == "auto" and is_multiagent),
-            online=name is not None,
             one_slice=_one_slice(cfg),
         )
-
-    def _source_maker(self, cfg: Any, name: str | None) -> Callable[[int], Source]:
-        if name is None:
-            return partial(SavedSource, cfg, given=self.eval_info, on_missing=self.on_missing)
-        # In serial mode the learner is this process, and would not publish while it waits.
-        timeout = 0.0 if cfg.serial_mode else self.attach_timeout
-        return partial(ChannelSource, name, timeout=timeout, on_missing=self.on_missing)
 
 
 def _one_slice(cfg: Any) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import re
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,19 +11,22 @@ from sample_factory.algo.utils.misc import LEARNER_ENV_STEPS
 from sample_factory.utils.utils import log
 from signal_slot.signal_slot import EventLoopObject
 
-from traincast import StorageFullError, TrainingInfoWriter
+from traincast import Run, StorageFullError, TraincastError, TrainingInfoWriter
+from traincast._beginning import STEPS_KEY
+from traincast._names import unique_name
 from traincast.integrations.sample_factory.channel import hide_channel, show_channel
 from traincast.integrations.sample_factory.saved import load_state, save_wire
+from traincast.sinks import tensorboard
 
 __all__ = ["ExtraInfo", "TrainingInfoObserver"]
 
 ExtraInfo = Callable[[Any, int], Mapping[str, Any] | None]
 
 # What Sample Factory's runner sends by itself; the rest of a dictionary is the user's.
-_STEPS, _POLICY, _SHAPING = "approx_total_training_steps", "policy_id", "reward_shaping"
+_POLICY, _SHAPING = "policy_id", "reward_shaping"
 
 
-class TrainingInfoObserver(AlgoObserver):
+class TrainingInfoObserver(AlgoObserver, EventLoopObject):
     """Publishes the training information of a Sample Factory run to the envs that `wrap_env_func` wrapped.
 
     It goes on the runner between its construction and `runner.init()`::
@@ -35,89 +36,110 @@ class TrainingInfoObserver(AlgoObserver):
         if runner.init() == ExperimentStatus.SUCCESS:
             runner.run()
 
-    Each policy has a channel, under a name that only this run has. A snapshot holds what the runner's own
-    `_propagate_training_info` sends (`policy_id`, `approx_total_training_steps` in env steps,
+    Each policy has a `traincast.Run`; the runs of a training have one unique name. A snapshot holds what the
+    runner's own `_propagate_training_info` sends (`policy_id`, `approx_total_training_steps` in env steps,
     `reward_shaping`, and what a subclass of the runner adds to it), and what `training_info(runner,
     policy_id)` returns. It is published at each report of that policy's learner and whenever the runner sends
-    its own; never before the learner's first report, since until then the steps of a resumed run are unknown.
+    its own; never before the learner's first report, since until then the steps of a resumed training are
+    unknown. So a policy's run begins with that report. Its numbers are among the policy's summaries, which
+    TensorBoard shows under `traincast/`.
 
     The last snapshot is kept in wire form beside the checkpoints (`checkpoint_p0/training_info.wire`), for
-    evaluation and for a resumed run, which goes on with its version and epoch numbers.
+    evaluation and for a resumed training, which goes on with its version and epoch numbers.
 
     Args:
-        training_info: returns keys to add, or None. It may not return the three keys that the runner itself
-            sends.
+        training_info: returns the keys that have changed, or None; keys that it does not return stay. It may
+            not return the three keys that the runner itself sends.
 
     Attributes:
-        name: the name of this run's channels; empty before `runner.init()`.
+        name: the name of the runs; empty before `runner.init()`.
+        runs: the run of each policy whose learner has reported; empty after the training.
     """
 
     def __init__(self, training_info: ExtraInfo | None = None) -> None:
+        self.event_loop: Any = None  # the runner's, from on_init on; its destructor looks at it
         if training_info is not None and not callable(training_info):
             raise TypeError(
                 f"training_info must be a function of (runner, policy_id), not {type(training_info).__name__}"
             )
         self.name = ""
+        self.runs: dict[int, Run] = {}
         self._extra = training_info
         self._cfg: Any = None
-        self._writers: dict[int, TrainingInfoWriter] = {}
         self._carried: dict[int, dict[str, Any]] = {}
         self._resumed: dict[int, dict[str, Any]] = {}
-        self._slots: _Slots | None = None
+        self._runner: Any = None
 
     # --- called by the runner
 
     def on_init(self, runner: Any) -> None:
-        """Open the channels; the configuration that the workers are about to receive carries their name."""
+        """Name the runs; the configuration that the workers are about to receive carries the name."""
         cfg = runner.cfg
-        self.name = _new_name(cfg.experiment)
-        for policy_id in range(cfg.num_policies):
-            self._writers[policy_id] = TrainingInfoWriter(self.name, policy_id, leftover="refuse")
-            if cfg.restart_behavior == "resume" and (state := load_state(cfg, policy_id)):
-                self._resumed[policy_id] = state
+        self.name = unique_name(f"sf-{cfg.experiment}", per_rank=True)
+        TrainingInfoWriter(self.name).close()  # what is wrong with the directory is told before workers start
+        if cfg.restart_behavior == "resume":
+            states = {policy_id: load_state(cfg, policy_id) for policy_id in range(cfg.num_policies)}
+            self._resumed = {policy_id: state for policy_id, state in states.items() if state}
         self._cfg = cfg
+        self._carried = {}
         show_channel(cfg, self.name)
         # After the runner's own handler, so that the runner has the new number when ours reads it.
         runner.policy_msg_handlers[LEARNER_ENV_STEPS].append(self._on_learner_report)
-        self._slots = _Slots(self, runner)
+        self._runner = runner
+        EventLoopObject.__init__(self, runner.event_loop, f"traincast-{self.name}")
         atexit.register(self.close)
 
     def on_connect_components(self, runner: Any) -> None:
         """Listen to the runner's own training information, to checkpoints and to the end of the run."""
-        slots = self._slots
-        if slots is None:
+        if self._runner is None:
             return  # a runner that was not initialised through init()
-        runner.update_training_info.connect(slots.on_update_training_info)
-        runner.all_components_stopped.connect(slots.on_all_components_stopped)
+        runner.update_training_info.connect(self.on_update_training_info)
+        runner.all_components_stopped.connect(self.on_all_components_stopped)
         for learner_worker in runner.learners.values():
-            learner_worker.saved_model.connect(slots.on_saved_model)
+            learner_worker.saved_model.connect(self.on_saved_model)
 
     def on_stop(self, runner: Any) -> None:
-        """Save; learners may report once more before they stop, so the channels stay open."""
+        """Save; learners may report once more before they stop, so the runs go on."""
         self.save()
+
+    # --- called by the runner's event loop
+
+    def on_update_training_info(self, training_info: Mapping[int, Mapping[str, Any]]) -> None:
+        """The runner has sent its own training information."""
+        # The message waited in a queue: only keys that the runner's attributes do not tell are taken from it.
+        for policy_id, info in training_info.items():
+            self._carried[policy_id] = {key: value for key, value in info.items() if key != STEPS_KEY}
+            self.publish(self._runner, policy_id)
+
+    def on_saved_model(self, policy_id: int) -> None:
+        """A learner has written a checkpoint."""
+        self.save(policy_id)
+
+    def on_all_components_stopped(self) -> None:
+        """The training is over."""
+        self.close()
 
     # --- publishing
 
     def publish(self, runner: Any, policy_id: int) -> None:
         """Publish what the runner knows of this policy; nothing if its learner has not reported yet."""
-        writer = self._writers.get(policy_id)
-        if writer is None or policy_id not in runner.env_steps:
+        if self._cfg is None or policy_id not in runner.env_steps:
             return
+        steps = runner.env_steps[policy_id]
         info = self._carried.get(policy_id, {}) | {
             _POLICY: policy_id,
-            _STEPS: runner.env_steps[policy_id],
             _SHAPING: runner.reward_shaping[policy_id],
         }
         if self._extra is not None:
             info |= _checked(self._extra(runner, policy_id))
+        run = self.runs.get(policy_id)
         try:
-            state = self._resumed.pop(policy_id, None)
-            if state is None:
-                writer.publish(info)
+            if run is None:
+                self.runs[policy_id] = self._begin(runner, policy_id, steps, info)
             else:
-                writer.load_state_dict(writer.state_dict() | {**state, "training_info": info})
+                run.publish(steps, **info)
         except StorageFullError:
-            if writer.version == 0:
+            if run is None:
                 raise
             # A full /dev/shm may be someone else's doing and pass: the envs keep what they have, the training
             # goes on.
@@ -125,65 +147,50 @@ class TrainingInfoObserver(AlgoObserver):
 
     def save(self, policy_id: int | None = None) -> None:
         """Write the last snapshot (of one policy, or of all) beside the checkpoints."""
-        for each in self._writers if policy_id is None else (policy_id,):
-            writer = self._writers.get(each)
-            snapshot = None if writer is None else writer.read_wire()
-            if snapshot is None:
+        for each, run in self.runs.items():
+            if policy_id not in (None, each):
                 continue
             try:
-                save_wire(self._cfg, each, snapshot)
-            except OSError:
+                with run.channel.open() as reader:
+                    save_wire(self._cfg, each, reader.read_wire())
+            except (OSError, TraincastError):
                 log.exception("The training information of policy %d was not saved", each)
 
     def close(self) -> None:
-        """Save, close the channels and remove their files; envs keep what they have. Twice is harmless."""
+        """Save, end the runs and remove their files; envs keep what they have. Twice is harmless."""
         atexit.unregister(self.close)
         self.save()
-        writers, self._writers = self._writers, {}
-        for writer in writers.values():
-            writer.close()
+        runs, self.runs = self.runs, {}
+        for run in runs.values():
+            run.close()
         if self._cfg is not None:
             hide_channel(self._cfg)
+            self._cfg = None
+
+    def _begin(self, runner: Any, policy_id: int, steps: int, info: Mapping[str, Any]) -> Run:
+        state = self._resumed.pop(policy_id, None)
+        run = Run(
+            self.name,
+            policy_id,
+            start=steps,
+            state=state and {**state, "training_info": None},  # its numbers go on, its values are old
+            training_info=info,
+            unique=False,  # it is by itself; all policies have the same
+            per_rank=True,
+        )
+        run.log_to(tensorboard(runner.writers[policy_id]), every=runner.summaries_interval_sec)
+        return run
 
     def _on_learner_report(self, runner: Any, _msg: Any, policy_id: int) -> None:
         self.publish(runner, policy_id)
 
-    def _on_update_training_info(self, runner: Any, training_info: Mapping[int, Mapping[str, Any]]) -> None:
-        # The message waited in a queue: only keys that the runner's attributes do not tell are taken from it.
-        for policy_id, info in training_info.items():
-            self._carried[policy_id] = dict(info)
-            self.publish(runner, policy_id)
-
-
-class _Slots(EventLoopObject):
-    """The observer's ears on the runner's event loop."""
-
-    def __init__(self, observer: TrainingInfoObserver, runner: Any) -> None:
-        EventLoopObject.__init__(self, runner.event_loop, f"traincast-{observer.name}")
-        self._observer = observer
-        self._runner = runner
-
-    def on_update_training_info(self, training_info: Mapping[int, Mapping[str, Any]]) -> None:
-        self._observer._on_update_training_info(self._runner, training_info)
-
-    def on_saved_model(self, policy_id: int) -> None:
-        self._observer.save(policy_id)
-
-    def on_all_components_stopped(self) -> None:
-        self._observer.close()
-
 
 def _checked(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if extra is None:
-        return {}
-    for key in (_POLICY, _STEPS, _SHAPING):
-        if key in extra:
+    for key in extra or {}:
+        if key in (_POLICY, STEPS_KEY, _SHAPING):
             raise ValueError(
                 f"training_info(runner, policy_id) returned {key!r}, which the runner itself sends"
             )
-    return extra
-
-
-def _new_name(experiment: str) -> str:
-    plain = re.sub(r"[^A-Za-z0-9._-]", "-", experiment).lstrip(".")
-    return f"sf-{plain[:80]}-{uuid.uuid4().hex[:12]}"
+        if not isinstance(key, str):
+            raise TypeError(f"training_info(runner, policy_id) returned the key {key!r}, which is no string")
+    return extra or {}

@@ -1,9 +1,27 @@
 """Which policy acts for each agent of an env.
 
 With one policy, with batched sampling and in synchronous mode the mapping is fixed. Otherwise Sample
-Factory's workers draw a policy for each agent at the end of its episode, after the env has reset itself. The
-one official trace of that is `env.unwrapped.curr_policy_idx`, which the worker sets (if the env has such an
-attribute) whenever an agent's policy is chosen.
+Factory's workers draw a policy for each agent at the end of its episode, after the env has reset itself.
+Nothing that a worker hands to an env tells which one it has drawn: the training information at the end of an
+episode is that of the policy before. There is one trace, meant for envs that keep something for each policy:
+whenever the worker chooses a policy, it sets `env.unwrapped.curr_policy_idx`, if `env.unwrapped` has that.
+
+So `SampleFactoryWrapper` has a property of that name, and is what `unwrapped` gives while the worker is at
+work; the setter tells us, and passes the number on to an env that has the attribute as well. While the env
+is at work, `unwrapped` is the env, as always. Where the mapping is fixed, it is the env at all times.
+
+What we tried instead:
+
+- An attribute of our own in the user's env, as an earlier version had it: no other object may be touched, and
+  with several agents a write of the same number does not show unless an odd object stands in the attribute.
+- The worker's books (`env_runners`, `actor_states`, `curr_policy_id`) have the exact numbers. A worker lists
+  them after the envs have been reset for the first time; and to reach them an object of ours would have to
+  travel to each worker process within Sample Factory's own objects.
+- A subclass of `AgentPolicyMapping`, whose docstring invites to it: the worker makes the mapping itself, and
+  neither the configuration nor the runner can name another class ("TODO: would be nice to have a mechanism").
+
+Either of two lines in Sample Factory would do: a mapping that can be named, or `set_attr_if_exists` on the
+outermost env that has the attribute.
 """
 
 from __future__ import annotations
@@ -13,8 +31,6 @@ from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["AgentPolicies", "FollowedPolicies", "fixed_policy"]
-
-_ATTRIBUTE = "curr_policy_idx"
 
 
 def fixed_policy(cfg: Any, env_config: Any) -> int | None:
@@ -47,71 +63,46 @@ class AgentPolicies:
         if policy_id != self.current[0]:
             self.current = [policy_id] * len(self.current)
 
-    def look(self) -> None:
-        """See whether the worker has chosen a policy since the last look."""
-
-    def before_step(self) -> None:
-        """The worker is done with the last step's results."""
+    def chosen(self, policy_id: int) -> None:
+        """The worker has chosen a policy for the agent that it is at."""
 
     def after_step(self, finished: Sequence[int]) -> None:
         """The episodes of the `finished` agents have ended."""
 
 
-class _Unchanged(int):
-    """Stands in the attribute until the worker writes a policy there, even if it is the same number."""
-
-
 class FollowedPolicies(AgentPolicies):
     """A mapping that changes from episode to episode.
 
-    The order in which the worker does its work says whose policy it writes:
+    The order in which the worker does its work says whose policy it has chosen:
 
-    1. It makes the agents one after the other and writes a policy for each, before the first reset.
-    2. After a step it goes through the agents; for each that has finished its episode it calls
-       `set_training_info` with the information of that agent's policy (`told`), and then writes a policy if
-       it has drawn another one.
-
-    Before each of these writes the worker asks the env for `unwrapped`, and we `look`.
+    1. It makes the agents one after the other and chooses a policy for each, before the first reset.
+    2. After a step it goes through the agents. For each that has finished its episode it calls
+       `set_training_info` with the information of that agent's policy (`told`), and then says which policy it
+       has chosen, if that is another one.
     """
 
     follows = True
 
-    def __init__(self, num_agents: int, holder: Any) -> None:
+    def __init__(self, num_agents: int) -> None:
         super().__init__(num_agents, 0)
-        self._holder = holder  # env.unwrapped, as the worker sees it
         self._agent = 0
-        self._running = False
+        self._new = deque(range(1, num_agents))
         self._finished: deque[int] = deque()
-        self._arm(0)
 
     def told(self, policy_id: int) -> None:
         """The worker has come to the next finished agent, which so far had `policy_id`."""
-        self.look()
         if self._finished:
             self._agent = self._finished.popleft()
             self.current[self._agent] = policy_id
 
-    def look(self) -> None:
-        """Note the policy that the worker has written for the agent that it is at."""
-        written = getattr(self._holder, _ATTRIBUTE, None)
-        if written is None or written is self._mark:
-            return
-        self.current[self._agent] = int(written)
-        if not self._running:
-            self._agent = min(self._agent + 1, len(self.current) - 1)
-        self._arm(int(written))
-
-    def before_step(self) -> None:
-        """Take the last write in; from now on agents come in the order in which they finish."""
-        self.look()
-        self._running = True
+    def chosen(self, policy_id: int) -> None:
+        """The worker has chosen a policy for the agent that it is at."""
+        self.current[self._agent] = policy_id
+        if self._new:
+            self._agent = self._new.popleft()
 
     def after_step(self, finished: Sequence[int]) -> None:
         """The worker will go through these agents, in this order."""
         self._finished = deque(finished)
         if finished:
             self._agent = finished[0]
-
-    def _arm(self, policy_id: int) -> None:
-        self._mark = _Unchanged(policy_id)
-        setattr(self._holder, _ATTRIBUTE, self._mark)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 from sample_factory.envs.env_utils import RewardShapingInterface, TrainingInfoInterface
+from sample_factory.utils.utils import set_attr_if_exists
 
+import traincast
+from traincast._infos import numbers_in, shown_in
 from traincast._warnings import warn_once
-from traincast.integrations.sample_factory.channel import Source
+from traincast.integrations.sample_factory.feeds import Feeds
 from traincast.integrations.sample_factory.policies import AgentPolicies, FollowedPolicies
-from traincast.integrations.sample_factory.stats import log_curriculum
-from traincast.unwrapping import find_all, find_reward_shaping_interface, own_copy
+from traincast.unwrapping import find_reward_shaping_interface, own_copy
 
 __all__ = ["SampleFactoryWrapper"]
 
 _Wrapper = gymnasium.Wrapper[Any, Any, Any, Any]
 _ABSENT: Any = object()
+_SHOWN = "curriculum"  # where the curricula of traincast show what they do, unless told otherwise
+_LOGGED = "episode_extra_stats"  # what Sample Factory averages and logs, of the last info of an episode
 
 
 class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterface):
@@ -33,26 +37,24 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
 
     Args:
         env: the user's env.
-        make_source: returns the source of information on a policy.
+        feeds: has the newest information on each policy.
         num_agents: how many agents the env has.
         policy_id: the policy of all agents; None: find out what the worker chooses.
         num_policies: how many policies the run trains.
         at_step: deliver before each step, too: the env resets itself inside `step`.
-        online: a learner publishes. If not, the workers' calls are passed on.
         one_slice: the workers name the agents of this env by a slice, not one by one.
     """
 
     def __init__(
         self,
         env: Any,
-        make_source: Callable[[int], Source],
+        feeds: Feeds,
         *,
         num_agents: int,
         is_multiagent: bool,
         policy_id: int | None,
         num_policies: int,
         at_step: bool,
-        online: bool,
         one_slice: bool,
     ) -> None:
         gymnasium.Wrapper.__init__(self, env)
@@ -61,20 +63,16 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         self.num_agents = num_agents
         self.is_multiagent = is_multiagent
         self._stands_in = _misleads_lookup(self, env)
-        self._agents: AgentPolicies
-        if policy_id is None:
-            self._agents = FollowedPolicies(num_agents, self if self._stands_in else env.unwrapped)
-        else:
-            self._agents = AgentPolicies(num_agents, policy_id)
-        self._make_source = make_source
-        self._sources: dict[int, Source] = {}
+        self._env_at_work = False
+        self._agents = (
+            FollowedPolicies(num_agents) if policy_id is None else AgentPolicies(num_agents, policy_id)
+        )
+        self._feeds = feeds
+        self._fed_by_queue = False
         self._delivered_for: list[int] = []
         self._per_agent = num_agents > 1 and num_policies > 1
         self._at_step = at_step
-        self._watches_steps = at_step or self._agents.follows
-        self._online = online
         self._one_slice = one_slice
-        self._info_targets = find_all(env, TrainingInfoInterface)
         self._shaping_target = find_reward_shaping_interface(env)
         # Asked once: an env may answer with what it uses now, and Sample Factory stops if the answer changes.
         target = self._shaping_target
@@ -84,40 +82,51 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
 
     def reset(self, **kwargs: Any) -> Any:
         """Deliver what is new, then reset the env."""
-        if self._agents.follows:
-            self._agents.look()
-        self._deliver()
-        return self.env.reset(**kwargs)
+        self._deliver(reset=True)
+        self._env_at_work = True
+        try:
+            return self.env.reset(**kwargs)
+        finally:
+            self._env_at_work = False
 
     def step(self, action: Any) -> Any:
         """Step the env; before, deliver what is new if the env resets itself or has got another policy."""
-        if not self._watches_steps:
-            result = self.env.step(action)
-            log_curriculum(result[4])
-            return result
         agents = self._agents
-        agents.before_step()
-        if self._at_step or agents.current != self._delivered_for:
+        if self._at_step or (agents.follows and agents.current != self._delivered_for):
             self._deliver()
-        result = self.env.step(action)
+        self._env_at_work = True
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+        finally:
+            self._env_at_work = False
         if agents.follows:
-            agents.after_step(_finished(result[2], result[3]))
-        log_curriculum(result[4])
-        return result
+            agents.after_step(_finished(terminated, truncated))
+        return observation, reward, terminated, truncated, _logged(info)
 
     def close(self) -> None:
         """Let go of the channels, then close the env."""
-        for source in self._sources.values():
-            if not self.training_info:
-                source.patience.warn()
-            source.close()
+        if not self.training_info:
+            self._feeds.give_up()
+        self._feeds.close()
         self.env.close()
+
+    # --- what the worker looks at: `policies` says why
 
     @property
     def unwrapped(self) -> Any:
-        """The innermost env; this wrapper if Sample Factory's look-up would stumble over that one."""
-        self._agents.look()
-        return self if self._stands_in else self.env.unwrapped
+        """The innermost env; this wrapper where Sample Factory would miss us, or stumble over that env."""
+        choosing = self._agents.follows and not self._env_at_work
+        return self if choosing or self._stands_in else self.env.unwrapped
+
+    @property
+    def curr_policy_idx(self) -> int:
+        """The policy of the first agent; the worker sets it for the agent that it is at."""
+        return self._agents.current[0]
+
+    @curr_policy_idx.setter
+    def curr_policy_idx(self, policy_id: int) -> None:
+        self._agents.chosen(int(policy_id))
+        set_attr_if_exists(self.env.unwrapped, "curr_policy_idx", policy_id)
 
     # --- the workers' calls
 
@@ -126,15 +135,18 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         policy_id = training_info.get("policy_id")
         if policy_id is not None:
             self._agents.told(policy_id)
-        if self._online and self._deliver():
+        if self._feeds.online and self._deliver():
             return
-        if not self._online:
+        if not self._feeds.online:
+            self._fed_by_queue = True
+            self._feeds.note_arrival()
             warn_once(
                 ("sample_factory", "no run"),
                 "wrap_env_func is used without traincast's run_rl or TrainingInfoObserver: "
                 "envs receive Sample Factory's own copies",
             )
-        self._hand_over(own_copy(training_info))
+        self.training_info = own_copy(training_info)
+        traincast.set_training_info(self.env, training_info)
 
     def get_default_reward_shaping(self) -> dict[str, Any] | None:
         """Return what the env inside said when it was made, or None if it has no reward shaping."""
@@ -151,61 +163,52 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         if indices is _ABSENT:
             raise TypeError("set_reward_shaping() needs agent_indices: the index of an agent, or a slice")
         target = self._shaping_target
-        if target is not None and not (self._online and self._deliver()):
+        if target is not None and not (self._feeds.online and self._deliver()):
             target.set_reward_shaping(own_copy(reward_shaping), indices)
 
     # --- delivery
 
-    def _deliver(self) -> bool:
-        """Give the env what is new to it; return whether it has anything at all from the source."""
-        agents = self._agents.current
-        source = self._source(agents[0])
-        changed = source.poll()
-        if self._per_agent:
-            for policy_id in {*agents} - {agents[0]}:
-                changed |= self._source(policy_id).poll()
-        if source.info is None:
+    def _deliver(self, *, reset: bool = False) -> bool:
+        """Give the env what is new to it; return whether there is anything at all."""
+        if self._fed_by_queue:
             return False
-        if changed or agents != self._delivered_for:
-            self._delivered_for = list(agents)
-            self._shape_rewards()
-            # Copied: a source keeps its dictionary, to give it again after a change of policies.
-            info = own_copy(source.info)
+        agents, newest = self._agents.current, self._feeds.newest
+        acting = {*agents} if self._per_agent else {agents[0]}
+        changed = [self._feeds.poll(policy_id, reset=reset) for policy_id in acting]
+        if agents[0] not in newest:
+            return False
+        if any(changed) or agents != self._delivered_for:
+            # Copied: what is newest is given again after a change of policies.
+            info = own_copy(newest[agents[0]])
             if self._per_agent:
-                info["agents"] = [own_copy(self._source(policy_id).info or {}) for policy_id in agents]
-            self._hand_over(info)
+                info["agents"] = [own_copy(newest.get(policy_id, {})) for policy_id in agents]
+            self._delivered_for = []  # an env that refuses is told again
+            self._shape_rewards()
+            self._feeds[agents[0]].deliver(self.env, info)
+            self.training_info = info
+            self._delivered_for = list(agents)
         return True
 
-    def _source(self, policy_id: int) -> Source:
-        source = self._sources.get(policy_id)
-        if source is None:
-            source = self._sources[policy_id] = self._make_source(policy_id)
-        return source
-
-    def _hand_over(self, info: dict[str, Any]) -> None:
-        self.training_info = info
-        for target in self._info_targets[1:]:
-            target.set_training_info(own_copy(info))
-        for target in self._info_targets[:1]:
-            target.set_training_info(info)
-
     def _shape_rewards(self) -> None:
-        target = self._shaping_target
+        target, agents = self._shaping_target, self._agents.current
         if target is None:
             return
-        agents = self._agents.current
-        if self._one_slice:
-            self._shape(target, agents[0], slice(0, len(agents)))
-            return
-        for agent, policy_id in enumerate(agents):
-            self._shape(target, policy_id, agent)
+        whose = [(slice(0, len(agents)), agents[0])] if self._one_slice else enumerate(agents)
+        for which, policy_id in whose:
+            shaping = self._feeds.newest.get(policy_id, {}).get("reward_shaping")
+            if shaping is not None:
+                # By position: envs name the second argument agent_idx or agent_indices.
+                target.set_reward_shaping(own_copy(shaping), which)
 
-    def _shape(self, target: Any, policy_id: int, agents: int | slice) -> None:
-        info = self._source(policy_id).info
-        shaping = None if info is None else info.get("reward_shaping")
-        if shaping is not None:
-            # By position: envs name the second argument agent_idx or agent_indices.
-            target.set_reward_shaping(own_copy(shaping), agents)
+
+def _logged(info: Any) -> Any:
+    """Return the info of a step, with a curriculum's numbers where Sample Factory takes what it logs."""
+    if isinstance(info, list | tuple):  # one for each agent
+        return type(info)([_logged(one) for one in info])
+    numbers = info.get(_SHOWN) if isinstance(info, dict) else None
+    if not isinstance(numbers, Mapping):
+        return info
+    return shown_in(info, _LOGGED, {f"{_SHOWN}/{name}": one for name, one in numbers_in(numbers).items()})
 
 
 def _finished(terminated: Any, truncated: Any) -> list[int]:
