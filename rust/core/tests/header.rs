@@ -32,7 +32,11 @@ fn constants() -> String {
     define("NAME_BYTES", &layout::NAME_BYTES);
     define("MAX_DEPTH", &MAX_DEPTH);
     define("CLOSED", &Head::CLOSED);
+    define("SUPERSEDED", &Head::SUPERSEDED);
+    define("MARKS", &Head::SUCCEEDED);
     define("LINK_LEARNER_CLOSED", &(Link::LearnerClosed as u64));
+    let remote: Vec<_> = layout::REMOTE_FILE_SYSTEMS.iter().map(|(kind, _)| format!("{kind:#x}")).collect();
+    define("REMOTE_FILE_SYSTEMS", &format!("{{{}}}", remote.join(", ")));
     for (name, word) in [
         ("MAGIC", header::MAGIC),
         ("LAYOUT", header::LAYOUT),
