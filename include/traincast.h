@@ -77,7 +77,9 @@ extern "C" {
 #define TC_SUPERSEDED 2
 #define TC_MARKS 3
 #define TC_LINK_LEARNER_CLOSED 2
-#define TC_REMOTE_FILE_SYSTEMS {0}
+#define TC_REMOTE_FILE_SYSTEMS \
+    {0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x5346414f, 0x6b414653, 0x73757245, 0x564c, \
+     0x1021997, 0xc36400, 0xbd00bd0, 0x47504653, 0x1161970, 0x7461636f, 0x19800202, 0x65735546}
 #define TC_HEADER_MAGIC 0
 #define TC_HEADER_LAYOUT 1
 #define TC_HEADER_TOTAL 2
@@ -1326,7 +1328,7 @@ static inline int tc_number_at_(tc_reader *r, tc_key *key, tc_number_ *number) {
  * code gets into the caller's. */
 static inline int tc_leads_to_(const tc_reader *r, tc_key *key, uint32_t kind) {
     key->error = 0;
-    return TC_LIKELY_(key->serial == r->serial_ && key->kind == kind);
+    return key->serial == r->serial_ && key->kind == kind;
 }
 
 static inline void tc_find_again_(tc_reader *r, tc_key *key) {
@@ -1366,20 +1368,20 @@ TC_APART_ int tc_other_bool_(tc_reader *r, tc_key *key, int fallback) {
 
 static inline double tc_f64(tc_reader *r, tc_key *key, double fallback) {
     double number;
-    if (!tc_leads_to_(r, key, TC_FLOAT)) return tc_other_f64_(r, key, fallback);
+    if (!TC_LIKELY_(tc_leads_to_(r, key, TC_FLOAT))) return tc_other_f64_(r, key, fallback);
     memcpy(&number, &r->values_[key->value_at], 8);
     return number;
 }
 
 static inline int64_t tc_i64(tc_reader *r, tc_key *key, int64_t fallback) {
     int64_t number;
-    if (!tc_leads_to_(r, key, TC_INT)) return tc_other_i64_(r, key, fallback);
+    if (!TC_LIKELY_(tc_leads_to_(r, key, TC_INT))) return tc_other_i64_(r, key, fallback);
     memcpy(&number, &r->values_[key->value_at], 8);
     return number;
 }
 
 static inline int tc_bool(tc_reader *r, tc_key *key, int fallback) {
-    return tc_leads_to_(r, key, TC_BOOL) ? r->values_[key->value_at] != 0 : tc_other_bool_(r, key, fallback);
+    return TC_LIKELY_(tc_leads_to_(r, key, TC_BOOL)) ? r->values_[key->value_at] != 0 : tc_other_bool_(r, key, fallback);
 }
 
 static inline const unsigned char *tc_blob_at_(const tc_reader *r, const tc_key *key, size_t *len) {

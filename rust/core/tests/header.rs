@@ -36,7 +36,8 @@ fn constants() -> String {
     define("MARKS", &Head::SUCCEEDED);
     define("LINK_LEARNER_CLOSED", &(Link::LearnerClosed as u64));
     let remote: Vec<_> = layout::REMOTE_FILE_SYSTEMS.iter().map(|(kind, _)| format!("{kind:#x}")).collect();
-    define("REMOTE_FILE_SYSTEMS", &format!("{{{}}}", remote.join(", ")));
+    let lines: Vec<_> = remote.chunks(8).map(|line| line.join(", ")).collect();
+    define("REMOTE_FILE_SYSTEMS", &format!("\\\n    {{{}}}", lines.join(", \\\n     ")));
     for (name, word) in [
         ("MAGIC", header::MAGIC),
         ("LAYOUT", header::LAYOUT),

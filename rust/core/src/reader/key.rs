@@ -75,7 +75,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`NoPath`]: the path is empty, or has an empty name in it.
-    pub fn key(&self, path: &str) -> Result<Key, NoPath> {
+    pub fn key(&self, path: &str) -> std::result::Result<Key, NoPath> {
         KeyPath::dotted(path).map(Key::of)
     }
 }

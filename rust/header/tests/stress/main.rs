@@ -27,11 +27,11 @@ use traincast_core::writer::{Writer, WriterOptions};
 use value::Value;
 
 const READERS: usize = 3;
-const SNAPSHOTS: u64 = 100_000;
+const SNAPSHOTS: u64 = 5_000;
 /// Files that each must have met: the writer has grown and begun anew under its eyes.
-const FILES: u64 = 8;
+const FILES: u64 = 4;
 /// After so many snapshots the writer closes its channel, and opens it again.
-const LIFE: u64 = 20_000;
+const LIFE: u64 = 4_096;
 /// Snapshots that are made beforehand, to be published without a pause.
 const BURST: u64 = 64;
 
@@ -41,7 +41,7 @@ fn open(place: &Place) -> Writer {
 
 /// Most are small, so that versions go by quickly; in each life the largest grow step by step.
 fn snapshot(seed: u64) -> Value {
-    let largest = if seed.is_multiple_of(512) { 64 << (seed % LIFE / 2048) } else { 64 };
+    let largest = if seed.is_multiple_of(512) { 64 << (seed % LIFE / 512) } else { 64 };
     proven(seed, (mix(seed ^ 7) % largest) as usize)
 }
 

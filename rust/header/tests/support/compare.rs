@@ -81,7 +81,7 @@ fn leaf(reader: &mut Reader, value: &Value, path: &[Part], counts: &mut Counts) 
     assert_eq!(real, expected.map(|number| number.real().to_bits()), "{path:?}: {value:?}");
     assert_eq!(whole, expected.and_then(Number::whole), "{path:?}: {value:?}");
     assert_eq!(truth, expected.and_then(Number::truth), "{path:?}: {value:?}");
-    let other = expected.err().unwrap_or(libc::EINVAL);
+    let other = if matches!(value, Value::BigInt(_)) { libc::EOVERFLOW } else { libc::EINVAL };
     match value {
         Value::Str(text) => assert_eq!(reader.str(key), Ok(text.as_bytes())),
         _ => assert_eq!(reader.str(key), Err(other)),
