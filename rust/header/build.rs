@@ -34,7 +34,11 @@ fn main() {
     let sanitize = env::var(SANITIZE).is_ok_and(|value| value == "1");
     compiler(&include, sanitize).file("src/shim.c").compile("traincast_shim");
     if sanitize {
-        println!("cargo::rustc-link-arg={SANITIZERS}");
+        // rustc links without the compiler's default libraries, and these are among them. AddressSanitizer's stands in front of
+        // the C library only if it is a part of the program, all of it.
+        for argument in ["-Wl,--whole-archive,-l:libasan.a,--no-whole-archive", "-l:libubsan.a", "-lstdc++", "-lm", "-ldl"] {
+            println!("cargo::rustc-link-arg={argument}");
+        }
     }
     for program in PROGRAMS {
         let path = out.join(program);
