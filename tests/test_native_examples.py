@@ -50,6 +50,9 @@ def test_at_most_ten_lines_of_the_env_in_c_are_ours() -> None:
 MAIN = """
 #include "squares.h"
 enum { BOARDS = 64 };
+__attribute__((noinline)) static void step_all(Squares *envs) {
+    for (int i = 0; i < BOARDS; i++) c_step(&envs[i]);
+}
 int main(int count, char **arguments) {
     static Squares envs[BOARDS];
     static uint8_t boards[BOARDS][SQUARES], actions[BOARDS], terminals[BOARDS];
@@ -64,8 +67,7 @@ int main(int count, char **arguments) {
         envs[i].training = &training; // traincast
         c_reset(&envs[i]);
     }
-    for (int steps = atoi(arguments[1]); steps > 0; steps--)
-        for (int i = 0; i < BOARDS; i++) c_step(&envs[i]);
+    for (int steps = atoi(arguments[1]); steps > 0; steps--) step_all(envs);
     (void)count;
 }
 """

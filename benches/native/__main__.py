@@ -28,7 +28,7 @@ from benches.harness.tables import plain
 
 ROUNDS = 301
 COUNTED = 1000
-ENVS, STEPS = 1024, 40
+ENVS, STEPS = 256, 40
 C_ENV = ROOT / "examples" / "c_env"
 ADDED = re.compile(r"^.*// traincast\n", re.MULTILINE)
 

@@ -15,7 +15,7 @@ typedef struct {
     const uint8_t *actions; /* 0 to 3: where to go */
     float *rewards;
     uint8_t *terminals;
-    int row, column, goal_row, goal_column, step;
+    int8_t row, column, goal_row, goal_column, step;
     unsigned random;
     float weight; /* of steps towards the goal */
     Training *training;                                                                            // traincast
@@ -31,19 +31,14 @@ static void observe(Squares *env) {
     env->observations[env->row * SIZE + env->column] = AGENT;
 }
 
-static int draw(Squares *env, unsigned below) {
-    env->random = env->random * 1664525u + 1013904223u;
-    return (int)((env->random >> 16) % below);
-}
-
 static void c_reset(Squares *env) {
     tc_poll(&env->training->reader);                                                               // traincast
     env->weight = (float)tc_f64(&env->training->reader, &env->training->weight, 1.0);              // traincast
     env->row = env->column = SIZE / 2;
     env->step = 0;
-    int edge = draw(env, 4), along = draw(env, SIZE);
-    env->goal_row = edge == 0 ? 0 : edge == 1 ? SIZE - 1 : along;
-    env->goal_column = edge == 2 ? 0 : edge == 3 ? SIZE - 1 : along;
+    int edge = rand_r(&env->random) % 4, along = rand_r(&env->random) % SIZE;
+    env->goal_row = (int8_t)(edge == 0 ? 0 : edge == 1 ? SIZE - 1 : along);
+    env->goal_column = (int8_t)(edge == 2 ? 0 : edge == 3 ? SIZE - 1 : along);
     observe(env);
 }
 
@@ -51,8 +46,8 @@ static void c_step(Squares *env) {
     static const int down[] = {-1, 1, 0, 0}, right[] = {0, 0, -1, 1};
     int before = distance(env), action = *env->actions & 3;
     int row = env->row + down[action], column = env->column + right[action];
-    if (row >= 0 && row < SIZE) env->row = row;
-    if (column >= 0 && column < SIZE) env->column = column;
+    if (row >= 0 && row < SIZE) env->row = (int8_t)row;
+    if (column >= 0 && column < SIZE) env->column = (int8_t)column;
     env->step++;
     int after = distance(env);
     *env->rewards = (float)(after == 0) + env->weight * (float)(before - after) / SIZE;

@@ -42,6 +42,8 @@ struct Bench {
     file: File,
     reader: Reader,
     position: u64,
+    /// It writes no more: the file is the test's.
+    _writer: Writer,
     _root: tempfile::TempDir,
 }
 
@@ -65,10 +67,9 @@ impl Bench {
             blob_words: 0,
         };
         writer.publish(&empty).unwrap();
-        std::mem::forget(writer); // the file is the test's from here on
         let file = OpenOptions::new().read(true).write(true).open(directory.path().join("run@3")).unwrap();
         let reader = Reader::open(Some(directory.path()), "run", 3).unwrap();
-        Self { file, reader, position: 1, _root: root }
+        Self { file, reader, position: 1, _writer: writer, _root: root }
     }
 
     fn store(&self, at: usize, words: &[u64]) {
