@@ -801,34 +801,45 @@ static inline int tc_place_(tc_reader *r, const tc_structure_ *s, tc_copy_ *c) {
 
 /* --- taking a snapshot */
 
+/* What a slot says of its snapshot. */
 typedef struct tc_meta_ {
-    uint64_t words[TC_SLOT_PAYLOAD];
+    uint64_t position, term, epoch, version, published, published_unix, takeover, shape_id, shape_len, values_len, blob_words;
+    int known; /* it has the structure in hand */
 } tc_meta_;
 
-/* Whether a snapshot has the structure in hand. The length too: with another one the values would begin elsewhere. */
-static inline int tc_is_known_(const tc_reader *r, const tc_file_ *file, const uint64_t *meta) {
-    const tc_structure_ *s = &r->structures_[r->structure_];
-    return s->file == file->number && s->takeover == meta[TC_SLOT_TAKEOVER] && s->id == meta[TC_SLOT_SHAPE_ID] &&
-           s->len == meta[TC_SLOT_SHAPE_LEN];
+static inline void tc_load_meta_(tc_meta_ *m, const uint64_t *slot) {
+    m->position = tc_relaxed_(&slot[TC_SLOT_POSITION]);
+    m->term = tc_relaxed_(&slot[TC_SLOT_TERM]);
+    m->epoch = tc_relaxed_(&slot[TC_SLOT_EPOCH]);
+    m->version = tc_relaxed_(&slot[TC_SLOT_VERSION]);
+    m->published = tc_relaxed_(&slot[TC_SLOT_PUBLISHED]);
+    m->published_unix = tc_relaxed_(&slot[TC_SLOT_PUBLISHED_UNIX]);
+    m->takeover = tc_relaxed_(&slot[TC_SLOT_TAKEOVER]);
+    m->shape_id = tc_relaxed_(&slot[TC_SLOT_SHAPE_ID]);
+    m->shape_len = tc_relaxed_(&slot[TC_SLOT_SHAPE_LEN]);
+    m->values_len = tc_relaxed_(&slot[TC_SLOT_VALUES_LEN]);
+    m->blob_words = tc_relaxed_(&slot[TC_SLOT_BLOB_WORDS]);
 }
 
 /* R2: copies a slot into what is not in hand. Its words may be of several snapshots: nothing is believed, and the copy counts
  * only once the slot was found unchanged. */
-static inline int tc_fill_(tc_reader *r, const tc_file_ *file, const uint64_t *slot, uint64_t position, tc_meta_ *meta) {
-    tc_load_(meta->words, slot, TC_SLOT_PAYLOAD);
-    const uint64_t *m = meta->words;
+static inline int tc_fill_(tc_reader *r, const tc_file_ *file, const uint64_t *slot, uint64_t position, tc_meta_ *m) {
+    tc_load_meta_(m, slot);
     uint64_t room = file->stride - TC_SLOT_PAYLOAD;
-    uint64_t shape_len = m[TC_SLOT_SHAPE_LEN], values = m[TC_SLOT_VALUES_LEN], blobs = m[TC_SLOT_BLOB_WORDS];
-    if (shape_len > room * 8 || values > room || blobs > room || (shape_len + 7) / 8 + values + blobs > room ||
-        m[TC_SLOT_POSITION] != position || m[TC_SLOT_TAKEOVER] == 0 || m[TC_SLOT_SHAPE_ID] == 0 || m[TC_SLOT_VERSION] == 0 ||
-        shape_len > UINT32_MAX)
+    if (m->shape_len > room * 8 || m->values_len > room || m->blob_words > room || m->shape_len > UINT32_MAX ||
+        (m->shape_len + 7) / 8 + m->values_len + m->blob_words > room || m->position != position || m->takeover == 0 ||
+        m->shape_id == 0 || m->version == 0)
         return tc_fail_(r, -EBADMSG, "a snapshot is damaged: its numbers make no sense");
     const uint64_t *from = slot + TC_SLOT_PAYLOAD;
-    size_t shape_words = (size_t)(shape_len + 7) / 8;
-    if (!tc_is_known_(r, file, m)) {
+    size_t shape_words = (size_t)(m->shape_len + 7) / 8;
+    const tc_structure_ *in_hand = &r->structures_[r->structure_];
+    /* The length too: with another one the values would begin elsewhere. */
+    m->known = in_hand->file == file->number && in_hand->takeover == m->takeover && in_hand->id == m->shape_id &&
+               in_hand->len == m->shape_len;
+    if (!TC_LIKELY_(m->known)) {
         tc_structure_ *s = &r->structures_[!r->structure_];
         s->file = 0; /* until it was found good */
-        s->len = (size_t)shape_len;
+        s->len = (size_t)m->shape_len;
         void *bytes = s->bytes;
         int error = tc_room_(&bytes, &s->bytes_cap, shape_words, 8);
         s->bytes = (uint64_t *)bytes;
@@ -837,46 +848,42 @@ static inline int tc_fill_(tc_reader *r, const tc_file_ *file, const uint64_t *s
     }
     tc_copy_ *c = &r->copies_[!r->copy_];
     void *memory = c->values;
-    int error = tc_room_(&memory, &c->values_cap, (size_t)values, 8);
+    int error = tc_room_(&memory, &c->values_cap, (size_t)m->values_len, 8);
     c->values = (uint64_t *)memory;
-    if (error == 0) error = tc_room_(&c->blobs, &c->blobs_cap, (size_t)blobs, 8);
+    if (error == 0) error = tc_room_(&c->blobs, &c->blobs_cap, (size_t)m->blob_words, 8);
     if (error) return tc_fail_(r, error, "no memory for a snapshot");
-    tc_load_(c->values, from + shape_words, (size_t)values);
-    tc_load_(c->blobs, from + shape_words + values, (size_t)blobs);
-    c->blobs_len = (size_t)blobs;
+    tc_load_(c->values, from + shape_words, (size_t)m->values_len);
+    tc_load_(c->blobs, from + shape_words + m->values_len, (size_t)m->blob_words);
+    c->blobs_len = (size_t)m->blob_words;
     return 0;
 }
 
 /* Takes in hand what was copied whole. 1: it is another snapshot than before; 0: it is the same, from another file. */
-static inline int tc_accept_(tc_reader *r, const tc_file_ *file, const tc_meta_ *meta) {
-    const uint64_t *m = meta->words;
-    int error = 0, structure = r->structure_;
-    if (!tc_is_known_(r, file, m)) {
-        structure = !structure;
-        error = tc_parse_(r, &r->structures_[structure]);
-    }
+static inline int tc_accept_(tc_reader *r, const tc_file_ *file, const tc_meta_ *m) {
+    int error = 0, structure = m->known ? r->structure_ : !r->structure_;
     tc_structure_ *s = &r->structures_[structure];
     tc_copy_ *c = &r->copies_[!r->copy_];
-    if (error == 0 && s->values_len != m[TC_SLOT_VALUES_LEN])
+    if (!TC_LIKELY_(m->known)) error = tc_parse_(r, s);
+    if (error == 0 && s->values_len != m->values_len)
         error = tc_fail_(r, -EBADMSG, "a snapshot is damaged: it has too few values, or too many");
     if (error == 0) error = tc_place_(r, s, c);
     if (error) return error;
-    int same = r->version == m[TC_SLOT_VERSION] && r->epoch == m[TC_SLOT_EPOCH] && r->term == m[TC_SLOT_TERM];
-    if (structure != r->structure_) {
+    int same = r->version == m->version && r->epoch == m->epoch && r->term == m->term;
+    if (!TC_LIKELY_(m->known)) {
         s->file = file->number;
-        s->takeover = m[TC_SLOT_TAKEOVER];
-        s->id = m[TC_SLOT_SHAPE_ID];
+        s->takeover = m->takeover;
+        s->id = m->shape_id;
         r->structure_ = structure;
         r->serial_ = ++r->serials_;
     }
     r->copy_ = !r->copy_;
     r->values_ = c->values;
-    r->position_ = m[TC_SLOT_POSITION];
-    r->version = m[TC_SLOT_VERSION];
-    r->epoch = m[TC_SLOT_EPOCH];
-    r->term = m[TC_SLOT_TERM];
-    r->published_ns = m[TC_SLOT_PUBLISHED];
-    r->published_unix_ns = m[TC_SLOT_PUBLISHED_UNIX];
+    r->position_ = m->position;
+    r->version = m->version;
+    r->epoch = m->epoch;
+    r->term = m->term;
+    r->published_ns = m->published;
+    r->published_unix_ns = m->published_unix;
     return !same;
 }
 
