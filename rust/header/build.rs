@@ -36,7 +36,13 @@ fn main() {
     if sanitize {
         // rustc links without the compiler's default libraries, and these are among them. AddressSanitizer's stands in front of
         // the C library only if it is a part of the program, all of it.
-        for argument in ["-Wl,--whole-archive,-l:libasan.a,--no-whole-archive", "-l:libubsan.a", "-lstdc++", "-lm", "-ldl"] {
+        for argument in [
+            "-Wl,--whole-archive,-l:libasan.a,--no-whole-archive",
+            "-l:libubsan.a",
+            "-lstdc++",
+            "-lm",
+            "-ldl",
+        ] {
             println!("cargo::rustc-link-arg={argument}");
         }
     }

@@ -101,7 +101,10 @@ fn main() -> Result<()> {
                 break;
             }
         }
-        println!("episode {episode}: {steps} steps, return {earned:.2}, weight of progress {:.1}", env.weight);
+        println!(
+            "episode {episode}: {steps} steps, return {earned:.2}, weight of progress {:.1}",
+            env.weight
+        );
         if let Some(learner) = &mut learner {
             learner.publish(i64::from(steps) * (episode + 1), 1.0 - (episode + 1) as f64 / 10.0)?;
         }

@@ -79,7 +79,8 @@ fn the_constants_of_the_c_header_are_those_of_the_layout() {
     let (found, after) = rest.split_once(END).expect("the constants have an end");
     let wanted = constants();
     if std::env::var_os("TRAINCAST_ACCEPT").is_some() {
-        std::fs::write(&path, [before, BEGIN, &wanted, END, after].concat()).expect("the header can be written");
+        std::fs::write(&path, [before, BEGIN, &wanted, END, after].concat())
+            .expect("the header can be written");
         return;
     }
     assert_eq!(found, wanted, "TRAINCAST_ACCEPT=1 writes them anew");

@@ -121,8 +121,9 @@ impl Reader {
         let directory = directory.map(|path| c_string(path.as_os_str().as_bytes()));
         let directory = directory.as_ref().map_or(std::ptr::null(), |path| path.as_ptr());
         // SAFETY: memory of the size that C asks for, aligned to 8; strings that end with a zero and live for the call.
-        let code =
-            unsafe { shim_open(reader.0.as_mut_ptr(), directory, c_string(name.as_bytes()).as_ptr(), policy_id) };
+        let code = unsafe {
+            shim_open(reader.0.as_mut_ptr(), directory, c_string(name.as_bytes()).as_ptr(), policy_id)
+        };
         (reader, code)
     }
 
@@ -268,8 +269,15 @@ impl Reader {
     /// The errno.
     pub fn view(&mut self, key: &mut Key) -> Result<Array<'_>> {
         let null = std::ptr::null();
-        let mut raw =
-            RawArray { data: null, shape: null.cast(), ndim: 0, count: 0, itemsize: 0, dtype: null.cast(), dtype_len: 0 };
+        let mut raw = RawArray {
+            data: null,
+            shape: null.cast(),
+            ndim: 0,
+            count: 0,
+            itemsize: 0,
+            dtype: null.cast(),
+            dtype_len: 0,
+        };
         // SAFETY: a reader that was opened, a key, room for what it fills in.
         result(unsafe { shim_view(self.0.as_mut_ptr(), key.0.as_mut_ptr(), &raw mut raw) })?;
         assert!(!raw.data.is_null() && !raw.shape.is_null() && !raw.dtype.is_null());

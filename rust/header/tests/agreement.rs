@@ -74,9 +74,23 @@ fn every_kind_of_value_is_read_as_the_core_reads_it() {
         let counts = both(&place, &mut publisher, &mut writer, &info(seed));
         assert!(counts.compared >= 10 && counts.unsayable == 1, "{counts:?}"); // one key is a big int
     }
-    let numbers = [0.0, -0.0, 1.5, f64::NAN, f64::INFINITY, -f64::INFINITY, 2_f64.powi(63), -(2_f64.powi(63)), 5e-324, 1e300];
-    let mut entries: Vec<_> =
-        numbers.iter().enumerate().map(|(i, real)| (Key::Int(i as i64), Value::Float(real.to_bits()))).collect();
+    let numbers = [
+        0.0,
+        -0.0,
+        1.5,
+        f64::NAN,
+        f64::INFINITY,
+        -f64::INFINITY,
+        2_f64.powi(63),
+        -(2_f64.powi(63)),
+        5e-324,
+        1e300,
+    ];
+    let mut entries: Vec<_> = numbers
+        .iter()
+        .enumerate()
+        .map(|(i, real)| (Key::Int(i as i64), Value::Float(real.to_bits())))
+        .collect();
     for int in [0, 1, -1, i64::MAX, i64::MIN, 1 << 53] {
         entries.push((name(&format!("int {int}")), Value::Int(int)));
     }
@@ -85,7 +99,9 @@ fn every_kind_of_value_is_read_as_the_core_reads_it() {
             entries.push((name(&format!("{dtype} {word}")), scalar(dtype, &word.to_le_bytes())));
         }
     }
-    for word in [0_u16, 1, 0x3c00, 0xbc00, 0x7bff, 0x0400, 0x03ff, 0x7c00, 0xfc00, 0x3555, 0x8000, 0x8001, 0xffff] {
+    for word in
+        [0_u16, 1, 0x3c00, 0xbc00, 0x7bff, 0x0400, 0x03ff, 0x7c00, 0xfc00, 0x3555, 0x8000, 0x8001, 0xffff]
+    {
         for dtype in ["<i2", "<u2", "bfloat16", ">i2"] {
             entries.push((name(&format!("{dtype} {word:x}")), scalar(dtype, &word.to_le_bytes())));
         }
@@ -148,7 +164,12 @@ fn golden_files_are_read_as_the_core_reads_them() {
     assert_eq!(Reader::open(Some(directory), "closed", 65535).err(), Some(libc::ENOENT));
     put("layout-1", "run@3");
     let (reader, code) = Reader::open_soon(Some(directory), "run", 3);
-    assert_eq!((code, reader.error().contains("another layout")), (-libc::EPROTO, true), "{}", reader.error());
+    assert_eq!(
+        (code, reader.error().contains("another layout")),
+        (-libc::EPROTO, true),
+        "{}",
+        reader.error()
+    );
 }
 
 #[test]
@@ -161,7 +182,8 @@ fn paths_lead_where_the_core_says() {
         (name("7"), Value::Int(4)),
     ];
     let list = Value::List(vec![Value::None, Value::Tuple(vec![Value::Int(5), Value::Int(6)])]);
-    let value = Value::Dict(vec![(name("a"), Value::Dict(inner)), (name("l"), list), (name("a.b"), Value::Int(8))]);
+    let value =
+        Value::Dict(vec![(name("a"), Value::Dict(inner)), (name("l"), list), (name("a.b"), Value::Int(8))]);
     let _writer = place_with(&place, &value);
     let mut reader = attach(&place);
     for (path, wanted) in [
@@ -219,7 +241,10 @@ fn a_key_is_found_again_when_the_structure_changes() {
     publish(vec![("x", Value::Int(1))]);
     assert_eq!((reader.poll(), reader.i64(&mut y)), (Ok(true), Err(libc::ENOENT)));
     publish(vec![("x", Value::Str("a long one".into())), ("y", Value::Float(0.5_f64.to_bits()))]);
-    assert_eq!((reader.poll(), reader.f64(&mut y), reader.i64(&mut y)), (Ok(true), Ok(0.5), Err(libc::EINVAL)));
+    assert_eq!(
+        (reader.poll(), reader.f64(&mut y), reader.i64(&mut y)),
+        (Ok(true), Ok(0.5), Err(libc::EINVAL))
+    );
     assert_eq!(reader.poll(), Ok(false));
 }
 
@@ -323,7 +348,10 @@ fn channels_are_found_where_python_finds_them() {
     // Without TRAINCAST_DIR: in the user's directory of shared memory.
     let run = format!("native-{}", std::process::id());
     let mut writer = Writer::open(
-        Places::new(Directory::at(default_directory("/dev/shm")).unwrap(), Directory::at(default_directory("/tmp")).unwrap()),
+        Places::new(
+            Directory::at(default_directory("/dev/shm")).unwrap(),
+            Directory::at(default_directory("/tmp")).unwrap(),
+        ),
         ChannelName::new(&run, 0).unwrap(),
         WriterOptions::default(),
     )
@@ -448,7 +476,11 @@ fn files_that_are_not_what_they_should_be_are_refused_as_the_core_refuses_them()
     ] {
         assert_eq!(with(word, value), libc::EBADMSG, "word {word} is {value:#x}");
     }
-    assert_eq!(with(header::HEAD, get(&good, header::HEAD) | 1), libc::ENOENT, "a closed one is about to vanish");
+    assert_eq!(
+        with(header::HEAD, get(&good, header::HEAD) | 1),
+        libc::ENOENT,
+        "a closed one is about to vanish"
+    );
     assert_eq!(with(header::HEAD, get(&good, header::HEAD) | 2), 0);
     put(&good);
     fs::hard_link(&path, place.path("other")).unwrap();
@@ -530,5 +562,4 @@ impl Place {
         });
         assert_eq!(dead.join(), 0);
     }
-
 }

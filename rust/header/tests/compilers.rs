@@ -12,9 +12,13 @@ fn gcc_and_clang_have_nothing_to_say() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let object = tempfile::NamedTempFile::new().unwrap();
     for compiler in ["gcc", "clang"] {
-        for (language, standard) in
-            [("c", "-std=c11"), ("c", "-std=gnu11"), ("c", "-std=c17"), ("c++", "-std=c++17"), ("c++", "-std=c++20")]
-        {
+        for (language, standard) in [
+            ("c", "-std=c11"),
+            ("c", "-std=gnu11"),
+            ("c", "-std=c17"),
+            ("c++", "-std=c++17"),
+            ("c++", "-std=c++20"),
+        ] {
             for level in ["-O0", "-O2", "-O3"] {
                 let done = Command::new(compiler)
                     .args(["-x", language, standard, level, "-c"])
@@ -25,7 +29,9 @@ fn gcc_and_clang_have_nothing_to_say() {
                     .arg("-o")
                     .arg(object.path())
                     .output()
-                    .unwrap_or_else(|error| panic!("{compiler} is missing ({error}): `make clang` installs it"));
+                    .unwrap_or_else(|error| {
+                        panic!("{compiler} is missing ({error}): `make clang` installs it")
+                    });
                 let said = String::from_utf8_lossy(&done.stderr);
                 assert!(done.status.success() && said.is_empty(), "{compiler} {standard} {level}: {said}");
             }
@@ -46,8 +52,11 @@ fn it_compiles_with_what_users_define() {
         ("#define _DEFAULT_SOURCE\n#include <stdlib.h>\n", true),
         ("#include <stdlib.h>\n", false), // too late, and said so
     ] {
-        std::fs::write(&source, format!("{before}#include \"traincast.h\"\nint user(tc_reader *r) {{ return tc_poll(r); }}\n"))
-            .unwrap();
+        std::fs::write(
+            &source,
+            format!("{before}#include \"traincast.h\"\nint user(tc_reader *r) {{ return tc_poll(r); }}\n"),
+        )
+        .unwrap();
         let done = Command::new("gcc")
             .args(["-std=c11", "-Wall", "-Werror", "-fsyntax-only", "-I"])
             .arg(here.join("../../include"))

@@ -204,7 +204,8 @@ fn same(read: Result<bool, Error>, snapshot: &Snapshot, polled: Result<bool, i32
 /// `Ok(None)`: only a string in it is none.
 fn value_of(snapshot: &Snapshot) -> Result<Option<Value>, i32> {
     let blobs: &[u8] = if snapshot.meta.blob_words > 0 { snapshot.blobs.bytes() } else { &[] };
-    let shape = Shape::parse(to_bytes(&snapshot.shape, snapshot.meta.shape_len)).map_err(|_| libc::EBADMSG)?;
+    let shape =
+        Shape::parse(to_bytes(&snapshot.shape, snapshot.meta.shape_len)).map_err(|_| libc::EBADMSG)?;
     check(&shape, &snapshot.values, blobs).map_err(|_| libc::EBADMSG)?;
     let mut build = Build::default();
     match decode(&shape, &snapshot.values, blobs, &mut build) {
@@ -222,7 +223,11 @@ pub fn mended(data: &[u8]) {
         let live = input.byte() < 128;
         bench.image.clone_from(&bench.sound);
         bench.image.edit(input);
-        if live { bench.live() } else { bench.attach() }
+        if live {
+            bench.live()
+        } else {
+            bench.attach()
+        }
         add(usize::from(!live), 1);
     });
 }

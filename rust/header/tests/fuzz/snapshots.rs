@@ -30,7 +30,9 @@ static COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
 pub fn counts() -> String {
     let [accepted, refused, leaves, paths] = COUNTS.each_ref().map(|count| count.load(Ordering::Relaxed));
-    format!("{accepted} snapshots accepted, {refused} refused; {leaves} leaves compared, {paths} paths followed")
+    format!(
+        "{accepted} snapshots accepted, {refused} refused; {leaves} leaves compared, {paths} paths followed"
+    )
 }
 
 fn add(count: usize, more: u64) {
@@ -122,9 +124,10 @@ fn differ(shape: &[u8], values: &[u64], blobs: &[u8]) {
         let mut whole = blobs.to_vec();
         whole.resize(blobs.len().next_multiple_of(WORD), 0); // as it lies in the file
         let parsed = Shape::parse(shape);
-        let core = parsed.as_ref().map_err(ToString::to_string).and_then(|shape| {
-            decoded(shape, values, &whole).map_err(|error| error.to_string())
-        });
+        let core = parsed
+            .as_ref()
+            .map_err(ToString::to_string)
+            .and_then(|shape| decoded(shape, values, &whole).map_err(|error| error.to_string()));
         match (core, bench.reader.poll()) {
             (Ok(value), Ok(true)) => {
                 add(0, 1);

@@ -60,7 +60,8 @@ fn main() {
     for scenario in SCENARIOS {
         for (point, passings) in passed(scenario) {
             // How often a bell is rung is not certain.
-            let last = if point.starts_with("publish.") && point != "publish.half-stored" { 1 } else { passings };
+            let last =
+                if point.starts_with("publish.") && point != "publish.half-stored" { 1 } else { passings };
             for passing in BTreeSet::from([1, last]) {
                 for clean in [false, true] {
                     let guard = Named(format!("{}, killed at {point}:{passing}, clean: {clean}", scenario.0));

@@ -96,5 +96,7 @@ fn main() {
         }
         seed += BURST;
     }
-    println!("stress of the C reader: {seed} snapshots published beside {READERS} processes, none torn, none gone back");
+    println!(
+        "stress of the C reader: {seed} snapshots published beside {READERS} processes, none torn, none gone back"
+    );
 }
