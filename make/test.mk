@@ -53,7 +53,7 @@ test-mutants:  ## each ordering weakened, each fence removed: loom must object t
 	scripts/ordering-mutants --target-dir target/mutants
 
 .PHONY: test-python
-test-python: .venv/.installed  ## Python tests with the newest of everything
+test-python: .venv/.installed valgrind  ## Python tests with the newest of everything
 	.venv/bin/pytest --ignore tests/integrations $(ARGS)
 
 .PHONY: test-sf

@@ -39,7 +39,9 @@ def test_a_build_needs_no_more_than_the_package() -> None:
     assert printed(sys.executable, "-c", code).startswith("-I")
 
 
-def test_a_program_that_uses_the_header_reads_what_python_publishes(tmp_path: Path, channel_name: str) -> None:
+def test_a_program_that_uses_the_header_reads_what_python_publishes(
+    tmp_path: Path, channel_name: str
+) -> None:
     source = tmp_path / "read.c"
     source.write_text(
         '#include "traincast.h"\n'

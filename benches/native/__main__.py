@@ -104,7 +104,9 @@ def boards(folder: Path) -> list[str]:
         if name == "without":
             for source in (made / "squares.h", made / "binding.c"):
                 source.write_text(ADDED.sub("", source.read_text()))
-        compiled(made / "binding.c", made / "squares.so", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}")
+        compiled(
+            made / "binding.c", made / "squares.so", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"
+        )
         makers[name] = made
     with own_directory(), traincast.Run("squares") as run:
         run.publish(0, reward_shaping={"progress": 1.0})

@@ -48,7 +48,9 @@ def main() -> None:
                 won += int((rewards >= 0.9).sum())
             weight = 1.0 - skill
             run.publish((update + 1) * STEPS * ENVS, reward_shaping={"progress": weight})
-            print(f"update {update}: return {earned / ENVS:6.2f}, goals {won / ENVS:6.2f}; next weight {weight:.1f}")
+            print(
+                f"update {update}: return {earned / ENVS:6.2f}, goals {won / ENVS:6.2f}; next weight {weight:.1f}"
+            )
 
 
 if __name__ == "__main__":

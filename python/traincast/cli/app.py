@@ -78,7 +78,10 @@ def _options(
     cflags: Annotated[
         bool,
         typer.Option(
-            "--cflags", callback=_show_cflags, is_eager=True, help="Show where traincast.h is, as a compiler wants it."
+            "--cflags",
+            callback=_show_cflags,
+            is_eager=True,
+            help="Show where traincast.h is, as a compiler wants it.",
         ),
     ] = False,
 ) -> None:
