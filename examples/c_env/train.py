@@ -2,7 +2,8 @@
 
     make PYTHON=python && python train.py
 
-The learner is a stand-in: its policy goes towards the goal more and more often, and it lowers the weight accordingly.
+The learner is a stand-in: its policy goes towards the goal more and more often, and it lowers the weight
+accordingly.
 """
 
 from __future__ import annotations
@@ -48,9 +49,8 @@ def main() -> None:
                 won += int((rewards >= 0.9).sum())
             weight = 1.0 - skill
             run.publish((update + 1) * STEPS * ENVS, reward_shaping={"progress": weight})
-            print(
-                f"update {update}: return {earned / ENVS:6.2f}, goals {won / ENVS:6.2f}; next weight {weight:.1f}"
-            )
+            said = f"return {earned / ENVS:6.2f}, goals {won / ENVS:6.2f}; next weight {weight:.1f}"
+            print(f"update {update}: {said}")
 
 
 if __name__ == "__main__":

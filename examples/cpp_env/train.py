@@ -1,6 +1,6 @@
 """Envs in C++ that threads step read a coefficient of the training at each reset.
 
-make PYTHON=python && python train.py
+`make PYTHON=python && python train.py` builds and runs it. The learner is a stand-in.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ def main() -> None:
         for update in range(TOTAL):
             returns = envs.step(random.random(ENVS) < 0.5 + update / TOTAL / 2, steps=STEPS)
             weights = envs.weights()
-            print(
-                f"update {update}: return {returns.mean():6.2f}, weights {min(weights):.1f} to {max(weights):.1f}"
-            )
+            said = f"return {returns.mean():6.2f}, weights {min(weights):.1f} to {max(weights):.1f}"
+            print(f"update {update}: {said}")
             run.publish((update + 1) * STEPS * ENVS, reward_shaping={"progress": 1.0 - (update + 1) / TOTAL})
 
 
