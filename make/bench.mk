@@ -76,6 +76,7 @@ prepare: target/tools/bin/gungraun-runner
 test-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## instruction counts against the committed baseline, and how they grow with the leaves
 	.venv/bin/python -m benches.gate.growth
 	.venv/bin/python -m benches.gate.instructions
+	.venv/bin/python -m benches.native --gate
 
 .PHONY: accept-instructions
 accept-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## take the instruction counts as the new baseline

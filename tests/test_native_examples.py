@@ -57,14 +57,12 @@ int main(int count, char **arguments) {
     static Squares envs[BOARDS];
     static uint8_t boards[BOARDS][SQUARES], actions[BOARDS], terminals[BOARDS];
     static float rewards[BOARDS];
-    static Training training; // traincast
     if (count != 2 || tc_open(&training.reader, "squares", 0, sizeof training.reader)) return 1; // traincast
     tc_key(&training.reader, "reward_shaping.progress", &training.weight); // traincast
     for (int i = 0; i < BOARDS; i++) {
         envs[i].observations = boards[i], envs[i].actions = &actions[i];
         envs[i].rewards = &rewards[i], envs[i].terminals = &terminals[i];
         envs[i].random = (unsigned)i, actions[i] = (uint8_t)(i % 4);
-        envs[i].training = &training; // traincast
         c_reset(&envs[i]);
     }
     for (int steps = atoi(arguments[1]); steps > 0; steps--) step_all(envs);

@@ -11,7 +11,6 @@ typedef struct {
     Py_buffer arrays[ARRAYS];
     Py_ssize_t count;
     Squares *envs;
-    Training training;                                                                             // traincast
 } Boards;
 
 static int fail(PyObject *type, const char *why) {
@@ -23,8 +22,7 @@ static int fail(PyObject *type, const char *why) {
 static int boards_init(Boards *self, PyObject *arguments, PyObject *keywords) {
     PyObject *arrays[ARRAYS];
     const char *run;
-    int error = 0;
-    (void)keywords, (void)error;
+    (void)keywords;
     if (self->envs != NULL) return fail(PyExc_RuntimeError, "they are made already");
     if (!PyArg_ParseTuple(arguments, "OOOOs", &arrays[0], &arrays[1], &arrays[2], &arrays[3], &run)) return -1;
     for (int i = 0; i < ARRAYS; i++)
@@ -33,8 +31,10 @@ static int boards_init(Boards *self, PyObject *arguments, PyObject *keywords) {
     if (count == 0 || self->arrays[OBSERVATIONS].len != SQUARES * count || self->arrays[REWARDS].len != 4 * count ||
         self->arrays[TERMINALS].len != count)
         return fail(PyExc_ValueError, "the arrays are of different lengths");
-    if ((error = tc_open(&self->training.reader, run, 0, sizeof self->training.reader)) != 0 && error != -ENOENT) return fail(PyExc_OSError, tc_error(&self->training.reader)); // traincast
-    tc_key(&self->training.reader, "reward_shaping.progress", &self->training.weight);             // traincast
+    tc_close(&training.reader); /* of the boards before these, if there were any */                // traincast
+    int error = tc_open(&training.reader, run, 0, sizeof training.reader);                         // traincast
+    if (error && error != -ENOENT) return fail(PyExc_OSError, tc_error(&training.reader));         // traincast
+    tc_key(&training.reader, "reward_shaping.progress", &training.weight);                         // traincast
     Squares *envs = PyMem_Calloc((size_t)count, sizeof *envs);
     if (envs == NULL) {
         PyErr_NoMemory();
@@ -47,7 +47,6 @@ static int boards_init(Boards *self, PyObject *arguments, PyObject *keywords) {
         envs[i].terminals = (uint8_t *)self->arrays[TERMINALS].buf + i;
         envs[i].weight = 1.0f;
         envs[i].random = (unsigned)i;
-        envs[i].training = &self->training;                                                        // traincast
     }
     self->envs = envs;
     self->count = count;
@@ -55,7 +54,6 @@ static int boards_init(Boards *self, PyObject *arguments, PyObject *keywords) {
 }
 
 static void boards_dealloc(Boards *self) {
-    tc_close(&self->training.reader);                                                              // traincast
     PyMem_Free(self->envs);
     for (int i = 0; i < ARRAYS; i++) PyBuffer_Release(&self->arrays[i]);
     Py_TYPE(self)->tp_free((PyObject *)self);

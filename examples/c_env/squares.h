@@ -8,7 +8,7 @@
 enum { SIZE = 11, SQUARES = SIZE * SIZE, LONGEST_EPISODE = 60 };
 enum { EMPTY, AGENT, GOAL };
 
-typedef struct { tc_reader reader; tc_key weight; } Training;                                      // traincast
+static struct { tc_reader reader; tc_key weight; } training; /* one thread steps all boards */  // traincast
 
 typedef struct {
     uint8_t *observations; /* the board */
@@ -18,7 +18,6 @@ typedef struct {
     int8_t row, column, goal_row, goal_column, step;
     unsigned random;
     float weight; /* of steps towards the goal */
-    Training *training;                                                                            // traincast
 } Squares;
 
 static int distance(const Squares *env) {
@@ -32,8 +31,8 @@ static void observe(Squares *env) {
 }
 
 static void c_reset(Squares *env) {
-    tc_poll(&env->training->reader);                                                               // traincast
-    env->weight = (float)tc_f64(&env->training->reader, &env->training->weight, 1.0);              // traincast
+    tc_poll(&training.reader);                                                                     // traincast
+    env->weight = (float)tc_f64(&training.reader, &training.weight, 1.0);                          // traincast
     env->row = env->column = SIZE / 2;
     env->step = 0;
     int edge = rand_r(&env->random) % 4, along = rand_r(&env->random) % SIZE;

@@ -1,4 +1,4 @@
-"""An env in C reads a coefficient of the training at each reset: two lines in `c_reset`, eight around it.
+"""An env in C reads a coefficient of the training at each reset: two lines in `c_reset`, six around it.
 
     make PYTHON=python && python train.py
 

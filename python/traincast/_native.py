@@ -10,8 +10,8 @@ __all__ = ["cflags", "get_include"]
 def get_include() -> str:
     """The directory that holds `traincast.h`, for the compiler's `-I`.
 
-    Example: `Extension("env", ["env.c"], include_dirs=[traincast.get_include()])` in a `setup.py`. In a Makefile
-    use `$(shell python -m traincast --cflags)`.
+    Example: `Extension("env", ["env.c"], include_dirs=[traincast.get_include()])` in a `setup.py`. In a
+    Makefile use `$(shell python -m traincast --cflags)`.
     """
     return str(Path(__file__).parent / "include")
 

@@ -1,8 +1,8 @@
 """`traincast` on the command line: look at channels, clean up after dead writers, run the demo.
 
 Needs typer, rich, humanize and textual (`pip install 'traincast[cli]'`); without them the command says so.
-Only `traincast --cflags`, which builds ask, needs none of them. With `--json` each command prints JSON, as the
-schemas in `traincast/cli/schemas` describe it.
+Only `traincast --cflags`, which builds ask, needs none of them. With `--json` each command prints JSON, as
+the schemas in `traincast/cli/schemas` describe it.
 """
 
 from __future__ import annotations
