@@ -27,7 +27,7 @@ use traincast_core::writer::{Writer, WriterOptions};
 use value::Value;
 
 const READERS: usize = 3;
-const SNAPSHOTS: u64 = 5_000;
+const SNAPSHOTS: u64 = 3_000;
 /// Files that each must have met: the writer has grown and begun anew under its eyes.
 const FILES: u64 = 4;
 /// After so many snapshots the writer closes its channel, and opens it again.
