@@ -783,9 +783,7 @@ static inline int tc_place_(tc_reader *r, const tc_structure_ *s, tc_copy_ *c) {
         uint64_t at = next, len = blob->itemsize;
         if (blob->kind == TC_ARRAY || blob->kind == TC_TENSOR) {
             at = (next + 63) / 64 * 64;
-            /* An empty axis makes the array empty, however long the others claim to be. */
-            for (uint32_t axis = 0; axis < blob->ndim; axis++)
-                if (axes[axis] == 0) len = 0;
+            /* An empty axis makes the array empty, however long the others claim to be: also what has overflowed. */
             for (uint32_t axis = 0; axis < blob->ndim; axis++)
                 if (__builtin_mul_overflow(len, axes[axis], &len)) len = UINT64_MAX;
         } else {
@@ -1425,8 +1423,6 @@ static inline int tc_view(tc_reader *r, tc_key *key, tc_array *array) {
     array->shape = r->values_ + key->value_at;
     array->ndim = key->ndim;
     array->count = 1;
-    for (size_t axis = 0; axis < array->ndim; axis++)
-        if (array->shape[axis] == 0) array->count = 0;
     for (size_t axis = 0; axis < array->ndim; axis++)
         if (__builtin_mul_overflow(array->count, array->shape[axis], &array->count)) array->count = 0; /* of no bytes each */
     array->itemsize = key->itemsize;

@@ -9,8 +9,6 @@ mod common;
 #[path = "../../../core/tests/fuzz/targets/input.rs"]
 #[allow(dead_code, reason = "the fuzzers make their values from bytes")]
 mod input;
-#[path = "../../../core/tests/node/mod.rs"]
-mod node;
 #[path = "../support/proven.rs"]
 mod proven;
 #[path = "../../../core/tests/fuzz/targets/value.rs"]
@@ -20,29 +18,60 @@ mod value;
 use std::process::{Child, Command, Stdio};
 
 use common::{Place, watchdog};
-use node::Publisher;
 use proven::{mix, proven};
 use traincast_core::layout::PAGE;
+use traincast_core::snapshot::encode::Encoder;
+use traincast_core::snapshot::{Payload, PlacedBlob, to_words};
 use traincast_core::writer::{Writer, WriterOptions};
-use value::Value;
+use value::region;
 
 const READERS: usize = 3;
-const SNAPSHOTS: u64 = 3_000;
+const SNAPSHOTS: u64 = 6_000;
 /// Files that each must have met: the writer has grown and begun anew under its eyes.
 const FILES: u64 = 4;
-/// After so many snapshots the writer closes its channel, and opens it again.
-const LIFE: u64 = 4_096;
-/// Snapshots that are made beforehand, to be published without a pause.
-const BURST: u64 = 64;
+/// Snapshots that are made beforehand, to be published without a pause, again and again.
+const BURST: u64 = 32;
+const ROUNDS: u64 = 40;
 
 fn open(place: &Place) -> Writer {
     place.writer_with(WriterOptions { capacity: PAGE, ..WriterOptions::default() }).unwrap()
 }
 
-/// Most are small, so that versions go by quickly; in each life the largest grow step by step.
-fn snapshot(seed: u64) -> Value {
-    let largest = if seed.is_multiple_of(512) { 64 << (seed % LIFE / 512) } else { 64 };
-    proven(seed, (mix(seed ^ 7) % largest) as usize)
+/// A snapshot as it is stored.
+struct Encoded {
+    id: u64,
+    shape: Vec<u8>,
+    values: Vec<u64>,
+    blobs: Vec<u8>,
+}
+
+impl Encoded {
+    /// Every fourth is large, so that readers are often stopped while they copy it; the others are small, so that the writer has
+    /// gone round the ring when they go on.
+    fn new(seed: u64, largest: u64) -> Self {
+        let words = if seed.is_multiple_of(4) { largest } else { mix(seed ^ 7) % 64 };
+        let mut encoder = Encoder::default();
+        encoder.start(None);
+        proven(seed, words as usize).encode(&mut encoder);
+        Self {
+            id: 1 + seed % 3,
+            shape: encoder.recorded().unwrap().to_vec(),
+            values: encoder.values().to_vec(),
+            blobs: region(&encoder),
+        }
+    }
+
+    fn publish(&self, writer: &mut Writer) {
+        let payload = Payload {
+            shape_id: self.id,
+            shape: &to_words(&self.shape),
+            shape_len: self.shape.len(),
+            values: &self.values,
+            blobs: &[PlacedBlob { offset: 0, bytes: &self.blobs[..] }],
+            blob_words: self.blobs.len().div_ceil(8),
+        };
+        writer.publish(&payload).unwrap();
+    }
 }
 
 /// Ends with the test, whatever ends the test.
@@ -84,19 +113,22 @@ fn main() {
             .unwrap()
     };
     let mut readers = Readers((0..READERS).map(reader).collect());
-    let (mut writer, mut publisher, mut seed) = (open(&place), Publisher::default(), 0);
+    let (mut writer, mut seed, mut published) = (open(&place), 0, 0);
     while !readers.over() {
-        if seed > 0 && seed % LIFE < BURST {
+        // In each life of the channel the largest grow; then it closes, and opens again.
+        let life = seed / BURST % 4;
+        if seed > 0 && life == 0 {
             writer.close();
-            (writer, publisher) = (open(&place), Publisher::default());
+            writer = open(&place);
         }
-        let burst: Vec<_> = (seed + 1..=seed + BURST).map(snapshot).collect();
-        for value in &burst {
-            publisher.publish(&mut writer, value).unwrap();
+        let burst: Vec<_> = (seed..seed + BURST).map(|seed| Encoded::new(seed, 256 << (2 * life))).collect();
+        for _ in 0..ROUNDS {
+            burst.iter().for_each(|snapshot| snapshot.publish(&mut writer));
         }
         seed += BURST;
+        published += BURST * ROUNDS;
     }
     println!(
-        "stress of the C reader: {seed} snapshots published beside {READERS} processes, none torn, none gone back"
+        "stress of the C reader: {published} snapshots published beside {READERS} processes, none torn, none gone back"
     );
 }
