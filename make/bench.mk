@@ -40,6 +40,10 @@ bench: bench-build .venv-sf/.installed  ## measure everything, beside its peers;
 bench-report: .venv-bench/.ready  ## docs/performance.md and its pictures, from docs/performance.json
 	$(BENCH_PYTHON) -m benches.report docs/performance.json
 
+.PHONY: bench-native
+bench-native: .venv/.installed  ## traincast.h, and the example env in C with it and without: what docs/native.md says
+	.venv/bin/python -m benches.native
+
 .PHONY: bench-core
 bench-core:  ## the core without Python
 	cargo bench --locked --package traincast-bench-core --bench core
@@ -72,6 +76,7 @@ prepare: target/tools/bin/gungraun-runner
 test-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## instruction counts against the committed baseline, and how they grow with the leaves
 	.venv/bin/python -m benches.gate.growth
 	.venv/bin/python -m benches.gate.instructions
+	.venv/bin/python -m benches.native --gate
 
 .PHONY: accept-instructions
 accept-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## take the instruction counts as the new baseline

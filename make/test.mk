@@ -2,7 +2,7 @@
 
 # Two rows, which run beside each other.
 STAGES := lint test-python test-frameworks
-MORE_STAGES := test-rust test-loom test-mutants test-kill test-sf test-cpythons test-layouts test-checked
+MORE_STAGES := test-rust test-header-sanitized test-loom test-mutants test-kill test-sf test-cpythons test-layouts test-checked
 
 # Preparing is the long part of a first run: the downloads and the two compilations overlap.
 .PHONY: test
@@ -26,8 +26,22 @@ lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub agains
 	scripts/house-rules
 
 .PHONY: test-rust
-test-rust:  ## the core's tests, without Python
+test-rust: clang  ## the core's tests and those of traincast.h, without Python
 	cargo test --workspace --locked --quiet
+
+# The sanitizers are the C compiler's: only the C code has them, and the programs that it is linked into.
+.PHONY: test-header-sanitized
+test-header-sanitized:  ## traincast.h under AddressSanitizer and UndefinedBehaviorSanitizer
+	TRAINCAST_HEADER_SANITIZE=1 cargo test --package traincast-header --test agreement --test fuzz --test stress \
+	    --locked --quiet --target-dir target/header-sanitized
+
+.PHONY: clang
+clang:
+	@command -v clang++ > /dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    echo "Installing clang"; apt-get update -qq && apt-get install -y -qq clang > /dev/null; \
+	else \
+	    echo "clang is missing: install it (apt-get install clang); traincast.h is compiled by it and by gcc" >&2; exit 1; \
+	fi
 
 # Other flags, hence another target directory: sharing one would rebuild everything at each change between the two.
 .PHONY: test-loom
@@ -42,7 +56,7 @@ test-mutants:  ## each ordering weakened, each fence removed: loom must object t
 PYTEST := .venv/bin/pytest --numprocesses 2
 
 .PHONY: test-python
-test-python: .venv/.installed  ## Python tests with the newest of everything
+test-python: .venv/.installed valgrind  ## Python tests with the newest of everything
 	$(PYTEST) --ignore tests/integrations $(ARGS)
 
 .PHONY: test-sf

@@ -2,7 +2,7 @@
 
 CARGO_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 PACKAGE_SOURCES := pyproject.toml README.md LICENSE \
-    $(shell find python -type f -not -name '*.so' -not -path '*/__pycache__/*')
+    $(shell find python include -type f -not -name '*.so' -not -path '*/__pycache__/*')
 
 .PHONY: wheel
 wheel: target/wheels/.built  ## the release wheel, in target/wheels

@@ -95,7 +95,7 @@ def test_contents(wheel: Path) -> None:
     sources = {
         str(path.relative_to(ROOT / "python"))
         for path in (ROOT / "python").rglob("*")
-        if path.suffix in {".py", ".pyi", ".json"} or path.name == "py.typed"
+        if path.suffix in {".py", ".pyi", ".json", ".h"} or path.name == "py.typed"
     }
     assert package - sources == {"traincast/_core.abi3.so"}
     assert sources - package == set()

@@ -12,6 +12,7 @@ import lazy_loader
 
 from traincast._core import TrainingInfoKey, TrainingInfoReader, TrainingInfoWriter
 from traincast._core import __version__ as __version__
+from traincast._native import get_include
 from traincast.errors import (
     ChannelBusyError,
     ChannelClosedError,
@@ -80,6 +81,7 @@ __all__ = [
     "find_reward_shaping_interface",
     "find_training_info_interface",
     "find_wrapper_interface",
+    "get_include",
     "scores",
     "set_training_info",
     "sinks",

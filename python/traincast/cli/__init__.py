@@ -1,7 +1,8 @@
 """`traincast` on the command line: look at channels, clean up after dead writers, run the demo.
 
 Needs typer, rich, humanize and textual (`pip install 'traincast[cli]'`); without them the command says so.
-With `--json` each command prints JSON, as the schemas in `traincast/cli/schemas` describe it.
+Only `traincast --cflags`, which builds ask, needs none of them. With `--json` each command prints JSON, as
+the schemas in `traincast/cli/schemas` describe it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ def main() -> None:
     """Run the command line and exit: 0 for success, 1 with a sentence on stderr, 2 for wrong usage."""
     from traincast.cli._failures import FAILED, INTERRUPTED, report, report_error
 
+    if sys.argv[1:] == ["--cflags"]:
+        from traincast._native import cflags
+
+        print(cflags())
+        sys.exit(0)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # closed by the shell
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -59,6 +59,14 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _show_cflags(wanted: bool) -> None:
+    if wanted:
+        from traincast._native import cflags
+
+        print(cflags())
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
@@ -66,6 +74,15 @@ def _options(
         bool,
         typer.Option(
             "--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+    cflags: Annotated[
+        bool,
+        typer.Option(
+            "--cflags",
+            callback=_show_cflags,
+            is_eager=True,
+            help="Show where traincast.h is, as a compiler wants it.",
         ),
     ] = False,
 ) -> None:

@@ -76,6 +76,27 @@ pub const NAME_BYTES: usize = 128;
 /// Longest host name that is kept, bytes: as long as Linux allows.
 pub const HOST_BYTES: usize = 64;
 
+/// File systems that other machines may share, or behind which a program stands, by the number that `statfs` gives: no channel
+/// lies on one.
+pub const REMOTE_FILE_SYSTEMS: [(u32, &str); 16] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "SMB"),
+    (0xfe53_4d42, "SMB"),
+    (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
+    (0x7375_7245, "Coda"),
+    (0x564c, "NCP"),
+    (0x0102_1997, "9P"),
+    (0x00c3_6400, "Ceph"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x4750_4653, "GPFS"),
+    (0x0116_1970, "GFS2"),
+    (0x7461_636f, "OCFS2"),
+    (0x1980_0202, "BeeGFS"),
+    (0x6573_5546, "FUSE"),
+];
+
 /// Words of a segment's header.
 pub mod header {
     /// [`super::SEGMENT_MAGIC`].

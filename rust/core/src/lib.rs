@@ -5,6 +5,40 @@
 //! and then says so in one word; a reader compares that word with what it holds, and copies a slot only when
 //! it is behind.
 //!
+//! # Reading
+//!
+//! An env in Rust makes a [`reader::Reader`] of a channel, and a [`reader::Key`] for each value that it wants. The example
+//! `env` (`cargo run --package traincast-core --example env`) is a whole one.
+//!
+//! ```
+//! use std::time::Duration;
+//! use traincast_core::directory::{ChannelName, Places};
+//! use traincast_core::reader::{Key, Reader};
+//!
+//! struct Env {
+//!     reader: Reader,
+//!     goal: Key,
+//! }
+//!
+//! impl Env {
+//!     /// Waits for the learner, for ten seconds at most.
+//!     fn attach(run: &str) -> Result<Self, Box<dyn std::error::Error>> {
+//!         let reader = Reader::attach(Places::from_env()?, ChannelName::new(run, 0)?, Duration::from_secs(10))?;
+//!         let goal = reader.key("reward_shaping.goal")?;
+//!         Ok(Self { reader, goal })
+//!     }
+//!
+//!     /// The newest coefficient; 1 while nobody has published one.
+//!     fn reset(&mut self) -> traincast_core::error::Result<f64> {
+//!         Ok(self.goal.f64(&mut self.reader)?.unwrap_or(1.0))
+//!     }
+//! }
+//! ```
+//!
+//! Whole snapshots come by [`reader::Reader::read_into`], and are taken apart by [`snapshot::decode::decode`].
+//!
+//! # Modules
+//!
 //! | module | concern |
 //! |---|---|
 //! | [`layout`] | the memory map |

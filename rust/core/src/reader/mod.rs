@@ -1,6 +1,7 @@
 //! The reading end of a channel.
 
 mod finding;
+mod key;
 mod waiter;
 mod word;
 
@@ -21,6 +22,7 @@ use crate::snapshot::{SegmentKey, SlotMeta, Snapshot};
 use crate::sys::{self, WordRef, tick_ns};
 
 use finding::{Found, find};
+pub use key::{Key, Leaf};
 pub use waiter::Waiter;
 pub use word::WordAt;
 

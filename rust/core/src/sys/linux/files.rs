@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, Dir, FallocateFlags, FileType, Mode, OFlags, StatFs};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::layout::REMOTE_FILE_SYSTEMS;
+
 /// What one has to know of a file before using it.
 #[derive(Clone, Copy, Debug)]
 pub struct FileFacts {
@@ -242,20 +244,6 @@ pub fn remote_file_system_of(path: &Path) -> io::Result<Option<&'static str>> {
 }
 
 fn remote_kind(stat: &StatFs) -> Option<&'static str> {
-    match stat.f_type as u64 & 0xffff_ffff {
-        0x6969 => Some("NFS"),
-        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
-        0x5346_414f | 0x6b41_4653 => Some("AFS"),
-        0x7375_7245 => Some("Coda"),
-        0x564c => Some("NCP"),
-        0x0102_1997 => Some("9P"),
-        0x00c3_6400 => Some("Ceph"),
-        0x0bd0_0bd0 => Some("Lustre"),
-        0x4750_4653 => Some("GPFS"),
-        0x0116_1970 => Some("GFS2"),
-        0x7461_636f => Some("OCFS2"),
-        0x1980_0202 => Some("BeeGFS"),
-        0x6573_5546 => Some("FUSE"),
-        _ => None,
-    }
+    let kind = stat.f_type as u64 & 0xffff_ffff;
+    REMOTE_FILE_SYSTEMS.iter().find(|(remote, _)| u64::from(*remote) == kind).map(|(_, name)| *name)
 }

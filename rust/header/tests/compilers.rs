@@ -1,0 +1,64 @@
+//! The header compiles without a warning, in C11 and in C++17, by gcc and by clang, at each level of optimisation.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::Path;
+use std::process::Command;
+
+const WARNINGS: [&str; 7] =
+    ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wcast-align", "-Werror"];
+
+#[test]
+fn gcc_and_clang_have_nothing_to_say() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let object = tempfile::NamedTempFile::new().unwrap();
+    for compiler in ["gcc", "clang"] {
+        for (language, standard) in [("c", "-std=c11"), ("c++", "-std=c++17")] {
+            for level in ["-O0", "-O2", "-O3"] {
+                let done = Command::new(compiler)
+                    .args(["-x", language, standard, level, "-c"])
+                    .args(WARNINGS)
+                    .arg("-I")
+                    .arg(here.join("../../include"))
+                    .arg(here.join("src/shim.c"))
+                    .arg("-o")
+                    .arg(object.path())
+                    .output()
+                    .unwrap_or_else(|error| {
+                        panic!("{compiler} is missing ({error}): `make clang` installs it")
+                    });
+                let said = String::from_utf8_lossy(&done.stderr);
+                assert!(done.status.success() && said.is_empty(), "{compiler} {standard} {level}: {said}");
+            }
+        }
+    }
+}
+
+/// A user's own definitions decide what the system's headers declare.
+#[test]
+fn it_compiles_with_what_users_define() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("user.c");
+    for (before, compiles) in [
+        ("", true),
+        ("#define _GNU_SOURCE\n", true),
+        ("#define _POSIX_C_SOURCE 200809L\n", true),
+        ("#define _DEFAULT_SOURCE\n#include <stdlib.h>\n", true),
+        ("#include <stdlib.h>\n", false), // too late, and said so
+    ] {
+        std::fs::write(
+            &source,
+            format!("{before}#include \"traincast.h\"\nint user(tc_reader *r) {{ return tc_poll(r); }}\n"),
+        )
+        .unwrap();
+        let done = Command::new("gcc")
+            .args(["-std=c11", "-Wall", "-Werror", "-fsyntax-only", "-I"])
+            .arg(here.join("../../include"))
+            .arg(&source)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.success(), compiles, "{before}: {said}");
+        assert!(compiles || said.contains("include traincast.h before other headers"), "{said}");
+    }
+}
