@@ -16,7 +16,7 @@ import traincast
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(), flags=re.DOTALL | re.MULTILINE)
-ONE_PROGRAM, LEARNER, ENV, CURRICULUM, SAMPLE_FACTORY = range(5)
+ONE_PROGRAM, LEARNER, ENV, CURRICULUM, SCORES = range(5)
 
 
 def program(directory: Path, block: int) -> list[str]:
@@ -45,7 +45,6 @@ def learner(directory: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_every_block_is_known() -> None:
     assert len(BLOCKS) == 5
-    assert "sample_factory" in BLOCKS[SAMPLE_FACTORY]  # run by tests/integrations/sample_factory
 
 
 def test_one_program(tmp_path: Path) -> None:
@@ -76,6 +75,13 @@ def test_the_curriculum(tmp_path: Path) -> None:
     done = run(tmp_path, CURRICULUM)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "{'progress': 500000.0, 'gravity': 5.9}\n"
+
+
+def test_the_scores(tmp_path: Path) -> None:
+    done = run(tmp_path, SCORES)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "[0 0 0 1 0 0 0 0 0 0]\n"
+    assert os.listdir(os.environ["TRAINCAST_DIR"]) == []
 
 
 def test_links_lead_somewhere() -> None:
