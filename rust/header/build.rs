@@ -29,6 +29,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     println!("cargo::rerun-if-env-changed={SANITIZE}");
     println!("cargo::rerun-if-changed=../../include/traincast.h");
+    println!("cargo::rerun-if-changed=../../include/traincast_scores.h");
     println!("cargo::rerun-if-changed=src/shim.c");
     println!("cargo::rerun-if-changed=programs");
     let sanitize = env::var(SANITIZE).is_ok_and(|value| value == "1");

@@ -1,4 +1,4 @@
-//! The constants of `include/traincast.h` are those of `layout.rs`.
+//! The constants of the headers in `include` are those of `layout.rs`.
 //!
 //! `TRAINCAST_ACCEPT=1 cargo test --package traincast-core --test header` writes them.
 #![cfg(not(loom))]
@@ -7,13 +7,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use traincast_core::layout::{self, Link, header, slot};
+use traincast_core::layout::{self, Link, header, scores, slot};
 use traincast_core::numbering::Position;
 use traincast_core::ring::seqlock::Head;
 use traincast_core::snapshot::MAX_DEPTH;
-
-const BEGIN: &str = "/* begin constants */\n";
-const END: &str = "/* end constants */\n";
 
 fn constants() -> String {
     let mut text = String::new();
@@ -71,17 +68,55 @@ fn constants() -> String {
     text
 }
 
-#[test]
-fn the_constants_of_the_c_header_are_those_of_the_layout() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include/traincast.h");
+fn constants_of_scores() -> String {
+    let mut text = String::new();
+    let mut define = |name: &str, value: &dyn std::fmt::Display| {
+        writeln!(text, "#define TC_SCORES_{name} {value}").expect("a string takes it");
+    };
+    define("MAGIC_WORD", &format!("UINT64_C({:#x})", layout::SCORES_MAGIC));
+    define("LAYOUT_VERSION", &layout::SCORES_LAYOUT_VERSION);
+    define("MAX_TASKS", &scores::MAX_TASKS);
+    define("MAX_BLOCKS", &scores::MAX_BLOCKS);
+    for (name, word) in [
+        ("MAGIC", scores::MAGIC),
+        ("LAYOUT", scores::LAYOUT),
+        ("TASKS", scores::TASKS),
+        ("BLOCK_BYTES", scores::BLOCK_BYTES),
+        ("ENDED", scores::ENDED),
+        ("PID", scores::PID),
+        ("SEQS", scores::SEQS),
+        ("COPY", scores::COPY),
+        ("EPISODES", scores::EPISODES),
+        ("SUCCESSES", scores::SUCCESSES),
+        ("RETURNS", scores::RETURNS),
+        ("SQUARES", scores::SQUARES),
+        ("LENGTHS", scores::LENGTHS),
+        ("LAST", scores::LAST),
+    ] {
+        define(name, &word);
+    }
+    // The identity and the name stand where they stand in a segment: one function of the header compares both.
+    assert_eq!((scores::IDENTITY, scores::NAME), (header::IDENTITY, header::NAME));
+    text
+}
+
+/// Holds the constants of a header against what they should be, or writes them.
+fn check(file: &str, of: &str, wanted: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include").join(file);
     let text = std::fs::read_to_string(&path).expect("the header can be read");
-    let (before, rest) = text.split_once(BEGIN).expect("the constants have a beginning");
-    let (found, after) = rest.split_once(END).expect("the constants have an end");
-    let wanted = constants();
+    let [begin, end] = ["begin", "end"].map(|edge| format!("/* {edge} constants{of} */\n"));
+    let (before, rest) = text.split_once(&begin).expect("the constants have a beginning");
+    let (found, after) = rest.split_once(&end).expect("the constants have an end");
     if std::env::var_os("TRAINCAST_ACCEPT").is_some() {
-        std::fs::write(&path, [before, BEGIN, &wanted, END, after].concat())
+        std::fs::write(&path, [before, &begin, wanted, &end, after].concat())
             .expect("the header can be written");
         return;
     }
     assert_eq!(found, wanted, "TRAINCAST_ACCEPT=1 writes them anew");
+}
+
+#[test]
+fn the_constants_of_the_c_headers_are_those_of_the_layout() {
+    check("traincast.h", "", &constants());
+    check("traincast_scores.h", " of scores", &constants_of_scores());
 }

@@ -1,6 +1,10 @@
 //! `include/traincast.h` behind a safe face, for the tests that hold it against the core.
 #![allow(unsafe_code, reason = "calls of C functions")]
 
+mod scores;
+
+pub use scores::Scores;
+
 use std::ffi::{CStr, CString, c_char, c_double, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

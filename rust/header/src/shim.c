@@ -1,5 +1,5 @@
 /* The functions of traincast.h, which are inline, as ones that can be called from elsewhere. */
-#include "traincast.h"
+#include "traincast_scores.h"
 
 size_t shim_reader_size(void) { return sizeof(tc_reader); }
 size_t shim_key_size(void) { return sizeof(tc_key); }
@@ -35,3 +35,14 @@ int shim_bool(tc_reader *r, tc_key *key, int fallback) { return tc_bool(r, key, 
 const char *shim_str(tc_reader *r, tc_key *key, const char *fallback, size_t *len) { return tc_str(r, key, fallback, len); }
 const void *shim_bytes(tc_reader *r, tc_key *key, const void *fallback, size_t *len) { return tc_bytes(r, key, fallback, len); }
 int shim_view(tc_reader *r, tc_key *key, tc_array *array) { return tc_view(r, key, array); }
+
+size_t shim_scores_size(void) { return sizeof(tc_scores); }
+int shim_scores_open(tc_scores *s, const char *directory, const char *name, uint16_t policy_id) {
+    return tc_scores_open_at(s, directory, name, policy_id, sizeof *s);
+}
+int shim_record(tc_scores *s, size_t task, int success, double episode_return, uint64_t length) {
+    return tc_record(s, task, success, episode_return, length);
+}
+size_t shim_scores_tasks(const tc_scores *s) { return tc_scores_tasks(s); }
+const char *shim_scores_error(const tc_scores *s) { return tc_scores_error(s); }
+void shim_scores_close(tc_scores *s) { tc_scores_close(s); }

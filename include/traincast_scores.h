@@ -1,0 +1,281 @@
+/* traincast_scores.h: count episodes on a run's scoreboard from C11 or C++17, on Linux.
+ *
+ * Beside traincast.h, which it includes; nothing to link.
+ *
+ *     static tc_scores scores;                              // one per thread
+ *
+ *     tc_scores_open(&scores, "my-run", 0, sizeof scores);  // NULL: the name in TRAINCAST_NAME
+ *
+ *     void env_episode_over(int task, int success, double episode_return, uint64_t length) {
+ *         tc_record(&scores, task, success, episode_return, length);
+ *     }
+ *
+ * The learner makes the scoreboard (traincast.scores.Scoreboard in Python) and collects. An episode is recorded whole or not at
+ * all, and counts exactly once, whatever is killed. Recording waits for nobody and makes no system call, except while there is no
+ * scoreboard. A forked child that goes on with its parent's copy takes a block of its own.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef TRAINCAST_SCORES_H
+#define TRAINCAST_SCORES_H
+
+#include "traincast.h"
+
+#include <math.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- constants: generated from rust/core/src/layout.rs -------------------------------------------------------------------- */
+/* begin constants of scores */
+#define TC_SCORES_MAGIC_WORD UINT64_C(0x6f63736e69617274)
+#define TC_SCORES_LAYOUT_VERSION 1
+#define TC_SCORES_MAX_TASKS 1048576
+#define TC_SCORES_MAX_BLOCKS 16384
+#define TC_SCORES_MAGIC 0
+#define TC_SCORES_LAYOUT 1
+#define TC_SCORES_TASKS 2
+#define TC_SCORES_BLOCK_BYTES 3
+#define TC_SCORES_ENDED 6
+#define TC_SCORES_PID 0
+#define TC_SCORES_SEQS 8
+#define TC_SCORES_COPY 8
+#define TC_SCORES_EPISODES 0
+#define TC_SCORES_SUCCESSES 1
+#define TC_SCORES_RETURNS 2
+#define TC_SCORES_SQUARES 3
+#define TC_SCORES_LENGTHS 4
+#define TC_SCORES_LAST 5
+/* end constants of scores */
+
+/* A block of a scoreboard. Leave its members alone. */
+typedef struct tc_scores {
+    uint64_t *words_; /* NULL: none; the file up to the end of the block */
+    size_t bytes_;
+    uint64_t *block_;
+    uint64_t *own_; /* a word that is 0 in a forked child */
+    size_t tasks_;
+    int fd_;
+    uint64_t next_look_ns_;
+    unsigned looks_;
+    tc_reader place_; /* name and directory; no channel is read */
+} tc_scores;
+
+/* Names a run's scoreboard. 0, also if there is none yet; -EINVAL: not a name that a run can have, or a header of another version than
+ * the rest of the program has; -ENAMETOOLONG. */
+static inline int tc_scores_open(tc_scores *scores, const char *name, uint16_t policy_id, size_t sizeof_scores);
+
+/* The same, in a directory of your choice. */
+static inline int tc_scores_open_at(tc_scores *scores, const char *directory, const char *name, uint16_t policy_id,
+                                    size_t sizeof_scores);
+
+/* Counts an episode. 1: counted; 0: there is no scoreboard, since the learner has made none yet, or has ended it; -EINVAL: there is no such
+ * task, or the return is not finite; -EPROTO: the file has another layout; -EBADMSG: it is damaged; -EACCES; -ENOSPC: no room for another
+ * block. */
+static inline int tc_record(tc_scores *scores, size_t task, int success, double episode_return, uint64_t length);
+
+/* How many tasks there are; 0 while there is no scoreboard. */
+static inline size_t tc_scores_tasks(const tc_scores *scores);
+
+/* The last error, in words. */
+static inline const char *tc_scores_error(const tc_scores *scores);
+
+/* Gives the block back; what it has counted stays. Closing twice is allowed. */
+static inline void tc_scores_close(tc_scores *scores);
+
+/* --- how it works --------------------------------------------------------------------------------------------------------- */
+
+enum { TC_OFD_SETLK_ = 37, TC_SCORES_EAGER_ = 100 }; /* F_OFD_SETLK; looks before they are spaced */
+
+static inline void tc_scores_forget_(tc_scores *s) {
+    if (s->words_ != NULL) munmap(s->words_, s->bytes_);
+    if (s->own_ != NULL) munmap(s->own_, TC_PAGE);
+    if (s->fd_ >= 0) close(s->fd_);
+    s->words_ = s->block_ = s->own_ = NULL;
+    s->fd_ = -1;
+    s->tasks_ = 0;
+}
+
+static inline size_t tc_scores_copies_(size_t tasks) { return (TC_SCORES_SEQS + tasks + 7) / 8 * 8; }
+
+static inline size_t tc_scores_block_bytes_(size_t tasks) {
+    size_t bytes = (tc_scores_copies_(tasks) + 2 * TC_SCORES_COPY * tasks) * 8;
+    return (bytes + TC_PAGE - 1) / TC_PAGE * TC_PAGE;
+}
+
+/* Opens the scoreboard's file in a directory. A descriptor, or an error. */
+static inline int tc_scores_open_file_(tc_scores *s, const char *directory) {
+    char name[TC_NAME_BYTES + 16];
+    struct stat of;
+    tc_reader *r = &s->place_;
+    int folder = tc_open_folder_(r, directory);
+    if (folder < 0) return folder;
+    snprintf(name, sizeof name, "%s@%u.scores", r->name_, (unsigned)r->policy_id_);
+    int fd = -1;
+    do fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    while (fd < 0 && errno == EINTR);
+    int error = fd < 0 || fstat(fd, &of) != 0 ? errno : 0;
+    close(folder);
+    if (error == 0 && of.st_nlink == 0) error = ENOENT; /* replaced or removed just now */
+    if (error == 0 && (!S_ISREG(of.st_mode) || of.st_uid != geteuid() || (of.st_mode & 077) != 0 || of.st_nlink > 1)) error = EBADMSG;
+    if (error == 0) return fd;
+    if (fd >= 0) close(fd);
+    if (error == ENOENT) return tc_fail_(r, -ENOENT, "there is no scoreboard");
+    if (error == EBADMSG || error == ELOOP || error == ENXIO || error == EISDIR)
+        return tc_fail_(r, -EBADMSG, "the scoreboard's file is none that traincast made");
+    return tc_fail_(r, -error, "the scoreboard's file cannot be opened");
+}
+
+/* Maps what there is of the file, anew if it was shorter, and believes its header only as far as it makes sense. */
+static inline int tc_scores_map_(tc_scores *s) {
+    struct stat of;
+    tc_reader *r = &s->place_;
+    if (s->words_ != NULL) munmap(s->words_, s->bytes_);
+    s->words_ = NULL;
+    if (fstat(s->fd_, &of) != 0) return tc_fail_(r, -errno, "the scoreboard's file cannot be examined");
+    if (of.st_size < (off_t)TC_HEADER_BYTES || of.st_size % TC_PAGE != 0)
+        return tc_fail_(r, -EBADMSG, "the scoreboard's file is none that traincast made");
+    void *memory = mmap(NULL, (size_t)of.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd_, 0);
+    if (memory == MAP_FAILED) return tc_fail_(r, -errno, "the scoreboard's file cannot be mapped");
+    s->words_ = (uint64_t *)memory;
+    s->bytes_ = (size_t)of.st_size;
+    const uint64_t *words = s->words_;
+    uint64_t tasks = tc_relaxed_(&words[TC_SCORES_TASKS]);
+    if (tc_relaxed_(&words[TC_SCORES_MAGIC]) != TC_SCORES_MAGIC_WORD || tc_relaxed_(&words[TC_SCORES_LAYOUT]) != TC_SCORES_LAYOUT_VERSION)
+        return tc_fail_(r, -EPROTO, "the scoreboard's file has another layout: learner and env need versions of traincast that fit");
+    if (tasks == 0 || tasks > TC_SCORES_MAX_TASKS ||
+        tc_relaxed_(&words[TC_SCORES_BLOCK_BYTES]) != tc_scores_block_bytes_((size_t)tasks) || !tc_same_identity_(r, words))
+        return tc_fail_(r, -EBADMSG, "the scoreboard's file is damaged: its header makes no sense");
+    s->tasks_ = (size_t)tasks;
+    return 0;
+}
+
+/* Takes a block by the lock of its first byte, which lasts as long as the descriptor. */
+static inline int tc_scores_take_(tc_scores *s) {
+    tc_reader *r = &s->place_;
+    size_t bytes = tc_scores_block_bytes_(s->tasks_);
+    for (size_t block = 0; block < TC_SCORES_MAX_BLOCKS; block++) {
+        off_t at = (off_t)(TC_HEADER_BYTES + block * bytes);
+        if (s->bytes_ < (size_t)at + bytes) { /* files are only ever extended: two that do so at once make the same room */
+            int error = posix_fallocate(s->fd_, at, (off_t)bytes);
+            if (error) return tc_fail_(r, -error, "there is no room for another block of the scoreboard");
+            error = tc_scores_map_(s);
+            if (error) return error;
+        }
+        struct flock lock;
+        memset(&lock, 0, sizeof lock);
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        lock.l_start = at;
+        lock.l_len = 1;
+        if (fcntl(s->fd_, TC_OFD_SETLK_, &lock) == 0) {
+            s->block_ = s->words_ + (size_t)at / 8;
+            __atomic_store_n(&s->block_[TC_SCORES_PID], (uint64_t)getpid(), __ATOMIC_RELAXED);
+            return 0;
+        }
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR) return tc_fail_(r, -errno, "the scoreboard's file cannot be locked");
+    }
+    return tc_fail_(r, -ENOSPC, "the scoreboard serves no more processes");
+}
+
+/* A page that is zero in forked children: they must not write into their parent's block. */
+static inline int tc_scores_mark_(tc_scores *s) {
+    void *page = mmap(NULL, TC_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return tc_fail_(&s->place_, -ENOMEM, "no memory for a scoreboard");
+    s->own_ = (uint64_t *)page;
+    if (madvise(page, TC_PAGE, 18 /* MADV_WIPEONFORK */) != 0)
+        return tc_fail_(&s->place_, -ENOSYS, "this kernel does not tell forked children apart (MADV_WIPEONFORK, Linux 4.14)");
+    *s->own_ = 1;
+    return 0;
+}
+
+/* Looks for the scoreboard: before the first episode, after a fork, after the learner has ended the one before. 0, or an error. */
+TC_COLD_ int tc_scores_look_(tc_scores *s) {
+    static const char *const shared[] = {"/dev/shm", "/tmp"};
+    tc_reader *r = &s->place_;
+    int had = s->words_ != NULL;
+    if (r->name_[0] == '\0') return tc_fail_(r, -EBADF, "the scoreboard is closed, or was never opened");
+    tc_scores_forget_(s);
+    if (had) s->looks_ = 0;
+    if (s->looks_ >= TC_SCORES_EAGER_ && tc_tick_ns_() < s->next_look_ns_) return -ENOENT;
+    s->looks_ += s->looks_ < TC_SCORES_EAGER_;
+    s->next_look_ns_ = tc_tick_ns_() + 20000000u;
+    unsigned places = r->directory_[0] != '\0' ? 1 : 2;
+    for (unsigned place = 0; place < places && s->fd_ < 0; place++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/traincast-%lu", shared[place], r->user_);
+        int fd = tc_scores_open_file_(s, places == 1 ? r->directory_ : path);
+        if (fd >= 0)
+            s->fd_ = fd;
+        else if (fd != -ENOENT && !(place > 0 && fd == -EACCES))
+            return fd;
+    }
+    if (s->fd_ < 0) return -ENOENT;
+    int error = tc_scores_map_(s);
+    if (error == 0 && tc_relaxed_(&s->words_[TC_SCORES_ENDED]) != 0) error = tc_fail_(r, -ENOENT, "the scoreboard has ended");
+    if (error == 0) error = tc_scores_take_(s);
+    if (error == 0) error = tc_scores_mark_(s);
+    if (error) tc_scores_forget_(s);
+    return error;
+}
+
+static inline void tc_scores_add_(uint64_t *word, double more) {
+    double sum;
+    memcpy(&sum, word, 8);
+    sum += more;
+    memcpy(word, &sum, 8);
+}
+
+static inline int tc_record(tc_scores *s, size_t task, int success, double episode_return, uint64_t length) {
+    if (s->words_ == NULL || *s->own_ == 0 || tc_relaxed_(&s->words_[TC_SCORES_ENDED]) != 0) {
+        int error = tc_scores_look_(s);
+        if (error) return error == -ENOENT ? 0 : error;
+    }
+    if (task >= s->tasks_) return tc_fail_(&s->place_, -EINVAL, "the scoreboard has no such task");
+    if (!isfinite(episode_return)) return tc_fail_(&s->place_, -EINVAL, "the return of an episode must be finite");
+    /* The protocol is that of rust/core/src/ring/tally.rs, whose cases A to E argue for it; W1 to W3 are its steps. */
+    uint64_t *seq = &s->block_[TC_SCORES_SEQS + task];
+    uint64_t *copies = s->block_ + tc_scores_copies_(s->tasks_) + 2 * TC_SCORES_COPY * task;
+    uint64_t written = tc_relaxed_(seq), words[TC_SCORES_COPY];
+    tc_load_(words, copies + (written & 1) * TC_SCORES_COPY, TC_SCORES_COPY);
+    words[TC_SCORES_EPISODES]++;
+    words[TC_SCORES_SUCCESSES] += success != 0;
+    tc_scores_add_(&words[TC_SCORES_RETURNS], episode_return);
+    tc_scores_add_(&words[TC_SCORES_SQUARES], episode_return * episode_return);
+    words[TC_SCORES_LENGTHS] += length;
+    memcpy(&words[TC_SCORES_LAST], &episode_return, 8);
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* W1 */
+    uint64_t *next = copies + (~written & 1) * TC_SCORES_COPY;
+    for (size_t i = 0; i < TC_SCORES_COPY; i++) __atomic_store_n(&next[i], words[i], __ATOMIC_RELAXED); /* W2 */
+    __atomic_store_n(seq, written + 1, __ATOMIC_RELEASE);                                                /* W3 */
+    return 1;
+}
+
+static inline int tc_scores_open_at(tc_scores *s, const char *directory, const char *name, uint16_t policy_id, size_t sizeof_scores) {
+    if (sizeof_scores != sizeof *s) return -EINVAL; /* nothing is written: the caller's may be smaller */
+    memset(s, 0, sizeof *s);
+    s->fd_ = -1;
+    int error = tc_set_name_(&s->place_, name != NULL ? name : getenv("TRAINCAST_NAME"), policy_id);
+    return error ? error : tc_set_directory_(&s->place_, directory);
+}
+
+static inline int tc_scores_open(tc_scores *s, const char *name, uint16_t policy_id, size_t sizeof_scores) {
+    return tc_scores_open_at(s, NULL, name, policy_id, sizeof_scores);
+}
+
+static inline size_t tc_scores_tasks(const tc_scores *s) { return s->tasks_; }
+
+static inline const char *tc_scores_error(const tc_scores *s) { return tc_error(&s->place_); }
+
+static inline void tc_scores_close(tc_scores *s) {
+    tc_scores_forget_(s);
+    memset(s, 0, sizeof *s);
+    s->fd_ = -1;
+    s->place_.error_ = "the scoreboard is closed";
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

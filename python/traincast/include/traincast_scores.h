@@ -1,0 +1,1 @@
+../../../include/traincast_scores.h
