@@ -68,8 +68,7 @@ SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/tes
 # The frameworks themselves warn of this and that; what we say is an error here, too.
 .PHONY: test-frameworks
 test-frameworks: .venv-frameworks/.installed  ## real trainings with every other framework: the examples, and what they promise
-	.venv-frameworks/bin/pytest --numprocesses 2 --dist loadfile -W default -W error::traincast.TraincastWarning \
-	    tests/integrations --ignore tests/integrations/sample_factory $(ARGS)
+	scripts/test-frameworks .venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning $(ARGS)
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built | .venv/.ready  ## the codec's tests on the other CPythons of this machine
