@@ -7,9 +7,11 @@ from types import GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Self, final, overload
 
 from _typeshed import DataclassInstance
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, disjoint_base
 
 __all__ = [
+    "ScoreCounters",
+    "ScoreWriter",
     "TrainingInfoKey",
     "TrainingInfoReader",
     "TrainingInfoWriter",
@@ -445,6 +447,7 @@ There are none on versions of CPython that it does not know, and none with the e
 `TRAINCAST_OFFICIAL_API=1`: then it asks the interpreter.
 """
 
+@disjoint_base
 class ScoreWriter:
     """Counts the episodes of this process on a channel's scoreboard: see `traincast.scores`."""
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use traincast_core::directory::{ChannelName, Places};
-use traincast_core::error::{Error, Result};
+use traincast_core::error::Result;
 use traincast_core::scores::{self, Tally};
 use traincast_core::tick_ns;
 
