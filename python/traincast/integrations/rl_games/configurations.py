@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]  # it has no types
 from rl_games.common import env_configurations
 
 from traincast.integrations.rl_games.env import DEFAULTS, TrainingInfoEnv
@@ -62,9 +61,9 @@ class _Name(str):
 
     configuration: dict[str, Any]
 
-    def __reduce__(self) -> tuple[Callable[[str, bytes], _Name], tuple[str, bytes]]:
-        # A program's env creators are often lambdas, or functions of a script that nobody can import.
-        return _register_here, (str(self), cloudpickle.dumps(self.configuration))
+    def __reduce__(self) -> tuple[Callable[[str, dict[str, Any]], _Name], tuple[str, dict[str, Any]]]:
+        # Ray's pickler takes lambdas along too, and functions of a script that nobody can import.
+        return _register, (str(self), self.configuration)
 
 
 def _register(name: str, configuration: dict[str, Any]) -> _Name:
@@ -72,10 +71,6 @@ def _register(name: str, configuration: dict[str, Any]) -> _Name:
     named.configuration = configuration
     env_configurations.register(name, configuration)
     return named
-
-
-def _register_here(name: str, configuration: bytes) -> _Name:
-    return _register(name, cloudpickle.loads(configuration))
 
 
 def configuration_for(config_name: str, run: Run) -> _Name:
