@@ -27,13 +27,9 @@ impl Words {
         Row::new(&self.seq, &self.copies)
     }
 
-    /// Adds an episode.
-    fn add(&self) {
-        let prepared = self.row().prepare(|words| {
-            words[0] += 1;
-            words[1] += 10;
-        });
-        prepared.count();
+    /// Adds an episode to so many.
+    fn add(&self, before: u64) {
+        self.row().prepare(before, &[before + 1, 10 * (before + 1)]).count();
     }
 }
 
@@ -43,7 +39,7 @@ fn a_reader_sees_whole_episodes_and_never_fewer_than_before() {
         let words = Words::new();
         let writer = {
             let words = Arc::clone(&words);
-            thread::spawn(move || (0..3).for_each(|_| words.add()))
+            thread::spawn(move || (0..3).for_each(|before| words.add(before)))
         };
         let mut last = 0;
         for _ in 0..2 {

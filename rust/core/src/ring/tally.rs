@@ -77,19 +77,23 @@ impl<'a, const WORDS: usize> Row<'a, WORDS> {
         None
     }
 
-    /// Prepares other counters, which [`Prepared::count`] then makes those of the row, as one step for all readers. Only for the one
-    /// writer, which alone changes the row: its own loads need no ordering.
+    /// How often it was written and its counters, for the one writer, which alone changes the row: its own loads need no ordering.
     #[inline]
-    pub fn prepare(&self, change: impl FnOnce(&mut [u64; WORDS])) -> Prepared<'a> {
+    pub fn own(&self) -> (u64, [u64; WORDS]) {
         let seq = self.seq.load(Ordering::Relaxed);
         let copy = self.copy(seq);
-        let mut words = std::array::from_fn(|i| copy[i].load(Ordering::Relaxed));
-        change(&mut words);
+        (seq, std::array::from_fn(|i| copy[i].load(Ordering::Relaxed)))
+    }
+
+    /// Prepares other counters, which [`Prepared::count`] then makes those of the row, as one step for all readers. `seq` is what
+    /// [`Row::own`] says. It does not load that itself: of a word that one thread loads and stores, loom tries too few orders.
+    #[inline]
+    pub fn prepare(&self, seq: u64, words: &[u64; WORDS]) -> Prepared<'a> {
         // W1. Partner: R3. It orders the seq of the write before, which a reader must see that meets one of these words.
         fence(Ordering::Release);
         let next = seq.wrapping_add(1);
         for (word, value) in self.copy(next).iter().zip(words) {
-            word.store(value, Ordering::Relaxed);
+            word.store(*value, Ordering::Relaxed);
         }
         Prepared { seq: self.seq, next }
     }

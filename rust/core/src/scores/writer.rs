@@ -68,15 +68,16 @@ impl ScoreWriter {
         if !(episode_return.is_finite() && score.is_finite()) {
             return Err(not_finite());
         }
-        let prepared = self.file.row(self.block, task).prepare(|words| {
-            let add = |word: &mut u64, more: f64| *word = (f64::from_bits(*word) + more).to_bits();
-            words[scores::EPISODES] = words[scores::EPISODES].wrapping_add(1);
-            words[scores::SUCCESSES] = words[scores::SUCCESSES].wrapping_add(success.into());
-            add(&mut words[scores::RETURNS], episode_return);
-            add(&mut words[scores::SQUARES], episode_return * episode_return);
-            words[scores::LENGTHS] = words[scores::LENGTHS].wrapping_add(length);
-            words[scores::LAST] = score.to_bits();
-        });
+        let row = self.file.row(self.block, task);
+        let (seq, mut words) = row.own();
+        let add = |word: &mut u64, more: f64| *word = (f64::from_bits(*word) + more).to_bits();
+        words[scores::EPISODES] = words[scores::EPISODES].wrapping_add(1);
+        words[scores::SUCCESSES] = words[scores::SUCCESSES].wrapping_add(success.into());
+        add(&mut words[scores::RETURNS], episode_return);
+        add(&mut words[scores::SQUARES], episode_return * episode_return);
+        words[scores::LENGTHS] = words[scores::LENGTHS].wrapping_add(length);
+        words[scores::LAST] = score.to_bits();
+        let prepared = row.prepare(seq, &words);
         failpoint!("record.prepared");
         prepared.count();
         failpoint!("record.counted");
