@@ -45,10 +45,10 @@ def test_a_run_and_its_name_are_the_same(traincast_dir):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_workers_of_every_start_method_count(channel_name, method):
+def test_workers_of_every_start_method_count(channel_name, traincast_dir, method):
     context = multiprocessing.get_context(method)
     with Scoreboard(channel_name, 4) as board:
-        writer = ScoreWriter(channel_name)
+        writer = ScoreWriter(channel_name, directory=traincast_dir)  # a fork server has an older environment
         writer.record(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads
