@@ -27,6 +27,10 @@ def curves(folder):
     return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
+def curves_so_far(program):
+    return {tag for file in program.directory.glob("runs/*/events.*") for tag in curves(file.parent)}
+
+
 def wait_for(happened, process):
     while not happened():
         assert process.poll() is None, process.communicate()[0]
@@ -56,8 +60,8 @@ def killed(tmp_path_factory):
         dead, interrupted = (program(tmp_path_factory, name) for name in ("dead", "interrupted"))
         environ = {"TRAINCAST_DIR": str(directory)}
         dying, stopped = (each.start("--steps", "1000000", **environ) for each in (dead, interrupted))
-        runs = dead.directory / "runs"
-        wait_for(lambda: list(runs.glob("*/checkpoint.pt")), dying)
+        # Tianshou writes this when the checkpoint is whole.
+        wait_for(lambda: "save/env_step" in curves_so_far(dead), dying)
         dead.kill(dying)
         dying.stdout.close()
         before = dead.recording()
