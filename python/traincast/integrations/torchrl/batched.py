@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torchrl.data.utils import CloudpickleWrapper
-from torchrl.envs import EnvBase, EnvCreator, TransformedEnv
+from torchrl.envs import EnvBase, EnvCreator, Transform, TransformedEnv
 from torchrl.envs.batched_envs import BatchedEnvBase
 
-if TYPE_CHECKING:
-    from traincast.integrations.torchrl.transform import TrainingInfoTransform
+from traincast.wrappers.channel import Channel
 
 __all__ = ["hand_over", "transformed"]
 
 
-def hand_over(env: EnvBase, transform: TrainingInfoTransform) -> bool:
-    """Have a batched env make its envs with a transform like this one, and tell if it does.
+def hand_over(env: EnvBase, transform: Transform, channel: Channel) -> bool:
+    """Have a batched env make its envs with a transform like this one, of `channel`; tell if it does.
 
     Not if it has made them already: what lives in other processes is out of reach then, and the transform
     warns at the first reset.
     """
     if not isinstance(env, BatchedEnvBase):
         return False
-    channel = transform._feed._channel
     if all(isinstance(make, _MakeTransformed) and make.channel == channel for make in env.create_env_fn):
         return True
     if not env.is_closed:
         return False
-    env.create_env_fn = [_MakeTransformed((make, transform.clone())) for make in env.create_env_fn]
+    env.create_env_fn = [_MakeTransformed((make, transform.clone(), channel)) for make in env.create_env_fn]
     return True
 
 
-def transformed(env: EnvBase, transform: TrainingInfoTransform) -> TransformedEnv:
+def transformed(env: EnvBase, transform: Transform) -> TransformedEnv:
     """Put the transform behind those that the env has."""
     # A TransformedEnv around another one takes it apart, and warns of that.
     return env.append_transform(transform) if type(env) is TransformedEnv else TransformedEnv(env, transform)
@@ -40,15 +38,10 @@ def transformed(env: EnvBase, transform: TrainingInfoTransform) -> TransformedEn
 class _MakeTransformed(CloudpickleWrapper):
     """Makes the env of a worker. TorchRL sends a `CloudpickleWrapper` as it is."""
 
-    def __init__(self, parts: tuple[Any, TrainingInfoTransform]) -> None:
-        make, self._transform = parts
+    def __init__(self, parts: tuple[Any, Transform, Channel]) -> None:
+        make, self._transform, self.channel = parts
         # An EnvCreator has tensors that workers share (of a VecNorm, say): cloudpickle would copy them.
         self._make = make if isinstance(make, EnvCreator) else CloudpickleWrapper(make)
-
-    @property
-    def channel(self) -> Any:
-        """Where it delivers from."""
-        return self._transform._feed._channel
 
     def __call__(self, *args: Any, **kwargs: Any) -> TransformedEnv:
         return transformed(self._make(*args, **kwargs), self._transform.clone())

@@ -86,7 +86,7 @@ class TrainingInfoTransform(Feeding, Transform):
             return
         let_workers_warn()
         inner = _base_of(self.env)
-        in_each_env = batched.hand_over(inner, self)
+        in_each_env = batched.hand_over(inner, self, self._feed.channel)
         deliver = self._asked_for or ("both" if _resets_itself(inner) else "reset")
         self._at_reset = deliver != "step" and not in_each_env
         self._at_step = deliver != "reset" and not in_each_env
