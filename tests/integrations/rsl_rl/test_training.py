@@ -68,8 +68,7 @@ def test_two_at_once_a_kill_ctrl_c_a_resume_and_a_killed_worker(tmp_path, trainc
     killed.wait_for_checkpoints(2, processes[0])
     killed.kill(processes[0])
     interrupted.wait_for_checkpoints(2, processes[1])
-    processes[1].send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in processes[1].communicate()[0]
+    assert "KeyboardInterrupt" in interrupted.interrupt(processes[1])
 
     first, second = killed.recording(), interrupted.recording()
     first.check()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 
@@ -67,8 +66,7 @@ def killed(tmp_path_factory):
         before = dead.recording()
         at_once = interrupted.recording()
         wait_for(lambda: len(interrupted.recording().resets) > len(at_once.resets), stopped)
-        stopped.send_signal(signal.SIGINT)
-        output, _ = stopped.communicate()
+        output = interrupted.interrupt(stopped)
         assert stopped.returncode != 0
         assert "KeyboardInterrupt" in output
         left = channels(directory)
