@@ -23,6 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Several processes share two cores: torch's threads would wait for each other. And a forked child would wait
+# for ever for those of its parent, which it does not have.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 HANG_SECONDS = 300  # a watchdog, not a measurement
 
 # A busy machine is no failure: no time limits for examples, nor for making them. In CI the examples are the

@@ -122,9 +122,7 @@ class ExamplePromises:
 
     @classmethod
     def start(cls, program: Program, directory: Path, steps: int, *more: str):
-        return program.start(
-            cls.steps_option, str(steps), *more, TRAINCAST_DIR=str(directory), OMP_NUM_THREADS="1"
-        )
+        return program.start(cls.steps_option, str(steps), *more, TRAINCAST_DIR=str(directory))
 
     def test_every_reset_sees_the_newest_value(self, trainings: Trainings) -> None:
         for recording in trainings.recordings:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 from skrl.agents.torch.ppo import PPO, PPO_CFG
 from skrl.memories.torch import RandomMemory
 from skrl.trainers.torch import SequentialTrainer
 from skrl_models import Policy, Value
-
-# A forked child waits for ever for the threads of its parent, which it does not have.
-torch.set_num_threads(1)
 
 TRAINER = {"disable_progressbar": True, "headless": True, "close_environment_at_exit": False}
 

@@ -48,7 +48,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     place = Path(tempfile.mkdtemp(prefix="traincast-test-", dir="/dev/shm"))
-    environ = {"TRAINCAST_DIR": str(place), "OMP_NUM_THREADS": "1"}
+    environ = {"TRAINCAST_DIR": str(place)}
     one = Program(EXAMPLE, tmp_path_factory.mktemp("one"))
     two = Program(EXAMPLE, tmp_path_factory.mktemp("two"))
     endless = ("--steps", "10000000")

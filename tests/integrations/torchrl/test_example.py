@@ -35,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """What three runs of the example did, and which channels were there afterwards."""
     place = tmp_path_factory.mktemp("channels")
     place.chmod(0o700)
-    environ = {"TRAINCAST_DIR": str(place), "OMP_NUM_THREADS": "1"}
+    environ = {"TRAINCAST_DIR": str(place)}
     whole, killed, resumed = (
         Program("torchrl_ppo.py", tmp_path_factory.mktemp(name)) for name in ("whole", "killed", "resumed")
     )
