@@ -9,6 +9,7 @@ mod keywords;
 mod layouts;
 mod make;
 mod numbers;
+mod quick;
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -29,7 +30,8 @@ pub use self::make::{
     Made, byte_string, copy_dict, copy_list, dict, dict_of, generic_alias, hide, int, interned,
     learn_tracking, list, set_entry, set_item, text, tuple, unsigned,
 };
-pub use self::numbers::number;
+pub use self::numbers::{number, word};
+pub use self::quick::{Given, Place as QuickPlace, QuickMethod, add_quick_method};
 
 /// State of a Python object that is touched only while attached to the interpreter.
 ///

@@ -69,6 +69,7 @@ mod _core {
         crate::once::make_pyo3s(&py.get_type::<TrainingInfoReader>());
         crate::arrays::import_helpers(py)?;
         py.import("atexit")?.call_method1("register", (module.getattr("close_writers")?,))?;
-        crate::ffi::add_keyword_method::<TrainingInfoWriter>(&py.get_type::<TrainingInfoWriter>())
+        crate::ffi::add_keyword_method::<TrainingInfoWriter>(&py.get_type::<TrainingInfoWriter>())?;
+        crate::ffi::add_quick_method::<ScoreWriter>(&py.get_type::<ScoreWriter>())
     }
 }

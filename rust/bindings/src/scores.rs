@@ -1,19 +1,21 @@
 //! `ScoreWriter` and `Scoreboard`.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBool, PyBytes, PyString};
 use traincast_core::directory::{ChannelName, Places};
 use traincast_core::error::Result;
 use traincast_core::scores::{self, Tally};
+use traincast_core::snapshot::shape::Kind;
 use traincast_core::tick_ns;
 
 use crate::channel::{channel_name, places_of, policy_id};
 use crate::errors::{exception, raise};
-use crate::ffi::{self, GilCell};
+use crate::ffi::{self, GilCell, Given, QuickMethod, QuickPlace};
 
 /// How often a scoreboard that is not there is looked for.
 const LOOK_EVERY_NS: u64 = 20_000_000;
@@ -51,18 +53,22 @@ impl Block {
         })
     }
 
-    #[inline]
     fn record(&self, py: Python<'_>, task: usize, episode: &Episode) -> Result<bool> {
-        let recorded = |writer: &scores::ScoreWriter| {
-            let Episode { success, episode_return, length, score } = *episode;
-            writer.record(task, success, episode_return, length, score).map(|()| true)
-        };
         self.state.with(py, |state| match &state.writer {
-            Some(writer) if writer.is_good() => recorded(writer),
+            Some(writer) if writer.is_good() => episode.record(writer, task).map(|()| true),
             _ => match self.look(state)? {
-                Some(writer) => recorded(writer),
+                Some(writer) => episode.record(writer, task).map(|()| true),
                 None => Ok(false),
             },
+        })
+    }
+
+    /// The same where a block is at hand, and nothing is wrong. False: it was not recorded.
+    #[inline]
+    fn record_again(&self, py: Python<'_>, task: usize, episode: &Episode) -> bool {
+        self.state.with(py, |state| match &state.writer {
+            Some(writer) if writer.is_good() => episode.record(writer, task).is_ok(),
+            _ => false,
         })
     }
 
@@ -88,6 +94,13 @@ struct Episode {
     episode_return: f64,
     length: u64,
     score: f64,
+}
+
+impl Episode {
+    #[inline]
+    fn record(&self, writer: &scores::ScoreWriter, task: usize) -> Result<()> {
+        writer.record(task, self.success, self.episode_return, self.length, self.score)
+    }
 }
 
 #[doc = doc!("ScoreWriter")]
@@ -123,6 +136,43 @@ impl ScoreWriter {
     ) -> PyResult<bool> {
         let episode = Episode { success, episode_return, length, score: score.unwrap_or(episode_return) };
         self.block.record(py, task, &episode).map_err(|error| raise(py, error))
+    }
+}
+
+impl QuickMethod for ScoreWriter {
+    const METHOD: &'static CStr = c"record";
+    const TEXT: &'static CStr = ffi::terminated(
+        concat!(
+            "record($self, /, task, *, success=False, episode_return=0.0, length=0, score=None)\n--\n\n",
+            doc!("ScoreWriter.record"),
+            "\0"
+        )
+        .as_bytes(),
+    );
+    const NAMES: [&'static str; 5] = ["task", "success", "episode_return", "length", "score"];
+
+    fn place() -> &'static QuickPlace {
+        static PLACE: QuickPlace = QuickPlace::new();
+        &PLACE
+    }
+
+    fn quickly(&self, py: Python<'_>, given: &Given<'_, '_>) -> Option<Py<PyAny>> {
+        let word = |index: usize, kind, default| match given[index] {
+            Some(value) => ffi::word(kind, value),
+            None => Some(default),
+        };
+        let whole = |index| {
+            word(index, Kind::Int, 0).and_then(|word| i64::try_from(word).ok()).map(|whole| whole as u64)
+        };
+        let task = usize::try_from(whole(0)?).ok()?;
+        let success = word(1, Kind::Bool, 0)? != 0;
+        let episode_return = f64::from_bits(word(2, Kind::Float, 0)?);
+        let length = whole(3)?;
+        let score = f64::from_bits(word(4, Kind::Float, episode_return.to_bits())?);
+        let episode = Episode { success, episode_return, length, score };
+        self.block
+            .record_again(py, task, &episode)
+            .then(|| PyBool::new(py, true).to_owned().into_any().unbind())
     }
 }
 

@@ -27,13 +27,27 @@ pub trait KeywordMethod: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> +
 
 /// Adds the method to the class.
 pub fn add_keyword_method<T: KeywordMethod>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    // SAFETY: the descriptor checks that `self` is of that type.
+    unsafe { add_method(class, T::METHOD, T::TEXT, keyword_method::<T>) }
+}
+
+/// Adds a function to a class as a method, instead of one that has the name.
+///
+/// # Safety
+/// `function` must be sound as a method of that class.
+pub(super) unsafe fn add_method(
+    class: &Bound<'_, PyType>,
+    name: &'static CStr,
+    text: &'static CStr,
+    function: ffi::PyCFunctionFastWithKeywords,
+) -> PyResult<()> {
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
-        ml_name: T::METHOD.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: keyword_method::<T> },
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-        ml_doc: T::TEXT.as_ptr(),
+        ml_doc: text.as_ptr(),
     }));
-    // SAFETY: a type, and a definition that is never freed. The descriptor checks that `self` is of that type.
+    // SAFETY: a type, and a definition that is never freed.
     let method = unsafe {
         let method = ffi::PyDescr_NewMethod(class.as_ptr().cast(), definition);
         Bound::from_owned_ptr_or_err(class.py(), method)?

@@ -73,6 +73,13 @@ pub(super) unsafe fn word_of(kind: Kind, object: *mut ffi::PyObject) -> Option<u
     }
 }
 
+/// The word of an object that is a number of exactly that kind.
+#[inline(always)]
+pub fn word(kind: Kind, object: Borrowed<'_, '_, PyAny>) -> Option<u64> {
+    // SAFETY: it holds a reference, or who lends it does.
+    unsafe { word_of(kind, object.as_ptr()) }
+}
+
 /// Finds out whether the floats of this interpreter are as described here: the object's header, then the value.
 ///
 /// # Safety
