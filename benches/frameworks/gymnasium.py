@@ -6,33 +6,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from itertools import cycle
-from typing import Any
 
 import gymnasium
 
 import traincast
-from benches.cases.payloads import STEPS, payloads
 from benches.cases.resets import Still
 from benches.frameworks.cost import Cost, in_turns
+from benches.frameworks.news import INFOS, Setting, reset_of_setting, reset_with_news
 
 FRAMEWORK = "Gymnasium, CleanRL"
 ENVS = (8, 32)
 ROUNDS = 300
-BATCH = 64  # publishes in one sample: a single one is too short for the clock
-INFOS = payloads(BATCH)
+BATCH = len(INFOS)  # publishes in one sample: a single one is too short for the clock
 OURS, CALL, SET_ATTR = "traincast.Run.publish", "AsyncVectorEnv.call", "AsyncVectorEnv.set_attr"
-
-
-class Setting(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """What users write for `set_attr`: the env takes what is new before its next reset."""
-
-    training_info: dict[str, Any] | None = None
-
-    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
-        new, self.training_info = self.training_info, None
-        if new is not None:
-            self.unwrapped.set_training_info(new)  # type: ignore[attr-defined]
-        return self.env.reset(**arguments)
 
 
 def costs() -> list[Cost]:
@@ -47,11 +33,10 @@ def costs() -> list[Cost]:
 
 def publisher(run: traincast.Run) -> Callable[[], None]:
     """Publishes a batch of infos, with new steps each."""
-    infos = [{key: value for key, value in info.items() if key != STEPS} for info in INFOS]
 
     def publish() -> None:
         steps = run.steps
-        for info in infos:
+        for info in INFOS:
             run.publish(steps := steps + 1, **info)
 
     return publish
@@ -74,30 +59,6 @@ def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
 
 
 def _resets() -> dict[str, float]:
-    """What a reset that finds something new takes longer than one of the bare env."""
-    new = cycle(INFOS)
-    with traincast.Run("costs") as run:
-        ours, theirs, bare = run.wrap_env(Still()), Setting(Still()), gymnasium.Wrapper(Still())
-
-        def publish() -> None:
-            run.publish(run.steps + 1, epoch=run.steps)
-
-        def ours_told() -> None:
-            publish()
-            ours.reset()
-
-        def theirs_told() -> None:
-            theirs.training_info = next(new)
-            theirs.reset()
-
-        publisher(run)()  # the whole dictionary is in every snapshot
-        taken = in_turns(
-            {"bare": bare.reset, "publish": publish, "ours": ours_told, "theirs": theirs_told},
-            rounds=ROUNDS,
-            calls=20,
-        )
-    return {
-        OURS: taken["ours"] - taken["publish"] - taken["bare"],
-        CALL: 0.0,  # the envs are told between two resets
-        SET_ATTR: taken["theirs"] - taken["bare"],
-    }
+    with traincast.Run("costs", training_info=INFOS[0]) as run:
+        ours = reset_with_news(run, run.wrap_env(Still()), gymnasium.Wrapper(Still()))
+    return {OURS: ours, CALL: 0.0, SET_ATTR: reset_of_setting()}  # `call` tells them between two resets

@@ -18,6 +18,7 @@ import pufferlib.vector
 import traincast
 from benches.frameworks.cost import Cost, in_turns
 from benches.frameworks.gymnasium import BATCH, OURS, publisher
+from benches.frameworks.news import reset_with_news
 
 FRAMEWORK = "PufferLib"
 ENVS = 8
@@ -78,7 +79,7 @@ def costs() -> list[Cost]:
         blocked = in_turns({OURS: publisher(run), NOTIFY: notify, REBUILD: rebuild}, rounds=ROUNDS)
         rebuilt.pop().close()
         return [
-            Cost(FRAMEWORK, OURS, ENVS, blocked[OURS] / BATCH, _reset(run)),
+            Cost(FRAMEWORK, OURS, ENVS, blocked[OURS] / BATCH, reset_with_news(run, Still(run), Still())),
             Cost(FRAMEWORK, NOTIFY, ENVS, blocked[NOTIFY], 0.0),
             Cost(FRAMEWORK, REBUILD, ENVS, blocked[REBUILD], 0.0),
         ]
@@ -95,18 +96,3 @@ def _vectorise(**kwargs: Any) -> Any:
     )
     envs.reset()
     return envs
-
-
-def _reset(run: traincast.Run) -> float:
-    """What a reset that finds something new takes longer than one that does not look."""
-    ours, bare = Still(run), Still()
-
-    def publish() -> None:
-        run.publish(run.steps + 1)
-
-    def told() -> None:
-        publish()
-        ours.reset()
-
-    taken = in_turns({"bare": bare.reset, "publish": publish, "ours": told}, rounds=300, calls=20)
-    return taken["ours"] - taken["publish"] - taken["bare"]

@@ -12,8 +12,8 @@ import numpy as np
 from rl_games.common import env_configurations, vecenv
 from rl_games.common.vecenv import RayVecEnv
 
-from benches.cases.payloads import STEPS, payloads
 from benches.frameworks.cost import Cost, in_turns
+from benches.frameworks.news import INFOS, reset_with_news
 from traincast import Run
 from traincast.integrations.rl_games import TrainingInfoEnv, publishing, wrap_env_creator
 
@@ -21,7 +21,6 @@ FRAMEWORK = "rl_games"
 ENVS = (8,)  # each worker of Ray imports torch
 ROUNDS = 300
 OURS, THEIRS = "publishing", "RayVecEnv.set_weights"
-INFOS = [{key: value for key, value in info.items() if key != STEPS} for info in payloads(64)]
 RAY = {"num_cpus": max(ENVS), "include_dashboard": False, "object_store_memory": 100_000_000}
 
 
@@ -73,21 +72,6 @@ def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
 
 
 def _resets() -> dict[str, float]:
-    """What a reset that finds something new takes longer than one of the bare env."""
-    new = cycle(INFOS)
     with Run("costs") as run:
-        ours, bare = TrainingInfoEnv(Still(), run), Still()
-
-        def publish() -> None:
-            run.publish(run.steps + 1, **next(new))
-
-        def told() -> None:
-            publish()
-            ours.reset()
-
-        ways = {"bare": bare.reset, "publish": publish, "told": told}
-        taken = in_turns(ways, rounds=ROUNDS, calls=20)
-    return {
-        OURS: taken["told"] - taken["publish"] - taken["bare"],
-        THEIRS: 0.0,  # the envs are told between two resets
-    }
+        ours = reset_with_news(run, TrainingInfoEnv(Still(), run), Still())
+    return {OURS: ours, THEIRS: 0.0}  # the envs are told between two resets

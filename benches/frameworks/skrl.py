@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import cycle
-from typing import Any
 
 import gymnasium
 from gymnasium.vector import AsyncVectorEnv
 from skrl.agents.torch.ppo import PPO, PPO_CFG
 
 import traincast
-from benches.cases.payloads import STEPS, payloads
 from benches.cases.resets import Still
 from benches.frameworks.cost import Cost, in_turns
+from benches.frameworks.news import INFOS, reset_with_news
 from traincast.integrations.skrl import broadcast
 
 FRAMEWORK = "skrl"
 ENVS = (8, 32)
 ROUNDS = 300
-INFOS = [{key: value for key, value in info.items() if key != STEPS} for info in payloads(64)]
 
 
 def costs() -> list[Cost]:
@@ -64,21 +62,6 @@ def _ways(envs: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
 
 
 def _resets() -> dict[str, float]:
-    """What a reset that finds something new takes longer than one of the bare env."""
-    new: Any = cycle(INFOS)
     with traincast.Run("skrl", training_info=INFOS[0]) as run:
-        ours, bare = run.wrap_env(Still()), gymnasium.Wrapper(Still())
-
-        def publish() -> None:
-            run.publish(run.steps + 1, **next(new))
-
-        def told() -> None:
-            publish()
-            ours.reset()
-
-        taken = in_turns({"bare": bare.reset, "publish": publish, "ours": told}, rounds=ROUNDS, calls=20)
-    return {
-        "broadcast": taken["ours"] - taken["publish"] - taken["bare"],
-        "call": 0.0,  # the envs are told between two resets
-        "set_attr": 0.0,
-    }
+        ours = reset_with_news(run, run.wrap_env(Still()), gymnasium.Wrapper(Still()))
+    return {"broadcast": ours, "call": 0.0, "set_attr": 0.0}  # they are told between two resets

@@ -6,33 +6,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from itertools import cycle
-from typing import Any
 
 import gymnasium
 from stable_baselines3 import A2C
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
-from benches.cases.payloads import STEPS, payloads
 from benches.cases.resets import Still
 from benches.frameworks.cost import Cost, in_turns
+from benches.frameworks.news import INFOS, Setting, reset_of_setting, reset_with_news
 from traincast.integrations.stable_baselines3 import TrainingInfoCallback
 
 FRAMEWORK = "Stable-Baselines3"
 ENVS = (8, 32)
 ROUNDS = 300
-INFOS = [{key: value for key, value in info.items() if key != STEPS} for info in payloads(64)]
-
-
-class Setting(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """What users write for `set_attr`: the env takes what is new before its next reset."""
-
-    training_info: dict[str, Any] | None = None
-
-    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
-        new, self.training_info = self.training_info, None
-        if new is not None:
-            self.unwrapped.set_training_info(new)  # type: ignore[attr-defined]
-        return self.env.reset(**arguments)
 
 
 def costs() -> list[Cost]:
@@ -73,30 +59,8 @@ def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
 
 
 def _resets() -> dict[str, float]:
-    """What a reset that finds something new takes longer than one of the bare env."""
-    new = cycle(INFOS)
     info = TrainingInfoCallback(first_info=INFOS[0])
-    ours, theirs, bare = info.wrap_env(Still()), Setting(Still()), gymnasium.Wrapper(Still())
-
-    def publish() -> None:
-        info.run.publish(info.run.steps + 1, **next(new))
-
-    def ours_told() -> None:
-        publish()
-        ours.reset()
-
-    def theirs_told() -> None:
-        theirs.training_info = next(new)
-        theirs.reset()
-
-    taken = in_turns(
-        {"bare": bare.reset, "publish": publish, "ours": ours_told, "theirs": theirs_told},
-        rounds=ROUNDS,
-        calls=20,
-    )
+    ours = reset_with_news(info.run, info.wrap_env(Still()), gymnasium.Wrapper(Still()))
     info.run.close()
-    return {
-        "TrainingInfoCallback": taken["ours"] - taken["publish"] - taken["bare"],
-        "env_method": 0.0,  # the envs are told between two resets
-        "set_attr": taken["theirs"] - taken["bare"],
-    }
+    # `env_method` tells them between two resets.
+    return {"TrainingInfoCallback": ours, "env_method": 0.0, "set_attr": reset_of_setting()}

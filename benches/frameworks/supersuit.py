@@ -15,6 +15,7 @@ import traincast
 from benches.cases.payloads import payloads
 from benches.frameworks.cost import Cost, in_turns
 from benches.frameworks.gymnasium import BATCH, OURS, publisher
+from benches.frameworks.news import reset_with_news
 
 FRAMEWORK = "PettingZoo, SuperSuit"
 ENVS = 8
@@ -64,7 +65,13 @@ def costs() -> list[Cost]:
         blocked = in_turns({OURS: publisher(run), REBUILD: rebuild}, rounds=ROUNDS)
         theirs.pop().close()
         return [
-            Cost(FRAMEWORK, OURS, ENVS, blocked[OURS] / BATCH, _reset(run)),
+            Cost(
+                FRAMEWORK,
+                OURS,
+                ENVS,
+                blocked[OURS] / BATCH,
+                reset_with_news(run, run.wrap_env(StillForTwo()), StillForTwo()),
+            ),
             Cost(FRAMEWORK, REBUILD, ENVS, blocked[REBUILD], 0.0),
         ]
 
@@ -72,18 +79,3 @@ def costs() -> list[Cost]:
 def _vectorise(env: ParallelEnv) -> Any:
     vector = supersuit.pettingzoo_env_to_vec_env_v1(env)
     return supersuit.concat_vec_envs_v1(vector, ENVS, num_cpus=ENVS, base_class="gymnasium")
-
-
-def _reset(run: traincast.Run) -> float:
-    """What a reset that finds something new takes longer than one of the bare env."""
-    ours, bare = run.wrap_env(StillForTwo()), StillForTwo()
-
-    def publish() -> None:
-        run.publish(run.steps + 1)
-
-    def told() -> None:
-        publish()
-        ours.reset()
-
-    taken = in_turns({"bare": bare.reset, "publish": publish, "ours": told}, rounds=300, calls=20)
-    return taken["ours"] - taken["publish"] - taken["bare"]

@@ -14,15 +14,15 @@ from torchrl.data import Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase, ParallelEnv, TransformedEnv
 from torchrl.trainers import Trainer
 
-from benches.cases.payloads import STEPS, payloads
+from benches.cases.payloads import payloads
 from benches.frameworks.cost import Cost, in_turns
+from benches.frameworks.news import INFOS, reset_with_news
 from traincast.integrations.torchrl import TrainingInfoHook
 
 FRAMEWORK = "TorchRL"
 ENVS = (8, 32)
 ROUNDS = 300
-INFOS = payloads(64)
-MORE = [{key: value for key, value in info.items() if key != STEPS} for info in INFOS]
+WHOLE = payloads(64)  # with the steps in them
 
 HOOK, ATTRIBUTE, MAP_FN = "TrainingInfoHook", "attribute of ParallelEnv", "map_fn of MultiSyncCollector"
 
@@ -64,8 +64,8 @@ def costs() -> list[Cost]:
 
 def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
     """Each tells all envs something new."""
-    new, more = cycle(INFOS), cycle(MORE)
-    hook = TrainingInfoHook(lambda trainer: next(more), first_info=MORE[0])
+    new, more = cycle(WHOLE), cycle(INFOS)
+    hook = TrainingInfoHook(lambda trainer: next(more), first_info=INFOS[0])
     stack.callback(hook.run.close)
     ours = ParallelEnv(count, hook.wrap_env_fn(Still), mp_start_method="fork")
     theirs = ParallelEnv(count, Still, mp_start_method="fork")
@@ -97,18 +97,7 @@ def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
 
 
 def _reset() -> float:
-    """What a reset that finds something new takes longer than one of the bare env."""
-    more = cycle(MORE)
-    hook = TrainingInfoHook(first_info=MORE[0])
-    ours, bare = hook.wrap_env(Still()), TransformedEnv(Still())
-
-    def publish() -> None:
-        hook.run.publish(hook.run.steps + 1, **next(more))
-
-    def told() -> None:
-        publish()
-        ours.reset()
-
-    taken = in_turns({"bare": bare.reset, "publish": publish, "told": told}, rounds=ROUNDS, calls=10)
+    hook = TrainingInfoHook(first_info=INFOS[0])
+    taken = reset_with_news(hook.run, hook.wrap_env(Still()), TransformedEnv(Still()))
     hook.run.close()
-    return taken["told"] - taken["publish"] - taken["bare"]
+    return taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -129,10 +130,20 @@ def read_records(directory: Path, output: str = "") -> Recording:
     """What programs have noted in a directory."""
     recording = Recording(output)
     for file in directory.iterdir():
+        begun: dict[str, Any] | None = None  # a publish, noted before and after
         for line in file.read_text().splitlines(keepends=True):
-            if line.endswith("\n"):
-                event = json.loads(line)
-                (recording.publishes if event["what"] == "publish" else recording.resets).append(event)
+            if not line.endswith("\n"):
+                continue
+            event = json.loads(line)
+            if event["what"] == "reset":
+                recording.resets.append(event)
+            elif event["ended"] is None:
+                begun = event
+            else:
+                recording.publishes.append(event)
+                begun = None
+        if begun is not None:  # a signal came: nobody knows whether it was stored
+            recording.publishes.append(begun | {"ended": math.inf})
     return recording
 
 

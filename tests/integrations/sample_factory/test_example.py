@@ -74,6 +74,10 @@ def steps_of(recording: Recording) -> list[int]:
     return [event["steps"] for event in sorted(recording.publishes, key=lambda event: event["began"])]
 
 
+def steps_seen(recording: Recording) -> set[int]:
+    return {reset["steps"] for reset in recording.training_resets}
+
+
 def test_every_reset_sees_the_newest_value(trained: tuple[Example, Recording]) -> None:
     _, recording = trained
     recording.check(updates=10)
@@ -141,7 +145,8 @@ def test_two_runs_at_once_do_not_meet_and_one_may_be_interrupted(make: Callable[
     other.environment["TRAINCAST_DIR"] = one.environment["TRAINCAST_DIR"]
     interrupted = one.start(FOREVER)
     finished = other.start("--train_for_env_steps=15000")
-    one.wait(interrupted, lambda recording: len({reset["steps"] for reset in recording.resets}) > 5)
+    # Both workers: one that starts after the end of its training finds nothing.
+    one.wait(interrupted, lambda recording: len(recording.processes) == 2 and len(steps_seen(recording)) > 5)
     other.wait(finished, lambda recording: len(recording.training_resets) > 0)
     interrupted.send_signal(signal.SIGINT)
     first = one.program.finish(interrupted, status=2)  # ExperimentStatus.INTERRUPTED

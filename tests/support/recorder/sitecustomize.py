@@ -35,21 +35,28 @@ def _number_of(thing):
 
 
 def _watch_runs(module):
+    def note(run, steps, began, ended):
+        _note(what="publish", run=run.name, policy=run.policy_id, steps=steps, began=began, ended=ended)
+
     def around(call, run, args, kwargs):
         began = time.monotonic_ns()
         result = call(*args, **kwargs)
         if run.publishes:
-            _note(
-                what="publish",
-                run=run.name,
-                policy=run.policy_id,
-                steps=run._steps,
-                began=began,
-                ended=time.monotonic_ns(),
-            )
+            note(run, run._steps, began, time.monotonic_ns())
         return result
 
-    for method in ("__init__", "publish", "load_state_dict"):
+    def publish(call, run, args, kwargs):
+        """Noted before, too: a signal may come between the store and the note."""
+        began = time.monotonic_ns()
+        if run.publishes:
+            note(run, int(args[0]), began, None)
+        result = call(*args, **kwargs)
+        if run.publishes:
+            note(run, run._steps, began, time.monotonic_ns())
+        return result
+
+    wrapt.wrap_function_wrapper(module, "Run.publish", publish)
+    for method in ("__init__", "load_state_dict"):
         wrapt.wrap_function_wrapper(module, f"Run.{method}", around)
 
 
