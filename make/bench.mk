@@ -40,6 +40,10 @@ bench: bench-build .venv-sf/.installed  ## measure everything, beside its peers;
 bench-report: .venv-bench/.ready  ## docs/performance.md and its pictures, from docs/performance.json
 	$(BENCH_PYTHON) -m benches.report docs/performance.json
 
+.PHONY: bench-scores
+bench-scores: .venv-bench/.installed  ## the scoreboard beside queues, a manager's dictionary, SB3 and Syllabus: what docs/scores.md says
+	$(BENCH_PYTHON) -m benches.scores
+
 .PHONY: bench-native
 bench-native: .venv/.installed  ## traincast.h, and the example env in C with it and without: what docs/native.md says
 	.venv/bin/python -m benches.native

@@ -495,7 +495,16 @@ class ScoreCounters:
         """Drawn when the file was made: the counts of another one begin at zero."""
 
     def collect(self) -> bytes:
-        """Look at all counters; what was recorded since the file was made, six words for each task."""
+        """Look at all counters; what has come to them since the last time, six words for each task."""
+
+    def resume(self, collected: bytes | None = None, counted: bytes | None = None) -> None:
+        """Go on from what `collected` and `counted` returned. None: from nothing, and as counted last."""
+
+    def collected(self) -> bytes:
+        """All that `collect` has returned, added up."""
+
+    def counted(self) -> bytes:
+        """What the counters were when they were looked at last, since the file was made."""
 
     def blocks(self) -> list[tuple[bool, int, int]]:
         """For each process that has recorded: whether it lives, its pid, the episodes of its block."""

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyString};
 use traincast_core::directory::{ChannelName, Places};
@@ -180,6 +181,7 @@ impl QuickMethod for ScoreWriter {
 #[pyclass(frozen, weakref, module = "traincast._core")]
 pub struct ScoreCounters {
     board: GilCell<Option<scores::Scoreboard>>,
+    account: GilCell<scores::Account>,
     #[doc = doc!("ScoreCounters.tasks")]
     #[pyo3(get)]
     tasks: usize,
@@ -190,10 +192,28 @@ impl ScoreCounters {
         let done = self.board.with(py, |board| board.as_mut().map(work));
         done.ok_or_else(|| exception(py, "ChannelClosedError", "this scoreboard is closed; make a new one"))
     }
+
+    fn tallies(&self, bytes: &[u8]) -> PyResult<Vec<Tally>> {
+        if bytes.len() != self.tasks * TALLY_BYTES {
+            let message = format!("{} bytes are not the tallies of {} tasks", bytes.len(), self.tasks);
+            return Err(PyValueError::new_err(message));
+        }
+        let (words, _) = bytes.as_chunks::<8>();
+        let (rows, _) = words.as_chunks::<6>();
+        let tally = |row: &[[u8; 8]; 6]| {
+            let [episodes, successes, returns, squares, lengths, last] = row.map(u64::from_le_bytes);
+            let [returns, squares, last] = [returns, squares, last].map(f64::from_bits);
+            Tally { episodes, successes, returns, squares, lengths, last }
+        };
+        Ok(rows.iter().map(tally).collect())
+    }
 }
 
+/// Six words.
+const TALLY_BYTES: usize = 48;
+
 fn bytes_of(tallies: &[Tally]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(tallies.len() * 48);
+    let mut bytes = Vec::with_capacity(tallies.len() * TALLY_BYTES);
     for Tally { episodes, successes, returns, squares, lengths, last } in tallies {
         let words = [*episodes, *successes, returns.to_bits(), squares.to_bits(), *lengths, last.to_bits()];
         bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
@@ -227,13 +247,36 @@ impl ScoreCounters {
             return Err(exception(py, "ChannelNotFoundError", &message));
         };
         let tasks = board.tasks();
-        Ok(Self { board: GilCell::new(Some(board)), tasks })
+        let account = GilCell::new(scores::Account::new(tasks));
+        Ok(Self { board: GilCell::new(Some(board)), account, tasks })
     }
 
     #[doc = doc!("ScoreCounters.collect")]
     fn collect<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let totals = self.with(py, |board| board.collect().map(|()| bytes_of(board.totals())))?;
-        ffi::byte_string(py, &totals.map_err(|error| raise(py, error))?)
+        let added = self.with(py, |board| {
+            board.collect()?;
+            Ok(self.account.with(py, |account| bytes_of(&account.take(board.totals()))))
+        })?;
+        ffi::byte_string(py, &added.map_err(|error| raise(py, error))?)
+    }
+
+    #[doc = doc!("ScoreCounters.resume")]
+    #[pyo3(signature = (collected=None, counted=None))]
+    fn resume(&self, py: Python<'_>, collected: Option<&[u8]>, counted: Option<&[u8]>) -> PyResult<()> {
+        let read = |bytes: Option<&[u8]>| bytes.map(|bytes| self.tallies(bytes)).transpose();
+        let (collected, counted) = (read(collected)?, read(counted)?);
+        self.account.with(py, |account| account.resume(collected, counted));
+        Ok(())
+    }
+
+    #[doc = doc!("ScoreCounters.collected")]
+    fn collected<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        ffi::byte_string(py, &self.account.with(py, |account| bytes_of(account.collected())))
+    }
+
+    #[doc = doc!("ScoreCounters.counted")]
+    fn counted<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        ffi::byte_string(py, &self.account.with(py, |account| bytes_of(account.counted())))
     }
 
     #[doc = doc!("ScoreCounters.blocks")]

@@ -40,7 +40,7 @@ impl Tally {
     }
 
     /// Adds what has come to a row since it was `before`.
-    fn advance(&mut self, now: &Self, before: &Self) {
+    pub(super) fn advance(&mut self, now: &Self, before: &Self) {
         self.episodes = self.episodes.wrapping_add(now.episodes.wrapping_sub(before.episodes));
         self.successes = self.successes.wrapping_add(now.successes.wrapping_sub(before.successes));
         self.returns += now.returns - before.returns;

@@ -10,10 +10,12 @@
 //! Whoever collects only reads, and remembers what it has seen of each row. The learner may die and come back, and several
 //! programs may collect from one scoreboard.
 
+mod account;
 mod board;
 mod file;
 mod writer;
 
+pub use account::Account;
 pub use board::{Scoreboard, Tally};
 pub(crate) use file::is_used;
 pub use writer::ScoreWriter;
