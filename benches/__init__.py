@@ -7,7 +7,7 @@
 - `gate`: what `make test` holds a change against: instruction counts, and how they grow.
 - `report`: what is made of it: tables, pictures, the page.
 - `core`: the same questions in Rust, without Python.
-- `frameworks`, `native`, `scores`: integrations, `traincast.h`, the scoreboard; each makes a table of its own.
+- `frameworks`, `native`, `scores`: integrations, `traincast.h`, the scoreboard; each makes its own table.
 
 Imports go one way: report and gate → cases → harness. `make/bench.mk` has the entry points.
 """
