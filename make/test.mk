@@ -32,7 +32,7 @@ test-rust: clang  ## the core's tests and those of traincast.h, without Python
 # The sanitizers are the C compiler's: only the C code has them, and the programs that it is linked into.
 .PHONY: test-header-sanitized
 test-header-sanitized:  ## traincast.h under AddressSanitizer and UndefinedBehaviorSanitizer
-	TRAINCAST_HEADER_SANITIZE=1 cargo test --package traincast-header --test agreement --test scores --test fuzz --test stress \
+	TRAINCAST_HEADER_SANITIZE=1 cargo test --package traincast-header --test agreement --test places --test scores --test fuzz --test stress \
 	    --locked --quiet --target-dir target/header-sanitized
 
 .PHONY: clang
