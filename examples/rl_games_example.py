@@ -16,12 +16,12 @@ from rl_games.torch_runner import Runner
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.rl_games import publishing, wrap_env_creator
 
-HORIZON, ACTORS, DIR = 128, 2, Path("runs/poles/nn")
+HORIZON, ACTORS, DIR = 32, 2, Path("runs/poles/nn")
 
 
 def make_env(**kwargs):
     env = gymnasium.make("CartPole-v1")  # poles grow, and gravity with them
-    env = ProgressCurriculum(env, {"length": Linear(0.5, 1.0, 4_000), "gravity": Linear(9.8, 20.0, 4_000)})
+    env = ProgressCurriculum(env, {"length": Linear(0.5, 1.0, 2_000), "gravity": Linear(9.8, 20.0, 2_000)})
     return wrap_gymnasium_env(env)  # rl_games' envs have the API of old: the curriculum goes inside of it
 
 
@@ -46,7 +46,7 @@ def settings(steps):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=4_096)
+    parser.add_argument("--steps", type=int, default=2_048)
     parser.add_argument("--resume", help="a checkpoint to go on from")
     args = parser.parse_args()
 

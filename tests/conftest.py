@@ -27,6 +27,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # for ever for those of its parent, which it does not have.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Ray's workers are nice, and would wait for whatever else a busy machine does.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 HANG_SECONDS = 300  # a watchdog, not a measurement
 
 # A busy machine is no failure: no time limits for examples, nor for making them. In CI the examples are the
