@@ -64,7 +64,7 @@ class Run:
         state: a `state_dict` of an earlier run: its training information is published at the start, and
             versions and steps go on from it.
         training_info: further entries of the first snapshot.
-        curriculum: a `PooledCurriculum` or `TaskSampler` of this run, as with `attach`.
+        curriculum: a `PooledCurriculum` or `TaskSampler`, as with `attach`.
         unique: False for two programs that meet under a fixed name. Versions go on after a dead learner of
             that name.
         per_rank: each rank trains by itself, and publishes to a run of its own.
@@ -109,11 +109,9 @@ class Run:
         self._writer: TrainingInfoWriter | None = None
         self._last_state: dict[str, Any] | None = None
         self._companions = Companions(state)
-        if curriculum is not None:
-            first |= self._companions.add(curriculum, self._channel)
+        first |= {} if curriculum is None else self._companions.add(curriculum, self._channel)
         if self._follows:
-            self._companions.begin(self)
-            return
+            return self._companions.begin(self)
         if unique:  # what a launch of the same address and port left is no part of this run
             options = {"leftover": "replace"} | options
         writer = TrainingInfoWriter(
@@ -192,8 +190,7 @@ class Run:
     def attach(self, curriculum: Companion) -> None:
         """Publish what a curriculum of the learner tells, and save and restore it with the run.
 
-        `PooledCurriculum(run, ...)` does it, and integrations with the one that they are given. A run that was
-        made with a state that has the curriculum's gives it that.
+        `PooledCurriculum(run, ...)` does it, and integrations do with the one that they are given.
         """
         if not self._follows:
             self._published_here()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from traincast._companions import SCOREBOARD, Companion
 from traincast._warnings import warn_once
 from traincast.run import Run
-from traincast.scores.board import TALLY, Scoreboard
+from traincast.scores.board import Scoreboard
 from traincast.wrappers.channel import Channel
 
 __all__ = ["LearnerCurriculum"]
@@ -172,8 +172,7 @@ class LearnerCurriculum(Companion):
         if state["tasks"] != self._tasks:
             raise ValueError(f"the state is of {state['tasks']} tasks, and {self!r} has {self._tasks}")
         self._load_rule(state["rule"])
-        scores = state["scores"]
-        self._board_state = None if scores is None else _from_plain(scores)
+        self._board_state = state["scores"]
         if self._board is not None and self._board_state is not None:
             self._board.load_state_dict(self._board_state)
 
@@ -212,12 +211,7 @@ class LearnerCurriculum(Companion):
         return self  # frameworks copy their configurations, and go on with a copy
 
     def __getstate__(self) -> dict[str, Any]:
-        scores = self._saved_board()
-        there = {
-            "_run": None,
-            "_board": None,
-            "_board_state": None if scores is None else _from_plain(scores),
-        }
+        there = {"_run": None, "_board": None, "_board_state": self._saved_board()}
         return self.__dict__ | there | {"_updates": 0, "_since": 0.0, "_heard": False}
 
 
@@ -227,8 +221,3 @@ def _as_plain(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rows(tallies: NDArray[np.void]) -> list[list[Any]]:
     return [list(row) for row in tallies.tolist()]
-
-
-def _from_plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    rows = {key: [tuple(row) for row in state[key]] for key in ("totals", "counted")}
-    return {**state, **{key: np.array(value, TALLY) for key, value in rows.items()}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,14 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from traincast.curriculum._learner import LearnerCurriculum
 from traincast.run import Run
 
-__all__ = ["TaskSampler", "last_score", "replay_probabilities"]
+__all__ = ["TaskSampler", "replay_probabilities"]
 
 Array = NDArray[np.float64]
-
-
-def last_score(added: NDArray[np.void]) -> Array:
-    """Return the scores that envs have recorded: the newest of each task."""
-    return np.asarray(added["last_score"], np.float64)
 
 
 def replay_probabilities(
@@ -80,21 +75,21 @@ class TaskSampler(LearnerCurriculum):
     Scores estimate what there is to learn; the paper's choice is the mean magnitude of the advantages, an "L1
     value loss". Three ways to have them:
 
-    - the env records one, `TaskCurriculum(score=...)`. Without that it is the episode's return, which is no
-      such estimate;
-    - `score`, a function of what all envs have counted. With a success rate p, `p * (1 - p)` is largest for
+    - `"recorded"`: the env records one, `TaskCurriculum(score=...)`. Without that it is the episode's return,
+      which is no such estimate;
+    - a function of what all envs have counted. With a success rate p, `p * (1 - p)` is largest for
       tasks that are neither mastered nor hopeless;
-    - the learner computes them: `TaskSampler(score=None)`, and `give_scores(tasks, scores)`. Each episode's
-      task is in its `info["curriculum"]["task"]`.
+    - None: the learner computes them, and calls `give_scores(tasks, scores)`. Each episode's task is in its
+      `info["curriculum"]["task"]`.
 
     Args:
         run: the `Run`; None: that of the integration that gets it as `training_info`, or of `Run.attach`.
         tasks: how many tasks there are; they are 0 ... tasks - 1.
         temperature: beta, above 0: the smaller, the more the first ranks are preferred.
         staleness: rho, 0 to 1: how much of the distribution goes to tasks that were not played for long.
-        score: a function of the episodes that have ended since the last update, a structured array of shape
-            `(tasks,)` and dtype `traincast.scores.TALLY`; it returns an array of that shape, of which those
-            tasks count that have new episodes. None: the learner gives them.
+        score: where scores come from: `"recorded"`, None, or a function of the episodes that have ended since
+            the last update, a structured array of shape `(tasks,)` and dtype `traincast.scores.TALLY`. It
+            returns an array of that shape, of which those tasks count that have new episodes.
         key: the key of the training information under which envs find the array, as `key.probabilities`.
         state: a `state_dict` to go on from. A run that was made with a state of its own has it already.
 
@@ -111,7 +106,7 @@ class TaskSampler(LearnerCurriculum):
         tasks: int,
         temperature: float = 0.1,
         staleness: float = 0.1,
-        score: Callable[[NDArray[np.void]], ArrayLike] | None = last_score,
+        score: Literal["recorded"] | Callable[[NDArray[np.void]], ArrayLike] | None = "recorded",
         key: str = "curriculum",
         state: Mapping[str, Any] | None = None,
     ) -> None:
@@ -120,8 +115,10 @@ class TaskSampler(LearnerCurriculum):
             raise ValueError(f"temperature must be above 0, not {temperature}")
         if not 0 <= staleness <= 1:
             raise ValueError(f"staleness must be between 0 and 1, not {staleness}")
-        if score is not None and not callable(score):
-            raise TypeError(f"score must be a function of the new episodes, or None, not {score!r}")
+        if not (score is None or score == "recorded" or callable(score)):
+            raise TypeError(
+                f'score must be "recorded", a function of the new episodes, or None, not {score!r}'
+            )
         self._temperature = float(temperature)
         self._staleness = float(staleness)
         self._score = score
@@ -182,7 +179,8 @@ class TaskSampler(LearnerCurriculum):
     def _learn(self, added: NDArray[np.void]) -> bool:
         new = np.flatnonzero(added["episodes"])
         if self._score is not None:
-            scores = np.asarray(self._score(added), np.float64)
+            found = self._score(added) if callable(self._score) else added["last_score"]
+            scores = np.asarray(found, np.float64)
             if scores.shape != (self._tasks,):
                 raise ValueError(f"score must return an array of shape ({self._tasks},), not {scores.shape}")
             self._take(new, scores[new])

@@ -233,9 +233,9 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
             warn_once(
                 ("no task", self._key),
                 f"{self} has had no task in {self._without} resets, so it leaves the env as it is: the "
-                f"training information has no {self._key!r}, only {sorted(map(str, self.training_info))}. The "
-                "learner makes a PooledCurriculum or a TaskSampler of its run, and keeps it; an integration "
-                'takes one as training_info=. If there is to be none: on_missing="ignore"',
+                f"training information has no {self._key!r}, only {sorted(map(str, self.training_info))}. "
+                "The learner makes a PooledCurriculum or a TaskSampler of its run, and keeps it; an "
+                'integration takes one as training_info=. If there is to be none: on_missing="ignore"',
             )
 
 

@@ -142,6 +142,8 @@ def _tallies(saved: bytes) -> NDArray[np.void]:
 
 
 def _array(saved: Any, tasks: int) -> NDArray[np.void]:
+    if not isinstance(saved, np.ndarray):
+        saved = [tuple(row) for row in saved]  # JSON makes lists of them
     array = np.asarray(saved, TALLY)
     if array.shape != (tasks,):
         raise ValueError(f"the state is of {array.size} tasks, and this scoreboard has {tasks}")
