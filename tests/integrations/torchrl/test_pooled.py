@@ -18,24 +18,18 @@ class _MakeEnv:
         return GymWrapper(self._wrap_env(make_level_env()), categorical_action_encoding=True)
 
 
-def trained(**options):
+def trained(file, **options):
     hook = TrainingInfoHook(climbing(), **options)
     env = ParallelEnv(2, _MakeEnv(hook), mp_start_method="fork")
-    trainer = small_trainer(env, 120)
+    trainer = small_trainer(env, 120, save_trainer_interval=1, save_trainer_file=file)
     hook.register(trainer)
     trainer.train()
-    trainer.collector.shutdown()
-    return hook, trainer
+    hook.run.close()
+    return hook.run.state_dict()["curricula"]["curriculum"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork beside threads
 def test_the_level_rises_with_the_results_of_all_envs_and_reaches_them(tmp_path):
-    hook, trainer = trained()
-    saved = hook.run.state_dict()["curricula"]["curriculum"]
+    saved = trained(tmp_path / "first.pt")
     check_climbed(saved)
-    trainer.save_trainer_file = tmp_path / "trainer.pt"
-    trainer.save_trainer(force_save=True)
-    hook.run.close()
-    hook, _ = trained(resume_from=tmp_path / "trainer.pt")
-    check_resumed(hook.run.state_dict()["curricula"]["curriculum"], saved)
-    hook.run.close()
+    check_resumed(trained(tmp_path / "second.pt", resume_from=tmp_path / "first.pt"), saved)
