@@ -17,7 +17,8 @@ PARALLEL = "--serial_mode=False --async_rl=True --num_workers=2 --num_envs_per_w
 def log(run_phases: Any) -> Any:
     """A training with worker processes, then the same one resumed; then one with two policies."""
     one = ["--env=levels", "--experiment=one", *PARALLEL.split()]
-    two = ["--env=levels", "--experiment=two", "--num_policies=2", "--train_for_env_steps=1200"]
+    two = ["--env=levels", "--experiment=two", "--num_policies=2", "--num_batches_to_accumulate=20"]
+    two.append("--train_for_env_steps=1200")
     phases = [
         {"do": "train", "how": "traincast", "curricula": 1, "argv": [*one, "--train_for_env_steps=1500"]},
         {"do": "train", "how": "traincast", "curricula": 1, "argv": [*one, "--train_for_env_steps=2500"]},
