@@ -150,7 +150,9 @@ class LearnerCurriculum(Companion):
     def end(self) -> None:
         """Stop counting, as the run has ended."""
         if self._board is not None:
+            self._board_state = self._saved_board()
             self._board.close()
+            self._board = None
             if not self._heard and self._updates >= _UPDATES:
                 self._warn_of_silence()
 
