@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, Self, SupportsIndex, TypeVar, ov
 from weakref import WeakValueDictionary
 
 from traincast._beginning import STEPS_KEY, first_info, whole_steps
+from traincast._companions import Companion, Companions
 from traincast._core import TrainingInfoWriter
 from traincast._leftovers import remove_what_dead_runs_left
 from traincast._names import base_of, rank, unique_name
 from traincast._warnings import warn_once
 from traincast.errors import ChannelClosedError, ForkedWriterError
-from traincast.sinks import Sink, numbers_of
+from traincast.sinks import Log, Sink, numbers_of
 from traincast.wrappers.channel import Channel
 from traincast.wrappers.kinds import wrap
 
@@ -63,6 +64,7 @@ class Run:
         state: a `state_dict` of an earlier run: its training information is published at the start, and
             versions and steps go on from it.
         training_info: further entries of the first snapshot.
+        curriculum: a `PooledCurriculum` or `TaskSampler`, as with `attach`.
         unique: False for two programs that meet under a fixed name. Versions go on after a dead learner of
             that name.
         per_rank: each rank trains by itself, and publishes to a run of its own.
@@ -82,6 +84,7 @@ class Run:
         start: SupportsIndex | float = 0,
         state: Mapping[str, Any] | None = None,
         training_info: Mapping[str, Any] | None = None,
+        curriculum: Companion | None = None,
         unique: bool = True,
         per_rank: bool = False,
         supersede: bool = False,
@@ -99,14 +102,16 @@ class Run:
             index(policy_id),
             os.path.abspath(asked) if asked else None,
         )
-        self._logs: list[_Log] = []
+        self._logs: list[Log] = []
         self._follows = rank() != 0 and not per_rank
         self._pid = os.getpid()
         self._steps: int = first[STEPS_KEY]
         self._writer: TrainingInfoWriter | None = None
         self._last_state: dict[str, Any] | None = None
+        self._companions = Companions(state)
+        first |= {} if curriculum is None else self._companions.add(curriculum, self._channel)
         if self._follows:
-            return
+            return self._companions.begin(self)
         if unique:  # what a launch of the same address and port left is no part of this run
             options = {"leftover": "replace"} | options
         writer = TrainingInfoWriter(
@@ -117,10 +122,11 @@ class Run:
                 writer.publish(first)
             else:
                 writer.load_state_dict({**state, "training_info": first})
+            self._writer = writer
+            self._companions.begin(self)
         except BaseException:
             writer.close()  # a traceback may keep it
             raise
-        self._writer = writer
         _living[self._channel] = self
         remove_what_dead_runs_left(self._channel.directory)
 
@@ -181,6 +187,16 @@ class Run:
             self._went_back(before)
         return version
 
+    def attach(self, curriculum: Companion) -> None:
+        """Publish what a curriculum of the learner tells, and save and restore it with the run.
+
+        `PooledCurriculum(run, ...)` does it, and integrations do with the one that they are given.
+        """
+        if not self._follows:
+            self._published_here()
+        curriculum.begin(self)
+        self.publish(self._steps, **self._companions.add(curriculum, self._channel))
+
     def log_to(self, sink: Sink, *, every: float = 0.0) -> None:
         """Log every publish: `sink(steps, {name: number})` gets all numbers of the training information.
 
@@ -198,10 +214,10 @@ class Run:
             raise ValueError(f"every must be seconds from 0 up, not {every}")
         if not self._follows:
             self._published_here()
-            self._logs.append(_Log(sink, every))
+            self._logs.append(Log(sink, every))
             self._log(self._logs[-1:])
 
-    def _log(self, logs: list[_Log]) -> None:
+    def _log(self, logs: list[Log]) -> None:
         now = time.monotonic()
         due = [log for log in logs if now >= log.next_at]
         numbers = numbers_of(self.state_dict()["training_info"]) if due else {}
@@ -282,7 +298,7 @@ class Run:
         return {"on_missing": "wait", "leftover": "ignore"} if self._follows else {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint should hold: name, policy_id, version, epoch, training_info.
+        """What a checkpoint should hold: name, policy_id, version, epoch, training_info (and curricula).
 
         A closed run still has its last one. On a rank that does not publish, and in another process: what was
         published last.
@@ -293,7 +309,7 @@ class Run:
                 if self._last_state is None:
                     raise ChannelClosedError(f"run {self.name!r} has lost its channel, and has no state")
                 state = self._last_state
-            return state
+            return state | self._companions.states()
         with self._channel.open() as reader:
             info = reader.read()
             state = {"name": self.name, "policy_id": self.policy_id}
@@ -304,7 +320,7 @@ class Run:
         if self._follows:
             return
         writer = self._published_here()
-        first = first_info(0, state, None)
+        first = first_info(0, state, None) | self._companions.restore(state, self._channel)
         writer.load_state_dict({**state, "training_info": first})
         self._steps = first[STEPS_KEY]
         self._log(self._logs)
@@ -316,6 +332,7 @@ class Run:
         if self.publishes and not self._writer.closed:
             self._last_state = self._writer.state_dict()
         self._writer.close()
+        self._companions.end()
 
     def _published_here(self) -> TrainingInfoWriter:
         if self._writer is None or not self.publishes:
@@ -364,6 +381,7 @@ def _referred(channel: Channel, follows: bool) -> Run:
     reference._pid = os.getpid()
     reference._writer = None
     reference._logs = []
+    reference._companions = Companions()
     reference._steps = 0
     return reference
 
@@ -380,10 +398,3 @@ class EnvFn(Generic[E]):
         """Make an env; the arguments are those of `make_env`."""
         wrapped: E = self.run.wrap_env(self.make_env(*args, **kwargs), **self.options)
         return wrapped
-
-
-@dataclass
-class _Log:
-    sink: Sink
-    every: float
-    next_at: float = 0.0

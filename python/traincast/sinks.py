@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from traincast._infos import number_of
@@ -11,6 +12,15 @@ __all__ = ["Sink", "numbers_of", "tensorboard"]
 
 Sink = Callable[[int, dict[str, float]], object]
 """Takes the training steps and the numbers by name; dots lead into nested dictionaries."""
+
+
+@dataclass
+class Log:
+    """A sink, and when it is to be called next."""
+
+    sink: Sink
+    every: float
+    next_at: float = 0.0
 
 
 class _SummaryWriter(Protocol):

@@ -1,7 +1,7 @@
 """Curricula: how hard an env is follows the progress of the training, or the performance of its agent.
 
-Two kinds, as Sample Factory's documentation distinguishes them ("Passing Info from RL Algo to Env"), and both
-together:
+By progress and by performance, as Sample Factory's documentation distinguishes them ("Passing Info from RL
+Algo to Env"), and the results of one env or of all:
 
 - `ProgressCurriculum` sets env attributes from schedules over the training steps that a learner broadcasts.
 - `PerformanceCurriculum` moves the level of one env instance up and down with the agent's results in that
@@ -10,9 +10,12 @@ together:
   over a buffer of results are also what automatic domain randomization uses: Akkaya et al., "Solving Rubik's
   Cube with a Robot Hand" (2019, arXiv:1910.07113).
 - `ProgressCurriculum(PerformanceCurriculum(env, ...), {"max_level": schedule})` bounds the one by the other.
+- `PooledCurriculum`, with the learner, moves one level for all envs with the results of all of them, and
+  `TaskSampler` publishes from which probabilities envs draw their tasks (prioritized level replay). Each env
+  is in a `TaskCurriculum`, which plays what is published and counts how it went.
 
-The schedules and `PerformanceLevel` are plain Python; the two wrappers load gymnasium when they are first
-used.
+The schedules and `PerformanceLevel` are plain Python; the wrappers load gymnasium when they are first used,
+and what lives with the learner loads numpy.
 """
 
 from __future__ import annotations
@@ -40,7 +43,10 @@ from traincast.curriculum.statistics import Episode
 
 if TYPE_CHECKING:
     from traincast.curriculum.performance import PerformanceCurriculum
+    from traincast.curriculum.pooled import PooledCurriculum
     from traincast.curriculum.progress import ProgressCurriculum
+    from traincast.curriculum.sampler import TaskSampler
+    from traincast.curriculum.task import TaskCurriculum
 
 __all__ = [
     "Apply",
@@ -54,16 +60,25 @@ __all__ = [
     "PerformanceCurriculum",
     "PerformanceLevel",
     "Piecewise",
+    "PooledCurriculum",
     "Product",
     "ProgressCurriculum",
     "Quotient",
     "Schedule",
     "Sum",
+    "TaskCurriculum",
+    "TaskSampler",
 ]
 
 __getattr__, _, _ = lazy_loader.attach(
     __name__,
-    submod_attrs={"performance": ["PerformanceCurriculum"], "progress": ["ProgressCurriculum"]},
+    submod_attrs={
+        "performance": ["PerformanceCurriculum"],
+        "pooled": ["PooledCurriculum"],
+        "progress": ["ProgressCurriculum"],
+        "sampler": ["TaskSampler"],
+        "task": ["TaskCurriculum"],
+    },
 )
 
 

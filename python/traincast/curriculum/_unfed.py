@@ -1,4 +1,4 @@
-"""Noticing that a curriculum by progress is told nothing, and saying so."""
+"""Noticing that a curriculum that follows the learner is told nothing, and saying so."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _FEEDERS = ("traincast.wrappers.", "traincast.integrations.")
 
 
 class Curriculum(Protocol):
-    """What is watched: a wrapper that follows the progress of the training."""
+    """What is watched: a wrapper that follows the training."""
 
     env: Any
 
     @property
     def progress(self) -> float | None:
-        """What the schedules are called with."""
+        """What the schedules are called with, if it has any."""
 
 
 class UnfedWatch:
@@ -75,7 +75,7 @@ def _warn_of_the_order(curriculum: Curriculum) -> None:
         "order",
         f"{curriculum} is outside of TrainingInfoWrapper, which delivers to what is inside of it, so the "
         f"curriculum receives nothing and {_consequence(curriculum)}. Put the wrapper around it: "
-        "TrainingInfoWrapper(ProgressCurriculum(env, ...))",
+        f"TrainingInfoWrapper({type(curriculum).__name__}(env, ...))",
     )
 
 
@@ -104,4 +104,4 @@ def _consequence(curriculum: Curriculum) -> str:
 
 
 def _warn(cause: str, message: str) -> None:
-    warn_once(("ProgressCurriculum", cause), message, stacklevel=5)  # who resets the curriculum
+    warn_once(("curriculum", cause), message, stacklevel=5)  # who resets the curriculum

@@ -75,8 +75,11 @@ class PerformanceLevel:
     def level(self, level: int) -> None:
         if level != self._level:
             self._level = level
-            self._results.clear()
-            self._episodes = 0
+            self._forget()
+
+    def _forget(self) -> None:
+        self._results.clear()
+        self._episodes = 0
 
     @property
     def episodes(self) -> int:
@@ -107,10 +110,14 @@ class PerformanceLevel:
         self._results.append(float(result))
         self._episodes += 1
         self._last_average = fmean(self._results)
+        return self._moved(self._last_average)
+
+    def _moved(self, average: float) -> int:
+        """Apply the rule to the average, and return how the level changed."""
         if self._episodes < self._min_episodes:
             return 0
         before = self._level
-        average = self._sign * self._last_average
+        average *= self._sign
         if average >= self._sign * self.promote_at:
             if before + 1 <= self.max_level:
                 self.level = before + 1

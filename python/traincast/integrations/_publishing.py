@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from traincast._beginning import whole_steps
+from traincast._companions import Companion
 from traincast._core import list_channels
 from traincast._warnings import warn_once
 from traincast.run import EnvFn, Run
@@ -23,7 +24,8 @@ class Publishing:
     Args:
         training_info: entries beside `approx_total_training_steps`. A mapping: constant ones. A function: it
             is called before each publish, with what the framework hands to such functions, and returns the
-            entries that have changed, or None.
+            entries that have changed, or None. A `PooledCurriculum` or `TaskSampler` is such a function, and
+            is attached to the run.
         start: the training steps so far, to go on from.
         first_info: what envs see of the entries of a function until its first call.
         run: a run that the caller has made; None: one of its own, with a unique name.
@@ -56,12 +58,16 @@ class Publishing:
                 f"training_info must be a mapping, or a function that returns one, not {training_info!r}"
             )
         first = {**constant, **(first_info or {})}
+        curriculum = training_info if isinstance(training_info, Companion) else None
         if run is None:
-            run = Run(start=start, training_info=first, **options)
+            run = Run(start=start, training_info=first, curriculum=curriculum, **options)
         elif options:
             raise TypeError(f"{', '.join(options)}: arguments of a run that is not made here, but given")
-        elif first or start:
-            run.publish(start or run.steps, **first)
+        else:
+            if curriculum is not None:
+                run.attach(curriculum)
+            if first or start:
+                run.publish(start or run.steps, **first)
         self.run = run
         self._steps = _Steps(run.steps)
 

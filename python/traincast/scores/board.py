@@ -68,16 +68,15 @@ class Scoreboard:
         channel = channel_of(run, policy_id, directory)
         if channel.name is None:
             raise InvalidNameError("a scoreboard needs a run, or the name of one")
-        saved = None if state is None else _checked(state, tasks)
+        if state is not None:
+            _checked(state, tasks)  # before there is a scoreboard
         self._channel = channel
         self._counters = ScoreCounters(channel.name, channel.policy_id, tasks, directory=channel.directory)
-        if state is None or saved is None:
+        if state is None:
             self._counters.collect()  # what an earlier run of this name left is none of ours
             self._counters.resume()
-        elif state["incarnation"] == self._counters.incarnation:
-            self._counters.resume(saved.tobytes(), _array(state["counted"], tasks).tobytes())
         else:
-            self._counters.resume(saved.tobytes(), np.zeros(tasks, TALLY).tobytes())
+            self.load_state_dict(state)
 
     @property
     def tasks(self) -> int:
@@ -106,6 +105,19 @@ class Scoreboard:
             "counted": _tallies(self._counters.counted()),
         }
 
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state_dict` returned: what was recorded since is in the next `collect`.
+
+        The state of an earlier scoreboard, whose file is gone, changes the totals alone.
+
+        Raises: ValueError if it is no such state, or one of another number of tasks.
+        """
+        totals, counted = _checked(state, self.tasks)
+        if state["incarnation"] == self._counters.incarnation:
+            self._counters.resume(totals.tobytes(), counted.tobytes())
+        else:
+            self._counters.resume(totals.tobytes())
+
     def close(self) -> None:
         """End the scoreboard: envs stop counting. Closing twice is allowed."""
         self._counters.close()
@@ -130,16 +142,18 @@ def _tallies(saved: bytes) -> NDArray[np.void]:
 
 
 def _array(saved: Any, tasks: int) -> NDArray[np.void]:
+    if not isinstance(saved, np.ndarray):
+        saved = [tuple(row) for row in saved]  # JSON makes lists of them
     array = np.asarray(saved, TALLY)
     if array.shape != (tasks,):
         raise ValueError(f"the state is of {array.size} tasks, and this scoreboard has {tasks}")
     return array.copy()
 
 
-def _checked(state: Mapping[str, Any], tasks: int) -> NDArray[np.void]:
+def _checked(state: Mapping[str, Any], tasks: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
     missing = [key for key in ("incarnation", "totals", "counted") if key not in state]
     if missing:
         raise ValueError(
             f"state must be what Scoreboard.state_dict() returned; it lacks {', '.join(missing)}"
         )
-    return _array(state["totals"], tasks)
+    return _array(state["totals"], tasks), _array(state["counted"], tasks)

@@ -11,13 +11,16 @@ from traincast._warnings import warn_once
 from traincast.scores.writer import ScoreWriter
 from traincast.wrappers.channel import HasChannel
 
-__all__ = ["Episodes", "Success", "Task"]
+__all__ = ["Episodes", "Score", "Success", "Task", "usual_success"]
 
 Task = int | str | Callable[[Any, Mapping[str, Any]], Any]
 """A number; a key of the last info, else an attribute of the env; or a function of env and last info."""
 
 Success = str | Callable[[Any, Mapping[str, Any]], Any]
 """A key of the last info, else an attribute of the env; or a function of env and last info."""
+
+Score = str | Callable[[Any, Mapping[str, Any]], Any]
+"""As a success, but a number."""
 
 _USUAL = ("success", "is_success", "goal_achieved")  # keys that envs of the field use
 _PATIENCE = 5.0  # seconds, or ..
@@ -33,6 +36,7 @@ class Episodes:
         *,
         task: Task,
         success: Success | None,
+        score: Score | None = None,
         policy_id: int | None,
         directory: str | os.PathLike[str] | None,
     ) -> None:
@@ -43,8 +47,11 @@ class Episodes:
             )
         if not (success is None or isinstance(success, str) or callable(success)):
             raise TypeError(f"success must be a name or a function of env and info, not {success!r}")
+        if not (score is None or isinstance(score, str) or callable(score)):
+            raise TypeError(f"score must be a name or a function of env and info, not {score!r}")
         self._task = task
         self._success = success
+        self._score = score
         self._writer = ScoreWriter(run, policy_id, directory=directory)
         self._lost = 0
         self._since = 0.0
@@ -52,17 +59,22 @@ class Episodes:
     def record(self, env: Any, info: Mapping[str, Any], episode_return: float, length: int) -> None:
         """Record an episode that has just ended in `env`, with the info of its last step."""
         task = _found(self._task, env, info, "task") if not isinstance(self._task, int) else self._task
+        score = None if self._score is None else float(_found(self._score, env, info, "score"))
         if not self._writer.record(
-            int(task), success=self._succeeded(env, info), episode_return=episode_return, length=length
+            int(task),
+            success=self._succeeded(env, info),
+            episode_return=episode_return,
+            length=length,
+            score=score,
         ):
             self._missed()
 
     def _succeeded(self, env: Any, info: Mapping[str, Any]) -> bool:
         if self._success is not None:
             return bool(_found(self._success, env, info, "success"))
-        for key in _USUAL:
-            if key in info:
-                return bool(info[key])
+        usual = usual_success(info)
+        if usual is not None:
+            return usual
         warn_once(
             ("no success", self._writer.channel.here),
             f"episodes of {self._writer.channel} have none of {', '.join(_USUAL)} in their last info: none "
@@ -81,6 +93,11 @@ class Episodes:
                 f"{self._lost} episodes were not counted: {self._writer.channel} has no scoreboard. The "
                 "learner makes one: board = traincast.scores.Scoreboard(run, tasks=...), and keeps it.",
             )
+
+
+def usual_success(info: Mapping[str, Any]) -> bool | None:
+    """Return whether an episode succeeded, by the keys that envs of the field use; None if it has none."""
+    return next((bool(info[key]) for key in _USUAL if key in info), None)
 
 
 def _found(what: Task | Success, env: Any, info: Mapping[str, Any], argument: str) -> Any:

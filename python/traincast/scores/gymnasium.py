@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.scores.RecordScores") from None
 
-from traincast.scores.episodes import Episodes, Success, Task
+from traincast.scores.episodes import Episodes, Score, Success, Task
 from traincast.wrappers.channel import HasChannel
 
 __all__ = ["RecordScores"]
@@ -33,6 +33,7 @@ class RecordScores(_Wrapper):
             attribute of the env, however deep; or a function of the env and that info.
         success: whether it succeeded: a name, as above, or a function of the env and its last info. None:
             `info["success"]`, or `"is_success"`, or `"goal_achieved"`.
+        score: a number for `last_score`: a name or function, as above. None: the episode's return.
         policy_id: which policy of the run.
         directory: where the channel is; None: where the run has it, or the default.
 
@@ -47,6 +48,7 @@ class RecordScores(_Wrapper):
         *,
         task: Task = 0,
         success: Success | None = None,
+        score: Score | None = None,
         policy_id: int | None = None,
         directory: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -56,7 +58,9 @@ class RecordScores(_Wrapper):
                 "RecordVectorScores, PettingZoo's have RecordParallelScores and RecordAECScores"
             )
         super().__init__(env)
-        self._episodes = Episodes(run, task=task, success=success, policy_id=policy_id, directory=directory)
+        self._episodes = Episodes(
+            run, task=task, success=success, score=score, policy_id=policy_id, directory=directory
+        )
         self._return, self._length = 0.0, 0
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:

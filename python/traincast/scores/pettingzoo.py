@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing(error, "pettingzoo", "pettingzoo", "traincast.scores.RecordParallelScores") from None
 
-from traincast.scores.episodes import Episodes, Success, Task
+from traincast.scores.episodes import Episodes, Score, Success, Task
 from traincast.wrappers.channel import HasChannel
 
 __all__ = ["RecordAECScores", "RecordParallelScores"]
@@ -30,11 +30,14 @@ class _Recording:
         *,
         task: Task = 0,
         success: Success | None = None,
+        score: Score | None = None,
         policy_id: int | None = None,
         directory: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(env)  # type: ignore[call-arg]  # PettingZoo's wrapper is next
-        self._episodes = Episodes(run, task=task, success=success, policy_id=policy_id, directory=directory)
+        self._episodes = Episodes(
+            run, task=task, success=success, score=score, policy_id=policy_id, directory=directory
+        )
         self._returns: dict[Any, float] = {}
         self._steps = 0
 

@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.scores.RecordVectorScores") from None
 
-from traincast.scores.episodes import Episodes, Success, Task
+from traincast.scores.episodes import Episodes, Score, Success, Task
 from traincast.wrappers.channel import HasChannel
 
 __all__ = ["RecordVectorScores"]
@@ -40,11 +40,14 @@ class RecordVectorScores(_Base):  # type: ignore[misc]  # its name depends on th
         *,
         task: Task = 0,
         success: Success | None = None,
+        score: Score | None = None,
         policy_id: int | None = None,
         directory: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(env)
-        self._episodes = Episodes(run, task=task, success=success, policy_id=policy_id, directory=directory)
+        self._episodes = Episodes(
+            run, task=task, success=success, score=score, policy_id=policy_id, directory=directory
+        )
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, np.int64)
         self._over = np.zeros(env.num_envs, bool)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
+from traincast._companions import frozen as for_evaluation
 from traincast._core import TrainingInfoReader
 from traincast._warnings import warn_once
 from traincast.errors import ChannelNotFoundError, MissingKeyError, TraincastError
@@ -66,7 +67,7 @@ class Feed:
         self._leftover = leftover
         self._on_undelivered = on_undelivered
         self._copy_arrays = copy_arrays
-        self._frozen = own_copy(frozen) if isinstance(frozen, Mapping) else frozen
+        self._frozen = own_copy(for_evaluation(frozen)) if isinstance(frozen, Mapping) else frozen
         self._forget()
 
     def _forget(self) -> None:
@@ -169,7 +170,7 @@ class Feed:
         return own_copy(self._kept, copy_arrays=self._copy_arrays)
 
     def _freeze(self, reader: TrainingInfoReader) -> dict[str, Any]:
-        self._kept = self._frozen = reader.read()  # for copies of the env, too
+        self._kept = self._frozen = for_evaluation(reader.read())  # for copies of the env, too
         self._facts = (float(reader.version), reader.age, time.monotonic())
         self._reader = None
         at_the_start = reader.version == 1

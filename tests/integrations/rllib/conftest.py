@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,7 +27,8 @@ def ray_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("ray") / "channels"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRAINCAST_DIR", str(directory))
-        patch.setenv("PYTHONPATH", str(Path(rllib_envs.__file__).parent))
+        path = [str(Path(rllib_envs.__file__).parent), os.environ.get("PYTHONPATH")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
         ray.init(num_cpus=4, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
     yield directory
     ray.shutdown()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sample_factory.algo.runners.runner import AlgoObserver
@@ -13,6 +13,7 @@ from signal_slot.signal_slot import EventLoopObject
 
 from traincast import Run, StorageFullError, TraincastError, TrainingInfoWriter
 from traincast._beginning import STEPS_KEY
+from traincast._companions import Companion
 from traincast._names import unique_name
 from traincast.integrations.sample_factory.channel import hide_channel, show_channel
 from traincast.integrations.sample_factory.saved import load_state, save_wire
@@ -20,7 +21,7 @@ from traincast.sinks import tensorboard
 
 __all__ = ["ExtraInfo", "TrainingInfoObserver"]
 
-ExtraInfo = Callable[[Any, int], Mapping[str, Any] | None]
+ExtraInfo = Callable[[Any, int], Mapping[str, Any] | None] | Sequence[Companion]
 
 # What Sample Factory's runner sends by itself; the rest of a dictionary is the user's.
 _POLICY, _SHAPING = "policy_id", "reward_shaping"
@@ -49,7 +50,8 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
 
     Args:
         training_info: returns the keys that have changed, or None; keys that it does not return stay. It may
-            not return the three keys that the runner itself sends.
+            not return the three keys that the runner itself sends. Or a `PooledCurriculum` or `TaskSampler`,
+            where there is one policy; with several: a list that has one for each.
 
     Attributes:
         name: the name of the runs; empty before `runner.init()`.
@@ -58,13 +60,16 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
 
     def __init__(self, training_info: ExtraInfo | None = None) -> None:
         self.event_loop: Any = None  # the runner's, from on_init on; its destructor looks at it
-        if training_info is not None and not callable(training_info):
-            raise TypeError(
-                f"training_info must be a function of (runner, policy_id), not {type(training_info).__name__}"
-            )
         self.name = ""
         self.runs: dict[int, Run] = {}
-        self._extra = training_info
+        self._extra: Callable[[Any, int], Mapping[str, Any] | None] | None = None
+        self._curricula: list[Companion] = []
+        if isinstance(training_info, Companion):
+            self._curricula = [training_info]
+        elif callable(training_info):
+            self._extra = training_info
+        elif training_info is not None:
+            self._curricula = _curricula_in(training_info)
         self._cfg: Any = None
         self._carried: dict[int, dict[str, Any]] = {}
         self._resumed: dict[int, dict[str, Any]] = {}
@@ -75,6 +80,11 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
     def on_init(self, runner: Any) -> None:
         """Name the runs; the configuration that the workers are about to receive carries the name."""
         cfg = runner.cfg
+        if self._curricula and len(self._curricula) != cfg.num_policies:
+            raise ValueError(
+                f"there are {cfg.num_policies} policies, and training_info has curricula for "
+                f"{len(self._curricula)}: give a list with one for each policy"
+            )
         self.name = unique_name(f"sf-{cfg.experiment}", per_rank=True)
         TrainingInfoWriter(self.name).close()  # what is wrong with the directory is told before workers start
         if cfg.restart_behavior == "resume":
@@ -133,10 +143,13 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
         if self._extra is not None:
             info |= _checked(self._extra(runner, policy_id))
         run = self.runs.get(policy_id)
+        curriculum = self._curricula[policy_id] if self._curricula else None
         try:
             if run is None:
-                self.runs[policy_id] = self._begin(runner, policy_id, steps, info)
+                self.runs[policy_id] = self._begin(runner, policy_id, steps, info, curriculum)
             else:
+                if curriculum is not None:
+                    info |= curriculum()
                 run.publish(steps, **info)
         except StorageFullError:
             if run is None:
@@ -151,8 +164,9 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
             if policy_id not in (None, each):
                 continue
             try:
+                curricula = run.state_dict().get("curricula")
                 with run.channel.open() as reader:
-                    save_wire(self._cfg, each, reader.read_wire())
+                    save_wire(self._cfg, each, reader.read_wire(), curricula)
             except (OSError, TraincastError):
                 log.exception("The training information of policy %d was not saved", each)
 
@@ -167,7 +181,9 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
             hide_channel(self._cfg)
             self._cfg = None
 
-    def _begin(self, runner: Any, policy_id: int, steps: int, info: Mapping[str, Any]) -> Run:
+    def _begin(
+        self, runner: Any, policy_id: int, steps: int, info: Mapping[str, Any], curriculum: Companion | None
+    ) -> Run:
         state = self._resumed.pop(policy_id, None)
         run = Run(
             self.name,
@@ -175,6 +191,7 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
             start=steps,
             state=state and {**state, "training_info": None},  # its numbers go on, its values are old
             training_info=info,
+            curriculum=curriculum,
             unique=False,  # it is by itself; all policies have the same
             per_rank=True,
         )
@@ -183,6 +200,14 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
 
     def _on_learner_report(self, runner: Any, _msg: Any, policy_id: int) -> None:
         self.publish(runner, policy_id)
+
+
+def _curricula_in(training_info: Any) -> list[Companion]:
+    if isinstance(training_info, Sequence) and all(isinstance(one, Companion) for one in training_info):
+        return list(training_info)
+    raise TypeError(
+        f"training_info must be a function of (runner, policy_id), not {type(training_info).__name__}"
+    )
 
 
 def _checked(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:

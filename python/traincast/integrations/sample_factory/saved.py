@@ -1,7 +1,8 @@
-"""The last training information of a run, in wire form beside its checkpoints."""
+"""The last training information of a run, in wire form beside its checkpoints; its curricula as JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -28,11 +29,11 @@ def load_training_info(cfg: Any, policy_id: int = 0) -> dict[str, Any] | None:
 
 
 def load_state(cfg: Any, policy_id: int) -> dict[str, Any] | None:
-    """Return `version`, `epoch` and `training_info` as last saved; None if there is none."""
+    """Return `version`, `epoch`, `training_info` (and `curricula`) as last saved; None if there is none."""
     path = info_file(cfg, policy_id)
     try:
         with open(path, "rb") as file:
-            return decode_wire(file.read())
+            return decode_wire(file.read()) | _load_curricula(path)
     except FileNotFoundError:
         _refuse_json(path)
         return None
@@ -40,6 +41,18 @@ def load_state(cfg: Any, policy_id: int) -> dict[str, Any] | None:
         raise ValueError(
             f"{path} does not hold saved training information ({error}); remove it to go on without it"
         ) from error
+
+
+def _load_curricula(path: str) -> dict[str, Any]:
+    try:
+        with open(_curricula_file(path), encoding="utf-8") as file:
+            return {"curricula": json.load(file)}
+    except FileNotFoundError:
+        return {}
+
+
+def _curricula_file(path: str) -> str:
+    return os.path.join(os.path.dirname(path), "curricula.json")
 
 
 def _refuse_json(path: str) -> None:
@@ -51,18 +64,24 @@ def _refuse_json(path: str) -> None:
         )
 
 
-def save_wire(cfg: Any, policy_id: int, snapshot: bytes) -> None:
-    """Write a writer's `read_wire()`; whoever reads meanwhile sees the old file or the new one.
+def save_wire(cfg: Any, policy_id: int, snapshot: bytes, curricula: Any = None) -> None:
+    """Write a writer's `read_wire()`, and the states of curricula, each as a whole.
 
     Raises:
-        OSError: the file could not be written; the one before is untouched.
+        OSError: a file could not be written; the one before is untouched.
     """
     path = info_file(cfg, policy_id)
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    if curricula is not None:
+        _write(_curricula_file(path), json.dumps(curricula).encode())
+    _write(path, snapshot)
+
+
+def _write(path: str, content: bytes) -> None:
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
-            file.write(snapshot)
+            file.write(content)
         os.replace(temporary, path)
     except OSError:
         if os.path.exists(temporary):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from traincast.run import Run
 __all__ = ["as_saved", "from_file", "from_saved"]
 
 _SNAPSHOT = "snapshot"
+_CURRICULA = "curricula"
 
 
 def as_saved(run: Run) -> dict[str, torch.Tensor]:
@@ -28,7 +30,17 @@ def as_saved(run: Run) -> dict[str, torch.Tensor]:
     All of TorchRL's checkpoint formats keep a tensor as it is. Of other things some refuse arrays of some
     kinds, and others make strings of keys that are numbers.
     """
-    return {_SNAPSHOT: torch.frombuffer(bytearray(_wire_of(run)), dtype=torch.uint8)}
+    curricula = run.state_dict().get(_CURRICULA)
+    saved = {_SNAPSHOT: _tensor_of(_wire_of(run))}
+    return saved if curricula is None else saved | {_CURRICULA: _tensor_of(json.dumps(curricula).encode())}
+
+
+def _tensor_of(content: bytes) -> torch.Tensor:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+
+def _content_of(tensor: Any) -> bytes:
+    return bytes(tensor.cpu().numpy())
 
 
 def _wire_of(run: Run) -> bytes:
@@ -48,8 +60,11 @@ def from_saved(saved: Mapping[str, Any]) -> dict[str, Any]:
     Raises: ValueError if it is something else, or damaged.
     """
     try:
-        return decode_wire(bytes(saved[_SNAPSHOT].cpu().numpy()))
-    except (KeyError, TypeError, AttributeError, InvalidSnapshotError) as error:
+        state = decode_wire(_content_of(saved[_SNAPSHOT]))
+        if _CURRICULA in saved.keys():  # noqa: SIM118 - a TensorDict takes nothing else
+            state[_CURRICULA] = json.loads(_content_of(saved[_CURRICULA]))
+        return state
+    except (KeyError, TypeError, AttributeError, ValueError, InvalidSnapshotError) as error:
         raise ValueError(f"a TrainingInfoHook did not save this: {error}") from None
 
 

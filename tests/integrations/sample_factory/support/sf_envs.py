@@ -10,6 +10,8 @@ import numpy as np
 from recording import record
 from sample_factory.envs.env_utils import RewardShapingInterface, TrainingInfoInterface
 
+from traincast.curriculum import TaskCurriculum
+
 RUNNER: list[Any] = []  # the runner, where it lives in this process: serial mode
 SHAPINGS: dict[int, list[Any]] = {}  # every reward shaping that it has had for a policy
 
@@ -239,10 +241,28 @@ ENVS = {
 }
 
 
+class Levels(Plain):
+    """Succeeds at each level that it knows of; each episode's return says which one it was."""
+
+    level = -1
+
+    def step(self, action: Any) -> Any:
+        observation, _, terminated, truncated, info = super().step(action)
+        return (
+            observation,
+            self.level / self.length,
+            terminated,
+            truncated,
+            info | {"success": self.level >= 0},
+        )
+
+
 def make_env(full_env_name: str, cfg: Any = None, env_config: Any = None, render_mode: Any = None) -> Any:
+    if full_env_name == "levels":
+        return TaskCurriculum(Levels(cfg, env_config), "level")
     if full_env_name == "hidden":
         return Hidden(Informed(cfg, env_config))
     return ENVS[full_env_name](cfg, env_config)
 
 
-NAMES = (*ENVS, "hidden")
+NAMES = (*ENVS, "hidden", "levels")

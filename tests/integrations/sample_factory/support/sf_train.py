@@ -18,6 +18,7 @@ from sample_factory.enjoy import enjoy
 from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
 
+from traincast.curriculum import PooledCurriculum
 from traincast.integrations.sample_factory import TrainingInfoObserver, run_rl, wrap_env_func
 
 SMALL = [  # all of Sample Factory, in about a second
@@ -65,6 +66,11 @@ class RunnerLog(AlgoObserver):
 
 
 def train(phase: dict[str, Any], cfg: Any) -> int:
+    if "curricula" in phase:
+        curricula = [PooledCurriculum(levels=3, promote_at=1.0, window=8) for _ in range(phase["curricula"])]
+        status = run_rl(cfg, training_info=curricula if len(curricula) > 1 else curricula[0])
+        record("curricula", states=[curriculum.state_dict() for curriculum in curricula])
+        return status
     extra = (lambda runner, policy_id: {"extra": phase["extra"]}) if "extra" in phase else None
     if phase.get("plain"):
         return run_rl(cfg, training_info=extra)

@@ -1,0 +1,225 @@
+"""What the curricula of the learner share: a run, the results of all its envs, copies and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from traincast._companions import SCOREBOARD, Companion
+from traincast._warnings import warn_once
+from traincast.run import Run
+from traincast.scores.board import Scoreboard
+from traincast.wrappers.channel import Channel
+
+__all__ = ["LearnerCurriculum"]
+
+_UPDATES = 100  # so many without an episode, and ..
+_PATIENCE = 60.0  # .. so many seconds, or the end of the run, before the user is told
+
+
+class LearnerCurriculum(Companion):
+    """Has an entry in the training information that follows the results of all envs.
+
+    It belongs to a run: to the one that it is made with, or to that of the integration that gets it as
+    `training_info`. Until then it waits. A copy in the same process is the curriculum itself; one that is
+    pickled begins where the original was, and waits for a run of its own.
+    """
+
+    _statistic: str
+    """What of an episode the curriculum needs: envs without a success say so only if it is that."""
+
+    def __init__(self, tasks: int, key: str, what: str) -> None:
+        if not isinstance(tasks, int) or not 1 <= tasks <= 2**20:
+            raise ValueError(f"{what} must be a whole number from 1 to 2**20, not {tasks!r}")
+        if not isinstance(key, str) or not key:
+            raise TypeError(f"key must be a string, not {key!r}")
+        self._tasks = tasks
+        self._key = key
+        self._run: Run | None = None
+        self._board: Scoreboard | None = None
+        self._board_state: Mapping[str, Any] | None = None
+        self._updates = 0
+        self._since = 0.0
+        self._heard = False
+
+    def _set_up(self, run: Run | None, state: Mapping[str, Any] | None) -> None:
+        """The end of a subclass's constructor."""
+        if state is not None:
+            self.load_state_dict(state)
+        if run is not None:
+            if not isinstance(run, Run):
+                raise TypeError(
+                    f"{type(self).__name__} takes the traincast.Run that it publishes to, not {run!r}; an "
+                    "integration that makes its own run takes the curriculum: training_info=curriculum"
+                )
+            run.attach(self)
+
+    @property
+    def key(self) -> str:
+        """The key of the training information that has what envs see of the curriculum."""
+        return self._key
+
+    @property
+    def run(self) -> Run | None:
+        """The run that it publishes to; None until there is one."""
+        return self._run
+
+    def update(self) -> bool:
+        """Act on the episodes that have ended since the last time, and publish at once; tell if it changed.
+
+        Call it as often as you like: it takes microseconds, and waits for nobody. On a rank that does not
+        publish it does nothing.
+
+        Raises: RuntimeError if there is no run yet; and as `Run.publish`.
+        """
+        changed = self._collect()
+        if changed:
+            self._publish()
+        return changed
+
+    def __call__(self, *hand: Any) -> dict[str, Any]:
+        """Act on the episodes that have ended, and return the entry to publish: a `training_info` function.
+
+        Integrations call it before each publish; what they hand over is not needed.
+        """
+        self._collect()
+        return {} if self._board is None or self._run is None else {self._key: self.entry(self._run.channel)}
+
+    # For subclasses.
+
+    @abstractmethod
+    def _learn(self, added: NDArray[np.void]) -> bool:
+        """Act on the episodes that have ended, of shape `(tasks,)` and dtype `TALLY`; tell if it changed."""
+
+    @abstractmethod
+    def _told(self) -> dict[str, Any]:
+        """What envs are told."""
+
+    @abstractmethod
+    def _rule_state(self) -> dict[str, Any]:
+        """Return the state of the rule, in plain JSON types."""
+
+    @abstractmethod
+    def _load_rule(self, state: Mapping[str, Any]) -> None:
+        """Go on from it."""
+
+    def _publish(self) -> None:
+        if self._run is not None and self._board is not None and not self._run.closed:
+            self._run.publish(self._run.steps, **{self._key: self.entry(self._run.channel)})
+
+    def _collect(self) -> bool:
+        if self._run is None:
+            raise RuntimeError(
+                f"{self!r} belongs to no run yet: {type(self).__name__}(run, ...), or give it to an "
+                "integration of traincast, as training_info="
+            )
+        if self._board is None or self._run.closed:
+            return False
+        added = self._board.collect()
+        episodes = int(added["episodes"].sum())
+        self._watch(episodes)
+        return episodes > 0 and self._learn(added)
+
+    # As a companion of its run.
+
+    def entry(self, channel: Channel) -> dict[str, Any]:
+        """Return what envs see: the curriculum's own, and where they count their episodes."""
+        place = (channel.name, channel.policy_id, channel.directory)
+        return {**self._told(), "tasks": self._tasks, "statistic": self._statistic, SCOREBOARD: place}
+
+    def begin(self, run: Run) -> None:
+        """Belong to `run`: what `Run.attach` calls.
+
+        Raises: RuntimeError if it belongs to another run, which has not ended.
+        """
+        if self._run is run:
+            return
+        if self._run is not None and not self._run.closed:
+            raise RuntimeError(
+                f"{self!r} belongs to {self._run!r} already: each run has a curriculum of its own"
+            )
+        if run.publishes:
+            self._board = Scoreboard(run, self._tasks, state=self._saved_board())
+        self._run = run
+
+    def end(self) -> None:
+        """Stop counting, as the run has ended."""
+        if self._board is not None:
+            self._board_state = self._saved_board()
+            self._board.close()
+            self._board = None
+            if not self._heard and self._updates >= _UPDATES:
+                self._warn_of_silence()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint should hold, in plain JSON types. `Run.state_dict` has it, too."""
+        return {"tasks": self._tasks, "scores": self._saved_board(), "rule": self._rule_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned; episodes that ended since then are in the next update.
+
+        Raises: ValueError if it is no such state, or that of another number of tasks.
+        """
+        missing = [key for key in ("tasks", "scores", "rule") if key not in state]
+        if missing:
+            raise ValueError(
+                f"state must be what {type(self).__name__}.state_dict() returned; it lacks "
+                f"{', '.join(missing)}"
+            )
+        if state["tasks"] != self._tasks:
+            raise ValueError(f"the state is of {state['tasks']} tasks, and {self!r} has {self._tasks}")
+        self._load_rule(state["rule"])
+        self._board_state = state["scores"]
+        if self._board is not None and self._board_state is not None:
+            self._board.load_state_dict(self._board_state)
+
+    def _saved_board(self) -> Any:
+        state = self._board_state if self._board is None else self._board.state_dict()
+        return None if state is None else _as_plain(state)
+
+    # What a user may have forgotten.
+
+    def _watch(self, episodes: int) -> None:
+        if self._heard:
+            return
+        self._heard = episodes > 0
+        now = time.monotonic()
+        self._since = self._since or now
+        self._updates += 1
+        if not self._heard and self._updates >= _UPDATES and now - self._since >= _PATIENCE:
+            self._warn_of_silence()
+
+    def _warn_of_silence(self) -> None:
+        assert self._run is not None
+        self._heard = True
+        warn_once(
+            ("no episodes", self._run.channel),
+            f"{self!r} has heard of no episode in {self._updates} updates, so it stays as it is. Put "
+            "traincast.curriculum.TaskCurriculum(env, ...) around each env, inside of what feeds it, or "
+            "record the episodes by traincast.scores, on this run.",
+        )
+
+    # Copies.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self  # frameworks copy their configurations, and go on with a copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        there = {"_run": None, "_board": None, "_board_state": self._saved_board()}
+        return self.__dict__ | there | {"_updates": 0, "_since": 0.0, "_heard": False}
+
+
+def _as_plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _rows(value) if isinstance(value, np.ndarray) else value for key, value in state.items()}
+
+
+def _rows(tallies: NDArray[np.void]) -> list[list[Any]]:
+    return [list(row) for row in tallies.tolist()]

@@ -1,0 +1,28 @@
+"""`TrainingInfoCallback(curriculum)`: all envs move one level, in worker processes and after a resume."""
+
+from __future__ import annotations
+
+import json
+
+from climbing import check_climbed, check_resumed, climbing, make_level_env
+from sb3_trainings import make_model, make_venv
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
+
+from traincast.integrations.stable_baselines3 import TrainingInfoCallback
+
+
+def train(cls, **options):
+    curriculum = climbing()
+    info = TrainingInfoCallback(curriculum, **options)
+    venv = make_venv(info, make_level_env, cls=cls)
+    make_model(venv).learn(120, callback=info)
+    venv.close()
+    info.run.close()
+    return info.run.state_dict()
+
+
+def test_the_level_rises_with_the_results_of_all_envs_and_reaches_them():
+    saved = json.loads(json.dumps(train(SubprocVecEnv)))
+    check_climbed(saved["curricula"]["curriculum"])
+    resumed = train(DummyVecEnv, state=saved)
+    check_resumed(resumed["curricula"]["curriculum"], saved["curricula"]["curriculum"])

@@ -1,0 +1,24 @@
+"""`TrainingInfoFn(curriculum)`: all envs move one level, in worker processes and after a resume."""
+
+from __future__ import annotations
+
+from climbing import check_climbed, check_resumed, climbing, make_level_env
+from tianshou.env import DummyVectorEnv, SubprocVectorEnv
+
+from traincast.integrations.tianshou import TrainingInfoFn
+
+
+def trained(trainer_of, vector_env, **options):
+    info = TrainingInfoFn(climbing(), **options)
+    envs = vector_env([info.wrap_env_fn(make_level_env) for _ in range(2)])
+    trainer_of(envs, info).run()
+    envs.close()
+    info.run.close()
+    return info.run.state_dict()
+
+
+def test_the_level_rises_with_the_results_of_all_envs_and_reaches_them(trainer_of):
+    saved = trained(trainer_of, SubprocVectorEnv)
+    check_climbed(saved["curricula"]["curriculum"])
+    resumed = trained(trainer_of, DummyVectorEnv, state=saved)
+    check_resumed(resumed["curricula"]["curriculum"], saved["curricula"]["curriculum"])
