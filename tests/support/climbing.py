@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from traincast.curriculum import PooledCurriculum, TaskCurriculum
+from traincast.curriculum import PooledCurriculum, TaskCurriculum, TaskSampler
 
 LEVELS, WINDOW = 3, 8
 
@@ -55,6 +55,10 @@ def climbing(**more: Any) -> PooledCurriculum:
     return PooledCurriculum(levels=LEVELS, promote_at=1.0, window=WINDOW, **more)
 
 
+def sampling(**more: Any) -> TaskSampler:
+    return TaskSampler(tasks=LEVELS, staleness=0.5, **more)
+
+
 def tallies(state: dict[str, Any]) -> list[tuple[int, int, float]]:
     """Episodes, successes and the sum of returns at each level, from a curriculum's state."""
     return [(row[0], row[1], row[2]) for row in state["scores"]["totals"]]
@@ -77,3 +81,11 @@ def check_resumed(state: dict[str, Any], saved: dict[str, Any]) -> None:
     before, after = tallies(saved), tallies(state)
     assert after[:-1] == before[:-1]
     assert after[-1][0] > before[-1][0]
+
+
+def check_sampled(state: dict[str, Any]) -> None:
+    """Envs drew every task from the array that was published, and counted what they played."""
+    rule = state["rule"]
+    assert rule["seen"] == [True] * LEVELS
+    assert rule["scores"] == [2.0 * level for level in range(LEVELS)]
+    assert rule["episodes"] == sum(episodes for episodes, _, _ in tallies(state))
