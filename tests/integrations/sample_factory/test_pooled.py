@@ -20,9 +20,19 @@ def log(run_phases: Any) -> Any:
     two = ["--env=levels", "--experiment=two", "--num_policies=2", "--num_batches_to_accumulate=20"]
     two.append("--train_for_env_steps=1200")
     phases = [
-        {"do": "train", "how": "traincast", "curricula": 1, "argv": [*one, "--train_for_env_steps=1500"]},
-        {"do": "train", "how": "traincast", "curricula": 1, "argv": [*one, "--train_for_env_steps=2500"]},
-        {"do": "train", "how": "traincast", "curricula": 2, "argv": two},
+        {
+            "do": "train",
+            "how": "traincast",
+            "curricula": ["pooled"],
+            "argv": [*one, "--train_for_env_steps=1500"],
+        },
+        {
+            "do": "train",
+            "how": "traincast",
+            "curricula": ["pooled"],
+            "argv": [*one, "--train_for_env_steps=2500"],
+        },
+        {"do": "train", "how": "traincast", "curricula": ["pooled", "sampler"], "argv": two},
     ]
     return run_phases("pooled", phases)
 
@@ -53,9 +63,10 @@ def test_a_resumed_training_goes_on_with_the_level_and_all_counts(log: Any) -> N
 
 
 def test_each_policy_has_a_curriculum_of_its_own(log: Any) -> None:
-    first, second = states(log, 2)
-    check(first)
-    check(second)
+    level, sampled = states(log, 2)
+    check(level)
+    assert sampled["rule"]["seen"] == [True] * LEVELS
+    assert sampled["rule"]["episodes"] == sum(episodes for episodes, _, _ in tallies(sampled))
 
 
 def test_one_curriculum_for_two_policies_is_refused(configuration: Any) -> None:

@@ -18,7 +18,7 @@ from sample_factory.enjoy import enjoy
 from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
 
-from traincast.curriculum import PooledCurriculum
+from traincast.curriculum import PooledCurriculum, TaskSampler
 from traincast.integrations.sample_factory import TrainingInfoObserver, run_rl, wrap_env_func
 
 SMALL = [  # all of Sample Factory, in about a second
@@ -65,9 +65,15 @@ class RunnerLog(AlgoObserver):
             runner.update_reward_shaping(policy_id, {"goal": 1000.0 * (policy_id + 1) + self.reports})
 
 
+CURRICULA = {
+    "pooled": lambda: PooledCurriculum(levels=3, promote_at=1.0, window=8),
+    "sampler": lambda: TaskSampler(tasks=3, staleness=0.5),
+}
+
+
 def train(phase: dict[str, Any], cfg: Any) -> int:
     if "curricula" in phase:
-        curricula = [PooledCurriculum(levels=3, promote_at=1.0, window=8) for _ in range(phase["curricula"])]
+        curricula = [CURRICULA[kind]() for kind in phase["curricula"]]
         status = run_rl(cfg, training_info=curricula if len(curricula) > 1 else curricula[0])
         record("curricula", states=[curriculum.state_dict() for curriculum in curricula])
         return status
