@@ -11,7 +11,7 @@ test:  ## lints and all tests, in all environments
 	@scripts/stages $(STAGES) -- $(MORE_STAGES)
 
 .PHONY: prepare
-prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed
+prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed target/cpythons/.ready
 
 .PHONY: lint
 lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub against the built module, import directions
@@ -71,8 +71,12 @@ test-frameworks: .venv-frameworks/.installed  ## real trainings with every other
 	scripts/test-frameworks .venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning $(ARGS)
 
 .PHONY: test-cpythons
-test-cpythons: target/wheels/.built | .venv/.ready  ## the codec's tests on the other CPythons of this machine
+test-cpythons: target/wheels/.built target/cpythons/.ready | .venv/.ready  ## layouts against headers, and the codec's tests, on the other CPythons
 	scripts/test-cpythons target/wheels/*.whl $(CODEC_TESTS) $(ARGS)
+
+# The newest, where this machine has them not: a few megabytes from Debian's unstable.
+target/cpythons/.ready: scripts/debian scripts/debian-cpythons | .venv-tools/.ready
+	scripts/debian-cpythons $(@D) 3.14 3.15
 
 # What depends on how an interpreter makes and keeps objects.
 CODEC_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,bad_snapshots codec codec_numpy codec_properties codec_refused \
