@@ -5,7 +5,7 @@ wheels: .venv-wheels/.ready  ## sdist and wheels of a release, in target/dist: x
 	scripts/wheels target/dist $(TARGETS)
 
 .PHONY: test-wheels
-test-wheels: .venv/.ready target/cpythons/.ready  ## of those, the one for this machine on each CPython; the codec's tests
+test-wheels: target/cpythons/.ready | .venv-tools/.ready  ## of those, the one for this machine on each CPython; the codec's tests
 	wheel=$$(compgen -G "target/dist/*manylinux*$$(uname -m).whl") || { echo "no wheel in target/dist: run make wheels" >&2; exit 1; }; \
 	    scripts/test-cpythons --all "$$wheel" $(CODEC_TESTS) $(ARGS)
 

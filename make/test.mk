@@ -14,7 +14,7 @@ test:  ## lints and all tests, in all environments
 prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed target/cpythons/.ready
 
 .PHONY: lint
-lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub against the built module, import directions
+lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub against the built module, import directions, workflows
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --package traincast-core --no-deps --document-private-items --locked --quiet
@@ -24,6 +24,8 @@ lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub agains
 	.venv/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml traincast._core
 	.venv/bin/lint-imports --no-logo
 	scripts/house-rules
+	.venv-tools/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml > /dev/null
+	.venv-tools/bin/zizmor --offline --quiet .github/workflows
 
 .PHONY: test-rust
 test-rust: clang  ## the core's tests and those of traincast.h, without Python
