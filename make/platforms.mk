@@ -47,5 +47,6 @@ test-aarch64-python: qemu target/aarch64/.ready .venv-tools/.ready
 
 .PHONY: check-macos
 check-macos: target/debian-rust/.ready  ## whether the core type-checks for macOS, which is all that there is of a port
-	RUSTC=$$PWD/target/debian-rust/rustc RUSTC_BOOTSTRAP=1 cargo check -Zbuild-std=std,panic_unwind --locked --quiet \
+	RUSTC=$$PWD/target/debian-rust/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS="--cfg traincast_port" \
+	    cargo check -Zbuild-std=std,panic_unwind --locked --quiet \
 	    --target aarch64-apple-darwin --package traincast-core --target-dir target/macos
