@@ -1,4 +1,4 @@
-"""What a release is made of: takes the folder of the build out of the SBOMs, and checks each wheel and the sdist.
+"""What a release is made of: takes the build's folder out of the SBOMs, and checks each wheel and the sdist.
 
 Usage: check-wheels.py FOLDER. It needs auditwheel, abi3audit and twine beside the interpreter that runs it.
 """
@@ -29,7 +29,7 @@ def run(*command: str | Path) -> str:
 
 
 def without_places(wheel: Path) -> None:
-    """Make the paths in the SBOM relative: they would differ between two folders in which the same wheel is built."""
+    """Make the paths in the SBOM relative: two folders that build the same wheel would differ in them."""
     with zipfile.ZipFile(wheel) as archive:
         content = {entry: archive.read(entry) for entry in archive.infolist()}
     here = Path.cwd().as_uri().encode() + b"/"
