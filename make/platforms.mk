@@ -26,7 +26,7 @@ target/debian-rust/.ready: scripts/debian scripts/debian-rust
 
 target/aarch64/.ready: scripts/debian
 	rm -rf $(@D)
-	scripts/debian --with-dependencies release arm64 $(@D) python$(AARCH64_PYTHON)
+	scripts/debian --with-dependencies release arm64 $(@D) python$(AARCH64_PYTHON) libstdc++6
 	touch $@
 
 # That of Debian 12, and one for which the module knows the layouts of objects.
