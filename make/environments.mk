@@ -7,10 +7,11 @@ UV := .venv-tools/bin/uv
 	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
 	touch $@
 
-ENVIRONMENTS := .venv .venv-demo .venv-sf .venv-frameworks
+ENVIRONMENTS := .venv .venv-demo .venv-sf .venv-frameworks .venv-wheels
 
 .venv/.ready: requirements/test.txt
 .venv-demo/.ready: requirements/demo.txt
+.venv-wheels/.ready: requirements/wheels.txt
 .venv-sf/.ready: requirements/test-sf.txt | .venv/.ready  # one after the other: torch is downloaded once
 
 .venv-frameworks/.ready: requirements/frameworks.txt | .venv/.ready

@@ -11,10 +11,10 @@ test:  ## lints and all tests, in all environments
 	@scripts/stages $(STAGES) -- $(MORE_STAGES)
 
 .PHONY: prepare
-prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed
+prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed target/cpythons/.ready
 
 .PHONY: lint
-lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub against the built module, import directions
+lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub against the built module, import directions, workflows
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --package traincast-core --no-deps --document-private-items --locked --quiet
@@ -24,6 +24,8 @@ lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub agains
 	.venv/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml traincast._core
 	.venv/bin/lint-imports --no-logo
 	scripts/house-rules
+	.venv-tools/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml > /dev/null
+	.venv-tools/bin/zizmor --offline --quiet .github/workflows
 
 .PHONY: test-rust
 test-rust: clang  ## the core's tests and those of traincast.h, without Python
@@ -71,8 +73,12 @@ test-frameworks: .venv-frameworks/.installed  ## real trainings with every other
 	scripts/test-frameworks .venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning $(ARGS)
 
 .PHONY: test-cpythons
-test-cpythons: target/wheels/.built | .venv/.ready  ## the codec's tests on the other CPythons of this machine
+test-cpythons: target/wheels/.built target/cpythons/.ready | .venv/.ready  ## layouts against headers, and the codec's tests, on the other CPythons
 	scripts/test-cpythons target/wheels/*.whl $(CODEC_TESTS) $(ARGS)
+
+# The newest, where this machine has them not: a few megabytes from Debian's unstable.
+target/cpythons/.ready: scripts/debian scripts/debian-cpythons | .venv-tools/.ready
+	scripts/debian-cpythons $(@D) 3.14 3.15
 
 # What depends on how an interpreter makes and keeps objects.
 CODEC_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,bad_snapshots codec codec_numpy codec_properties codec_refused \

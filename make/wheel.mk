@@ -1,14 +1,12 @@
 # The wheel: everything runs on it, not on the sources.
 
-CARGO_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+CARGO_SOURCES := Cargo.toml Cargo.lock .cargo/config.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 PACKAGE_SOURCES := pyproject.toml README.md LICENSE \
     $(shell find python include -type f -not -name '*.so' -not -path '*/__pycache__/*')
 
 .PHONY: wheel
 wheel: target/wheels/.built  ## the release wheel, in target/wheels
 
-# A function that begins in the middle of a cache line cost up to 40 ns of a publish, depending on what else had changed.
-target/wheels/.built: export RUSTFLAGS := -C llvm-args=-align-all-functions=6
 target/wheels/.built: $(CARGO_SOURCES) $(PACKAGE_SOURCES) | .venv-tools/.ready
 	rm -rf target/wheels
 	.venv-tools/bin/maturin build --release --locked --quiet --interpreter .venv-tools/bin/python --out target/wheels

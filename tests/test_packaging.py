@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -102,6 +103,17 @@ def test_contents(wheel: Path) -> None:
     assert f"{info}/licenses/LICENSE" in names
 
 
+def test_module_has_no_symbols(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        module = archive.extract("traincast/_core.abi3.so", tmp_path)
+    sections = subprocess.run(
+        ["readelf", "--sections", "--wide", module], capture_output=True, check=True
+    ).stdout
+    assert b" .text" in sections
+    assert b" .symtab" not in sections
+    assert b" .debug_line" not in sections
+
+
 def test_metadata(wheel: Path) -> None:
     info = f"traincast-{VERSION}.dist-info"
     with zipfile.ZipFile(wheel) as archive:
@@ -138,6 +150,9 @@ def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
         timeout=120,
     )
     (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        (flags,) = (member for member in archive.getnames() if member.endswith("/.cargo/config.toml"))
+        assert archive.extractfile(flags).read() == (ROOT / ".cargo/config.toml").read_bytes()
     run_well(
         *(sys.executable, "-m", "uv", "build", "--wheel", "--no-build-isolation", "--python", sys.executable),
         *("--out-dir", tmp_path, sdist),

@@ -60,7 +60,11 @@
     allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")
 )]
 
-#[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
+#[cfg(not(all(
+    any(target_os = "linux", all(target_os = "macos", traincast_port)),
+    target_endian = "little",
+    target_pointer_width = "64"
+)))]
 compile_error!(
     "traincast needs a 64-bit little-endian Linux: the layout of its files and its system calls are Linux's"
 );

@@ -46,6 +46,16 @@ pub(super) struct Entry {
     pub value: *mut ffi::PyObject,
 }
 
+// The same numbers as in scripts/layouts.c, which holds them against the headers.
+const _: () = {
+    use std::mem::offset_of;
+    assert!(offset_of!(Dict, used) == 16 && offset_of!(Dict, keys) == 32 && offset_of!(Dict, values) == 40);
+    assert!(size_of::<Dict>() == 48);
+    assert!(offset_of!(Keys, log2_size) == 8 && offset_of!(Keys, log2_index_bytes) == 9);
+    assert!(offset_of!(Keys, kind) == 10 && offset_of!(Keys, entries) == 24 && size_of::<Keys>() == 32);
+    assert!(STRINGS == 1 && offset_of!(Entry, value) == 8 && size_of::<Entry>() == 16);
+};
+
 /// The way through a dictionary.
 pub(super) struct Entries<'a> {
     dict: &'a Bound<'a, PyDict>,

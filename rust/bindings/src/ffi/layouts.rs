@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 
 use super::{dicts, numbers};
 
-/// The minor versions of CPython 3 whose headers were compared: dict and float are the same in all of them, wherever there is
-/// a global lock. The codec's tests ran on 3.11.7, 3.12.1, 3.13.0, 3.13.18, 3.14.10 and 3.15.2.
+/// The minor versions of CPython 3 whose headers were compared (`scripts/layouts.c`): dict and float are the same in all of them,
+/// wherever there is a global lock. The codec's tests ran on 3.11.7, 3.12.1, 3.13.0, 3.14.10 and 3.15.2.
 const KNOWN: std::ops::RangeInclusive<u8> = 11..=15;
 
 /// Finds out which types can be looked into, by name.

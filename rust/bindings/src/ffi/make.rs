@@ -157,10 +157,15 @@ pub fn set_item(list: &Bound<'_, PyList>, index: usize, value: Bound<'_, PyAny>)
 
 /// Hides a container from the garbage collector, and so from `gc.get_objects()` and `gc.get_referrers()`. `false` if
 /// somebody has found it before.
+///
+/// The container must have been made by this module, and handed to nobody. Only then does a count of 1 say that nobody else has it:
+/// from CPython 3.14 on the interpreter's stack borrows from variables, without counting. Who has found this one has it in a
+/// list of the collector's, or from there in a variable, and both count.
 pub fn hide(container: &Bound<'_, PyAny>) -> bool {
     // SAFETY: a dict or list, complete; it is freed as well as one that is tracked.
     unsafe {
         ffi::PyObject_GC_UnTrack(container.as_ptr().cast());
+        // From 3.14 on the upper half of this word holds flags. One that is set makes it look found, which does no harm.
         ffi::Py_REFCNT(container.as_ptr()) == 1
     }
 }

@@ -71,7 +71,7 @@ fn is_usable(path: &Path) -> bool {
 /// Where a directory can be made, the best first.
 fn usable_parents() -> impl Iterator<Item = PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let shared = SHARED.into_iter().map(PathBuf::from);
+    let shared = SHARED.iter().map(PathBuf::from);
     let named = ["TMPDIR", "XDG_RUNTIME_DIR"].into_iter().filter_map(variable);
     let systems = |path: &PathBuf| ["/dev", "/proc", "/sys"].iter().any(|root| path.starts_with(root));
     let memory = sys::memory_file_systems().into_iter().filter(move |path| !systems(path));

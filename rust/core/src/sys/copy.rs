@@ -1,5 +1,5 @@
 //! Long copies to and from shared memory.
-#![allow(unsafe_code, reason = "one instruction that copies words, and vectors that it fills")]
+#![allow(unsafe_code, reason = "a few instructions that copy words, and vectors that they fill")]
 
 use crate::layout::WORD;
 use crate::sync::{AtomicU64, relaxed};
@@ -7,15 +7,23 @@ use crate::words::load_lines;
 
 /// From how many words on a copy to or from shared memory is left to [`copy_words`]: below, its start costs
 /// more than it saves.
-pub const BULK_WORDS: usize = if cfg!(all(target_arch = "x86_64", not(miri))) { 256 } else { usize::MAX };
+pub const BULK_WORDS: usize =
+    if cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))) { 256 } else { usize::MAX };
 
-/// Copies words by one string instruction, several times as fast as one word at a time, which is how the
-/// compiler translates atomics.
+/// Copies words, several times as fast as one at a time, which is how the compiler translates atomics.
 ///
-/// The compiler takes the instruction for an opaque block, which may do whatever such a block can do: a row of relaxed atomic
-/// loads or stores of words, for example. That is what x86 makes of it: each aligned word is loaded or stored at once, in any
-/// order within the instruction, and before what follows it in the program (Intel SDM vol. 3, "Memory-Ordering Model for String
-/// Operations on Write-Back Memory": data by string operations, then a discrete semaphore).
+/// The compiler takes the instructions for an opaque block, which may do whatever such a block can do: a row of relaxed atomic
+/// loads or stores of words, in any order, for example. The processors make that of it:
+///
+/// - x86-64, one string instruction: each aligned word is loaded or stored at once, in any order within the instruction, and
+///   before what follows it in the program (Intel SDM vol. 3, "Memory-Ordering Model for String Operations on Write-Back
+///   Memory": data by string operations, then a discrete semaphore).
+/// - AArch64, pairs of general registers: each half of a pair is an access of its own, single-copy atomic as it is aligned to
+///   its eight bytes, and in no order with the others (Arm ARM, B2.2 "Atomicity in the Arm architecture": loads and stores of a
+///   pair are two such accesses). The barriers on both sides order plain loads and stores, which these are: `DMB ISH` and `STLR`
+///   of a writer, `DMB ISHLD` of a reader. The copy of libc would not do: it may use the instructions for memory copies
+///   (FEAT_MOPS), which promise nothing of words, or overlapping and unaligned accesses at the ends. Nor would pairs with the
+///   non-temporal hint (`LDNP`), which are ordered by less.
 ///
 /// # Safety
 /// `words` words must be readable at `from` and writable at `to`, and not overlap.
@@ -31,7 +39,49 @@ unsafe fn copy_words(from: *const u64, to: *mut u64, words: usize) {
     }
 }
 
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+/// # Safety
+/// As above.
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+unsafe fn copy_words(mut from: *const u64, mut to: *mut u64, words: usize) {
+    let (lines, rest) = (words / 8, words % 8);
+    if lines > 0 {
+        // SAFETY: the caller's; as many lines of eight words are there.
+        unsafe {
+            std::arch::asm!(
+                "2:",
+                "ldp {a}, {b}, [{from}]",
+                "ldp {c}, {d}, [{from}, #16]",
+                "ldp {e}, {f}, [{from}, #32]",
+                "ldp {g}, {h}, [{from}, #48]",
+                "add {from}, {from}, #64",
+                "stp {a}, {b}, [{to}]",
+                "stp {c}, {d}, [{to}, #16]",
+                "stp {e}, {f}, [{to}, #32]",
+                "stp {g}, {h}, [{to}, #48]",
+                "add {to}, {to}, #64",
+                "sub {lines}, {lines}, #1",
+                "cbnz {lines}, 2b",
+                from = inout(reg) from, to = inout(reg) to, lines = inout(reg) lines => _,
+                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+                e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+    for _ in 0..rest {
+        // SAFETY: the caller's; as many words are left.
+        unsafe {
+            std::arch::asm!(
+                "ldr {word}, [{from}], #8",
+                "str {word}, [{to}], #8",
+                from = inout(reg) from, to = inout(reg) to, word = out(reg) _,
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+}
+
+#[cfg(not(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))))]
 unsafe fn copy_words(_from: *const u64, _to: *mut u64, _words: usize) {
     unreachable!("BULK_WORDS is out of reach");
 }

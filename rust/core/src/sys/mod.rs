@@ -1,7 +1,13 @@
 //! System calls and raw pointers: the only rooms with `unsafe`, and the only ones that know Linux.
 
 mod copy;
+#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 
 pub use copy::*;
+#[cfg(target_os = "linux")]
 pub use linux::*;
+#[cfg(target_os = "macos")]
+pub use macos::*;

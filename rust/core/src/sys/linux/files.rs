@@ -36,7 +36,7 @@ pub struct FileId(u64, u64);
 impl FileId {
     /// As /proc/locks writes it.
     pub(super) fn in_proc_locks(self) -> String {
-        format!("{:02x}:{:02x}:{}", rustix::fs::major(self.0), rustix::fs::minor(self.0), self.1)
+        format!("{:02x}:{:02x}:{}", rustix::fs::major(self.0 as _), rustix::fs::minor(self.0 as _), self.1)
     }
 }
 
@@ -58,10 +58,10 @@ impl From<rustix::fs::Stat> for FileFacts {
             _ => "device",
         };
         Self {
-            id: FileId(stat.st_dev, stat.st_ino),
+            id: FileId(stat.st_dev as _, stat.st_ino),
             size: stat.st_size.unsigned_abs(),
             uid: stat.st_uid,
-            mode: stat.st_mode & 0o7777,
+            mode: (stat.st_mode & 0o7777) as _,
             links: stat.st_nlink as _,
             kind,
         }

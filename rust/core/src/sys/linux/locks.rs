@@ -87,11 +87,11 @@ pub fn is_locked_by_open_file(file: &OwnedFd, range: Range<u64>) -> io::Result<b
     Ok(call(file, libc::F_OFD_GETLK, libc::F_WRLCK, range)?.l_type != libc::F_UNLCK as libc::c_short)
 }
 
-fn call(file: &OwnedFd, command: i32, kind: i32, range: Range<u64>) -> io::Result<libc::flock> {
+fn call(file: &OwnedFd, command: i32, kind: impl Into<i32>, range: Range<u64>) -> io::Result<libc::flock> {
     let offset = |at: u64| libc::off_t::try_from(at).map_err(|_| io::ErrorKind::InvalidInput);
     // SAFETY: all zeros is a valid flock.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as _;
+    lock.l_type = kind.into() as _;
     lock.l_whence = libc::SEEK_SET as _;
     lock.l_start = offset(range.start)?;
     lock.l_len = offset(range.end - range.start)?;

@@ -1,4 +1,4 @@
-//! What is Linux's: one file per concern. A port to another system is another folder with the same names.
+//! What is Linux's: one file per concern. A port to another system is another folder with the same names, as `macos` begins one.
 //!
 //! Everything here is retried when a signal interrupts it.
 
@@ -13,3 +13,6 @@ pub use files::*;
 pub use locks::*;
 pub use mapping::*;
 pub use process::*;
+
+/// Where directories of channels are made if the user names none, the best first.
+pub const SHARED: &[&str] = &["/dev/shm", "/tmp"];
