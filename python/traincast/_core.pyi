@@ -26,6 +26,7 @@ __all__ = [
     "known_layouts",
     "leftovers",
     "list_channels",
+    "relay_status",
     "remove_leftover",
 ]
 
@@ -613,6 +614,11 @@ def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[
 
 def leftovers(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """The files that dead writers left: `path`, `size` in bytes, `why`. Never one of a live channel."""
+
+def relay_status(
+    name: str, policy_id: int, /, *, directory: str | PathLike[str] | None = None
+) -> str | None:
+    """What the channel's relay on this machine says of itself, as JSON; `None` if no relay serves it."""
 
 def remove_leftover(path: str, /, *, directory: str | PathLike[str] | None = None) -> bool:
     """Remove one of `leftovers()`, looked at once more under the channel's lock.

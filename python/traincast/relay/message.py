@@ -1,8 +1,8 @@
 """What relays send each other: a snapshot in wire form, or none, and what its source knows of the learner.
 
 A message is untrusted bytes. All of it is checked before anything of it is used: here the envelope, and by
-`publish_wire` the snapshot. With a key it carries an HMAC-SHA256 over everything, and without a checksum of the
-envelope, which finds damage but no malice.
+`publish_wire` the snapshot. With a key it carries an HMAC-SHA256 over everything, and without a checksum of
+the envelope, which finds damage but no malice.
 
     bytes    0  magic                            72  number: counts the messages of this sender
              8  version of the form              80  when it was sent, CLOCK_MONOTONIC ns there

@@ -48,7 +48,7 @@ mod _core {
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
     #[pymodule_export]
-    use crate::relay::{RelayLock, RelaySource, displace};
+    use crate::relay::{RelayLock, RelaySource, displace, relay_status};
     #[pymodule_export]
     use crate::scores::{ScoreCounters, ScoreWriter};
     #[pymodule_export]

@@ -173,3 +173,16 @@ impl RelaySource {
         self.look(py, |watched| watched.reader.writer_alive())
     }
 }
+
+#[doc = doc!("relay_status")]
+#[pyfunction]
+#[pyo3(signature = (name, policy_id, /, *, directory=None))]
+pub fn relay_status(
+    py: Python<'_>,
+    name: &Bound<'_, PyString>,
+    #[pyo3(from_py_with = policy_id)] policy_id: i128,
+    directory: Option<PathBuf>,
+) -> PyResult<Option<String>> {
+    let name = channel_name(py, name, policy_id)?;
+    relay::status(&places_of(py, directory)?, &name).map_err(|error| raise(py, error))
+}

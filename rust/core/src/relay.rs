@@ -10,6 +10,7 @@ use crate::directory::{ChannelName, Places};
 use crate::error::Result;
 use crate::layout::Link;
 pub use crate::ownership::RelayLock;
+use crate::ownership::relay_status;
 use crate::segment::Segment;
 use crate::snapshot::wire::Origin;
 use crate::writer::WriterOptions;
@@ -21,6 +22,20 @@ use crate::writer::WriterOptions;
 pub fn serve(places: &Places, name: &ChannelName) -> Result<RelayLock> {
     let choice = places.for_writer(name, WriterOptions::default().first_files())?;
     RelayLock::acquire(choice.directory, name)
+}
+
+/// What the channel's relay on this node says of itself, also while there is no snapshot yet; `None` if there is no relay.
+///
+/// # Errors
+/// What is wrong with the directory.
+pub fn status(places: &Places, name: &ChannelName) -> Result<Option<String>> {
+    for directory in places.present()? {
+        let Some(handle) = directory.find()? else { continue };
+        if let Some(status) = relay_status(directory, &handle, name)? {
+            return Ok(Some(status));
+        }
+    }
+    Ok(None)
 }
 
 /// Ends the publishing of a learner on this node that is not the channel's any more: another one, on another node, won. Whether
