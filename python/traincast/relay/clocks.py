@@ -8,8 +8,7 @@ __all__ = ["ClockOffset"]
 
 
 class ClockOffset:
-    """How far this machine's monotonic clock is ahead of another one's: the smallest (receive - send) of
-    late.
+    """How far this machine's monotonic clock is ahead of another's: the smallest (receive - send) of late.
 
     Too large by the shortest time that a message took, so ages come out too small by that and never negative.
     The window lets go of a value that clocks have drifted away from.

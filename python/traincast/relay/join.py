@@ -79,6 +79,7 @@ def join(
     host: str | None = None,
     port: int | None = None,
     directory: str | os.PathLike[str] | None = None,
+    job: int | None = None,
     timeout: float = 60.0,
 ) -> Membership:
     """Carry a run to all nodes of a job: to be called in every rank, under torchrun or SLURM.
@@ -118,13 +119,13 @@ def join(
         channel.directory,
         host,
         _port(port, f"{name}@{channel.policy_id}"),
-        _job(),
+        Job.of(_launcher() if job is None else job),
     )
     if not os.environ.get("TRAINCAST_KEY"):
         warn_once(
             ("relay without a key", host),
-            "the relays' TCPStore has no authentication: whoever reaches its port can publish. On a network that "
-            "others use, set TRAINCAST_KEY to one secret on all nodes",
+            "the relays' TCPStore has no authentication: whoever reaches its port can publish. On a network "
+            "that others use, set TRAINCAST_KEY to one secret on all nodes",
         )
     membership = Membership(configuration)
     _memberships.append(membership)
@@ -142,8 +143,8 @@ def _wait(membership: Membership, publishes: bool, timeout: float) -> None:
         if publishes and refused is not None and refused[0] == os.getpid():
             membership.leave()
             raise ChannelBusyError(
-                f"channel {at.name!r} (policy {at.policy_id}) has a live learner: {refused[1]}; end that one, or use "
-                "another name"
+                f"channel {at.name!r} (policy {at.policy_id}) has a live learner: {refused[1]}; end that "
+                "one, or use another name"
             )
         if status.get("connected") and (not publishes or status["state"] == "speaking"):
             return
@@ -155,10 +156,9 @@ def _wait(membership: Membership, publishes: bool, timeout: float) -> None:
     )
 
 
-def _job() -> Job:
-    """The launcher's process on this node; without one, this process."""
+def _launcher() -> int:
     launched = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_PROCID" in os.environ
-    return Job.of(os.getppid() if launched and os.getppid() > 1 else os.getpid())
+    return os.getppid() if launched and os.getppid() > 1 else os.getpid()
 
 
 def _port(port: int | None, channel: str) -> int:

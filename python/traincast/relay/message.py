@@ -34,7 +34,8 @@ _MAGIC, _FORM = b"trainrly", 1
 _HEAD = struct.Struct("<8sQ16sQQQ16xQQ3QQ64sQ")
 _TAG = 32
 _WIRE = struct.Struct("<32x3QQQQ24x24x64s")  # the words of the wire form that are needed here: docs/layout.md
-assert _HEAD.size == 192 and _WIRE.size == 192
+assert _HEAD.size == 192
+assert _WIRE.size == 192
 
 
 class Life(IntEnum):

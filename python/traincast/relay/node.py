@@ -17,7 +17,7 @@ from traincast._core import RelayLock
 from traincast.errors import ChannelBusyError, StorageFullError, TraincastError
 from traincast.relay.engine import EngineLost, Engines
 from traincast.relay.lines import Line
-from traincast.relay.message import Gate, key_from_environment
+from traincast.relay.message import Gate
 from traincast.relay.sink import LEASE, Sink
 from traincast.relay.source import Source
 from traincast.relay.speech import LIFE, SNAPSHOT
@@ -45,6 +45,7 @@ class Relay:
         directory: str | None,
         engines: Engines,
         *,
+        key: bytes | None = None,
         lease: float = LEASE,
     ) -> None:
         self._lock = RelayLock(name, policy_id, directory=directory)
@@ -53,7 +54,7 @@ class Relay:
         # From here on the channel has one directory, also where there are two to choose from.
         place = str(self._lock.directory)
         self._node = _node_id(place)
-        self.gate = Gate(f"{name}@{policy_id}", key_from_environment())
+        self.gate = Gate(f"{name}@{policy_id}", key)
         self.sink = Sink(self.gate, name, policy_id, place, lease)
         self._listening = {topic: Line(engines) for topic in (LIFE, SNAPSHOT)}
         self._speaking = Line(engines)

@@ -16,6 +16,7 @@ from types import FrameType
 
 from traincast._names import start_of
 from traincast.errors import ChannelBusyError
+from traincast.relay.message import key_from_environment
 from traincast.relay.node import Relay
 from traincast.relay.sink import LEASE
 from traincast.relay.tcpstore import StoreEngines
@@ -101,6 +102,7 @@ def main(configuration: Configuration) -> int:
             configuration.policy_id,
             configuration.directory,
             engines,
+            key=key_from_environment(),
             lease=configuration.lease,
         )
     except ChannelBusyError:

@@ -157,7 +157,7 @@ class Sink:
         rival = self._rivals.get(message.key)
         if rival is None:
             rival = self._rivals[message.key] = Rival(message.key, message.life, message.node, at, at, now)
-        elif at > rival.latest or self._silent(rival, now) and at[0] != rival.latest[0]:
+        elif at > rival.latest or (self._silent(rival, now) and at[0] != rival.latest[0]):
             # After silence also an earlier sender counts: a clock may have been set back.
             rival.latest, rival.life, rival.node, rival.heard_ns = at, message.life, message.node, now
         rival.life_heard |= not message.wire
@@ -196,7 +196,7 @@ class Sink:
             return
         alive = rival.life is Life.ALIVE and not self._silent(rival, now)
         last = self._last
-        if last is not None and (last.stamp != self._published or alive and not self.writing):
+        if last is not None and (last.stamp != self._published or (alive and not self.writing)):
             self._publish(last, now)
         if alive and self.writing:
             self._state("live")

@@ -1,7 +1,9 @@
 """The reader on the learner's node: finds the learner, and speaks for it.
 
-absent ──learner of this node──▶ speaking ──it has ended──▶ absent
-                                    └──another learner has the channel──▶ refused ──it has let go──▶ absent
+::
+
+    absent ──learner of this node──▶ speaking ──it has ended──▶ absent
+                                        └──another one has the channel──▶ refused ──it has let go──▶ absent
 """
 
 from __future__ import annotations
@@ -114,8 +116,8 @@ class Source:
         self._sink.replaces = True
         warn_once(
             ("refused", self._gate.channel, loser),
-            f"{self._gate.channel}: the learner of this node, {loser}, is refused: {winner} has the channel. Its "
-            "next publish raises ChannelLostError",
+            f"{self._gate.channel}: the learner of this node, {loser}, is refused: {winner} has the channel. "
+            "Its next publish raises ChannelLostError",
         )
         while not stop.is_set() and watch.writer_alive:
             displace(self._name, self._policy_id, winner.host, winner.pid, directory=self._directory)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
 
 from traincast._core import RelaySource
 from traincast.relay.engine import Engine
@@ -46,8 +45,8 @@ class Speech:
         self.key = _key(newest)
         self.life = Life.ALIVE
         self.established = False
-        """Whether the channel was ours once, or nobody could be asked: then numbers decide, not who was
-        first.""" self.spoken = 0
+        """Whether it had the channel, or nobody could be asked: then numbers decide, not who was first."""
+        self.spoken = 0
 
     def run(self, engine: Engine, stop: threading.Event) -> None:
         """Speak until the learner has ended and that has been said.

@@ -58,8 +58,7 @@ class Mark(NamedTuple):
 
 
 class StoreEngines:
-    """Connections to one store, which is hosted here if this machine has the address and nobody has the
-    port."""
+    """Connections to one store, hosted here if this machine has the address and nobody has the port."""
 
     def __init__(self, host: str, port: int, prefix: str) -> None:
         self.host, self.port, self._prefix = host, port, f"traincast/{prefix}"
@@ -68,8 +67,8 @@ class StoreEngines:
         self._lock = threading.Lock()
 
     def host_if_possible(self) -> bool:
-        """Host the store, unless somebody does, or this machine has another address; whether it is hosted
-        here.""" with self._lock:
+        """Host the store if this machine has its address and nobody the port; whether it is hosted here."""
+        with self._lock:
             if self._hosted is None and is_address_of_this_machine(self.host):
                 with suppress(OSError):
                     self._hosted = _hosted_store(self.host, self.port)
@@ -85,10 +84,10 @@ class StoreEngines:
         return StoreEngine(self.host, self.port, self._prefix)
 
     def cut(self) -> None:
-        """Shut all connections to the store: their calls fail at once, and would not come back by
-        themselves.""" addresses = {info[4][0] for info in _addresses(self.host, self.port)} for entry in
-        Path("/proc/self/fd").iterdir():
-            with suppress(OSError, ValueError):
+        """Shut all connections to the store: then their calls fail, which would not end by themselves."""
+        addresses = {info[4][0] for info in _addresses(self.host, self.port)}
+        for entry in Path("/proc/self/fd").iterdir():
+            with suppress(OSError, ValueError, IndexError, TypeError):
                 number = int(entry.name)
                 if not os.readlink(entry).startswith("socket:"):
                     continue
