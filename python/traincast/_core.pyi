@@ -214,8 +214,8 @@ class TrainingInfoWriter:
     def leave(self, link: Literal["learner closed", "learner lost", "link lost"], /) -> None:
         """Let go of a channel whose learner runs on another machine; for relays.
 
-        `"learner closed"` ends the channel as `close` does. Otherwise its file stays, as after a death: readers
-        keep the last snapshot, `writer_alive` is false, and another writer may take the channel over.
+        `"learner closed"` ends the channel as `close` does. Otherwise its file stays, as after a death:
+        readers keep the last snapshot, `writer_alive` is false, and another writer may take the channel over.
         """
 
     def close(self) -> None:
@@ -602,7 +602,8 @@ def displace(
 ) -> bool:
     """End the publishing of this machine's learner: that of another machine has won the channel; for relays.
 
-    Its next `publish` raises `ChannelLostError`, which names `host` and `pid`. Returns False if there is no file.
+    Its next `publish` raises `ChannelLostError`, which names `host` and `pid`. Returns False if there is no
+    file.
     """
 
 def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
@@ -615,9 +616,7 @@ def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[
 def leftovers(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """The files that dead writers left: `path`, `size` in bytes, `why`. Never one of a live channel."""
 
-def relay_status(
-    name: str, policy_id: int, /, *, directory: str | PathLike[str] | None = None
-) -> str | None:
+def relay_status(name: str, policy_id: int, /, *, directory: str | PathLike[str] | None = None) -> str | None:
     """What the channel's relay on this machine says of itself, as JSON; `None` if no relay serves it."""
 
 def remove_leftover(path: str, /, *, directory: str | PathLike[str] | None = None) -> bool:

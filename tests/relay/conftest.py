@@ -1,4 +1,4 @@
-"""Nodes: directories of their own, in network and process namespaces of their own where this machine lets us."""
+"""Nodes with directories, networks and processes of their own, where this machine lets us make them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer of a node on which the learner does not run: messages in any order, from any sender, and none at all."""
+"""The writer of a node without the learner: messages in any order, from any sender, and none at all."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The newest value of each topic, for those who wait for it: what runs in Ray's hub actor, and knows nothing
-of Ray.
+"""The newest value of each topic, for those who wait for it: what runs in Ray's hub actor, without Ray.
 
 Long polls, as Ray Serve's LongPollHost answers them: a call comes back when there is something newer than
 what the caller has, and whoever calls late gets the newest at once. Nothing is queued for anybody.
@@ -39,7 +38,7 @@ class Hub:
         self._news.pop(topic, asyncio.Event()).set()
 
     async def wait(self, topic: str, newer_than: Mark | None, timeout: float) -> tuple[Mark, Any] | None:
-        """Return the newest value if its mark is not `newer_than`; None after `timeout` seconds without one."""
+        """Return the newest value if its mark is not `newer_than`; None if none comes within `timeout`."""
         if self._newest(topic, newer_than) is None:
             try:
                 await asyncio.wait_for(self._news[topic].wait(), timeout)

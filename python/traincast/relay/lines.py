@@ -39,6 +39,11 @@ class Line:
         return due != 0 and time.monotonic_ns() > due
 
     @property
+    def tried(self) -> bool:
+        """Whether it is known by now if the engine can be reached."""
+        return self.fault is not None or self.last_answer_ns != 0
+
+    @property
     def connected(self) -> bool:
         """Whether the engine has answered lately."""
         return self.fault is None and time.monotonic_ns() - self.last_answer_ns < 2 * self.PATIENCE * 1e9

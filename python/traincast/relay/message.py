@@ -201,7 +201,7 @@ class Gate:
         warn_once(
             ("relay dropped", self.channel, why),
             f"a message for {self.channel} was dropped: {why}. More of them are only counted: "
-            "`traincast relay status`",
+            "`traincast ls --relays`",
         )
 
 

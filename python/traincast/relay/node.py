@@ -58,9 +58,8 @@ class Relay:
         self.sink = Sink(self.gate, name, policy_id, place, lease)
         self._listening = {topic: Line(engines) for topic in (LIFE, SNAPSHOT)}
         self._speaking = Line(engines)
-        life = self._listening[LIFE]
         self.source = Source(
-            self.gate, name, policy_id, place, self._node, self._speaking, self.sink, lambda: life.connected
+            self.gate, name, policy_id, place, self._node, self._speaking, self.sink, self._listening[LIFE]
         )
         self._threads = [
             *(

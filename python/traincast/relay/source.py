@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from traincast._core import RelaySource, displace
 from traincast._warnings import warn_once
@@ -37,10 +36,10 @@ class Source:
         node: int,
         line: Line,
         sink: Sink,
-        hears_others: Callable[[], bool],
+        listening: Line,
     ) -> None:
         self._gate, self._name, self._policy_id, self._directory = gate, name, policy_id, directory
-        self._node, self._line, self._sink, self._hears_others = node, line, sink, hears_others
+        self._node, self._line, self._sink, self._listening = node, line, sink, listening
         self._speech: Speech | None = None
         self._displacing = False
         self.refused: tuple[Key, Key] | None = None
@@ -88,7 +87,9 @@ class Source:
 
     def _speak(self, speech: Speech, watch: RelaySource, stop: threading.Event) -> None:
         self._speech, self._sink.learner_is_here = speech, True
-        speech.established = not self._hears_others()
+        while not self._listening.tried and not stop.is_set():
+            stop.wait(_TICK / 2)
+        speech.established = not self._listening.connected  # on this side of a cut nobody could be asked
         try:
             while not stop.is_set():
                 try:
