@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from nodes import until
 from processes import Process
 
 from traincast.relay.engine import EngineLost, Engines
 
 ENGINES = ["tcpstore", "ray"]
+_hubs = itertools.count()
+
+
+def connects(engines: Engines) -> bool:
+    with suppress(EngineLost):
+        engines.connect()
+        return True
+    return False
 
 
 def free_port() -> int:
@@ -55,8 +66,11 @@ def engines(request: pytest.FixtureRequest) -> Iterator[Engines]:
     ray = request.getfixturevalue("ray_here")
     from traincast.relay.ray import HubActor, HubEngines
 
-    hub = ray.remote(HubActor).options(num_cpus=0, max_concurrency=1000).remote()
-    yield HubEngines(hub, "hub")
+    name = f"hub-{next(_hubs)}"
+    hub = ray.remote(HubActor).options(name=name, num_cpus=0, max_concurrency=1000).remote()
+    engines = HubEngines(name)
+    until(lambda: connects(engines))
+    yield engines
     ray.kill(hub)
 
 

@@ -35,7 +35,9 @@ __all__ = ["RayRelays", "start"]
 
 _PART = 90_000
 _MOST_PARTS = 12
-_GRACE = 1.0
+_GRACE = 3.0
+"""Seconds that a call may take beyond what it waits."""
+
 _LOOK_EVERY = 1.0
 
 
@@ -96,15 +98,20 @@ class HubEngine:
 
 
 class HubEngines:
-    """Connections to one hub."""
+    """Connections to one hub, an actor of that name."""
 
-    def __init__(self, hub: Any, name: str) -> None:
-        self._hub = hub
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.via = f"ray {name}"
 
     def connect(self) -> HubEngine:
         """See `Engines`."""
-        return HubEngine(self._hub)
+        try:
+            engine = HubEngine(ray.get_actor(self._name))
+        except (ValueError, RayError) as error:
+            raise EngineLost(f"ray: there is no actor {self._name}") from error
+        engine.swap("", b"-", b"-")  # does it answer? Ray may be about to start it
+        return engine
 
     def cut(self) -> None:
         """See `Engines`: calls of Ray end by themselves."""
@@ -116,8 +123,8 @@ class HubEngines:
 class NodeActor:
     """A node's relay, in a process that Ray starts and ends."""
 
-    def __init__(self, hub: Any, hub_name: str, name: str, policy_id: int, directory: str | None) -> None:
-        self._arguments = (name, policy_id, directory, HubEngines(hub, hub_name))
+    def __init__(self, hub: str, name: str, policy_id: int, directory: str | None) -> None:
+        self._arguments = (name, policy_id, directory, HubEngines(hub))
         self._relay: Relay | None = None
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -183,7 +190,7 @@ class RayRelays:
                     max_restarts=-1,
                     scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
                 )
-                .remote(self._hub, self._hub_name, self.name, self.policy_id, self.directory)
+                .remote(self._hub_name, self.name, self.policy_id, self.directory)
             )
 
     def status(self, timeout: float = 10.0) -> dict[str, dict[str, Any]]:
