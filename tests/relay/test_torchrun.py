@@ -10,6 +10,7 @@ import pytest
 from nodes import Cluster, Node, until
 
 pytest.importorskip("torch")
+pytestmark = pytest.mark.cluster
 
 SCRIPT = """
 import os, sys, time

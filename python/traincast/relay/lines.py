@@ -20,7 +20,7 @@ class Line:
     time, for another thread to cut it. An engine's own time limits do not fire when the link is dead.
     """
 
-    PATIENCE = 1.0
+    PATIENCE = 1.5
     """Seconds that a call may take beyond the time that it was given to wait."""
 
     def __init__(self, engines: Engines) -> None:
@@ -45,8 +45,8 @@ class Line:
 
     @property
     def connected(self) -> bool:
-        """Whether the engine has answered lately."""
-        return self.fault is None and time.monotonic_ns() - self.last_answer_ns < 2 * self.PATIENCE * 1e9
+        """Whether the engine answers, as far as is known."""
+        return self.last_answer_ns != 0 and self.fault is None and not self.overdue
 
     @contextmanager
     def connection(self, stop: threading.Event) -> Iterator[Engine]:

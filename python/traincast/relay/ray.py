@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -126,20 +127,27 @@ class NodeActor:
     def __init__(self, hub: str, name: str, policy_id: int, directory: str | None) -> None:
         self._arguments = (name, policy_id, directory, HubEngines(hub))
         self._relay: Relay | None = None
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def status(self) -> dict[str, Any]:
         """Return what this node's relay says; empty if another one serves this machine."""
-        return self._relay.status() if self._relay is not None else {}
+        relay = self._relay
+        return relay.status() if relay is not None else {}
+
+    def end(self) -> None:
+        """Let go of the channel."""
+        self._ending.set()
+        self._thread.join()
 
     def _serve(self) -> None:
-        pause = threading.Event()
-        while True:
+        while not self._ending.is_set():
             with suppress(ChannelBusyError):  # a machine with several of Ray's nodes has one relay
                 self._relay = Relay(*self._arguments)
-                self._relay.run(lambda: True)
+                self._relay.run(lambda: not self._ending.is_set())
             self._relay = None
-            pause.wait(_LOOK_EVERY)
+            self._ending.wait(_LOOK_EVERY)
 
 
 def _get(reference: Any, timeout: float) -> Any:
@@ -204,8 +212,14 @@ class RayRelays:
         return said
 
     def stop(self) -> None:
-        """End the relays."""
+        """End the relays. What was published or closed just before has half a second to arrive."""
         self._stop.set()
+        if not ray.is_initialized():
+            return  # and with the job they ended
+        time.sleep(0.5)
+        ends = [actor.end.remote() for actor in self._actors.values()]
+        if ends:
+            ray.wait(ends, num_returns=len(ends), timeout=_GRACE)
         for actor in (*self._actors.values(), self._hub):
             ray.kill(actor)
         self._actors.clear()

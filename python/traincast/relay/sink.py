@@ -144,6 +144,8 @@ class Sink:
                 for key, rival in self._rivals.items()
                 if rival is self._followed or not self._silent(rival, now)
             }
+            nodes = {rival.node for rival in self._rivals.values()}
+            self._clocks = {node: clock for node, clock in self._clocks.items() if node in nodes}
 
     def end(self, link: Away = "link lost") -> None:
         """Let go of the channel: this relay ends."""
@@ -151,8 +153,7 @@ class Sink:
             self._leave(link)
 
     def _hear(self, message: Message, now: int) -> Rival:
-        clock = self._clocks.setdefault(message.node, ClockOffset())
-        clock.add(message.sent_ns, now)
+        self._clock(message.node).add(message.sent_ns, now)
         at = (message.sender, message.number)
         rival = self._rivals.get(message.key)
         if rival is None:
@@ -162,6 +163,9 @@ class Sink:
             rival.latest, rival.life, rival.node, rival.heard_ns = at, message.life, message.node, now
         rival.life_heard |= not message.wire
         return rival
+
+    def _clock(self, node: int) -> ClockOffset:
+        return self._clocks.setdefault(node, ClockOffset())
 
     def _take(self, message: Message, rival: Rival, now: int) -> None:
         if message.wire and not rival.life_heard:
@@ -182,7 +186,7 @@ class Sink:
                 return
             self.counts.coalesced += message.stamp.version - self._last.stamp.version - 1
         self._last = message
-        published = self._clocks[message.node].here(message.published_ns, now)
+        published = self._clock(message.node).here(message.published_ns, now)
         self.counts.lag = (now - published) / 1e9
 
     def _settle(self, rival: Rival, now: int) -> None:
@@ -204,7 +208,7 @@ class Sink:
             self._leave("learner lost" if rival.life is Life.LOST else "link lost")
 
     def _publish(self, message: Message, now: int) -> None:
-        published_ns = self._clocks[message.node].here(message.published_ns, now)
+        published_ns = self._clock(message.node).here(message.published_ns, now)
         try:
             try:
                 self._open().publish_wire(message.wire, published_ns=published_ns)
