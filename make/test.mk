@@ -75,11 +75,12 @@ test-frameworks: .venv-frameworks/.installed  ## real trainings with every other
 # Nodes are network namespaces: without root they are left out, and the rest runs.
 .PHONY: test-relay
 test-relay: .venv-frameworks/.installed  ## relays between nodes: real TCPStores, real Ray, cut links and killed processes
-	.venv-frameworks/bin/pytest tests/relay -m "not cluster" $(ARGS)
+	.venv-frameworks/bin/pytest tests/relay -m "not cluster" --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: cluster
-cluster: .venv-frameworks/.installed  ## all of it: long cuts, real torchruns and a Ray cluster of two nodes
+cluster: .venv-frameworks/.installed  ## all of it: long cuts, real torchruns, a Ray cluster of two nodes; and what a relay costs, as a table
 	.venv-frameworks/bin/pytest tests/relay $(ARGS)
+	.venv-frameworks/bin/python tests/relay/measure.py
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built target/cpythons/.ready | .venv/.ready  ## layouts against headers, and the codec's tests, on the other CPythons

@@ -124,7 +124,10 @@ class Node:
 
     def kill(self, pid: int) -> None:
         """SIGKILL for a process of this node, by its number here."""
-        subprocess.run([*self.prefix, "kill", "-9", str(pid)], check=True)
+        self.signal(pid, "KILL")
+
+    def signal(self, pid: int, name: str) -> None:
+        subprocess.run([*self.prefix, "kill", f"-{name}", str(pid)], check=True)
 
     def joined(self, process: Process | None = None) -> Process:
         """A process that has joined, and reads."""
@@ -177,9 +180,8 @@ class Node:
             process.close()
         self._processes.clear()
 
-    def reboot(self) -> None:
-        """As after a crash: the channel directory was memory."""
-        self.crash()
+    def reboot_after_crash(self) -> None:
+        """The channel directory was memory."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self._boot()
 

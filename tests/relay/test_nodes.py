@@ -100,7 +100,7 @@ def test_envs_go_on_while_a_relay_is_killed_and_service_comes_back(cluster: Clus
         until(lambda node=node, before=before: node.status().get("pid") not in (None, before))
 
 
-@pytest.mark.parametrize("seconds", [1, 5])
+@pytest.mark.parametrize("seconds", [1, pytest.param(5, marks=pytest.mark.cluster)])
 def test_a_node_that_was_cut_off_is_fresh_again(cluster: Cluster, seconds: int) -> None:
     _, there, learner, env = two_nodes(cluster)
     published(learner, 2)

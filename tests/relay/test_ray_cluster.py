@@ -33,6 +33,8 @@ def ray_on(node: Node, head: Node | None, temp: Path) -> subprocess.Popen[bytes]
         [
             *node.prefix,
             *("env", *(f"{key}={value}" for key, value in environment.items())),
+            # A node that comes before the head is there gives up.
+            *("sh", "-c", 'until "$@"; do sleep 1; done', "sh"),
             *(str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1"),
             *(f"--node-ip-address={node.address}", "--object-store-memory=100000000", *where),
         ],
