@@ -75,7 +75,7 @@ test-frameworks: .venv-frameworks/.installed  ## real trainings with every other
 # Nodes are network namespaces: without root they are left out, and the rest runs.
 .PHONY: test-relay
 test-relay: .venv-frameworks/.installed  ## relays between nodes: real TCPStores, real Ray, cut links and killed processes
-	.venv-frameworks/bin/pytest tests/relay -m "not cluster" --numprocesses 2 --dist loadfile $(ARGS)
+	.venv-frameworks/bin/pytest tests/relay -m "not cluster" $(ARGS)
 
 .PHONY: cluster
 cluster: .venv-frameworks/.installed  ## all of it: long cuts, real torchruns, a Ray cluster of two nodes; and what a relay costs, as a table

@@ -35,7 +35,7 @@ def from_relay():
         if info is not None and "t" in info:
             relayed.append(time.monotonic_ns() - info["t"])
 def from_engine():
-    engine, mark = StoreEngines(host, {PORT}, "bare").connect(), None
+    mark = None
     while True:
         news = engine.wait("bare", mark, 1.0)
         if news is None:
@@ -45,6 +45,7 @@ def from_engine():
             return
         bare.append(time.monotonic_ns() - int.from_bytes(value[:8], "little"))
 bare, relayed = [], []
+engine = StoreEngines(host, {PORT}, "bare").connect()
 thread = threading.Thread(target=from_engine)
 thread.start()
 """
@@ -63,10 +64,10 @@ def send(size, seconds):
     engine.put("bare", b"end")
     writer.publish({{"approx_total_training_steps": 1, "end": True}})
 def cost(count):
-    start = time.perf_counter_ns()
+    start, on_cpu = time.perf_counter_ns(), time.thread_time_ns()
     for steps in range(count):
         writer.update(approx_total_training_steps=steps)
-    return (time.perf_counter_ns() - start) / count
+    return (time.perf_counter_ns() - start) / count, (time.thread_time_ns() - on_cpu) / count
 """
 
 
@@ -114,12 +115,13 @@ def cost(root: Path, rounds: int = 15) -> None:
         for nodes in (0, 1, 3):
             while len(cluster.nodes) < nodes + 1:
                 cluster.node().joined().run("member.leave()")
-            figures: list[tuple[float, float]] = []
-            for _ in range(rounds):
-                figures.append((alone.call("cost", 200_000), learner.call("cost", 200_000)))
-            without, relayed = (statistics.median(column) for column in zip(*figures, strict=True))
-            ratio = relayed / without
-            print(f"| {nodes} | {without:.0f} | {relayed:.0f} | {ratio:.2f} |", flush=True)
+            rows = [(*alone.call("cost", 200_000), *learner.call("cost", 200_000)) for _ in range(rounds)]
+            wall, cpu, wall_relayed, cpu_relayed = map(statistics.median, zip(*rows, strict=True))
+            print(
+                f"| {nodes} | {wall:.0f} | {wall_relayed:.0f} | {wall_relayed / wall:.2f} "
+                f"| {cpu:.0f} | {cpu_relayed:.0f} | {cpu_relayed / cpu:.2f} |",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -128,7 +130,10 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        print("| nodes that listen | publish alone, ns | with a relay, ns | ratio |\n|-|-|-|-|")
+        print(
+            "| nodes that listen | alone, ns | with a relay | ratio | alone, CPU ns | with a relay | ratio |"
+        )
+        print("|-|-|-|-|-|-|-|")
         cost(Path(root))
         print("| snapshot, nodes | bare TCPStore, p50 / p99 ms | relay, p50 / p99 ms |\n|-|-|-|")
         for nodes in (1, 4):

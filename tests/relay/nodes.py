@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from processes import Process
 
-PATIENCE = 60.0
+PATIENCE = 90.0
 """A watchdog."""
 
 _numbers = itertools.count()

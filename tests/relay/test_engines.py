@@ -191,3 +191,19 @@ def test_calls_that_hang_are_cut_and_a_store_that_begins_anew_is_met_again() -> 
         host.run("engine.put('topic', b'2')")
         again = getter.connect()
         assert (again.wait("topic", mark, 10) or (None, None))[1] == b"2", "the mark is of another store"
+
+
+def test_what_strangers_put_into_a_store_harms_nobody() -> None:
+    engines = store_engines()
+    stranger, getter = engines.connect(), engines.connect()
+    mark = None
+    for value in (b"", b"\1", b"\1x", b"\1-1", b"\1999999999999", b"\2", b"\xff" * 100):
+        number = stranger._store.add(stranger._count("topic"), 1)
+        stranger._store.set(stranger._value("topic", number), value)
+        mark, got = getter.wait("topic", mark, 10)
+        assert got in (b"", value[1:])
+    stranger.put("topic", b"whole")
+    assert getter.wait("topic", mark, 10)[1] == b"whole"
+    assert stranger.swap("claim", b"", b"\xff\0") == b"\xff\0"
+    assert getter.swap("claim", b"\xff\0", b"mine") == b"mine"
+    engines.close()

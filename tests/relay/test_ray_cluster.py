@@ -85,6 +85,8 @@ def test_envs_on_another_node_follow_and_know_if_the_learner_lives(
 ) -> None:
     here, there = nodes
     driver = driver_on(here, channel_name)
+    until(lambda: len(driver.value("relays.status()")) == 2, "Ray starts no actor")
+    until(lambda: there.status().get("connected"), f"the relay there: {there.status()}")
     env = there.env()
     for steps in range(2, 30):
         driver.call("writer.publish", {"approx_total_training_steps": steps})

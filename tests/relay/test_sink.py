@@ -66,7 +66,7 @@ def learner(far: Path) -> Iterator[Learner]:
 
 def give(sink: Sink, *messages: Message) -> None:
     for message in messages:
-        sink.receive("topic", message)
+        sink.receive(message)
 
 
 def reader(sink: Sink) -> traincast.TrainingInfoReader:

@@ -44,8 +44,6 @@ class Relay(TypedDict, total=False):
     lag: float | None
     lease: float | None
     """Seconds until the learner counts as lost; at less than 0 it does."""
-    parent: str | None
-    children: int
     published: int
     coalesced: int
     outdated: int

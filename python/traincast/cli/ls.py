@@ -46,8 +46,6 @@ _RELAYS = [
     Column("LEARNER", least=12),
     Column("LAG", right=True),
     Column("LEASE", right=True, spare=3),
-    Column("PARENT", least=12, spare=4),
-    Column("CHILDREN", right=True, spare=5),
     Column("COALESCED", right=True, spare=6),
     Column("DROPPED", right=True, spare=2),
 ]
@@ -143,8 +141,6 @@ def _relay_row(channel: Channel) -> list[Cell] | None:
         printable(f"{channel['origin_pid']} on {channel['origin_host']}"),
         "-" if lag is None else age(lag),
         "-" if lease is None else age(max(lease, 0.0)),
-        printable(relay.get("parent") or "-"),
-        str(relay.get("children", 0)),
         str(relay.get("coalesced", 0)),
         str(relay.get("dropped", 0)),
     ]

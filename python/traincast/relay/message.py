@@ -154,7 +154,7 @@ def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
     _, form, digest, life, node, sender, number, sent_ns, *rest = _HEAD.unpack(head)
     term, epoch, version, pid, host, length = rest
     if form != _FORM:
-        raise Malformed(f"it has version {form}, and this is {_FORM}: all nodes need the same traincast")
+        raise Malformed("it has another version of the form: all nodes need the same traincast")
     if not hmac.compare_digest(tag, _tag(head, wire, key)):
         what = "its checksum is wrong" if key is None else "it was not sealed with this node's TRAINCAST_KEY"
         raise Malformed(what)
@@ -194,14 +194,14 @@ class Gate:
             self.drop(str(error))
             return None
 
-    def drop(self, why: str) -> None:
-        """Count a message that is not used."""
+    def drop(self, why: str, more: str = "") -> None:
+        """Count a message that is not used. There are few reasons `why`, and as many counters."""
         with self._lock:
             self.dropped[why] += 1
         warn_once(
             ("relay dropped", self.channel, why),
-            f"a message for {self.channel} was dropped: {why}. More of them are only counted: "
-            "`traincast ls --relays`",
+            f"a message for {self.channel} was dropped: {why}{more and f' ({more})'}. More of them are only "
+            "counted: `traincast ls --relays`",
         )
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from traincast._core import RelayLock
-from traincast.errors import ChannelBusyError, StorageFullError, TraincastError
+from traincast._warnings import warn_once
+from traincast.errors import ChannelBusyError, StorageFullError
 from traincast.relay.engine import EngineLost, Engines
 from traincast.relay.lines import Line
 from traincast.relay.message import Gate
@@ -118,8 +119,6 @@ class Relay:
             "origin": None if followed is None or is_source else [followed.key.host, followed.key.pid],
             "lag": None if is_source else sink.counts.lag,
             "lease": None if silent is None or is_source else round(sink.lease - silent, 3),
-            "parent": None,
-            "children": 0,
             "published": source.spoken if is_source else sink.counts.published,
             "coalesced": sink.counts.coalesced,
             "outdated": sink.counts.outdated,
@@ -132,15 +131,22 @@ class Relay:
     def _listen(self, topic: str, line: Line) -> None:
         mark: Any = None
         while not self._stop.is_set():
-            with suppress(EngineLost, TraincastError), line.connection(self._stop) as engine:
-                while not self._stop.is_set():
-                    news = engine.wait(topic, mark, _WAIT)
-                    if news is None:
-                        continue
-                    mark, data = news
-                    message = self.gate.admit(data)
-                    if message is not None and message.node != self._node:
-                        self.sink.receive(topic, message)
+            try:
+                with line.connection(self._stop) as engine:
+                    while not self._stop.is_set():
+                        news = engine.wait(topic, mark, _WAIT)
+                        if news is None:
+                            continue
+                        mark, data = news
+                        message = self.gate.admit(data)
+                        if message is not None and message.node != self._node:
+                            self.sink.receive(message)
+            except EngineLost:
+                pass
+            except Exception as error:  # whatever it is, this node must go on to listen
+                line.fault = f"{type(error).__name__}: {error}"
+                warn_once(("relay listens", type(error)), f"{self.gate.channel}: {line.fault}")
+                self._stop.wait(_WAIT)
 
 
 def _node_id(directory: str) -> int:

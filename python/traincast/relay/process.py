@@ -38,7 +38,15 @@ class Job:
 
     def lives(self) -> bool:
         """Tell if it does; its number alone may be another one's by now."""
-        return self.started != "" and start_of(self.pid) == self.started
+        if self.started:
+            return start_of(self.pid) == self.started
+        try:  # it is hidden from this user
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
 
 
 @dataclass(frozen=True)

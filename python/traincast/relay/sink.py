@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -75,8 +74,6 @@ class Sink:
     directory: str | None
     lease: float = LEASE
     max_capacity: int = 1 << 30
-    passed_on: Callable[[str, Message], None] | None = None
-    """Called with each message that was news: for the children of this node."""
     link: str = "none"
     since_ns: int = field(default_factory=time.monotonic_ns)
     learner_is_here: bool = False
@@ -113,7 +110,7 @@ class Sink:
             dead = rival is None or rival.life is not Life.ALIVE or self._silent(rival, time.monotonic_ns())
             return None if dead else rival
 
-    def receive(self, topic: str, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         """Take a message. What is old, or of a learner that has lost, changes nothing."""
         now = time.monotonic_ns()
         with self._lock:
@@ -125,8 +122,6 @@ class Sink:
             if rival is not followed:
                 self._followed, self._last, self._published = rival, None, _NEVER
             self._take(message, rival, now)
-        if self.passed_on is not None:
-            self.passed_on(topic, message)
 
     def tick(self) -> None:
         """Look at the clock: to be called several times a second."""
@@ -225,7 +220,7 @@ class Sink:
             pass  # a learner of this node has just begun: what it is will be seen at its first snapshot
         except (TraincastError, OSError) as error:
             if isinstance(error, ValueError):  # these bytes are no better the next time
-                self.gate.drop(str(error))
+                self.gate.drop("its snapshot cannot be read", str(error))
                 self._published = message.stamp
             else:
                 warn_once(("relay cannot publish", self.name, str(error)), f"{self.gate.channel}: {error}")

@@ -12,7 +12,7 @@ import threading
 
 from traincast._core import RelaySource, displace
 from traincast._warnings import warn_once
-from traincast.errors import ChannelNotFoundError, TraincastError
+from traincast.errors import ChannelNotFoundError
 from traincast.relay.engine import EngineLost
 from traincast.relay.lines import Line
 from traincast.relay.message import Gate, Key
@@ -68,8 +68,11 @@ class Source:
                 speech, watch = self._learner()
                 if speech is not None and watch is not None:
                     self._speak(speech, watch, stop)
-            except TraincastError as error:  # of the channel: damaged, say
-                warn_once(("relay source", self._gate.channel, str(error)), f"{self._gate.channel}: {error}")
+            except (
+                Exception
+            ) as error:  # whatever is wrong with this learner, the next one is to be spoken for
+                said = f"{self._gate.channel}: {type(error).__name__}: {error}"
+                warn_once(("relay source", self._gate.channel, type(error)), said)
             stop.wait(_TICK)
 
     def _learner(self) -> tuple[Speech, RelaySource] | tuple[None, None]:

@@ -178,7 +178,7 @@ class StoreEngine:
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
         """See `Engine`."""
         try:
-            there: bytes = self._store.compare_set(f"{self._prefix}/{key}", expected.decode(), new.decode())
+            there: bytes = self._store.compare_set(f"{self._prefix}/{key}", expected, new)
             return there
         except RuntimeError as error:
             raise EngineLost(_reason(error)) from error
@@ -197,7 +197,10 @@ class StoreEngine:
             value: bytes = self._store.get(key)
             if value[:1] == _WHOLE:
                 return value[1:]
-            return b"".join(self._store.get(f"{key}/{i}") for i in range(int(value[1:])))
+            parts = (
+                int(value[1:]) if value[1:].isdigit() and len(value) < 5 else 0
+            )  # anybody may have put it there
+            return b"".join(self._store.get(f"{key}/{i}") for i in range(parts))
         except RuntimeError as error:
             if "timeout" not in str(error).lower():
                 raise
