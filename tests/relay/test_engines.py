@@ -131,6 +131,18 @@ def test_what_was_overtaken_is_skipped_and_nothing_comes_twice(engines: Engines)
     assert len(seen) < last
 
 
+def test_two_that_put_by_turns_lose_no_newest_value(engines: Engines) -> None:
+    """A relay that was killed and its successor, or two sources after a cut."""
+    putters, getter, mark = [engines.connect(), engines.connect()], engines.connect(), None
+    for i in range(30):
+        putters[(i // 3 + i) % 2].put("topic", b"%d" % i)
+        news = (mark, b"")
+        while news is not None and news[1] != b"%d" % i:
+            news = getter.wait("topic", news[0], 30)
+        assert news is not None
+        mark = news[0]
+
+
 def test_of_many_that_swap_one_wins(engines: Engines) -> None:
     def swap(mine: bytes) -> bytes:
         return engines.connect().swap("claim", b"", mine)
