@@ -159,8 +159,9 @@ class Node:
         """What this node's relay says; empty without one."""
         from traincast._core import relay_status
 
-        with suppress(ValueError):
-            return json.loads(relay_status(self.cluster.channel, 0, directory=self.directory) or "{}")
+        for _ in range(100):
+            with suppress(ValueError):  # it is being written
+                return json.loads(relay_status(self.cluster.channel, 0, directory=self.directory) or "{}")
         return {}
 
     def cut(self) -> None:

@@ -89,10 +89,12 @@ class Source:
         return Speech(watch, newest, self._gate, self._node, self._sink), watch
 
     def _speak(self, speech: Speech, watch: RelaySource, stop: threading.Event) -> None:
+        # On this side of a cut nobody could be asked. The lease ends before a dead connection is noticed.
+        cut_off = self._sink.link == "link lost"
         self._speech, self._sink.learner_is_here = speech, True
         while not self._listening.tried and not stop.is_set():
             stop.wait(_TICK / 2)
-        speech.established = not self._listening.connected  # on this side of a cut nobody could be asked
+        speech.established = cut_off or not self._listening.connected
         try:
             while not stop.is_set():
                 try:
