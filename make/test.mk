@@ -2,7 +2,7 @@
 
 # Two rows, which run beside each other.
 STAGES := lint test-python test-frameworks
-MORE_STAGES := test-rust test-header-sanitized test-loom test-mutants test-kill test-sf test-cpythons test-layouts test-checked
+MORE_STAGES := test-rust test-header-sanitized test-loom test-mutants test-kill test-sf test-relay test-cpythons test-layouts test-checked
 
 # Preparing is the long part of a first run: the downloads and the two compilations overlap.
 .PHONY: test
@@ -59,7 +59,7 @@ PYTEST := .venv/bin/pytest --numprocesses 2
 
 .PHONY: test-python
 test-python: .venv/.installed valgrind  ## Python tests with the newest of everything
-	$(PYTEST) --ignore tests/integrations $(ARGS)
+	$(PYTEST) --ignore tests/integrations --ignore tests/relay $(ARGS)
 
 .PHONY: test-sf
 test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasium 0.29 and numpy 1
@@ -71,6 +71,16 @@ SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/tes
 .PHONY: test-frameworks
 test-frameworks: .venv-frameworks/.installed  ## real trainings with every other framework: the examples, and what they promise
 	scripts/test-frameworks .venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning $(ARGS)
+
+# Nodes are network namespaces: without root they are left out, and the rest runs.
+.PHONY: test-relay
+test-relay: .venv-frameworks/.installed  ## relays between nodes: real TCPStores, real Ray, cut links and killed processes
+	.venv-frameworks/bin/pytest tests/relay -m "not cluster" $(ARGS)
+
+.PHONY: cluster
+cluster: .venv-frameworks/.installed  ## all of it: long cuts, real torchruns, a Ray cluster of two nodes; and what a relay costs, as a table
+	.venv-frameworks/bin/pytest tests/relay $(ARGS)
+	.venv-frameworks/bin/python tests/relay/measure.py
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built target/cpythons/.ready | .venv/.ready  ## layouts against headers, and the codec's tests, on the other CPythons

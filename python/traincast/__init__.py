@@ -1,7 +1,7 @@
 """Broadcast training information from a learner to its envs through shared memory.
 
-Importing the package loads neither numpy, torch nor gymnasium: `TrainingInfoWrapper` and `curriculum` are
-loaded on first use.
+Importing the package loads neither numpy, torch nor gymnasium: `TrainingInfoWrapper`, `curriculum`
+and `relay` are loaded on first use.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from traincast.unwrapping import (
 )
 
 if TYPE_CHECKING:
-    from traincast import curriculum, scores, sinks
+    from traincast import curriculum, relay, scores, sinks
     from traincast.wrappers.gymnasium import TrainingInfoWrapper
     from traincast.wrappers.pettingzoo import TrainingInfoAECWrapper, TrainingInfoParallelWrapper
     from traincast.wrappers.vector import TrainingInfoVectorWrapper
@@ -82,6 +82,7 @@ __all__ = [
     "find_training_info_interface",
     "find_wrapper_interface",
     "get_include",
+    "relay",
     "scores",
     "set_training_info",
     "sinks",
@@ -90,7 +91,7 @@ __all__ = [
 
 __getattr__, _, _ = lazy_loader.attach(
     __name__,
-    submodules=["curriculum", "scores", "sinks"],
+    submodules=["curriculum", "relay", "scores", "sinks"],
     submod_attrs={
         "wrappers.gymnasium": ["TrainingInfoWrapper"],
         "wrappers.pettingzoo": ["TrainingInfoAECWrapper", "TrainingInfoParallelWrapper"],

@@ -10,6 +10,8 @@ from _typeshed import DataclassInstance
 from typing_extensions import TypeVar, disjoint_base
 
 __all__ = [
+    "RelayLock",
+    "RelaySource",
     "ScoreCounters",
     "ScoreWriter",
     "TrainingInfoKey",
@@ -20,9 +22,11 @@ __all__ = [
     "decode_wire",
     "directories",
     "directory",
+    "displace",
     "known_layouts",
     "leftovers",
     "list_channels",
+    "relay_status",
     "remove_leftover",
 ]
 
@@ -188,8 +192,10 @@ class TrainingInfoWriter:
         Versions go on above both the checkpoint's and the channel's own, so that no reader sees one twice.
         """
 
-    def publish_wire(self, message: bytes, /) -> int | None:
+    def publish_wire(self, message: bytes, /, *, published_ns: int | None = None) -> int | None:
         """Publish a snapshot from `read_wire` under the numbers of its origin, and return its version.
+
+        `published_ns`: when it was published, on this machine's `time.monotonic_ns`; None: now.
 
         Returns: `None` if it is the newest already.
 
@@ -203,6 +209,13 @@ class TrainingInfoWriter:
         """The newest snapshot in wire form, for a checkpoint's file.
 
         Returns: `None` before the first, and once this writer is closed.
+        """
+
+    def leave(self, link: Literal["learner closed", "learner lost", "link lost"], /) -> None:
+        """Let go of a channel whose learner runs on another machine; for relays.
+
+        `"learner closed"` ends the channel as `close` does. Otherwise its file stays, as after a death:
+        readers keep the last snapshot, `writer_alive` is false, and another writer may take the channel over.
         """
 
     def close(self) -> None:
@@ -512,6 +525,62 @@ class ScoreCounters:
     def close(self) -> None:
         """End the scoreboard, if it is this object's to end. Closing twice is allowed."""
 
+@final
+class RelayLock:
+    """The right to be a channel's relay on this machine: see `traincast.relay`.
+
+    Ends with `close`, or with the process.
+
+    Raises: ChannelBusyError if another relay serves the channel here.
+    """
+
+    def __new__(
+        cls, name: str, policy_id: int = 0, *, directory: str | PathLike[str] | None = None
+    ) -> Self: ...
+    def keep(self) -> None:
+        """Make sure that the lock is still held; take it again where it was dropped or its file removed.
+
+        Raises: ChannelBusyError if another relay came meanwhile: this one should end.
+        """
+
+    def announce(self, status: str, /) -> None:
+        """Write down what `list_channels` shows as `relay`: JSON of at most 4,096 bytes."""
+
+    def close(self) -> None:
+        """Let go. Closing twice is allowed."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the channel is."""
+
+@final
+class RelaySource:
+    """Reads a channel in wire form, for the relay of the learner's machine; nothing is decoded.
+
+    Raises: ChannelNotFoundError and others, as `TrainingInfoReader`.
+    """
+
+    def __new__(
+        cls, name: str, policy_id: int = 0, *, directory: str | PathLike[str] | None = None
+    ) -> Self: ...
+    def wait(self, timeout: float, /) -> bytes | None:
+        """The newest snapshot if it is another one than the last that this gave.
+
+        Sleeps for at most `timeout` seconds, and half a second, until there is one; `None` if there is none.
+        """
+
+    @property
+    def link(self) -> str:
+        """How the learner stands to the file: `"local"` where it writes the file itself."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the learner closed the channel."""
+
+    @property
+    def writer_alive(self) -> bool:
+        """Whether the learner lives."""
+
 def close_writers() -> None:
     """Close the writers of this process: what happens at its normal exit."""
 
@@ -528,6 +597,15 @@ def directory() -> str:
 def directories() -> list[str]:
     """The directories in which channels are looked for: `$TRAINCAST_DIR` alone, or the two default ones."""
 
+def displace(
+    name: str, policy_id: int, /, host: str, pid: int, *, directory: str | PathLike[str] | None = None
+) -> bool:
+    """End the publishing of this machine's learner: that of another machine has won the channel; for relays.
+
+    Its next `publish` raises `ChannelLostError`, which names `host` and `pid`. Returns False if there is no
+    file.
+    """
+
 def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """One dictionary for each channel file of the directory, the broken ones with their reason.
 
@@ -537,6 +615,9 @@ def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[
 
 def leftovers(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
     """The files that dead writers left: `path`, `size` in bytes, `why`. Never one of a live channel."""
+
+def relay_status(name: str, policy_id: int, /, *, directory: str | PathLike[str] | None = None) -> str | None:
+    """What the channel's relay on this machine says of itself, as JSON; `None` if no relay serves it."""
 
 def remove_leftover(path: str, /, *, directory: str | PathLike[str] | None = None) -> bool:
     """Remove one of `leftovers()`, looked at once more under the channel's lock.

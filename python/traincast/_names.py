@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-__all__ = ["base_of", "is_unique", "legal_name", "rank", "unique_name"]
+__all__ = ["base_of", "is_unique", "legal_name", "rank", "start_of", "unique_name"]
 
 _MAX = 128  # characters of a channel name
 _UNIQUE = re.compile(r".*-(\d{8}-\d{6}-[0-9a-f]{6}|job-[0-9a-f]{12})")
@@ -88,12 +88,12 @@ def _launch() -> str | None:
         return None
     told = [os.environ.get(name, "") for name in _TOLD]
     if not os.environ.get("MASTER_PORT"):  # then the ranks are children of one process, we hope
-        told.append(f"{os.getppid()}-{_start_of(os.getppid())}")
+        told.append(f"{os.getppid()}-{start_of(os.getppid())}")
     return "/".join(told)
 
 
-def _start_of(pid: int) -> str:
-    """When a process started, as the kernel counts: pids come again."""
+def start_of(pid: int) -> str:
+    """Return when a process started, as the kernel counts: pids come again. Empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from shell import Shell, Start
 
 import traincast
+from traincast._core import RelayLock
 from traincast.cli._text import age
 
 
@@ -109,3 +111,41 @@ def test_a_directory_that_others_may_enter_gets_a_sentence(shell: Shell, trainca
         assert done.returncode == 1
         assert done.stderr.startswith(f"traincast: {traincast_dir} ")
         assert done.stderr.count("\n") == 1
+
+
+def test_relays_have_lines_of_their_own(shell: Shell, learner: Start, traincast_dir: Path) -> None:
+    assert "No channels" in shell("ls", "--relays").stdout
+    learner("run").publish(approx_total_training_steps=1)
+    assert shell("ls", "--relays").stdout == "No relay serves a channel here.\n"
+    far = traincast_dir.parent / f"{traincast_dir.name}-far"
+    with traincast.TrainingInfoWriter("far", directory=far) as source:
+        source.publish({"approx_total_training_steps": 1})
+        message = source.read_wire()
+    relay = RelayLock("far")
+    sink = traincast.TrainingInfoWriter("far")
+    assert message is not None
+    sink.publish_wire(message)
+    status = {
+        "via": "an engine",
+        "pid": os.getpid(),
+        "role": "sink",
+        "state": "live",
+        "lag": 0.012,
+        "lease": 1.25,
+    }
+    relay.announce(json.dumps(status | {"coalesced": 12, "dropped": 3}))
+    titles, row = cells(shell("ls", "--relays").stdout)
+    assert titles == [
+        "NAME", "POLICY", "ROLE", "STATE", "VIA", "LEARNER", "LAG", "LEASE", "COALESCED", "DROPPED"
+    ]  # fmt: skip
+    who = f"{os.getpid()} on {platform.node()}"
+    assert row == ["far", "0", "sink", "live", "an engine", who, "12 ms", "1.2 s", "12", "3"]
+    far_channel, run = json.loads(shell("ls", "--json").stdout)
+    assert far_channel["relay"]["lag"] == 0.012
+    assert run["relay"] is None
+    sink.leave("learner lost")
+    assert cells(shell("ls").stdout)[1][2] == "learner lost"
+    relay.announce("{ half a status")
+    assert json.loads(shell("ls", "--json").stdout)[0]["relay"] is None
+    relay.close()
+    far.rmdir()

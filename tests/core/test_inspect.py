@@ -57,6 +57,7 @@ def test_live_channel(channel_name: str, traincast_dir: Path) -> None:
             "link": "local",
             "origin_host": platform.node(),
             "origin_pid": os.getpid(),
+            "relay": None,
             "generation": 1,
             "capacity": 65536,
             "writer_pid": os.getpid(),

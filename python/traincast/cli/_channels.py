@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypedDict, cast
+import json
+from typing import Any, TypedDict, cast
 
 import traincast
 from traincast import _core
 from traincast.cli._failures import did_you_mean
 from traincast.errors import ChannelNotFoundError
 
-__all__ = ["Channel", "Reader", "attach", "command_line", "living", "look", "slowest"]
+__all__ = ["Channel", "Reader", "Relay", "attach", "command_line", "living", "look", "slowest"]
 
 _UNKNOWN_IF_BROKEN = ("version", "epoch", "term", "generation", "age", "created", "capacity", "writer_pid")
 
@@ -28,6 +29,30 @@ class Reader(TypedDict):
     """Its command line; `None` if it is gone, elsewhere, or somebody else's."""
 
 
+class Relay(TypedDict, total=False):
+    """What the relay that serves a channel here says of itself."""
+
+    via: str
+    """The engine, and where it is."""
+    host: str
+    pid: int
+    role: str
+    state: str
+    since: float
+    origin: list[Any] | None
+    """Host and process id of the learner that it hears of."""
+    lag: float | None
+    lease: float | None
+    """Seconds until the learner counts as lost; at less than 0 it does."""
+    published: int
+    coalesced: int
+    outdated: int
+    dropped: int
+    refused: list[Any] | None
+    connected: bool
+    fault: str | None
+
+
 class Channel(TypedDict):
     """A channel; of a broken one, numbers that its file should tell are `None`."""
 
@@ -41,6 +66,7 @@ class Channel(TypedDict):
     link: str
     origin_host: str
     origin_pid: int
+    relay: Relay | None
     generation: int | None
     age: float | None
     created: float | None
@@ -65,10 +91,20 @@ def look(commands: bool = False) -> list[Channel]:
     for channel in channels:
         if channel["status"] == "broken":
             channel.update(dict.fromkeys(_UNKNOWN_IF_BROKEN), origin_pid=None)
+        channel["relay"] = _relay(channel["relay"])
         for reader in channel["readers"]:
             known = commands and reader["alive"] and not reader["elsewhere"]
             reader["command"] = command_line(reader["pid"]) if known else None
     return cast(list[Channel], channels)
+
+
+def _relay(said: str | None) -> Relay | None:
+    """Parse what a relay says; None without one, and while it is being written."""
+    try:
+        relay = json.loads(said or "null")
+    except ValueError:
+        return None
+    return cast(Relay, relay) if isinstance(relay, dict) else None
 
 
 def command_line(pid: int) -> str | None:

@@ -13,7 +13,12 @@ _STYLES = {"alive": "green", "dead": "yellow", "closed": "dim", "broken": "red"}
 
 
 def writer(channel: Channel) -> Text:
-    """Return how a channel's writer does: alive, dead, closed; broken if the file does not say."""
+    """Return how a channel's writer does: alive, dead, closed; broken if the file does not say.
+
+    Of a learner on another machine: what its relay here knows of it.
+    """
+    if channel["status"] == "dead" and channel["link"] in ("learner lost", "link lost"):
+        return Text(channel["link"], style=_STYLES["dead"])
     word = "alive" if channel["status"] == "live" else channel["status"]
     return Text(word, style=_STYLES[word])
 

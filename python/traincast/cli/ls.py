@@ -37,11 +37,26 @@ _READERS = [
     Column("BEHIND", right=True),
     Column("COMMAND", least=12, flexible=True),
 ]
+_RELAYS = [
+    Column("NAME", least=12),
+    Column("POLICY", right=True, spare=1),
+    Column("ROLE"),
+    Column("STATE"),
+    Column("VIA", least=12, flexible=True),
+    Column("LEARNER", least=12),
+    Column("LAG", right=True),
+    Column("LEASE", right=True, spare=3),
+    Column("COALESCED", right=True, spare=6),
+    Column("DROPPED", right=True, spare=2),
+]
 
 
 def ls(
     readers: Annotated[
         bool, typer.Option("--readers", "-r", help="A line for each process that reads, with its command.")
+    ] = False,
+    relays: Annotated[
+        bool, typer.Option("--relays", help="A line for each channel that a relay serves on this machine.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +64,9 @@ def ls(
 
     AGE is the time since the newest version was published. A reader is BEHIND by how much older the snapshot
     that it holds is than the newest one; a channel's line shows the slowest of its readers.
+
+    With --relays: LEARNER is its process and machine, LAG how long the newest snapshot took to get here, and
+    LEASE how long the learner may be silent from now on before it counts as lost.
     """
     directory = " or ".join(_core.directories())
     channels = look(commands=readers or as_json)
@@ -66,6 +84,12 @@ def ls(
             print_table(out, _READERS, rows)
         else:
             print("Nobody reads.")
+    elif relays:
+        rows = [row for channel in whole if (row := _relay_row(channel)) is not None]
+        if rows:
+            print_table(out, _RELAYS, rows)
+        else:
+            print("No relay serves a channel here.")
     elif whole:
         print_table(out, _CHANNELS, [_row(channel) for channel in whole])
     for channel in channels:
@@ -100,4 +124,23 @@ def _reader_row(channel: Channel, reader: Reader) -> list[Cell]:
         str(reader["version"]),
         behind(reader["seconds_behind"]),
         who(reader),
+    ]
+
+
+def _relay_row(channel: Channel) -> list[Cell] | None:
+    relay = channel["relay"]
+    if relay is None:
+        return None
+    lag, lease = relay.get("lag"), relay.get("lease")
+    return [
+        channel["name"],
+        str(channel["policy_id"]),
+        printable(relay.get("role", "-")),
+        printable(relay.get("state", "-")),
+        printable(relay.get("via", "-")),
+        printable(f"{channel['origin_pid']} on {channel['origin_host']}"),
+        "-" if lag is None else age(lag),
+        "-" if lease is None else age(max(lease, 0.0)),
+        str(relay.get("coalesced", 0)),
+        str(relay.get("dropped", 0)),
     ]

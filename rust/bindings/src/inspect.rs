@@ -86,6 +86,7 @@ fn channel_dict<'py>(py: Python<'py>, channel: &ChannelInfo) -> PyResult<Bound<'
     dict.set_item("link", channel.link.word())?;
     dict.set_item("origin_host", &channel.origin.0)?;
     dict.set_item("origin_pid", channel.origin.1)?;
+    dict.set_item("relay", channel.relay.as_deref())?;
     dict.set_item("generation", channel.generation)?;
     dict.set_item("age", channel.age)?;
     dict.set_item("created", channel.created)?;

@@ -31,6 +31,7 @@ mod key;
 mod once;
 mod paths;
 mod reader;
+mod relay;
 mod scores;
 mod store;
 mod templates;
@@ -46,6 +47,8 @@ mod _core {
     use crate::inspect::{directories, directory, leftovers, list_channels, remove_leftover};
     #[pymodule_export]
     use crate::reader::TrainingInfoReader;
+    #[pymodule_export]
+    use crate::relay::{RelayLock, RelaySource, displace, relay_status};
     #[pymodule_export]
     use crate::scores::{ScoreCounters, ScoreWriter};
     #[pymodule_export]

@@ -162,12 +162,18 @@ impl Store {
     }
 
     /// Publishes a snapshot that comes as a message: whether the channel did not have it yet.
-    pub fn publish_message(&mut self, message: &Message, required: &[String]) -> Result<bool, NotStored> {
+    /// `published_ns`: when it was published, on this node's clock, if known.
+    pub fn publish_message(
+        &mut self,
+        message: &Message,
+        published_ns: Option<u64>,
+        required: &[String],
+    ) -> Result<bool, NotStored> {
         self.writer.check_open()?;
         if let Some(key) = required.iter().find(|key| !message.shape.has_key(key)) {
             return Err(NotStored::Lacks(key.clone()));
         }
-        let published = matches!(self.writer.publish_message(message, None)?, Delivery::Published(_));
+        let published = matches!(self.writer.publish_message(message, published_ns)?, Delivery::Published(_));
         if published {
             self.history.forget_last();
         }

@@ -10,6 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyString};
 use traincast_core::directory::ChannelName;
+use traincast_core::layout::Link;
 use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
 use traincast_core::snapshot::lookup::KeyPath;
@@ -295,15 +296,16 @@ impl TrainingInfoWriter {
     }
 
     #[doc = doc!("TrainingInfoWriter.publish_wire")]
-    #[pyo3(signature = (message, /))]
+    #[pyo3(signature = (message, /, *, published_ns=None))]
     fn publish_wire<'py>(
         &self,
         py: Python<'py>,
         message: &Bound<'py, PyBytes>,
+        published_ns: Option<u64>,
     ) -> PyResult<Option<Bound<'py, PyInt>>> {
         let (message, _) = parse_wire(py, message)?;
         let begun = self.begin(py)?;
-        Ok(self.store(py, begun, |store| store.publish_message(&message, &self.required))?)
+        Ok(self.store(py, begun, |store| store.publish_message(&message, published_ns, &self.required))?)
     }
 
     #[doc = doc!("TrainingInfoWriter.read_wire")]
@@ -315,6 +317,19 @@ impl TrainingInfoWriter {
     #[doc = doc!("TrainingInfoWriter.close")]
     fn close(&self, py: Python<'_>) {
         self.store.with(py, |store| store.writer.close());
+    }
+
+    #[doc = doc!("TrainingInfoWriter.leave")]
+    #[pyo3(signature = (link, /))]
+    fn leave(&self, py: Python<'_>, link: &str) -> PyResult<()> {
+        let Some(link) = Link::from_relay_word(link) else {
+            let message = format!(
+                "{link:?} is no reason to leave a channel; use \"learner closed\", \"learner lost\" or \"link lost\""
+            );
+            return Err(PyValueError::new_err(message));
+        };
+        self.store.with(py, |store| store.writer.leave(link));
+        Ok(())
     }
 
     #[doc = doc!("TrainingInfoWriter.version")]

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 pub use crate::layout::Link;
 use crate::layout::header;
-use crate::ownership::{Ownership, Record, is_served, writer_alive};
+use crate::ownership::{Ownership, Record, is_served, relay_status, writer_alive};
 use crate::ring::seqlock::Head;
 pub use crate::roster::ReaderInfo;
 use crate::roster::Roster;
@@ -61,6 +61,8 @@ pub struct ChannelInfo {
     pub link: Link,
     /// Where the learner runs: host and process id there.
     pub origin: (String, u64),
+    /// What the relay that serves it on this node says of itself, as JSON; `None` without one.
+    pub relay: Option<String>,
     /// How many files it has had.
     pub generation: u64,
     /// Seconds since the newest version was published.
@@ -131,6 +133,7 @@ fn inspect(directory: &Directory, handle: &OwnedFd, name: ChannelName, files: &F
         term: 0,
         link: Link::Local,
         origin: (String::new(), 0),
+        relay: None,
         generation: 0,
         age: 0.0,
         published_ns: 0,
@@ -160,6 +163,7 @@ fn examine(directory: &Directory, handle: &OwnedFd, info: &mut ChannelInfo) -> R
     info.link = segment.link();
     info.origin = (segment.origin_host(), segment.header(header::ORIGIN_PID));
     info.capacity = segment.capacity;
+    info.relay = relay_status(directory, handle, &info.name)?;
     let (_, newest, _) = segment.read(|position, slot| SlotMeta::load(slot, position))?;
     info.version = newest.stamp.version.get();
     info.epoch = newest.stamp.epoch.get();

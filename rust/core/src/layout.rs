@@ -174,6 +174,11 @@ impl Link {
         }
     }
 
+    /// Why a relay lets go of a channel, from the word for people.
+    pub fn from_relay_word(word: &str) -> Option<Self> {
+        [Self::LearnerClosed, Self::LearnerLost, Self::LinkLost].into_iter().find(|link| link.word() == word)
+    }
+
     /// From the word in the file; what no writer of ours stores counts as lost.
     pub const fn from_word(word: u64) -> Self {
         match word {
@@ -237,6 +242,9 @@ pub mod owner {
     /// How many there are.
     pub const WORDS: usize = 8;
 }
+
+/// Bytes at the start of a relay's lock file in which it says what it does: a JSON object, padded with spaces.
+pub const RELAY_STATUS_BYTES: usize = 4096;
 
 /// Bytes of a lock file that a writer locks.
 pub const WRITER_LOCK: std::ops::Range<u64> = 0..1;

@@ -54,6 +54,7 @@
 //! | [`scores`] | the way back: counters per task |
 //! | [`snapshot`] | a snapshot: its codec, in a slot, on the wire |
 //! | [`writer`], [`reader`], [`inspect`] | what users hold |
+//! | [`relay`] | what the relay of a node does beside these |
 #![deny(unsafe_code)]
 #![cfg_attr(
     test,
@@ -91,6 +92,8 @@ pub mod inspect;
 mod ownership;
 #[cfg(not(loom))]
 pub mod reader;
+#[cfg(not(loom))]
+pub mod relay;
 #[cfg(not(loom))]
 mod roster;
 #[cfg(not(loom))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from traincast.errors import MissingKeyError
 from traincast.integrations._publishing import Publishing, TrainingInfo
 from traincast.integrations.rllib import runners
 from traincast.integrations.rllib.watch import Watch
+from traincast.relay.ray import start
 from traincast.run import Run
 from traincast.sinks import numbers_of
 from traincast.unwrapping import own_copy
@@ -105,6 +106,8 @@ class TrainingInfoCallback(RLlibCallback):
         self._publishing = Publishing(self._training_info, **options)
         self._before = self.run.steps
         close = _leave_open if options["run"] is not None else self.run.close
+        if sum(node["Alive"] for node in ray.nodes()) > 1:  # env runners elsewhere have memory of their own
+            close = _closing_both(start(self.run).stop, close)
         try:
             self._publish(algorithm)
             if algorithm.env_runner_group is not None:
@@ -217,6 +220,14 @@ class TrainingInfoCallback(RLlibCallback):
     ) -> None:
         """Log the curriculum of the episode."""
         runners.log_curriculum(env_runner, metrics_logger, episode, env_index, self._curriculum_key)
+
+
+def _closing_both(stop: Callable[[], None], close: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        close()
+        stop()
+
+    return both
 
 
 def _leave_open() -> None:

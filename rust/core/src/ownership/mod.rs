@@ -19,6 +19,7 @@
 
 mod elsewhere;
 mod record;
+mod relay;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use crate::sys::{self, FileId, Holder, Locked};
 
 pub use elsewhere::check_elsewhere;
 pub use record::Record;
+pub use relay::{RelayLock, relay_status};
 pub use verify::Standing;
 
 /// A lock file: its directory and its name there.
@@ -55,6 +57,8 @@ enum Purpose {
     Write(u64),
     /// Removing what a dead writer left. Numbered too, so that no two are the same.
     Clean(u64),
+    /// Serving the channel on this node: another file's lock.
+    Relay(u64),
 }
 
 #[derive(Default)]
@@ -141,7 +145,7 @@ impl Ownership {
         let key = (sys::facts(handle).map_err(failed)?.id, file_name);
         let mut locks = LOCKS.lock();
         match locks.own(&key).map(|held| held.purpose) {
-            Some(Purpose::Write(_)) => return Err(busy(name, "it is in this process")),
+            Some(Purpose::Write(_) | Purpose::Relay(_)) => return Err(busy(name, "it is in this process")),
             Some(Purpose::Clean(_)) => return Ok(Attempt::InTheWay(cleaner(std::process::id()))),
             None => {}
         }
@@ -194,7 +198,7 @@ impl Ownership {
     /// The number that stands in the owner record.
     pub fn nonce(&self) -> u64 {
         match self.purpose {
-            Purpose::Write(nonce) | Purpose::Clean(nonce) => nonce,
+            Purpose::Write(nonce) | Purpose::Clean(nonce) | Purpose::Relay(nonce) => nonce,
         }
     }
 
@@ -305,7 +309,7 @@ fn is_held(directory: &Directory, handle: &OwnedFd, name: &ChannelName, role: Ro
     let key = (sys::facts(handle).map_err(failed)?.id, file_name);
     let mut locks = LOCKS.lock();
     if let Some(held) = locks.own(&key) {
-        return Ok(matches!(held.purpose, Purpose::Write(_)));
+        return Ok(!matches!(held.purpose, Purpose::Clean(_)));
     }
     if role == Role::Lock && held_by_another_copy(&locks, handle, name) {
         return Ok(true);

@@ -126,6 +126,11 @@ impl Segment {
         for (i, word) in packed::<{ HOST_BYTES / WORD }>(host).into_iter().enumerate() {
             self.set_header(header::ORIGIN_HOST + i, word);
         }
+        self.set_link(link);
+    }
+
+    /// Writes down how the learner stands to this file, from now on.
+    pub fn set_link(&self, link: Link) {
         self.set_header(header::LINK_SINCE, sys::now_ns());
         self.set_header(header::LINK, link as u64);
     }

@@ -1,8 +1,11 @@
 //! The end of a channel, and of a writer that another one of its process takes the place of.
 
+use std::os::fd::OwnedFd;
+
 use super::{State, Writer};
 use crate::directory::Role;
 use crate::failpoints::failpoint;
+use crate::layout::Link;
 use crate::ring::seqlock::Head;
 use crate::sys;
 
@@ -51,8 +54,34 @@ impl Writer {
         }
         let reason = "it was opened anew in this process, with supersede=True".to_owned();
         let handle = self.directory.find().ok().flatten();
-        if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason)) {
-            ownership.release(handle.as_ref(), &self.name, false);
+        self.let_go(handle.as_ref(), State::Lost(reason));
+    }
+
+    /// Lets go of a channel whose learner, on another node, has closed it, is gone, or is not heard of any more, and says so in the
+    /// file. A closed channel goes, as where its learner is. Any other stays as after a death: its readers keep the last snapshot
+    /// and find no living writer; the next writer takes it over, be it a learner of this node or the relay that hears of one again.
+    /// In a forked child, and when another writer has the channel: nothing.
+    pub fn leave(&mut self, link: Link) {
+        if self.check_open().is_err() {
+            return;
+        }
+        // A file that was found and not taken over yet is this writer's to mark, too: it has counted itself there.
+        let left = self.predecessor.as_ref().map(|left| &left.segment);
+        if let Some(segment) = self.segment.as_ref().or(left) {
+            segment.set_link(link);
+            failpoint!("leave.marked");
+            segment.wake_all();
+        }
+        if link == Link::LearnerClosed {
+            return self.close();
+        }
+        let handle = self.directory.find().ok().flatten();
+        self.let_go(handle.as_ref(), State::Closed);
+    }
+
+    fn let_go(&mut self, handle: Option<&OwnedFd>, state: State) {
+        if let State::Open(ownership) = std::mem::replace(&mut self.state, state) {
+            ownership.release(handle, &self.name, false);
         }
         (self.segment, self.predecessor, self.roster) = (None, None, None);
     }

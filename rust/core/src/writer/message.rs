@@ -1,6 +1,7 @@
 //! Snapshots that have their numbers already: from another node, or from a checkpoint.
 
 use super::Writer;
+use super::takeover::Predecessor;
 use crate::error::{Error, Result};
 use crate::layout::Link;
 use crate::numbering::{Epoch, Stamp, Version};
@@ -37,7 +38,11 @@ impl Writer {
         let now = sys::tick_ns();
         self.check_open()?;
         let version = message.stamp.version;
-        if message.stamp == self.newest {
+        // What was left when the link was lost is stored again, in a file that says that the learner is heard of. To its readers it
+        // is no news.
+        let heard = |left: &Predecessor| left.segment.link() == Link::Live;
+        let says_so = self.segment.is_some() || self.predecessor.as_ref().is_some_and(heard);
+        if message.stamp == self.newest && says_so {
             return Ok(Delivery::Known(version));
         }
         if message.stamp < self.newest {

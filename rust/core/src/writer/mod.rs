@@ -5,6 +5,7 @@
 //! before must be provably dead.
 
 mod closing;
+mod elsewhere;
 mod message;
 mod options;
 mod renewal;
@@ -25,6 +26,7 @@ use crate::snapshot::wire::Origin;
 use crate::snapshot::{Payload, SegmentKey, Snapshot};
 use crate::sys::{self, Identity};
 
+use elsewhere::name_learner;
 pub use message::Delivery;
 pub use options::{Leftover, WriterOptions};
 use takeover::Predecessor;
@@ -102,7 +104,8 @@ impl Writer {
         let Choice { directory, full } = places.for_writer(&name, options.first_files())?;
         directory.make()?;
         let handle = directory.handle()?;
-        let ownership = Ownership::acquire(directory, &handle, &name)?;
+        let ownership = Ownership::acquire(directory, &handle, &name)
+            .map_err(|error| name_learner(error, directory, &handle, &name))?;
         failpoint!("open.owned");
         let fresh = ownership.fresh;
         if let Err(error) = check_elsewhere(places, directory, &name) {

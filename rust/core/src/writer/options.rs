@@ -73,7 +73,7 @@ impl WriterOptions {
     }
 
     /// Bytes that a channel takes with the first file that it should have.
-    pub(super) fn first_files(&self) -> usize {
+    pub(crate) fn first_files(&self) -> usize {
         let segment = whole_pages(self.capacity).and_then(segment_bytes).unwrap_or(usize::MAX);
         segment.saturating_add(2 * PAGE) // the record and the roster
     }

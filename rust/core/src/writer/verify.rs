@@ -1,9 +1,11 @@
 //! Whether the channel is still this writer's, and what follows if not.
 
+use super::elsewhere::learner_of;
 use super::{State, Warning, Writer};
 use crate::directory::{Directory, Unfit};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
+use crate::layout::Link;
 use crate::ownership::Standing;
 use crate::roster::Roster;
 use crate::sys;
@@ -45,7 +47,9 @@ impl Writer {
         if taken {
             // Whoever it was may be gone again: nothing is put back.
             let reason = ownership.successor(&self.directory, &self.name);
-            return Err(self.lose(reason));
+            let displaced =
+                self.segment.as_ref().filter(|_| self.origin.0 == Link::Local).and_then(learner_of);
+            return Err(self.lose(displaced.map_or(reason, |learner| format!("{learner} has it"))));
         }
         let standing = ownership.verify(&self.directory, &self.name);
         failpoint!("verify.done");

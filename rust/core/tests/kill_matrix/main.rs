@@ -17,10 +17,11 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use common::{Place, Sample, publish, watchdog};
+use common::{Place, Sample, channel, publish, watchdog};
 use roles::Stage;
-use traincast_core::inspect;
+use traincast_core::directory::Places;
 use traincast_core::writer::{Leftover, Writer};
+use traincast_core::{inspect, relay};
 use witness::Witness;
 
 /// What is there before, and who is killed.
@@ -37,7 +38,7 @@ const fn scenario(title: &'static str, role: &'static str, left_by: &'static str
     Scenario { title, role, left_by, crowded: false }
 }
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 12] = [
     scenario("first", "continue", ""),
     scenario("continue", "continue", "publish.half-stored:4"),
     scenario("growth", "continue", "end.marked:1"),
@@ -46,6 +47,7 @@ const SCENARIOS: [Scenario; 11] = [
     scenario("draft", "replace", "create.header-half-done:2"),
     scenario("cramped", "cramped", "publish.half-stored:4"),
     scenario("robbed", "robbed", ""),
+    scenario("relay", "relay", "publish.half-stored:4"),
     scenario("clean", "clean", "publish.half-stored:4"),
     scenario("reader", "read", ""),
     Scenario { crowded: true, ..scenario("crowd", "read", "") },
@@ -240,6 +242,9 @@ fn kill_writer(scenario: &Scenario, failpoint: String, after: After, report: &mu
         report.slowest_read = report.slowest_read.max(witness.slowest);
     }
     drop(writer);
+    if scenario.role == "relay" {
+        relay::serve(&Places::from(&place.directory), &channel()).unwrap().release();
+    }
     assert_eq!(place.files(), [""; 0], "the next writer has left something");
     drop(orphan);
 }

@@ -4,11 +4,12 @@ use std::os::unix::fs::FileExt;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use traincast_core::directory::{ChannelName, Directory};
+use traincast_core::directory::{ChannelName, Directory, Places};
 use traincast_core::inspect;
-use traincast_core::layout::{PAGE, WORD, roster};
+use traincast_core::layout::{Link, PAGE, WORD, roster};
 use traincast_core::numbering::Stamp;
 use traincast_core::reader::Reader;
+use traincast_core::relay::serve;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
@@ -61,6 +62,7 @@ pub fn play() -> bool {
             write(&directory, seed, Leftover::Continue, &SMALL);
         }
         "robbed" => be_robbed(&directory, seed),
+        "relay" => relay(&directory, seed),
         "clean" => clean(&directory),
         "read" => read(&directory),
         other => panic!("no role {other}"),
@@ -104,6 +106,22 @@ fn be_robbed(directory: &Directory, mut seed: u64) {
     std::fs::remove_dir_all(directory.path()).unwrap();
     publish();
     assert!(FILES.iter().all(|file| directory.path().join(file).exists()));
+}
+
+/// A relay's life on a node without the learner: that lives, is lost, lives again, and closes the channel.
+fn relay(directory: &Directory, mut seed: u64) {
+    let mut lock = serve(&Places::from(directory), &channel()).unwrap();
+    for link in [Link::LearnerLost, Link::LinkLost, Link::LearnerClosed] {
+        let mut writer = Writer::open(directory, channel(), WriterOptions::default()).unwrap();
+        lock.announce("{}").unwrap();
+        for _ in 0..5 {
+            seed += 1;
+            Sample::new(seed, seed % 2 + 1, 8, 100).publish(&mut writer).unwrap();
+        }
+        writer.leave(link);
+        lock.keep().unwrap();
+    }
+    lock.release();
 }
 
 fn asleep(directory: &Directory) -> bool {

@@ -1,0 +1,110 @@
+"""Connections that are made again, and calls that take too long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from traincast.relay.backoff import Backoff
+from traincast.relay.engine import Engine, EngineLost, Engines
+
+__all__ = ["Line"]
+
+
+class Line:
+    """The connections of one thread, one after the other.
+
+    What the thread does with a connection is on the clock: `overdue` says if a call has not come back in
+    time, for another thread to cut it. An engine's own time limits do not fire when the link is dead.
+    """
+
+    PATIENCE = 1.5
+    """Seconds that a call may take beyond the time that it was given to wait."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._backoff = Backoff()
+        self._due_ns = 0
+        self.last_answer_ns = 0
+        """When a call came back last."""
+        self.fault: str | None = None
+        """Why there is no connection."""
+
+    @property
+    def overdue(self) -> bool:
+        """Whether a call should have come back by now."""
+        due = self._due_ns
+        return due != 0 and time.monotonic_ns() > due
+
+    @property
+    def tried(self) -> bool:
+        """Whether it is known by now if the engine can be reached."""
+        return self.fault is not None or self.last_answer_ns != 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the engine answers, as far as is known."""
+        return self.last_answer_ns != 0 and self.fault is None and not self.overdue
+
+    @contextmanager
+    def connection(self, stop: threading.Event) -> Iterator[Engine]:
+        """Connect, however long that takes, and close at the end.
+
+        Raises: `EngineLost` once `stop` is set, or what the body raises.
+        """
+        engine = self._connect(stop)
+        try:
+            yield _Watched(engine, self)
+        except EngineLost as error:
+            self.fault = str(error)
+            raise
+        finally:
+            self._due_ns = 0
+            engine.close()
+
+    def _connect(self, stop: threading.Event) -> Engine:
+        while not stop.is_set():
+            try:
+                with self.on_the_clock(0):
+                    engine = self._engines.connect()
+                self.fault = None
+                self._backoff.reset()
+                return engine
+            except EngineLost as error:
+                self.fault = str(error)
+            stop.wait(self._backoff.pause())
+        raise EngineLost("this relay ends")
+
+    @contextmanager
+    def on_the_clock(self, timeout: float) -> Iterator[None]:
+        """Time a call."""
+        self._due_ns = time.monotonic_ns() + int((timeout + self.PATIENCE) * 1e9)
+        try:
+            yield
+            self.last_answer_ns = time.monotonic_ns()
+        finally:
+            self._due_ns = 0
+
+
+class _Watched:
+    """A connection whose calls are on the clock."""
+
+    def __init__(self, engine: Engine, line: Line) -> None:
+        self._engine, self._line = engine, line
+
+    def put(self, topic: str, value: bytes) -> None:
+        with self._line.on_the_clock(0):
+            self._engine.put(topic, value)
+
+    def wait(self, topic: str, newer_than: object, timeout: float) -> tuple[object, bytes] | None:
+        with self._line.on_the_clock(timeout):
+            return self._engine.wait(topic, newer_than, timeout)
+
+    def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
+        with self._line.on_the_clock(0):
+            return self._engine.swap(key, expected, new)
+
+    def close(self) -> None:
+        self._engine.close()

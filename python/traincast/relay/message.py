@@ -1,0 +1,221 @@
+"""What relays send each other: a snapshot in wire form, or none, and what its source knows of the learner.
+
+A message is untrusted bytes. All of it is checked before anything of it is used: here the envelope, and by
+`publish_wire` the snapshot. With a key it carries an HMAC-SHA256 over everything, and without a checksum of
+the envelope, which finds damage but no malice.
+
+    bytes    0  magic                            72  number: counts the messages of this sender
+             8  version of the form              80  when it was sent, CLOCK_MONOTONIC ns there
+            16  channel, its digest              88  term, epoch, version of the newest snapshot
+            32  life of the learner             112  process id of the learner
+            40  node of the sender              120  host of the learner, 64 bytes
+            48  sender: when it began, Unix ns  184  length of the snapshot
+            56  (16 bytes of zeros)             192  snapshot, then 32 bytes of HMAC, or CRC-32 and zeros
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import struct
+import threading
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from traincast._warnings import warn_once
+
+__all__ = ["Gate", "Key", "Life", "Malformed", "Message", "Stamp", "key_from_environment", "wire_header"]
+
+_MAGIC, _FORM = b"trainrly", 1
+_HEAD = struct.Struct("<8sQ16sQQQ16xQQ3QQ64sQ")
+_TAG = 32
+_WIRE = struct.Struct("<32x3QQQQ24x24x64s")  # the words of the wire form that are needed here: docs/layout.md
+assert _HEAD.size == 192
+assert _WIRE.size == 192
+
+
+class Life(IntEnum):
+    """How the learner is, where it is."""
+
+    ALIVE = 0
+    CLOSED = 1
+    """It has closed the channel."""
+    LOST = 2
+    """It is gone without closing the channel."""
+
+
+class Stamp(NamedTuple):
+    """Where a snapshot stands among those of its channel: newer ones are larger."""
+
+    term: int
+    epoch: int
+    version: int
+
+
+class Key(NamedTuple):
+    """Which learner, on whatever node. The larger one has the channel."""
+
+    term: int
+    epoch: int
+    host: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a source says."""
+
+    life: Life
+    node: int
+    """Which machine and directory it speaks for: a node has one learner at most."""
+    sender: int
+    number: int
+    sent_ns: int
+    stamp: Stamp
+    host: str
+    pid: int
+    wire: bytes = b""
+    """The snapshot; empty in a sign of life."""
+
+    @property
+    def key(self) -> Key:
+        """Which learner it is about."""
+        return Key(self.stamp.term, self.stamp.epoch, self.host, self.pid)
+
+    @property
+    def published_ns(self) -> int:
+        """When its snapshot was published, on the clock of the sender's machine."""
+        return wire_header(self.wire).published_ns
+
+
+class Malformed(ValueError):  # noqa: N818 - it describes bytes
+    """Bytes that are no message of this channel."""
+
+
+class WireHeader(NamedTuple):
+    """Who published a snapshot in wire form, and when."""
+
+    stamp: Stamp
+    published_ns: int
+    pid: int
+    host: str
+
+
+def wire_header(wire: bytes) -> WireHeader:
+    """Return what a snapshot in wire form says of itself. Only its length is checked.
+
+    Raises: `Malformed`.
+    """
+    if len(wire) < _WIRE.size:
+        raise Malformed("its snapshot is too short")
+    term, epoch, version, published_ns, _, pid, host = _WIRE.unpack_from(wire)
+    return WireHeader(Stamp(term, epoch, version), published_ns, pid, _text(host))
+
+
+def key_from_environment() -> bytes | None:
+    """Return the secret of `TRAINCAST_KEY`, which all nodes of a run must share; None without one."""
+    return os.environb.get(b"TRAINCAST_KEY") or None
+
+
+def seal(message: Message, channel: str, key: bytes | None) -> bytes:
+    """Put a message into bytes. `channel` is its name and policy: `"run@0"`."""
+    head = _HEAD.pack(
+        _MAGIC,
+        _FORM,
+        _digest(channel),
+        message.life,
+        message.node,
+        message.sender,
+        message.number,
+        message.sent_ns,
+        *message.stamp,
+        message.pid,
+        message.host.encode()[:64],
+        len(message.wire),
+    )
+    return b"".join((head, message.wire, _tag(head, message.wire, key)))
+
+
+def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
+    """Check bytes, and return the message that they are.
+
+    Raises: `Malformed`.
+    """
+    if len(data) < _HEAD.size + _TAG or data[:8] != _MAGIC:
+        raise Malformed("it does not begin like one")
+    head, wire, tag = data[: _HEAD.size], data[_HEAD.size : -_TAG], data[-_TAG:]
+    _, form, digest, life, node, sender, number, sent_ns, *rest = _HEAD.unpack(head)
+    term, epoch, version, pid, host, length = rest
+    if form != _FORM:
+        raise Malformed("it has another version of the form: all nodes need the same traincast")
+    if not hmac.compare_digest(tag, _tag(head, wire, key)):
+        what = "its checksum is wrong" if key is None else "it was not sealed with this node's TRAINCAST_KEY"
+        raise Malformed(what)
+    if digest != _digest(channel):
+        raise Malformed("it is for another channel")
+    if length != len(wire) or life not in iter(Life) or not (term and epoch and version):
+        raise Malformed("its numbers are impossible")
+    message = Message(
+        Life(life), node, sender, number, sent_ns, Stamp(term, epoch, version), _text(host), pid, wire
+    )
+    if wire:
+        header = wire_header(wire)
+        if (header.stamp, header.pid, header.host) != (message.stamp, pid, message.host):
+            raise Malformed("its snapshot has other numbers than its envelope")
+    return message
+
+
+class Gate:
+    """Lets messages of one channel in; drops and counts the others, and says so once."""
+
+    def __init__(self, channel: str, key: bytes | None) -> None:
+        self.channel = channel
+        self._key = key
+        self._lock = threading.Lock()
+        self.dropped: Counter[str] = Counter()
+        """How many messages were dropped, by why."""
+
+    def seal(self, message: Message) -> bytes:
+        """Put a message into bytes."""
+        return seal(message, self.channel, self._key)
+
+    def admit(self, data: bytes) -> Message | None:
+        """Return the message that bytes are; None if they are none."""
+        try:
+            return unseal(data, self.channel, self._key)
+        except Malformed as error:
+            self.drop(str(error))
+            return None
+
+    def drop(self, why: str, more: str = "") -> None:
+        """Count a message that is not used. There are few reasons `why`, and as many counters."""
+        with self._lock:
+            self.dropped[why] += 1
+        warn_once(
+            ("relay dropped", self.channel, why),
+            f"a message for {self.channel} was dropped: {why}{more and f' ({more})'}. More of them are only "
+            "counted: `traincast ls --relays`",
+        )
+
+
+def _digest(channel: str) -> bytes:
+    return hashlib.blake2b(channel.encode(), digest_size=16).digest()
+
+
+def _tag(head: bytes, wire: bytes, key: bytes | None) -> bytes:
+    if key is None:  # a snapshot has a checksum of its own
+        return zlib.crc32(head).to_bytes(4, "little").ljust(_TAG, b"\0")
+    mac = hmac.new(key, head, hashlib.sha256)
+    mac.update(wire)
+    return mac.digest()
+
+
+def _text(host: bytes) -> str:
+    return host.rstrip(b"\0").decode("utf-8", "replace")

@@ -1,0 +1,159 @@
+"""The relay of one channel on one node: who does what, and when it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from traincast._core import RelayLock
+from traincast._warnings import warn_once
+from traincast.errors import ChannelBusyError, StorageFullError
+from traincast.relay.engine import EngineLost, Engines
+from traincast.relay.lines import Line
+from traincast.relay.message import Gate
+from traincast.relay.sink import LEASE, Sink
+from traincast.relay.source import Source
+from traincast.relay.speech import LIFE, SNAPSHOT
+
+__all__ = ["Relay"]
+
+_TICK = 0.1
+_ANNOUNCE_EVERY = 0.5
+_WAIT = 1.0
+
+
+class Relay:
+    """Serves one channel on this node until it is told to end.
+
+    Four threads: two that listen, one that speaks for a learner of this node, and the one that calls `run`,
+    which makes no call of the engine: a lease ends though the engine hangs.
+
+    Raises: ChannelBusyError if the node has a relay for the channel.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy_id: int,
+        directory: str | None,
+        engines: Engines,
+        *,
+        key: bytes | None = None,
+        lease: float = LEASE,
+    ) -> None:
+        self._lock = RelayLock(name, policy_id, directory=directory)
+        self._engines = engines
+        self._stop = threading.Event()
+        # From here on the channel has one directory, also where there are two to choose from.
+        place = str(self._lock.directory)
+        self._node = _node_id(place)
+        self.gate = Gate(f"{name}@{policy_id}", key)
+        self.sink = Sink(self.gate, name, policy_id, place, lease)
+        self._listening = {topic: Line(engines) for topic in (LIFE, SNAPSHOT)}
+        self._speaking = Line(engines)
+        self.source = Source(
+            self.gate, name, policy_id, place, self._node, self._speaking, self.sink, self._listening[LIFE]
+        )
+        self._threads = [
+            *(
+                threading.Thread(target=self._listen, args=pair, daemon=True)
+                for pair in self._listening.items()
+            ),
+            threading.Thread(target=self.source.run, args=(self._stop,), daemon=True),
+        ]
+
+    def run(self, goes_on: Callable[[], bool]) -> None:
+        """Serve while `goes_on()`, which is asked several times a second."""
+        for thread in self._threads:
+            thread.start()
+        announce_at = 0.0
+        try:
+            while goes_on():
+                self.sink.tick()
+                if any(line.overdue for line in (*self._listening.values(), self._speaking)):
+                    self._engines.cut()
+                if time.monotonic() >= announce_at:
+                    announce_at = time.monotonic() + _ANNOUNCE_EVERY
+                    self._lock.keep()
+                    with suppress(StorageFullError):
+                        self._lock.announce(json.dumps(self.status(), separators=(",", ":")))
+                self._stop.wait(_TICK)
+        except ChannelBusyError:
+            pass  # this node has another relay by now
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Let go of the channel. Threads that hang in a call of the engine end with the process."""
+        self._stop.set()
+        self.sink.end()
+        self._engines.cut()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(1.0)
+        self._engines.close()
+        self._lock.close()
+
+    def status(self) -> dict[str, Any]:
+        """Return what `ls` shows of this relay."""
+        sink, source = self.sink, self.source
+        followed = sink.followed
+        refused = source.refused
+        silent = None if followed is None else (time.monotonic_ns() - followed.heard_ns) / 1e9
+        is_source = source.state != "absent"
+        return {
+            "via": self._engines.via,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "role": "source" if is_source else "sink",
+            "state": source.state if is_source else sink.link,
+            "since": 0.0 if is_source else round((time.monotonic_ns() - sink.since_ns) / 1e9, 3),
+            "origin": None if followed is None or is_source else [followed.key.host, followed.key.pid],
+            "lag": None if is_source else sink.counts.lag,
+            "lease": None if silent is None or is_source else round(sink.lease - silent, 3),
+            "published": source.spoken if is_source else sink.counts.published,
+            "coalesced": sink.counts.coalesced,
+            "outdated": sink.counts.outdated,
+            "dropped": sum(self.gate.dropped.values()),
+            "refused": None if refused is None else [refused[0].pid, str(refused[1])],
+            "connected": self._listening[LIFE].connected,
+            "fault": self._listening[LIFE].fault,
+        }
+
+    def _listen(self, topic: str, line: Line) -> None:
+        mark: Any = None
+        while not self._stop.is_set():
+            try:
+                with line.connection(self._stop) as engine:
+                    while not self._stop.is_set():
+                        news = engine.wait(topic, mark, _WAIT)
+                        if news is None:
+                            continue
+                        mark, data = news
+                        message = self.gate.admit(data)
+                        if message is not None and message.node != self._node:
+                            self.sink.receive(message)
+            except EngineLost:
+                pass
+            except Exception as error:  # whatever it is, this node must go on to listen
+                line.fault = f"{type(error).__name__}: {error}"
+                warn_once(("relay listens", type(error)), f"{self.gate.channel}: {line.fault}")
+                self._stop.wait(_WAIT)
+
+
+def _node_id(directory: str) -> int:
+    """Which machine and directory this is: what has the same one has the same locks."""
+    boot = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    facts = os.stat(directory)
+    text = f"{boot}/{facts.st_dev}/{facts.st_ino}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

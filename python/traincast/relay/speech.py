@@ -1,0 +1,153 @@
+"""What the source says of one learner, from its first snapshot to its end."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+from traincast._core import RelaySource
+from traincast.relay.engine import Engine
+from traincast.relay.message import Gate, Key, Life, Message, wire_header
+from traincast.relay.sink import Sink
+
+__all__ = ["BEAT", "CLAIM", "LIFE", "SNAPSHOT", "Refused", "Speech", "claimed_by"]
+
+LIFE, SNAPSHOT = "life", "snapshot"
+"""The topics."""
+
+CLAIM = "claim"
+"""Under this key the engine has the learner that has the channel."""
+
+BEAT = 0.4
+"""Seconds between two signs of life."""
+
+_TICK = 0.1
+_CLAIM_EVERY = 1.0
+_FREE = b"-"
+_numbers = itertools.count(1)
+_sender = time.time_ns()
+
+
+class Refused(Exception):  # noqa: N818 - it names what has happened
+    """Another learner has the channel."""
+
+    def __init__(self, winner: Key) -> None:
+        super().__init__(winner)
+        self.winner = winner
+
+
+class Speech:
+    """Speaks for one learner, over one connection after another."""
+
+    def __init__(self, watch: RelaySource, newest: bytes, gate: Gate, node: int, sink: Sink) -> None:
+        self._watch, self._newest, self._gate, self._node, self._sink = watch, newest, gate, node, sink
+        self.key = _key(newest)
+        self.life = Life.ALIVE
+        self.established = False
+        """Whether it had the channel, or nobody could be asked: then numbers decide, not who was first."""
+        self.spoken = 0
+
+    def run(self, engine: Engine, stop: threading.Event) -> None:
+        """Speak until the learner has ended and that has been said.
+
+        Raises: `Refused`; `EngineLost`: go on with another connection, which may be to an engine that has
+        forgotten everything.
+        """
+        self.look(0)
+        if self.life is Life.ALIVE:
+            self._claim(engine, stop)
+            self._say(engine, LIFE)  # first: who comes late takes no snapshot without a sign of life
+            self._say(engine, SNAPSHOT)
+        claim_at = beat_at = time.monotonic() + BEAT
+        while self.life is Life.ALIVE and not stop.is_set():
+            if self.look(_TICK):
+                self._say(engine, SNAPSHOT)
+            now = time.monotonic()
+            if now >= beat_at and self.life is Life.ALIVE:
+                beat_at = now + BEAT
+                self._say(engine, LIFE)
+            if now >= claim_at and self.life is Life.ALIVE:
+                claim_at = now + _CLAIM_EVERY
+                self._claim(engine, stop)
+        if self.life is not Life.ALIVE:
+            self._say(engine, SNAPSHOT)
+            self._say(engine, LIFE)
+            engine.swap(CLAIM, self._packed, _FREE)
+
+    def look(self, timeout: float) -> bool:
+        """Look at the channel, and wait for news of it; whether there were any."""
+        news = self._watch.wait(timeout)
+        if news is not None and _key(news) == self.key:
+            self._newest = news
+            return True
+        if news is not None:
+            self.life = Life.LOST  # another learner of this node has taken it over, and is spoken for next
+        elif not self._watch.writer_alive:
+            last = self._watch.wait(0)  # published between the two looks
+            if last is not None and _key(last) == self.key:
+                self._newest = last
+            self.life = Life.CLOSED if self._watch.closed else Life.LOST
+        return False
+
+    def _say(self, engine: Engine, topic: str) -> None:
+        header = wire_header(self._newest)
+        wire = self._newest if topic == SNAPSHOT else b""
+        number, now = next(_numbers), time.monotonic_ns()
+        said = Message(
+            self.life, self._node, _sender, number, now, header.stamp, header.host, header.pid, wire
+        )
+        engine.put(topic, self._gate.seal(said))
+        self.spoken += topic == SNAPSHOT
+
+    def _claim(self, engine: Engine, stop: threading.Event) -> None:
+        """Make sure that the channel is this learner's.
+
+        One that comes while another one's source is heard is the second one, and is refused. Two that have
+        both had the channel, on two sides of a cut, go by their numbers.
+        """
+        held = b""
+        while not stop.is_set():
+            there = engine.swap(CLAIM, held, self._packed)
+            if there == self._packed:
+                self.established = True
+                return
+            other = claimed_by(there)
+            if other is not None and self._outlives(*other, stop):
+                raise Refused(other[0])
+            held = there
+
+    def _outlives(self, other: Key, node: int, stop: threading.Event) -> bool:
+        """Whether another learner keeps the channel."""
+        if node == self._node:
+            return False  # a node has one learner: that was an earlier one
+        deadline = time.monotonic() + self._sink.lease * 1.1
+        while not stop.is_set():
+            rival = self._sink.rival(other)
+            if self.established:
+                return rival is not None and other > self.key
+            if rival is not None and rival.proven:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            stop.wait(0.02)
+        return False
+
+    @property
+    def _packed(self) -> bytes:
+        term, epoch, host, pid = self.key
+        return f"{term} {epoch} {pid} {self._node} {host}".encode()
+
+
+def claimed_by(claim: bytes) -> tuple[Key, int] | None:
+    """Return which learner has the channel, and its node; None if none has."""
+    try:
+        term, epoch, pid, node, host = claim.decode().split(" ", 4)
+        return Key(int(term), int(epoch), host, int(pid)), int(node)
+    except ValueError:
+        return None  # free, or nothing of ours
+
+
+def _key(wire: bytes) -> Key:
+    header = wire_header(wire)
+    return Key(header.stamp.term, header.stamp.epoch, header.host, header.pid)
