@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -80,6 +81,9 @@ def train(
         pace = Pace(None if rate is None else rate / workers)
 
         def work(worker: int) -> None:
+            signal.signal(
+                signal.SIGINT, signal.SIG_IGN
+            )  # Ctrl-C reaches all processes; the learner ends them
             for ours, theirs in pairs:
                 ours.close()
                 if theirs is not pairs[worker][1]:
@@ -97,11 +101,12 @@ def train(
                 traced=traced,
             )
 
-        began = time.monotonic()
         children.start(work, workers)
         for _, theirs in pairs:
             theirs.close()
         arm.started()
+        wait([ours for ours, _ in pairs])
+        began = time.monotonic()  # forking is no part of the speed
         trace: list[Reset] = []
         solved = _learn(
             [ours for ours, _ in pairs], learner, arm, shared, task, budget or task.budget, progress, trace

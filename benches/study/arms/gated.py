@@ -114,7 +114,10 @@ class _Late(Gated):
 
 
 class Delayed(_Late):
-    """Every level arrives a stated number of env steps late, at whatever speed."""
+    """Every level arrives a stated number of env steps late, at whatever speed.
+
+    Exactly, if the lag is longer than what workers do while the learner publishes: `IN_FLIGHT` turns of all.
+    """
 
     def __init__(self, setting: Setting, lag: int) -> None:
         super().__init__(setting)

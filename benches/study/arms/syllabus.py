@@ -32,9 +32,7 @@ _PRACTICE = -1.0  # the progress of an episode that is not the gate's
 class _Gate(Curriculum):  # type: ignore[misc] # Syllabus is untyped
     def __init__(self, space: Any, setting: Setting) -> None:
         super().__init__(space)
-        self.rule = PerformanceLevel(
-            promote_at=PROMOTE_AT, window=setting.gate, max_level=setting.levels - 1
-        )
+        self.rule = PerformanceLevel(promote_at=PROMOTE_AT, window=setting.gate, max_level=setting.levels - 1)
 
     def sample(self, k: int = 1) -> list[int]:
         return [self.rule.level] * k

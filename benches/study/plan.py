@@ -1,0 +1,79 @@
+"""Which trainings there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from benches.study.job import Job
+
+__all__ = ["FULL_RATE", "GATE", "PLANS", "RATE", "plan"]
+
+GATE = 16
+"""Greedy episodes of all envs that the gate averages."""
+RATE, FULL_RATE = 20_000, 50_000
+"""Env steps per second of all workers: of the short study, and of the full one."""
+SLOW_GATE, EARLIER_GATE = 512, 64
+
+_DELAYS = ("delay-2500", "delay-10000", "delay-20000", "delay-80000")
+_CONTROLS = ("placebo", "stalled-200", "results-20000")
+_LOCK = (
+    *("traincast", "value", *_DELAYS, "rollouts-16384", "rollouts-131072", "samplefactory", "timer-500"),
+    *("syllabus", "windows-8", "windows-20", "none", *_CONTROLS),
+)
+_MULTIROOM = ("traincast", "value", *_DELAYS, "timer-5000", "syllabus", "windows-8", "none", "results-20000")
+_MOUNTAIN_CAR = ("traincast", "value", "delay-20000", "delay-80000", "delay-160000", "delay-320000")
+_MOUNTAIN_CAR_MORE = ("samplefactory", "syllabus", "windows-8", "none")
+_PPO = (
+    "traincast",
+    "envmethod",
+    "delay-1000",
+    "delay-4000",
+    "delay-10000",
+    "delay-20000",
+    "windows-16",
+    "none",
+)
+_SCHEDULES = ("schedule-5000", "schedule-10000", "schedule-20000", "schedule-40000", "schedule-80000")
+_HARD_SCHEDULES = ("schedule-40000", "schedule-160000", "schedule-320000", "schedule-640000")
+_LATE_SCHEDULES = ("schedule-40000-20000", "schedule-40000-80000")
+
+# Env steps after which a schedule that is too fast, or no curriculum, counts as not solving the task.
+_PATIENCE = 1_500_000
+
+
+def _jobs(task: str, arms: Iterable[str], seed: int, rate: float | None, gate: int = GATE) -> Iterator[Job]:
+    for arm in arms:
+        patience = _PATIENCE if task != "ppo" and (arm == "none" or arm.startswith("schedule")) else None
+        yield Job(task, arm, seed, gate, rate, patience)
+
+
+def _short(rate: float | None) -> Iterator[Job]:
+    """Three arms, three seeds."""
+    for seed in range(3):
+        yield from _jobs("lock", ("traincast", "delay-20000", "samplefactory"), seed, rate)
+
+
+def _full(rate: float | None) -> Iterator[Job]:
+    """Everything, seed by seed: who stops it has whole rounds."""
+    for seed in range(5):
+        yield from _jobs("lock", (*_LOCK, *_SCHEDULES, *_LATE_SCHEDULES), seed, rate)
+        yield from _jobs("lock", ("traincast", "delay-5000"), seed, rate, SLOW_GATE)
+        yield from _jobs("lock", ("traincast", "delay-20000"), seed, rate, EARLIER_GATE)
+        yield from _jobs("lock-16", ("traincast", "delay-20000", *_HARD_SCHEDULES), seed, rate)
+        yield from _jobs("multiroom", _MULTIROOM, seed, rate)
+        yield from _jobs("mountain-car", (*_MOUNTAIN_CAR, *_MOUNTAIN_CAR_MORE), seed, rate)
+        yield from _jobs("ppo", _PPO, seed, None)
+
+
+def _tiny(rate: float | None) -> Iterator[Job]:
+    """Seconds: what `make test` runs."""
+    yield from _jobs("lock", ("traincast", "delay-20000"), 0, rate)
+
+
+PLANS = {"short": (_short, RATE), "full": (_full, FULL_RATE), "tiny": (_tiny, None)}
+
+
+def plan(name: str, rate: float | None = None) -> list[Job]:
+    """The trainings of a plan, at its own speed or another one."""
+    jobs, own = PLANS[name]
+    return list(jobs(own if rate is None else rate))
