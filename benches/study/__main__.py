@@ -1,7 +1,7 @@
 """Runs the study, or what of it is missing: `python -m benches.study [--plan short] [--results FILE]`.
 
-Each training is a process of its own, one after the other. Results are appended to FILE; what is there already is
-not run again, so a run may be stopped and go on later. At the end there are a table and a picture.
+Each training is a process of its own, one after the other. Results are appended to FILE; what is there is not
+run again, so a run may be stopped and go on later. At the end there are a table and a picture.
 """
 
 from __future__ import annotations

@@ -42,19 +42,19 @@ class Cell:
     @property
     def promotions(self) -> float:
         """The median number of promotions."""
-        return statistics.median(result.promotions for result in self.results)
+        return float(statistics.median(result.promotions for result in self.results))
 
     @property
     def stale_steps(self) -> float:
         """The median of the env steps at a stale level."""
-        return statistics.median(result.outcome["stale_steps"] for result in self.results)
+        return float(statistics.median(result.outcome["stale_steps"] for result in self.results))
 
     @property
     def stale_resets(self) -> float | None:
         """The part of resets at a stale level; None where envs have no common level."""
         if parts(self.arm)[0] in ("windows", "schedule", "none"):
             return None
-        return statistics.median(r.outcome["stale_resets"] / r.outcome["resets"] for r in self.results)
+        return float(statistics.median(r.outcome["stale_resets"] / r.outcome["resets"] for r in self.results))
 
     @property
     def seconds(self) -> float:
@@ -82,7 +82,7 @@ class Prediction:
 
     @property
     def is_check(self) -> bool:
-        """Close to an identity: each promotion waits for one lag, as it must. It checks, and finds nothing."""
+        """Close to an identity: each promotion waits for one lag, as it must. It finds nothing new."""
         return self.r2 >= 0.98
 
 

@@ -14,8 +14,8 @@ __all__ = ["Learner", "chosen", "solves"]
 class Learner:
     """Learns from whole episodes, from their end to their beginning.
 
-    One-step Q-learning (Watkins 1989); the order is Lin's backward replay (1992), by which one episode carries
-    a reward all the way. The only reward is 1 for a success.
+    One-step Q-learning (Watkins 1989); the order is Lin's backward replay (1992), by which one episode
+    carries a reward all the way. The only reward is 1 for a success.
     """
 
     def __init__(self, values: Any, task: Task) -> None:

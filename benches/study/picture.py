@@ -1,4 +1,4 @@
-"""The pictures: env steps until solved for each arm, and how they grow with the lag. For light and dark pages."""
+"""The pictures: env steps until solved for each arm, and over the lag; for light and dark pages."""
 
 from __future__ import annotations
 

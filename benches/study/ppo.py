@@ -1,7 +1,8 @@
 """The same question with function approximation: Stable-Baselines3's PPO, in its own worker processes.
 
-Results come back and levels go out by traincast, or by what SB3 itself has: the infos of each step, and `env_method`
-between rollouts. All envs step together, so a clock in env steps is the steps of one, times the envs.
+Results come back and levels go out by traincast, or by what SB3 itself has: the infos of each step, and
+`env_method` between rollouts. All envs step together, so the clock in env steps is the steps of one, times
+the envs.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Late(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.step(action)
 
 
-class _Watch(BaseCallback):
+class _Watch(BaseCallback):  # type: ignore[misc] # SB3's own types are not read
     """Counts, checks whether the task is solved, and reports. Knows the level that the learner holds."""
 
     def __init__(self, seed: int, budget: int, progress: Progress) -> None:

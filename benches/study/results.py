@@ -1,4 +1,4 @@
-"""The results: JSON lines, one for each training. A run that was stopped goes on; several may fill one file."""
+"""The results: a line of JSON for each training. A run that was stopped goes on; several may fill a file."""
 
 from __future__ import annotations
 

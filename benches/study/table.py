@@ -68,8 +68,8 @@ def terminal(groups: list[Group]) -> str:
     slow = [cell for g in groups for cell in g.cells.values() if not cell.held]
     if slow:
         blocks.append(
-            "† The machine did not hold the stated speed. Arms in env steps do not mind; those on a timer do: "
-            "their lag was shorter in env steps than stated."
+            "† The machine did not hold the stated speed. Arms in env steps do not mind; for those on a "
+            "timer the lag was shorter, in env steps, than stated."
         )
     return "\n\n".join(blocks)
 

@@ -88,7 +88,7 @@ class _ValueSource(GatedSource):
 
 
 class Stalled(Gated):
-    """A fresh level, for which the learner stands still: what waiting costs in env steps, if nothing is stale."""
+    """A fresh level, for which the learner stands still: what waiting costs if nothing is stale."""
 
     def __init__(self, setting: Setting, milliseconds: int) -> None:
         super().__init__(setting)
@@ -128,7 +128,7 @@ class Delayed(_Late):
 
 
 class Boundaries(_Late):
-    """Levels arrive between rollouts of all envs of a stated number of env steps: as `env_method` delivers."""
+    """Levels arrive between rollouts of a stated number of env steps: as `env_method` delivers them."""
 
     def __init__(self, setting: Setting, steps: int) -> None:
         super().__init__(setting)

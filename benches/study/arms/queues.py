@@ -1,4 +1,4 @@
-"""A queue for each worker, as frameworks have them: on a timer, or as traffic that carries nothing (placebo)."""
+"""A queue for each worker, as frameworks have them: on a timer, or as traffic without news (placebo)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Timer(_Queues):
 
 
 class Placebo(_Queues):
-    """A fresh level by traincast, and the traffic of queues beside it: a message per worker at every update."""
+    """A fresh level by traincast, and traffic of queues beside it: a message per worker at every update."""
 
     def update(self, now: int) -> None:
         super().update(now)

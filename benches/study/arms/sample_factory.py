@@ -1,10 +1,10 @@
 """Sample Factory's own way to envs, behind the same gate.
 
-Of Sample Factory 2.1 there are: `Runner._propagate_training_info`, which makes the message and emits it; the runner's
-timer of 5 s on signal_slot's event loop; the queue of each worker's loop (faster-fifo); `RolloutWorker`'s slot
-`on_update_training_info`, called between turns; and `set_training_info` on the env's interface at each reset.
-Its message has room for a coefficient in `reward_shaping`, where population-based training puts them: there the
-level travels. Sampler and learner are the study's, as in all arms.
+Of Sample Factory 2.1 there are: `Runner._propagate_training_info`, which makes the message and emits it; the
+runner's timer of 5 s on signal_slot's event loop; the queue of each worker's loop (faster-fifo); the slot
+`on_update_training_info` of `RolloutWorker`, called between turns; and `set_training_info` on the env's
+interface at each reset. Its message has room for coefficients in `reward_shaping`, where population-based
+training puts them: there the level travels. Sampler and learner are the study's, as in all arms.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Runner(EventLoopObject):  # type: ignore[misc] # Sample Factory is untype
     def reward_shaping(self) -> list[dict[str, int]]:
         return [{"level": self._arm.level}]
 
-    @signal
+    @signal  # type: ignore[untyped-decorator]
     def update_training_info(self) -> None: ...
 
     _propagate_training_info = Runner._propagate_training_info

@@ -1,8 +1,8 @@
 """Syllabus both ways: its task queue, its update queue, the thread between them, its wrapper of an env.
 
-The gate is a curriculum of Syllabus with traincast's rule for pooled results: the same rule as in all arms. What
-Syllabus adds is the way: each env has its next task while it plays this one (`buffer_size=1`, its default), and the
-thread looks for updates every 10 ms.
+The gate is a curriculum of Syllabus with traincast's rule for results: the same rule as in all arms. What
+Syllabus adds is the way: each env has its next task while it plays this one (`buffer_size=1`, its default),
+and the thread looks for updates every 10 ms.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from benches.study.arms.arm import Arm, Setting, Source
+from benches.study.arms.gated import PROMOTE_AT
+from traincast.curriculum import PerformanceLevel
+
 logging.getLogger("ray").setLevel(logging.ERROR)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its dependencies'
     from syllabus.core import Curriculum, GymnasiumSyncWrapper, make_multiprocessing_curriculum
     from syllabus.task_space import DiscreteTaskSpace
-
-from benches.study.arms.arm import Arm, Setting, Source
-from benches.study.arms.gated import PROMOTE_AT
-from traincast.curriculum import PerformanceLevel
 
 __all__ = ["Syllabus"]
 

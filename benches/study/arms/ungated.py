@@ -1,4 +1,4 @@
-"""Arms without a gate over all envs: a schedule over the training steps, a window in each env, no curriculum."""
+"""Arms without a gate over all envs: a schedule over training steps, a window in each env, no curriculum."""
 
 from __future__ import annotations
 

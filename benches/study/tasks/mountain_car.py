@@ -35,7 +35,7 @@ class MountainCar(Task):
 
     def step(self, action: int) -> tuple[int, bool, bool, bool]:
         self._count += 1
-        speed = self.speed + (action - 1) * 0.001 + math.cos(3 * self.position) * -0.0025
+        speed = self.speed + ((action - 1) * 0.001 + math.cos(3 * self.position) * -0.0025)
         speed = min(max(speed, -_TOP_SPEED), _TOP_SPEED)
         position = min(max(self.position + speed, -1.2), 0.6)
         if position == -1.2 and speed < 0:

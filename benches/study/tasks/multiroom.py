@@ -29,7 +29,7 @@ class _Env(MultiRoomEnv):  # type: ignore[misc]
 
 
 class MultiRoom(Task):
-    """Level k of 0 ... 11 begins on the shortest way from the real start, (k + 1) / 12 of it before the goal."""
+    """Level k of 0 ... 11 begins on the shortest way to the goal, (k + 1) / 12 of it before the end."""
 
     states, actions, levels = _SIDE * _SIDE * 4 * 2 ** (_ROOMS - 1), 7, 12
     budget, check_every = 2_000_000, 500
@@ -79,7 +79,7 @@ class MultiRoom(Task):
         return ((bits * _SIDE + y) * _SIDE + x) * 4 + direction
 
     def _shortest_way(self) -> list[Situation]:
-        """From the start to the step before the goal's last, and the goal: breadth first, in the env itself."""
+        """From the real start to the goal: breadth first, in the env itself."""
         start = self._situation()
         before: dict[Situation, Situation | None] = {start: None}
         waiting = deque([start])
