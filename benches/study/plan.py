@@ -18,7 +18,7 @@ _DELAYS = ("delay-2500", "delay-10000", "delay-20000", "delay-80000")
 _CONTROLS = ("placebo", "stalled-200", "results-20000")
 _LOCK = (
     *("traincast", "value", *_DELAYS, "rollouts-16384", "rollouts-131072", "samplefactory", "timer-500"),
-    *("syllabus", "windows-8", "windows-20", "none", *_CONTROLS),
+    *("syllabus", "syllabus-2", "windows-8", "windows-20", "none", *_CONTROLS),
 )
 _MULTIROOM = ("traincast", "value", *_DELAYS, "timer-5000", "syllabus", "windows-8", "none", "results-20000")
 _MOUNTAIN_CAR = ("traincast", "value", "delay-20000", "delay-80000", "delay-160000", "delay-320000")
@@ -37,14 +37,20 @@ _SCHEDULES = ("schedule-5000", "schedule-10000", "schedule-20000", "schedule-400
 _HARD_SCHEDULES = ("schedule-40000", "schedule-160000", "schedule-320000", "schedule-640000")
 _LATE_SCHEDULES = ("schedule-40000-20000", "schedule-40000-80000")
 
+_WAITING = 12_000_000  # env steps that an arm on a timer of 5 s may take
 # Env steps after which a schedule that is too fast, or no curriculum, counts as not solving the task.
 _PATIENCE = 1_500_000
 
 
 def _jobs(task: str, arms: Iterable[str], seed: int, rate: float | None, gate: int = GATE) -> Iterator[Job]:
     for arm in arms:
-        patience = _PATIENCE if task != "ppo" and (arm == "none" or arm.startswith("schedule")) else None
-        yield Job(task, arm, seed, gate, rate, patience)
+        yield Job(task, arm, seed, gate, rate, None if task == "ppo" else _budget(arm))
+
+
+def _budget(arm: str) -> int | None:
+    if arm == "none" or arm.startswith("schedule"):
+        return _PATIENCE
+    return _WAITING if arm in ("samplefactory", "timer-5000") else None
 
 
 def _short(rate: float | None) -> Iterator[Job]:

@@ -51,8 +51,9 @@ class Result:
 
     @property
     def held(self) -> bool:
-        """Whether the stated speed was held; true if none was stated."""
-        return self.job.rate is None or self.speed >= HELD * self.job.rate
+        """Whether the stated speed was held; true if none was stated, or the learner stalls on purpose."""
+        meant = self.job.rate is None or self.job.arm.startswith("stalled")
+        return meant or self.speed >= HELD * (self.job.rate or 0.0)
 
     def line(self) -> str:
         """One line of JSON."""

@@ -20,7 +20,7 @@ _NAMES: dict[str, Callable[..., str]] = {
     "rollouts": lambda steps: f"between rollouts of {steps:,} (stand-in)",
     "samplefactory": lambda: "Sample Factory's queue",
     "timer": lambda ms: f"queue every {ms / 1000:g} s (stand-in)",
-    "syllabus": lambda: "Syllabus",
+    "syllabus": lambda buffer=1: "Syllabus" + (f", buffer of {buffer}" if buffer > 1 else ""),
     "envmethod": lambda: "SB3 env_method between rollouts",
     "windows": lambda window: f"a window of {window} per env",
     "none": lambda: "no curriculum",

@@ -104,9 +104,12 @@ def train(
         children.start(work, workers)
         for _, theirs in pairs:
             theirs.close()
+        for ours, _ in pairs:
+            _received(ours)  # it is ready
         arm.started()
-        wait([ours for ours, _ in pairs])
-        began = time.monotonic()  # forking is no part of the speed
+        began = time.monotonic()  # for all of them: starting is no part of the speed
+        for ours, _ in pairs:
+            ours.send_bytes(b"")
         trace: list[Reset] = []
         solved = _learn(
             [ours for ours, _ in pairs], learner, arm, shared, task, budget or task.budget, progress, trace
@@ -139,15 +142,12 @@ def _learn(
     while True:
         for ready in wait(connections, timeout=1.0):
             assert isinstance(ready, Connection)
-            try:
-                batch: Batch = ready.recv()
-            except EOFError:
-                raise RuntimeError("a worker has died; its error is above") from None
+            batch: Batch = _received(ready)
             for episode in batch.episodes:
                 learner.learn(*episode)
             trace += batch.resets
             arm.update(shared.now())
-            ready.send_bytes(b"\0")
+            ready.send_bytes(b"")
         now = shared.now()
         if now >= next_check:
             if solves(shared.values, task):
@@ -158,3 +158,10 @@ def _learn(
         if time.monotonic() >= next_report:
             next_report = time.monotonic() + _REPORT_EVERY
             progress(now, shared.level)
+
+
+def _received(connection: Connection) -> Any:
+    try:
+        return connection.recv()
+    except EOFError:
+        raise RuntimeError("a worker has died; its error is above") from None

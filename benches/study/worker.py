@@ -101,6 +101,8 @@ def play(
     rng = random.Random(f"{seed} {worker}")
     players = [_Player(env, task, shared.values, rng) for env, task in enumerate(tasks)]
     outstanding = 0
+    connection.send("ready")
+    connection.recv_bytes()
     began = time.monotonic()
     while True:
         batch = Batch([], [])

@@ -1,8 +1,9 @@
 """Syllabus both ways: its task queue, its update queue, the thread between them, its wrapper of an env.
 
 The gate is a curriculum of Syllabus with traincast's rule for results: the same rule as in all arms. What
-Syllabus adds is the way: each env has its next task while it plays this one (`buffer_size=1`, its default),
-and the thread looks for updates every 10 ms.
+Syllabus adds is the way: an env asks for its next task when an episode ends, and the thread, which looks for
+requests every 10 ms, answers. With `buffer_size=1`, its default for Gymnasium, the reset waits for that; with
+2, its default for PettingZoo, the reset takes the task before.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ class _Gate(Curriculum):  # type: ignore[misc] # Syllabus is untyped
 class Syllabus(Arm):
     """Level and results by Syllabus."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, buffer_size: int = 1) -> None:
         super().__init__(setting)
+        self._buffer_size = buffer_size
         self._space = DiscreteTaskSpace(setting.levels)
         self._gate = _Gate(self._space, setting)
         self._synchronised = make_multiprocessing_curriculum(self._gate, start=False)
@@ -62,7 +64,9 @@ class Syllabus(Arm):
             self.setting.shared.level += 1
 
     def source(self, worker: int) -> Source:
-        return _SyllabusSource(self.setting.envs, self._space, self._synchronised.components)
+        return _SyllabusSource(
+            self.setting.envs, self._space, self._synchronised.components, self._buffer_size
+        )
 
     def close(self) -> None:
         if self._synchronised.update_thread is not None:
@@ -86,9 +90,11 @@ class _Env(gymnasium.Env[Any, Any]):
 
 
 class _SyllabusSource(Source):
-    def __init__(self, envs: int, space: Any, components: Any) -> None:
+    def __init__(self, envs: int, space: Any, components: Any, buffer_size: int) -> None:
         self._envs = [_Env() for _ in range(envs)]
-        self._wrapped = [GymnasiumSyncWrapper(env, space, components) for env in self._envs]
+        self._wrapped = [
+            GymnasiumSyncWrapper(env, space, components, buffer_size=buffer_size) for env in self._envs
+        ]
 
     def level(self, env: int, now: int) -> int:
         self._wrapped[env].reset()
