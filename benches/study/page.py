@@ -13,7 +13,7 @@ from benches.study import table
 from benches.study.arms import parts
 from benches.study.figures import Cell, Group, groups
 from benches.study.picture import draw
-from benches.study.plan import FULL_RATE, GATE, RATE, plan
+from benches.study.plan import FULL_RATES, GATE, RATE, plan
 from benches.study.results import Result, Results
 from benches.study.tasks import TITLES
 
@@ -65,7 +65,7 @@ def context(results: list[Result]) -> dict[str, Any]:
         "hours": sum(float(result.outcome["seconds"]) for result in results) / 3600,
         "gate": GATE,
         "rate": RATE,
-        "full_rate": FULL_RATE,
+        "full_rates": FULL_RATES,
     }
 
 

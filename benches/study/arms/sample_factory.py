@@ -9,6 +9,7 @@ training puts them: there the level travels. Sampler and learner are the study's
 
 from __future__ import annotations
 
+import logging
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from sample_factory.algo.runners.runner import Runner
 from sample_factory.algo.sampling.rollout_worker import RolloutWorker
 from sample_factory.envs.env_utils import TrainingInfoInterface, set_training_info
+from sample_factory.utils.utils import log
 from signal_slot.signal_slot import EventLoop, EventLoopObject, TightLoop, Timer, signal
 
 import traincast
@@ -23,6 +25,8 @@ from benches.study.arms.arm import Setting, Source
 from benches.study.arms.gated import Gated, GatedSource
 
 __all__ = ["SECONDS", "SampleFactory"]
+
+log.setLevel(logging.ERROR)
 
 SECONDS = 5.0  # `Runner.update_training_info_every_sec`
 
