@@ -27,30 +27,27 @@ from benches.study.plan import PLANS, plan
 from benches.study.results import Result, Results, now
 from benches.study.table import terminal
 
-_VERSIONS = ("traincast", "numpy", "gymnasium", "minigrid", "stable-baselines3", "syllabus-rl", "torch")
-
 
 def trained(job: Job, python: str, shown: Display) -> Result:
     """Run one training in a fresh process."""
     context: dict[str, Any] = {"began": now(), "load before": machine.load()}
     began = time.monotonic()
     command = [python, "-W", "ignore", "-m", "benches.study.job", json.dumps(dataclasses.asdict(job))]
-    outcome = None
+    last: dict[str, Any] = {}
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            said = json.loads(line)
-            outcome = said.get("outcome", outcome)
-            if "steps" in said:
-                shown.progress(job, said["steps"], said["level"], time.monotonic() - began)
-    if child.returncode or outcome is None:
+            last = json.loads(line)
+            if "steps" in last:
+                shown.progress(job, last["steps"], last["level"], time.monotonic() - began)
+    if child.returncode or "outcome" not in last:
         raise SystemExit(f"{job} failed with exit code {child.returncode}; its error is above")
     described = machine.describe()
     context |= {"load after": machine.load()}
     context |= {key: described[key] for key in ("processor", "cores", "virtual machine")}
-    return Result(job, outcome, context | {"versions": machine.versions(_VERSIONS)})
+    return Result(job, last["outcome"], context | {"versions": last["versions"]})
 
 
 def run(jobs: Sequence[Job], results: Results, pythons: dict[str, str], console: Console) -> None:

@@ -20,6 +20,11 @@ class Cell:
     results: Sequence[Result]
 
     @property
+    def lag(self) -> int:
+        """The added delay, in env steps."""
+        return lag_of(self.arm)
+
+    @property
     def solved(self) -> int:
         """How many seeds solved the task."""
         return sum(result.solved for result in self.results)
@@ -43,6 +48,11 @@ class Cell:
     def promotions(self) -> float:
         """The median number of promotions."""
         return float(statistics.median(result.promotions for result in self.results))
+
+    @property
+    def lagging(self) -> bool:
+        """Whether a schedule's steps are known late."""
+        return len(parts(self.arm)[1]) > 1
 
     @property
     def stale_steps(self) -> float:

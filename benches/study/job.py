@@ -9,12 +9,20 @@ import dataclasses
 import json
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from benches.harness.machine import versions
 from benches.study.training import Outcome
+from traincast import TraincastWarning
 
 __all__ = ["Job"]
+
+_VERSIONS = (
+    *("traincast", "numpy", "gymnasium", "minigrid", "torch"),
+    *("stable-baselines3", "syllabus-rl", "sample-factory", "signal-slot-mp", "faster-fifo"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,10 @@ def main() -> None:
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     sys.stdout = lines
+    warnings.simplefilter("default", TraincastWarning)  # those of others are switched off
     outcome = dataclasses.asdict(run(job))
     del outcome["trace"]
-    print(json.dumps({"outcome": outcome}), flush=True)
+    print(json.dumps({"outcome": outcome, "versions": versions(_VERSIONS)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from benches.study import table
 from benches.study.arms import parts
 from benches.study.figures import Cell, Group, groups
 from benches.study.picture import draw
-from benches.study.plan import FULL_RATES, GATE, RATE, plan
+from benches.study.plan import FULL_RATES, GATE, RATE, SLOW_GATE, plan
 from benches.study.results import Result, Results
 from benches.study.tasks import TITLES
 
@@ -43,6 +44,27 @@ def _kinds(group: Group, kind: str) -> list[Cell]:
     return [cell for name, cell in group.cells.items() if parts(name)[0] == kind]
 
 
+def _machine(result: Result) -> str:
+    context = result.context
+    virtual = ", virtual" if context["virtual machine"] else ""
+    return f"{context['cores']} cores ({context['processor']}{virtual})"
+
+
+def _took(cell: Cell) -> str:
+    return f"{'more than ' if cell.bounded else ''}{table.in_thousands(cell.median)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _best_schedule(group: Group) -> Cell | None:
+    """The fastest schedule that every seed solved."""
+    solved = [cell for cell in _kinds(group, "schedule") if cell.solved == len(cell.results)]
+    return min(solved, key=lambda cell: cell.median, default=None)
+
+
 def context(results: list[Result]) -> dict[str, Any]:
     """What the template knows."""
     found = groups(results)
@@ -55,10 +77,15 @@ def context(results: list[Result]) -> dict[str, Any]:
         "table": table,
         "shares": _shares,
         "kinds": _kinds,
+        "took": _took,
+        "listed": _listed,
+        "best_schedule": _best_schedule,
+        "slow": next((group for group in found if group.gate == SLOW_GATE), None),
         "count": len(results),
         "recorded": sum(result.job.key in full for result in results),
         "planned": len(full),
-        "machine": results[-1].context,
+        "machines": sorted({_machine(result) for result in results}),
+        "busy": statistics.median(loads) > min(int(result.context["cores"]) for result in results),
         "began": sorted(str(result.context["began"])[:10] for result in results),
         "load": (min(loads), statistics.median(loads), max(loads)),
         "not_held": sum(not result.held for result in results),
@@ -78,7 +105,7 @@ def text(results: list[Result]) -> str:
         lstrip_blocks=True,
         autoescape=False,
     )
-    environment.filters["k"] = table.in_thousands
+    environment.filters |= {"k": table.in_thousands, "thousands": "{:,}".format}
     return environment.get_template("study.md.j2").render(context(results)).rstrip() + "\n"
 
 

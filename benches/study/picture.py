@@ -25,6 +25,7 @@ def draw(groups: Sequence[Group], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     lagging = [group for group in groups if group.prediction() is not None]
+    lagging = [group for group in lagging if len(group.delays) > 2] or lagging  # a line has two points anyway
     for theme in THEMES:
         with themed(theme):
             for name, make, shown in (("study-arms", arms, groups), ("study-lags", lags, lagging)):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from benches.study.job import Job
 
-__all__ = ["FULL_RATES", "GATE", "PLANS", "RATE", "plan"]
+__all__ = ["FULL_RATES", "GATE", "PLANS", "RATE", "SLOW_GATE", "plan"]
 
 GATE = 16
 """Greedy episodes of all envs that the gate averages."""
