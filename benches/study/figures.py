@@ -79,7 +79,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Fresh + promotions x lag, with nothing fitted, against the trainings with an added delay."""
+    """Fresh + promotions x lag, with nothing fitted, against the trainings that solved the task."""
 
     fresh: float
     promotions: float
@@ -124,17 +124,23 @@ class Group:
             return None
         return (cell.median - fresh.median) / (cell.promotions * lag_of(arm))
 
-    def apart(self, arm: str) -> bool:
-        """Whether no seed of this arm was as fast as the slowest of the fresh one."""
-        return self.cells[arm].steps[0] > self.cells["traincast"].steps[-1]
+    def apart(self, arm: str) -> bool | None:
+        """Whether no seed of this arm was as fast as the slowest of the fresh one; None for fewer than three."""
+        one, other = self.cells[arm].steps, self.cells["traincast"].steps
+        return None if min(len(one), len(other)) < 3 else one[0] > other[-1]
 
     def prediction(self) -> Prediction | None:
         """None where there is no fresh arm, or no delay."""
         cells = self.delays
-        if len(cells) < 2 or cells[0].arm != "traincast":
+        if len(cells) < 2 or cells[0].arm != "traincast" or cells[0].bounded:
             return None
         fresh, promotions = cells[0].median, cells[0].promotions
-        pairs = [(fresh + promotions * lag_of(cell.arm), r.steps) for cell in cells for r in cell.results]
+        pairs = [
+            (fresh + promotions * lag_of(cell.arm), r.steps)
+            for cell in cells
+            for r in cell.results
+            if r.solved
+        ]
         mean = statistics.fmean(steps for _, steps in pairs)
         off = sum((steps - said) ** 2 for said, steps in pairs)
         spread = sum((steps - mean) ** 2 for _, steps in pairs)

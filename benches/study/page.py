@@ -30,7 +30,7 @@ def _main(found: list[Group]) -> dict[str, Group]:
     return chosen
 
 
-def _shares(group: Group) -> list[tuple[str, float, bool]]:
+def _shares(group: Group) -> list[tuple[str, float, bool | None]]:
     """For each added delay: its name, the cost of a promotion in lags, and whether the ranges are apart."""
     said = []
     for cell in group.delays[1:]:
