@@ -125,7 +125,7 @@ class Group:
         return (cell.median - fresh.median) / (cell.promotions * lag_of(arm))
 
     def apart(self, arm: str) -> bool | None:
-        """Whether no seed of this arm was as fast as the slowest of the fresh one; None for fewer than three."""
+        """Whether its fastest seed took more than the slowest fresh one; None for fewer than three seeds."""
         one, other = self.cells[arm].steps, self.cells["traincast"].steps
         return None if min(len(one), len(other)) < 3 else one[0] > other[-1]
 
