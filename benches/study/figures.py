@@ -93,7 +93,7 @@ class Prediction:
     @property
     def is_check(self) -> bool:
         """Close to an identity: each promotion waits for one lag, as it must. It finds nothing new."""
-        return self.r2 >= 0.98
+        return self.r2 >= 0.99
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def arms(groups: Sequence[Group], theme: Theme) -> Any:
         figsize=(WIDTH, sum(heights) + 0.5),
         layout="constrained",
         squeeze=False,
+        sharex=True,
         gridspec_kw={"height_ratios": heights},
     )
     for axes, group in zip(panels[:, 0], groups, strict=True):
@@ -73,6 +74,7 @@ def _arms_of(axes: Axes, group: Group, theme: Theme) -> None:
         axes.plot(cell.median, place, shape, color=colour, ms=6, mec="none", zorder=3)
     axes.set_yticks(range(len(cells)), [arm_name(cell.arm) for cell in cells], fontsize=8)
     axes.set_ylim(-0.6, len(cells) - 0.4)
+    axes.xaxis.set_tick_params(labelbottom=True)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(_steps))
     axes.xaxis.set_minor_locator(NullLocator())
