@@ -12,6 +12,10 @@ import time
 from typing import Any
 
 import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.vec_env import SubprocVecEnv
+
 import traincast
 from benches.harness.channels import own_directory
 from benches.study.arms import parts
@@ -19,9 +23,6 @@ from benches.study.arms.arm import ENVS
 from benches.study.arms.gated import PROMOTE_AT
 from benches.study.ppo_envs import LEVELS, Late, LockEnv
 from benches.study.training import Outcome, Progress
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.vec_env import SubprocVecEnv
 from traincast.curriculum import PerformanceCurriculum, PerformanceLevel, PooledCurriculum, TaskCurriculum
 from traincast.integrations.stable_baselines3 import TrainingInfoCallback
 

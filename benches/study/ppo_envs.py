@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+
 from benches.study.arms.arm import ENVS
 from benches.study.tasks.lock import first_step, right_actions
 from traincast.unwrapping import set_training_info
