@@ -66,8 +66,9 @@ def _arms_of(axes: Axes, group: Group, theme: Theme) -> None:
     cells = list(group.cells.values())[::-1]
     for place, cell in enumerate(cells):
         low, high = cell.steps[0], cell.steps[-1]
-        current = max(cell.median - cell.stale_steps, 1.0)
-        axes.plot([current, cell.median], [place] * 2, color=theme.second, lw=6, alpha=0.45, zorder=1)
+        if cell.stale_steps:
+            current = max(cell.median - cell.stale_steps, 1.0)
+            axes.plot([current, cell.median], [place] * 2, color=theme.second, lw=6, alpha=0.45, zorder=1)
         axes.plot([low, high], [place] * 2, color=theme.text, lw=1.2, zorder=2)
         colour = theme.ours if cell.arm == "traincast" else theme.text
         shape = ">" if cell.bounded else "o"
