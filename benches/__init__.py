@@ -6,8 +6,9 @@
   that could do the same.
 - `gate`: what `make test` holds a change against: instruction counts, and how they grow.
 - `report`: what is made of it: tables, pictures, the page.
+- `study`: what late curriculum information costs a training, in env steps; `make/study.mk`, docs/study.md.
 - `core`: the same questions in Rust, without Python.
 - `frameworks`, `native`, `scores`: integrations, `traincast.h`, the scoreboard; each makes its own table.
 
-Imports go one way: report and gate → cases → harness. `make/bench.mk` has the entry points.
+Imports go one way: study → report and gate → cases → harness. `make/bench.mk` has the entry points.
 """

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sessions import session_members, wait_until_alone
 
 pytestmark = pytest.mark.timeout(900, method="thread")  # a watchdog: training takes CPU time
 
@@ -36,26 +37,6 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-
-
-def session_members(session: int) -> list[int]:
-    """The processes of a session that are not zombies."""
-    members = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                state, _, _, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(its_session) == session and state != "Z":
-                members.append(int(entry.name))
-    return members
-
-
-def wait_until_alone(session: int) -> None:
-    """Return when no process of the session is left; the tests' watchdog ends a vain wait."""
-    while session_members(session):
-        time.sleep(0.05)
 
 
 def test_it_learns_with_the_curriculum_and_not_without(tmp_path: Path, traincast_dir: Path) -> None:

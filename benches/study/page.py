@@ -1,0 +1,123 @@
+"""docs/study.md and its pictures, from the results: `python -m benches.study.page docs/study.jsonl`."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from benches.study import table
+from benches.study.arms import parts
+from benches.study.figures import Cell, Group, groups
+from benches.study.picture import draw
+from benches.study.plan import FULL_RATES, GATE, RATE, SLOW_GATE, plan
+from benches.study.results import Result, Results
+from benches.study.tasks import TITLES
+
+__all__ = ["text"]
+
+
+def _main(found: list[Group]) -> dict[str, Group]:
+    """Of each task the group that has the most arms: what the text speaks of."""
+    chosen: dict[str, Group] = {}
+    for group in found:
+        if group.task not in chosen or len(group.cells) > len(chosen[group.task].cells):
+            chosen[group.task] = group
+    return chosen
+
+
+def _shares(group: Group) -> list[tuple[str, float, bool | None]]:
+    """For each added delay: its name, the cost of a promotion in lags, and whether the ranges are apart."""
+    said = []
+    for cell in group.delays[1:]:
+        share = group.share_of_lag(cell.arm)
+        if share is not None:
+            said.append((table.arm_name(cell.arm), share, group.apart(cell.arm)))
+    return said
+
+
+def _kinds(group: Group, kind: str) -> list[Cell]:
+    return [cell for name, cell in group.cells.items() if parts(name)[0] == kind]
+
+
+def _machine(result: Result) -> str:
+    context = result.context
+    virtual = ", virtual" if context["virtual machine"] else ""
+    return f"{context['cores']} cores ({context['processor']}{virtual})"
+
+
+def _took(cell: Cell) -> str:
+    return f"{'more than ' if cell.bounded else ''}{table.in_thousands(cell.median)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _best_schedule(group: Group) -> Cell | None:
+    """The fastest schedule that every seed solved."""
+    solved = [cell for cell in _kinds(group, "schedule") if cell.solved == len(cell.results)]
+    return min(solved, key=lambda cell: cell.median, default=None)
+
+
+def context(results: list[Result]) -> dict[str, Any]:
+    """What the template knows."""
+    found = groups(results)
+    full = {job.key for job in plan("full")}
+    loads = [float(result.context["load before"]) for result in results]
+    return {
+        "groups": found,
+        "main": _main(found),
+        "titles": TITLES,
+        "table": table,
+        "shares": _shares,
+        "kinds": _kinds,
+        "took": _took,
+        "listed": _listed,
+        "best_schedule": _best_schedule,
+        "slow": next((group for group in found if group.gate == SLOW_GATE), None),
+        "count": len(results),
+        "recorded": sum(result.job.key in full for result in results),
+        "planned": len(full),
+        "machines": sorted({_machine(result) for result in results}),
+        "busy": statistics.median(loads) > min(int(result.context["cores"]) for result in results),
+        "began": sorted(str(result.context["began"])[:10] for result in results),
+        "load": (min(loads), statistics.median(loads), max(loads)),
+        "not_held": sum(not result.held for result in results),
+        "hours": sum(float(result.outcome["seconds"]) for result in results) / 3600,
+        "gate": GATE,
+        "rate": RATE,
+        "full_rates": FULL_RATES,
+    }
+
+
+def text(results: list[Result]) -> str:
+    """The page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.filters |= {"k": table.in_thousands, "thousands": "{:,}".format}
+    return environment.get_template("study.md.j2").render(context(results)).rstrip() + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path)
+    options = parser.parse_args()
+    results = Results(options.results).all()
+    page = options.results.with_suffix(".md")
+    page.write_text(text(results))
+    print(page, *draw(groups(results), page.parent / "images"), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
