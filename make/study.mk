@@ -8,7 +8,7 @@ study: .venv-bench/.installed .venv-sf/.installed  ## three arms and three seeds
 
 # Stopped and started again it goes on; several sessions may fill the file.
 .PHONY: study-full
-study-full: .venv-bench/.installed .venv-sf/.installed  ## all of the study, in hours; appends to docs/study.jsonl
+study-full: .venv-bench/.installed .venv-sf/.installed  ## all of the study, in two hours; appends to docs/study.jsonl
 	@$(STUDY) --plan full --results docs/study.jsonl $(ARGS)
 	@$(BENCH_PYTHON) -m benches.study.page docs/study.jsonl
 

@@ -40,6 +40,19 @@ def _shares(group: Group) -> list[tuple[str, float, bool | None]]:
     return said
 
 
+def _costs(main: dict[str, Group]) -> list[tuple[str, int, float, int]]:
+    """Of each task, at its longest lag: the cost of a promotion in lags, and the seeds of both arms."""
+    said = []
+    for task, group in main.items():
+        for cell in group.delays[:0:-1]:
+            share = group.share_of_lag(cell.arm)
+            if share is not None:
+                seeds = min(len(cell.results), len(group.cells["traincast"].results))
+                said.append((TITLES[task], cell.lag, share, seeds))
+                break
+    return said
+
+
 def _kinds(group: Group, kind: str) -> list[Cell]:
     return [cell for name, cell in group.cells.items() if parts(name)[0] == kind]
 
@@ -77,6 +90,7 @@ def context(results: list[Result]) -> dict[str, Any]:
         "table": table,
         "shares": _shares,
         "kinds": _kinds,
+        "costs": _costs(_main(found)),
         "took": _took,
         "listed": _listed,
         "best_schedule": _best_schedule,

@@ -86,7 +86,7 @@ def _arms_of(axes: Axes, group: Group, theme: Theme) -> None:
 
 def lags(groups: Sequence[Group], theme: Theme) -> Any:
     """Env steps over the added lag: at the level of the learner, at a stale one, and what was predicted."""
-    columns = min(len(groups), 3)
+    columns = 2 if len(groups) in (2, 4) else min(len(groups), 3)
     rows = -(-len(groups) // columns)
     figure, panels = plt.subplots(
         rows, columns, figsize=(WIDTH, 2.7 * rows + 0.4), layout="constrained", squeeze=False

