@@ -133,6 +133,7 @@ def test_metadata(wheel: Path) -> None:
         "tianshou",
         "rl-games",
         "skrl",
+        "ray",
         "cli",
         "demo",
         "all",

@@ -72,11 +72,11 @@ def test_a_killed_learner_goes_on_exactly_from_its_checkpoint(traincast_dir, tmp
     before = saved["curricula"]["curriculum"]["rule"]["episodes"]
     assert 1_000 <= before <= played - 777
     with traincast.Run("killed", unique=False, state=saved, directory=traincast_dir) as run:
-        curriculum = PooledCurriculum(run, levels=3, promote_at=1.0, window=pooling.WINDOW)
+        curriculum = PooledCurriculum(run, levels=3, promote_at=1.0, window=pooling.MANY)
         assert curriculum.episodes == before
         curriculum.update()
         assert curriculum.episodes == played
-        for _ in range(pooling.WINDOW - played):
+        for _ in range(pooling.MANY - played):
             writer.record(0, success=True, length=1)
         assert curriculum.update()
-        assert curriculum.state_dict()["scores"]["totals"][0][:2] == [pooling.WINDOW] * 2
+        assert curriculum.state_dict()["scores"]["totals"][0][:2] == [pooling.MANY] * 2

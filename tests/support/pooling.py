@@ -59,14 +59,14 @@ def play_rounds(run: traincast.Run, barrier: Any, first: int, envs: int, rounds:
     levels.put([(one.unwrapped.level, other.level) for one, other in zip(together, alone, strict=True)])
 
 
-WINDOW = 200_000  # more than are played while a busy machine starts a process
-"""Of the learner that is killed."""
+MANY = 200_000
+"""The window of the learner that is killed: more than are played while a busy machine starts a process."""
 
 
 def learn_and_save(name: str, directory: str, file: str, turns: Any) -> None:
     """A learner that writes a checkpoint after each update, until it is killed."""
     run = traincast.Run(name, unique=False, directory=directory)
-    curriculum = PooledCurriculum(run, levels=3, promote_at=1.0, window=WINDOW)
+    curriculum = PooledCurriculum(run, levels=3, promote_at=1.0, window=MANY)
     while True:
         curriculum.update()
         temporary = Path(f"{file}.tmp")

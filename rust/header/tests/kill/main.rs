@@ -30,7 +30,7 @@ use traincast_core::writer::Leftover;
 use witness::{Sleeper, Witness};
 
 /// A title, who is killed, and the point at which a first writer has been killed before.
-const SCENARIOS: [(&str, &str, &str); 9] = [
+const SCENARIOS: [(&str, &str, &str); 10] = [
     ("first", "continue", ""),
     ("continue", "continue", "publish.half-stored:4"),
     ("growth", "continue", "end.marked:1"),
@@ -39,6 +39,7 @@ const SCENARIOS: [(&str, &str, &str); 9] = [
     ("draft", "replace", "create.header-half-done:2"),
     ("cramped", "cramped", "publish.half-stored:4"),
     ("robbed", "robbed", ""),
+    ("relay", "relay", "publish.half-stored:4"),
     ("clean", "clean", "publish.half-stored:4"),
 ];
 
