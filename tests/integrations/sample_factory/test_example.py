@@ -74,6 +74,10 @@ def steps_of(recording: Recording) -> list[int]:
     return [event["steps"] for event in sorted(recording.publishes, key=lambda event: event["began"])]
 
 
+def envs_of(recording: Recording) -> set[tuple[int, int]]:
+    return {(reset["pid"], reset["env"]) for reset in recording.training_resets}
+
+
 def steps_seen(recording: Recording) -> set[int]:
     return {reset["steps"] for reset in recording.training_resets}
 
@@ -145,8 +149,8 @@ def test_two_runs_at_once_do_not_meet_and_one_may_be_interrupted(make: Callable[
     other.environment["TRAINCAST_DIR"] = one.environment["TRAINCAST_DIR"]
     interrupted = one.start(FOREVER)
     finished = other.start("--train_for_env_steps=15000")
-    # Both workers: one that starts after the end of its training finds nothing.
-    one.wait(interrupted, lambda recording: len(recording.processes) == 2 and len(steps_seen(recording)) > 5)
+    # All envs: one that is reset for the first time after the end of its training finds nothing.
+    one.wait(interrupted, lambda recording: len(envs_of(recording)) == 8 and len(steps_seen(recording)) > 5)
     other.wait(finished, lambda recording: len(recording.training_resets) > 0)
     interrupted.send_signal(signal.SIGINT)
     first = one.program.finish(interrupted, status=2)  # ExperimentStatus.INTERRUPTED

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "pooled_curriculum.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "pooled_curriculum.py"
 
 
 def output_of(folder, *arguments):
