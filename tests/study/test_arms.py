@@ -70,16 +70,18 @@ def test_stale_steps_are_those_of_episodes_behind_the_learner():
     """One env: an episode lasts from a reset to the next, so its steps can be counted again."""
     outcome = trained("delay-4000", workers=1, envs=1)
     resets = [now for now, _, _ in outcome.trace]
-    assert len(resets) == outcome.resets
+    last = TURN * IN_FLIGHT  # steps that the worker makes while the learner ends, counted and not traced
+    assert 0 <= outcome.resets - len(resets) <= last
     assert resets == sorted(resets)
-    assert sum(level < held for _, level, held in outcome.trace) == outcome.stale_resets > 0
+    assert 0 <= outcome.stale_resets - sum(level < held for _, level, held in outcome.trace) <= last
+    assert outcome.stale_resets > 0
     surely = possibly = 0
     for (begin, level, _), (end, _, _) in pairwise([*outcome.trace, (outcome.steps, 0, 0)]):
         if level < len(outcome.promotions):
             ended = outcome.promotions[level]  # when the learner left the level of this episode
             surely += max(end - max(begin, ended + TURN * IN_FLIGHT), 0)
             possibly += max(end - max(begin, ended - 1), 0)
-    assert 0 < surely <= outcome.stale_steps <= possibly
+    assert 0 < surely - last <= outcome.stale_steps <= possibly + last
     assert possibly - surely < possibly / 20
 
 
