@@ -7,13 +7,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import jinja2
-
 from benches.cases import rows
 from benches.cases.groups import PROCESSES
 from benches.cases.memory import READERS
 from benches.cases.payloads import CHANNELS, OTHER_WORK
 from benches.harness import figures
+from benches.harness.pages import templates
 from benches.report import tables
 
 WORST = 2.0  # times msgspec: the aim for any structure
@@ -97,13 +96,7 @@ def context(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(results: dict[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
+    environment = templates(Path(__file__).parent / "templates")
     environment.filters |= {
         "ns": figures.ns,
         "time": figures.time,

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from benches.harness.pages import templates
 from benches.study import table
 from benches.study.arms import parts
 from benches.study.figures import Cell, Group, groups
@@ -112,13 +111,7 @@ def context(results: list[Result]) -> dict[str, Any]:
 
 def text(results: list[Result]) -> str:
     """The page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
+    environment = templates(Path(__file__).parent / "templates")
     environment.filters |= {"k": table.in_thousands, "thousands": "{:,}".format}
     return environment.get_template("study.md.j2").render(context(results)).rstrip() + "\n"
 

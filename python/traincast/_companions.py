@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from traincast.run import Run
-    from traincast.wrappers.channel import Channel
+from traincast.wrappers.channel import Channel
 
-__all__ = ["SCOREBOARD", "Companion", "Companions", "frozen"]
+__all__ = ["Companion", "Companions"]
 
-SCOREBOARD = "scoreboard"
-"""Where an entry of the training information says on which scoreboard its envs count."""
+R = TypeVar("R")
+"""The class of the run: `traincast.Run`, which imports this."""
 
 _STATES = "curricula"
 
 
-class Companion(ABC):
+class Companion(ABC, Generic[R]):
     """Has an entry in the training information of a run, and is saved and restored with it."""
 
     @property
@@ -35,7 +33,7 @@ class Companion(ABC):
         """What the envs of the run with this channel see."""
 
     @abstractmethod
-    def begin(self, run: Run) -> None:
+    def begin(self, run: R) -> None:
         """Belong to this run, which may be one that does not publish."""
 
     @abstractmethod
@@ -51,14 +49,14 @@ class Companion(ABC):
         """Go on from a state."""
 
 
-class Companions:
+class Companions(Generic[R]):
     """Those of one run, and what its checkpoint has for those that are still to come."""
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
-        self._all: dict[str, Companion] = {}
+        self._all: dict[str, Companion[R]] = {}
         self._saved: dict[str, Any] = dict((state or {}).get(_STATES) or {})
 
-    def add(self, companion: Companion, channel: Channel) -> dict[str, Any]:
+    def add(self, companion: Companion[R], channel: Channel) -> dict[str, Any]:
         """Take one in, restore it if there is a state of it, and return its entry."""
         key = companion.key
         if self._all.setdefault(key, companion) is not companion:
@@ -67,7 +65,7 @@ class Companions:
             companion.load_state_dict(self._saved.pop(key))
         return {key: companion.entry(channel)}
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: R) -> None:
         """The run has begun."""
         for companion in self._all.values():
             companion.begin(run)
@@ -89,14 +87,3 @@ class Companions:
         for companion in self._all.values():
             info |= self.add(companion, channel)
         return info
-
-
-def frozen(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the training information for an evaluation: at the same task, but counted nowhere."""
-    return {key: _uncounted(value) for key, value in info.items()}
-
-
-def _uncounted(value: Any) -> Any:
-    if isinstance(value, Mapping) and SCOREBOARD in value:
-        return {key: item for key, item in value.items() if key != SCOREBOARD}
-    return value

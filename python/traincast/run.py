@@ -84,7 +84,7 @@ class Run:
         start: SupportsIndex | float = 0,
         state: Mapping[str, Any] | None = None,
         training_info: Mapping[str, Any] | None = None,
-        curriculum: Companion | None = None,
+        curriculum: Companion[Run] | None = None,
         unique: bool = True,
         per_rank: bool = False,
         supersede: bool = False,
@@ -108,7 +108,7 @@ class Run:
         self._steps: int = first[STEPS_KEY]
         self._writer: TrainingInfoWriter | None = None
         self._last_state: dict[str, Any] | None = None
-        self._companions = Companions(state)
+        self._companions: Companions[Run] = Companions(state)
         first |= {} if curriculum is None else self._companions.add(curriculum, self._channel)
         if self._follows:
             return self._companions.begin(self)
@@ -187,7 +187,7 @@ class Run:
             self._went_back(before)
         return version
 
-    def attach(self, curriculum: Companion) -> None:
+    def attach(self, curriculum: Companion[Run]) -> None:
         """Publish what a curriculum of the learner tells, and save and restore it with the run.
 
         `PooledCurriculum(run, ...)` does it, and integrations do with the one that they are given.

@@ -35,7 +35,6 @@ def free_port() -> int:
 
 
 def store_engines() -> Any:
-    pytest.importorskip("torch")
     from traincast.relay.tcpstore import StoreEngines
 
     return StoreEngines("127.0.0.1", free_port(), "run@0")
@@ -43,7 +42,8 @@ def store_engines() -> Any:
 
 @pytest.fixture(scope="module")
 def ray_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    ray = pytest.importorskip("ray")
+    import ray
+
     ray.init(
         address="local",
         num_cpus=1,

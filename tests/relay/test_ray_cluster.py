@@ -12,7 +12,6 @@ import pytest
 from nodes import Cluster, Node, until
 from processes import Process
 
-pytest.importorskip("ray")
 pytestmark = pytest.mark.cluster
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 32, "RAY_USAGE_STATS_ENABLED": "0"}

@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from traincast._companions import SCOREBOARD, Companion
+from traincast._companions import Companion
+from traincast._evaluation import SCOREBOARD
 from traincast._warnings import warn_once
 from traincast.run import Run
 from traincast.scores.board import Scoreboard
@@ -22,7 +23,7 @@ _UPDATES = 100  # so many without an episode, and ..
 _PATIENCE = 60.0  # .. so many seconds, or the end of the run, before the user is told
 
 
-class LearnerCurriculum(Companion):
+class LearnerCurriculum(Companion[Run]):
     """Has an entry in the training information that follows the results of all envs.
 
     It belongs to a run: to the one that it is made with, or to that of the integration that gets it as

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, SupportsFloat
 
-from traincast._companions import SCOREBOARD
+from traincast._evaluation import SCOREBOARD
 from traincast._optional import missing
 from traincast._warnings import warn_once
 from traincast.interfaces import TrainingInfoInterface

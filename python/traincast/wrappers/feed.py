@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
-from traincast._companions import frozen as for_evaluation
 from traincast._core import TrainingInfoReader
+from traincast._evaluation import for_evaluation
 from traincast._warnings import warn_once
 from traincast.errors import ChannelNotFoundError, MissingKeyError, TraincastError
 from traincast.interfaces import TrainingInfoInterface

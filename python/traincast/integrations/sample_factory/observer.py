@@ -21,7 +21,7 @@ from traincast.sinks import tensorboard
 
 __all__ = ["ExtraInfo", "TrainingInfoObserver"]
 
-ExtraInfo = Callable[[Any, int], Mapping[str, Any] | None] | Sequence[Companion]
+ExtraInfo = Callable[[Any, int], Mapping[str, Any] | None] | Sequence[Companion[Any]]
 
 # What Sample Factory's runner sends by itself; the rest of a dictionary is the user's.
 _POLICY, _SHAPING = "policy_id", "reward_shaping"
@@ -63,7 +63,7 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
         self.name = ""
         self.runs: dict[int, Run] = {}
         self._extra: Callable[[Any, int], Mapping[str, Any] | None] | None = None
-        self._curricula: list[Companion] = []
+        self._curricula: list[Companion[Any]] = []
         if isinstance(training_info, Companion):
             self._curricula = [training_info]
         elif callable(training_info):
@@ -182,7 +182,12 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
             self._cfg = None
 
     def _begin(
-        self, runner: Any, policy_id: int, steps: int, info: Mapping[str, Any], curriculum: Companion | None
+        self,
+        runner: Any,
+        policy_id: int,
+        steps: int,
+        info: Mapping[str, Any],
+        curriculum: Companion[Any] | None,
     ) -> Run:
         state = self._resumed.pop(policy_id, None)
         run = Run(
@@ -202,7 +207,7 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
         self.publish(runner, policy_id)
 
 
-def _curricula_in(training_info: Any) -> list[Companion]:
+def _curricula_in(training_info: Any) -> list[Companion[Any]]:
     if isinstance(training_info, Sequence) and all(isinstance(one, Companion) for one in training_info):
         return list(training_info)
     raise TypeError(
