@@ -12,8 +12,9 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
-from benches.cases.payloads import STEPS, payloads
+from benches.cases.payloads import payloads
 from benches.frameworks.cost import Cost, in_turns
+from benches.frameworks.news import INFOS, reset_with_news
 from traincast import Run
 from traincast.integrations.rllib import TrainingInfoCallback
 
@@ -53,7 +54,8 @@ def costs() -> list[Cost]:
     )
     try:
         blocked = _blocked(algo)
-        added = _added_to_a_reset()
+        with Run("reset", training_info=INFOS[0]) as run:
+            added = reset_with_news(run, run.wrap_env(Still()), Still())
     finally:
         algo.stop()
         ray.shutdown()
@@ -77,35 +79,10 @@ def _blocked(algo: Algorithm) -> dict[str, float]:
         group.foreach_env_runner(tell, local_env_runner=False)
 
     def publish() -> None:
-        for steps, more in thousand:
-            run.publish(steps, **more)
+        steps = run.steps
+        for info in INFOS:
+            run.publish(steps := steps + 1, **info)
 
-    thousand = [_arguments(next(infos)) for _ in range(1000)]
     foreach()
     times = in_turns({"foreach_env_runner": foreach, "traincast": publish}, rounds=100)
-    return times | {"traincast": times["traincast"] / len(thousand)}
-
-
-def _added_to_a_reset() -> float:
-    infos = cycle(map(_arguments, payloads(64)))
-    with Run("reset") as run:
-        env, plain = run.wrap_env(Still()), Still()
-
-        def told() -> None:
-            steps, more = next(infos)
-            run.publish(steps, **more)
-            env.reset()
-
-        def only_published() -> None:
-            steps, more = next(infos)
-            run.publish(steps, **more)
-            plain.reset()
-
-        times = in_turns({"told": told, "published": only_published}, rounds=200, calls=50)
-    return times["told"] - times["published"]
-
-
-def _arguments(info: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Return what `Run.publish` takes."""
-    more = dict(info)
-    return more.pop(STEPS), more
+    return times | {"traincast": times["traincast"] / len(INFOS)}

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,6 +58,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     for pid in (third.pid, *resumed.recording().processes):
         os.kill(pid, signal.SIGINT)
     output, _ = third.communicate()
+    for pid in (second.pid, *of_killed.processes, third.pid, *resumed.recording().processes):
+        for file in Path("/dev/shm").glob(f"torch_{pid}_*"):
+            file.unlink()  # torch's own: whoever is killed leaves them
     return SimpleNamespace(
         whole=ended,
         log=whole.directory / "csv_logs" / "cartpole" / "scalars",
