@@ -81,12 +81,22 @@ def test_only_the_native_module_is_counted() -> None:
     }
 
 
-def test_the_report_of_the_core() -> None:
-    line = (
-        '{"function_name":"changed_read","id":"core","profiles":[{"data":{"parts":[],"total":'
-        '{"metrics":{"Ir":{"values":{"new":271}}},"regressions":[]}},"tool":"Callgrind"}]}\n'
+def test_what_the_c_library_spends_is_not_counted_for_the_core() -> None:
+    dump = "\n".join(
+        [
+            "ob=/lib/libc.so.6",
+            "fn=memcmp",
+            "12 226",
+            "ob=/target/release/deps/instructions-079e25cd89dc4c3f",
+            "fn=publish",
+            "16 271",
+            "cob=/lib/libc.so.6",
+            "cfn=memcmp",
+            "calls=90 0",
+            "* 226",
+        ]
     )
-    assert instructions.parse_core(line) == {"core: changed read": {"instructions": 271.0}}
+    assert instructions.parse_core(dump) == {"instructions": 271.0}
 
 
 def test_a_cost_that_grows_with_the_leaves_passes() -> None:

@@ -5,9 +5,10 @@
 
 Counted for one call of each operation, within the native module alone: the instructions executed, and
 the calls that leave it (into the C API of Python, the C library, the kernel). What those callees do is
-theirs, and differs between builds of Python; how often they are called is ours. For the reset of the
-wrapper the lines and calls of Python are counted too. The core alone, without Python, is counted by
-gungraun (benches/core). All of it is the same on a loaded machine.
+theirs, and differs between builds of Python and from one processor to the next (the C library picks its
+`memcmp`); how often they are called is ours. For the reset of the wrapper the lines and calls of Python
+are counted too. The core alone, without Python, runs under gungraun (benches/core). All of it is the same
+on a loaded machine.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from benches.harness.tables import plain
 
 BASELINE = Path(__file__).with_suffix(".json")
 RUNNER = ROOT / "target" / "tools" / "bin" / "gungraun-runner"
-MODULE = "_core."
+MODULE = "_core."  # in the name of the native module's file
+CORE = "instructions-"  # in that of the core's benchmarks, which cargo builds
 CALLS = 200
 TOLERANCE = 0.03
 OTHER_COMPILER = 0.25  # another rustc generates other code: only gross changes tell anything then
@@ -117,12 +119,14 @@ def python_events(env: Any) -> int:
     return count
 
 
-def parse(text: str) -> dict[str, float]:
-    """Instructions spent in the native module, and calls out of it, of one dump of callgrind."""
+def parse(text: str, module: str = MODULE, calls: int = CALLS) -> dict[str, float]:
+    """Instructions that a call spends in `module`, and calls out of it, of one dump of callgrind."""
     names: dict[str, str] = {}
 
     def name(value: str) -> str:
         number, _, rest = value.partition(" ")
+        if not number.startswith("("):  # gungraun has names written out
+            return value
         if rest:
             names[number] = rest
         return names[number]
@@ -131,9 +135,9 @@ def parse(text: str) -> dict[str, float]:
     inside = callee_inside = after_calls = False
     for line in text.splitlines():
         if line.startswith("ob="):
-            inside = callee_inside = MODULE in Path(name(line[3:])).name
+            inside = callee_inside = module in Path(name(line[3:])).name
         elif line.startswith("cob="):
-            callee_inside = MODULE in Path(name(line[4:])).name
+            callee_inside = module in Path(name(line[4:])).name
         elif line.startswith("calls="):
             if inside and not callee_inside:
                 found["calls out"] += int(line[6:].split()[0])
@@ -144,7 +148,7 @@ def parse(text: str) -> dict[str, float]:
             if after_calls:
                 callee_inside = inside
             after_calls = False
-    return {key: found[key] / CALLS for key in ("instructions", "calls out")}
+    return {key: found[key] / calls for key in ("instructions", "calls out")}
 
 
 def measure() -> Counts:
@@ -158,23 +162,21 @@ def measure() -> Counts:
 def measure_core() -> Counts:
     """The core's benchmarks under gungraun."""
     command = ["cargo", "bench", "--locked", "--quiet", "--package", "traincast-bench-core"]
-    command += ["--bench", "instructions", "--", "--output-format=json"]
+    command += ["--bench", "instructions"]
     with tempfile.TemporaryDirectory(prefix="traincast-instructions-") as home:
         environment = os.environ | {"GUNGRAUN_RUNNER": str(RUNNER), "GUNGRAUN_HOME": home}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"the core's run under callgrind failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return parse_core(done.stdout)
+        if done.returncode:
+            sys.exit(f"the core's run under callgrind failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+        return {
+            f"core: {dump.name.split('.')[1].replace('_', ' ')}": parse_core(dump.read_text())
+            for dump in sorted(Path(home).rglob("callgrind.*.out"))
+        }
 
 
-def parse_core(text: str) -> Counts:
-    """Instructions of each benchmark, from gungraun's report, which has one on each line."""
-    counts: Counts = {}
-    for report in map(json.loads, text.splitlines()):
-        name = report["function_name"].replace("_", " ")
-        counted = report["profiles"][0]["data"]["total"]["metrics"]["Ir"]["values"]["new"]
-        counts[f"core: {name}"] = {"instructions": float(counted)}
-    return counts
+def parse_core(text: str) -> dict[str, float]:
+    """Instructions alone: callgrind counts the calls of a benchmark's setup, too."""
+    return {"instructions": parse(text, CORE, calls=1)["instructions"]}
 
 
 def compiler() -> str:

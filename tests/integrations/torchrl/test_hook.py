@@ -241,7 +241,9 @@ def test_published_numbers_are_in_the_trainers_csv_log(made, tmp_path):
 
 def test_published_numbers_are_in_tensorboard(made, tmp_path):
     hook = made(start=7)
-    train(hook, logger=TensorboardLogger("run", log_dir=str(tmp_path)))
+    logger = TensorboardLogger("run", log_dir=str(tmp_path))
+    train(hook, logger=logger)
+    logger.experiment.close()  # its thread writes now and then
     events = EventAccumulator(str(tmp_path / "run"))
     events.Reload()
     logged = [(event.step, event.value) for event in events.Scalars(f"traincast/{STEPS}")]
