@@ -14,17 +14,30 @@ test:  ## lints and all tests, in all environments
 prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed target/cpythons/.ready
 
 .PHONY: lint
-lint: .venv/.installed  ## rustfmt, clippy, rustdoc, ruff, mypy, the stub against the built module, import directions, workflows
+lint: lint-rust lint-python lint-house  ## all of the linters: also what pre-commit runs, part by part
+
+.PHONY: lint-rust
+lint-rust:  ## rustfmt, clippy, rustdoc
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --package traincast-core --no-deps --document-private-items --locked --quiet
+
+.PHONY: lint-python
+lint-python: .venv/.installed  ## ruff, mypy, the stub against the built module, import directions
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/mypy
 	.venv/bin/python -m mypy.stubtest --mypy-config-file pyproject.toml traincast._core
 	.venv/bin/lint-imports --no-logo
+
+SCHEMA := .venv-tools/bin/check-jsonschema --builtin-schema
+
+.PHONY: lint-house
+lint-house: .venv-tools/.ready  ## what stays in few files; workflows, issue forms, the citation
 	scripts/house-rules
-	.venv-tools/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml > /dev/null
+	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml > /dev/null
+	$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml > /dev/null
+	$(SCHEMA) vendor.citation-file-format CITATION.cff > /dev/null
 	.venv-tools/bin/zizmor --offline --quiet .github/workflows
 
 .PHONY: test-rust
