@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,8 +128,12 @@ class Program:
 
 
 def read_records(directory: Path, output: str = "") -> Recording:
-    """What programs have noted in a directory."""
-    recording = Recording(output)
+    """What programs have noted in a directory.
+
+    They may still run, and the files are read one after the other: a reset that came meanwhile may have seen a value
+    whose publish was noted behind what was read of its file.
+    """
+    recording, now = Recording(output), time.monotonic_ns()
     for file in directory.iterdir():
         begun: dict[str, Any] | None = None  # a publish, noted before and after
         for line in file.read_text().splitlines(keepends=True):
@@ -136,7 +141,8 @@ def read_records(directory: Path, output: str = "") -> Recording:
                 continue
             event = json.loads(line)
             if event["what"] == "reset":
-                recording.resets.append(event)
+                if event["ended"] < now:
+                    recording.resets.append(event)
             elif event["ended"] is None:
                 begun = event
             else:
