@@ -16,9 +16,10 @@ VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A checkout as it is before version 3.2.1 is tagged."""
-    for name in ("Cargo.toml", "Cargo.lock", "CHANGELOG.md"):
+    for name in ("Cargo.toml", "Cargo.lock", "CITATION.cff", "CHANGELOG.md"):
         text = (ROOT / name).read_text()
         text = text.replace(f'version = "{VERSION}"\n', 'version = "3.2.1"\n')
+        text = text.replace(f"\nversion: {VERSION}\n", "\nversion: 3.2.1\n")
         text = text.replace("## Unreleased\n", "## Unreleased\n\n## 3.2.1 - 2027-02-03\n", 1)
         (tmp_path / name).write_text(text)
     (tmp_path / "scripts").mkdir()
@@ -40,7 +41,8 @@ def test_tag_of_the_version_passes(tree: Path) -> None:
 def test_tag_of_another_version_is_refused_with_every_reason(tree: Path) -> None:
     status, told = check(tree, "v3.3.0")
     assert status == 1
-    assert [line.split()[0] for line in told.splitlines()] == ["Cargo.toml", "Cargo.lock", "CHANGELOG.md"]
+    files = [line.split()[0] for line in told.splitlines()]
+    assert files == ["Cargo.toml", "CITATION.cff", "Cargo.lock", "CHANGELOG.md"]
 
 
 def test_release_without_a_section_of_the_change_log_is_refused(tree: Path) -> None:
