@@ -130,8 +130,8 @@ class Program:
 def read_records(directory: Path, output: str = "") -> Recording:
     """What programs have noted in a directory.
 
-    They may still run, and the files are read one after the other: a reset that came meanwhile may have seen a value
-    whose publish was noted behind what was read of its file.
+    They may still run, and the files are read one after the other: a reset that came meanwhile may have seen
+    a value whose publish was noted behind what was read of its file.
     """
     recording, now = Recording(output), time.monotonic_ns()
     for file in directory.iterdir():
