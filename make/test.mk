@@ -78,7 +78,7 @@ test-python: .venv/.installed valgrind  ## Python tests with the newest of every
 test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasium 0.29 and numpy 1
 	.venv-sf/bin/pytest $(SF_TESTS) $(ARGS)
 
-SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/wrappers tests/curriculum tests/scores
+SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/test_unwrapping_traps.py tests/wrappers tests/curriculum tests/scores
 
 # The frameworks themselves warn of this and that; what we say is an error here, too.
 .PHONY: test-frameworks
@@ -107,14 +107,20 @@ target/cpythons/.ready: scripts/debian scripts/debian-cpythons | .venv-tools/.re
 CODEC_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,bad_snapshots codec codec_numpy codec_properties codec_refused \
     code_in_between code_at_any_moment dictionaries handed_out layouts memory_errors near_structures repeated_keys update))
 
+# All of these have run once, in test-python: here with fewer of hypothesis's examples.
+test-cpythons test-layouts test-checked: export TRAINCAST_TEST_EXAMPLES := 25
+
 # As on a CPython that is yet to come.
 .PHONY: test-layouts
-test-layouts: .venv/.installed  ## the native module's tests where it does not look into the interpreter's objects itself
-	TRAINCAST_OFFICIAL_API=1 $(PYTEST) tests/core --ignore tests/core/test_codec_torch.py $(ARGS)
+test-layouts: .venv/.installed  ## the codec's tests where it does not look into the interpreter's objects itself
+	TRAINCAST_OFFICIAL_API=1 $(PYTEST) $(CODEC_TESTS) $(LAYOUT_TESTS) $(ARGS)
 
-# The code of a release, and all that it takes for granted checked; and that costs grow no faster than what they are for.
+# What else passes objects to the native module or gets them from it.
+LAYOUT_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,key reader state_machine threads wire writer))
+
+# The code of a release, and all that it takes for granted checked.
 .PHONY: test-checked
-test-checked: target/bench/callgrind_client.so | .venv/.ready  ## the codec's tests with debug assertions
+test-checked: | .venv/.ready  ## the codec's tests with debug assertions
 	rm -rf target/checked-wheels
 	.venv-tools/bin/maturin build --profile checked --locked --quiet \
 	    --interpreter .venv-tools/bin/python --out target/checked-wheels
@@ -122,4 +128,3 @@ test-checked: target/bench/callgrind_client.so | .venv/.ready  ## the codec's te
 	$(UV) pip sync --quiet --python .venv-checked/bin/python requirements/cpython.txt
 	$(UV) pip install --quiet --no-deps --python .venv-checked/bin/python target/checked-wheels/*.whl
 	.venv-checked/bin/pytest $(CODEC_TESTS) $(ARGS)
-	.venv-checked/bin/python -m benches.gate.growth

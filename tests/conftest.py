@@ -33,10 +33,12 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 HANG_SECONDS = 300  # a watchdog, not a measurement
 
 # A busy machine is no failure: no time limits for examples, nor for making them. In CI the examples are the
-# same each time, so that a change fails by its own fault; everywhere else they are new ones.
+# same each time, so that a change fails by its own fault; everywhere else they are new ones. Tests that run a
+# second time, on another interpreter or build, need not try as many.
 hypothesis.settings.register_profile(
     "no time limits",
     deadline=None,
+    max_examples=int(os.environ.get("TRAINCAST_TEST_EXAMPLES", "100")),
     derandomize="CI" in os.environ,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )

@@ -84,3 +84,16 @@ def make_recording_env(name: str, directory: str | None = None, **wrapper_argume
 
 if "Recording-v0" not in gymnasium.registry:
     gymnasium.register("Recording-v0", entry_point="recording_envs:RecordingEnv", max_episode_steps=5)
+
+
+class Holder:
+    """Keeps an env under any attribute name, as wrappers of other libraries do."""
+
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+
+class InfoWrapper(gymnasium.Wrapper, traincast.TrainingInfoInterface):
+    def __init__(self, env: gymnasium.Env) -> None:
+        gymnasium.Wrapper.__init__(self, env)
+        traincast.TrainingInfoInterface.__init__(self)

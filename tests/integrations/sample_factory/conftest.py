@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+import traincast
+
 SUPPORT = Path(__file__).parent / "support"
 HANG_SECONDS = 900  # a watchdog, not a measurement: several trainings share one process
 
@@ -27,7 +29,11 @@ with warnings.catch_warnings():
     import sf_envs
     import sf_train
 
+    from traincast.integrations.sample_factory import wrap_env_func
+    from traincast.integrations.sample_factory.channel import show_channel
+
 Events = list[dict[str, Any]]
+Make = Callable[..., Any]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -166,6 +172,25 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env_info_cach
 
     def make(*argv: str) -> Any:
         return sf_train.configuration([f"--train_dir={tmp_path / 'train_dir'}", *argv])
+
+    return make
+
+
+@pytest.fixture
+def writer(channel_name: str) -> Iterator[traincast.TrainingInfoWriter]:
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        yield writer
+
+
+@pytest.fixture
+def make(configuration: Any) -> Make:
+    def make(
+        name: str, *argv: str, channel: str | None = None, env_config: Any = sf_envs.WORKER, **options: Any
+    ) -> Any:
+        cfg = configuration(f"--env={name}", "--experiment=here", *argv)
+        if channel is not None:
+            show_channel(cfg, channel)
+        return wrap_env_func(sf_envs.make_env, **options)(name, cfg, env_config, None)
 
     return make
 

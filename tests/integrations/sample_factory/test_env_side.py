@@ -6,7 +6,7 @@ import pickle
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -20,30 +20,9 @@ import traincast
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.sample_factory import wrap_env_func
 from traincast.integrations.sample_factory.channel import channel_of, hide_channel, show_channel
-from traincast.integrations.sample_factory.saved import save_wire
 
 STEPS = "approx_total_training_steps"
-WORKER = AttrDict(worker_index=0, vector_index=0, env_id=0)
 Make = Callable[..., Any]
-
-
-@pytest.fixture
-def writer(channel_name: str) -> Iterator[traincast.TrainingInfoWriter]:
-    with traincast.TrainingInfoWriter(channel_name) as writer:
-        yield writer
-
-
-@pytest.fixture
-def make(configuration: Any) -> Make:
-    def make(
-        name: str, *argv: str, channel: str | None = None, env_config: Any = WORKER, **options: Any
-    ) -> Any:
-        cfg = configuration(f"--env={name}", "--experiment=here", *argv)
-        if channel is not None:
-            show_channel(cfg, channel)
-        return wrap_env_func(sf_envs.make_env, **options)(name, cfg, env_config, None)
-
-    return make
 
 
 def info(steps: int, **more: Any) -> dict[str, Any]:
@@ -250,7 +229,7 @@ def test_a_curriculum_inside_leaves_the_warnings_to_the_wrapper(
     cfg = configuration("--env=informed", "--experiment=here")
     if trained:
         show_channel(cfg, channel_name)
-    env = wrap_env_func(make_env)("informed", cfg, WORKER, None)
+    env = wrap_env_func(make_env)("informed", cfg, sf_envs.WORKER, None)
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(5))
         for _ in range(300 if trained else 99):
@@ -269,7 +248,7 @@ def test_what_a_curriculum_shows_is_among_the_statistics_of_an_episode(
 
     cfg = configuration("--env=informed", "--experiment=here")
     show_channel(cfg, channel_name)
-    env = wrap_env_func(make_env)("informed", cfg, WORKER, None)
+    env = wrap_env_func(make_env)("informed", cfg, sf_envs.WORKER, None)
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(5))
         env.reset()
@@ -279,92 +258,6 @@ def test_what_a_curriculum_shows_is_among_the_statistics_of_an_episode(
             assert ("episode_extra_stats" in last) is (terminated or truncated)
             over = terminated or truncated
     assert last["episode_extra_stats"] == {"curriculum/progress": 5.0, "curriculum/difficulty": 0.5}
-
-
-# --- evaluation
-
-
-def test_an_evaluation_has_the_given_information(make: Make) -> None:
-    given = {STEPS: 5, "levels": [1]}
-    env = make("informed", eval_info=given, on_missing="raise")
-    env.reset()
-    assert env.unwrapped.training_info == given
-    env.unwrapped.training_info["levels"].append(2)
-    assert given == {STEPS: 5, "levels": [1]}
-
-
-def test_an_evaluation_has_what_the_policy_saved(make: Make, configuration: Any) -> None:
-    cfg = configuration("--env=informed", "--experiment=here")
-    for policy_id in range(2):
-        with traincast.TrainingInfoWriter("saved", policy_id) as writer:
-            writer.publish(info(100 + policy_id))
-            save_wire(cfg, policy_id, writer.read_wire() or b"")
-    cfg.policy_index = 1
-    env = wrap_env_func(sf_envs.make_env)("informed", cfg, WORKER, None)
-    env.reset()
-    assert steps_of(env) == 101
-
-
-def test_an_evaluation_that_finds_nothing_can_ignore_it(make: Make) -> None:
-    env = make("informed", on_missing="ignore")
-    for _ in range(200):
-        env.reset()
-    env.close()
-    assert env.unwrapped.training_info == {}
-
-
-def test_an_evaluation_that_finds_nothing_warns_once(make: Make) -> None:
-    env = make("informed")
-    for _ in range(99):
-        env.reset()
-    saved = "checkpoint_p0/training_info.wire"
-    with pytest.warns(traincast.TraincastWarning, match=rf"none has saved .*{saved}.*eval_info"):
-        env.reset()
-    for _ in range(200):
-        env.reset()  # pytest makes an error of a second warning
-    env.close()
-
-
-def test_a_short_evaluation_that_finds_nothing_warns_at_its_end(make: Make) -> None:
-    env = make("informed")
-    env.reset()
-    with pytest.warns(traincast.TraincastWarning, match="none has saved"):
-        env.close()
-
-
-def test_an_evaluation_that_finds_nothing_raises(make: Make) -> None:
-    env = make("informed", on_missing="raise")
-    for _ in range(2):
-        with pytest.raises(traincast.ChannelNotFoundError, match="No training information for the env"):
-            env.reset()
-
-
-def test_a_training_without_its_channel_raises(make: Make, channel_name: str) -> None:
-    env = make("informed", channel=channel_name, on_missing="raise")
-    with pytest.raises(traincast.ChannelNotFoundError, match=channel_name):
-        env.reset()
-
-
-def test_a_training_without_its_channel_warns_once(make: Make, channel_name: str) -> None:
-    env = make("informed", channel=channel_name)
-    for _ in range(99):
-        env.reset()
-    with pytest.warns(traincast.TraincastWarning, match=channel_name):
-        env.reset()
-    env.reset()
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "match"),
-    [
-        ({"eval_info": {"level": 1}}, traincast.MissingKeyError, "approx_total_training_steps"),
-        ({"on_missing": "cry"}, ValueError, "'cry'"),
-        ({"deliver": "step"}, ValueError, "'step'"),
-    ],
-)
-def test_wrong_options(options: Any, error: Any, match: str) -> None:
-    with pytest.raises(error, match=match):
-        wrap_env_func(sf_envs.make_env, **options)
 
 
 # --- what Sample Factory needs of it
@@ -404,9 +297,9 @@ def test_the_worker_tells_the_wrapper_which_policy_it_has_chosen(
 
     cfg = configuration("--env=informed", "--experiment=here", "--num_policies=2", "--async_rl=True")
     show_channel(cfg, writer.name)
-    inner = Watching(cfg, WORKER)
+    inner = Watching(cfg, sf_envs.WORKER)
     before = set(vars(inner))
-    env = wrap_env_func(lambda *_: inner)("informed", cfg, WORKER, None)
+    env = wrap_env_func(lambda *_: inner)("informed", cfg, sf_envs.WORKER, None)
     assert set(vars(inner)) == before  # nothing is put into the user's env
     set_attr_if_exists(env.unwrapped, "curr_policy_idx", 1)
     assert getattr(inner, "curr_policy_idx", None) == (1 if kind is WithAttribute else None)

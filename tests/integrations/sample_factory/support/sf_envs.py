@@ -9,9 +9,11 @@ import gymnasium as gym
 import numpy as np
 from recording import record
 from sample_factory.envs.env_utils import RewardShapingInterface, TrainingInfoInterface
+from sample_factory.utils.attr_dict import AttrDict
 
 from traincast.curriculum import TaskCurriculum
 
+WORKER = AttrDict(worker_index=0, vector_index=0, env_id=0)  # what an env is made with in a worker
 RUNNER: list[Any] = []  # the runner, where it lives in this process: serial mode
 SHAPINGS: dict[int, list[Any]] = {}  # every reward shaping that it has had for a policy
 
