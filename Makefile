@@ -29,7 +29,7 @@ fmt: .venv/.ready  ## format Rust and Python, and mend what ruff can
 
 .PHONY: lock
 lock: .venv-tools/.ready  ## renew the pinned versions in requirements/*.txt
-	scripts/lock
+	scripts/lock --upgrade
 
 .PHONY: clean
 clean:  ## remove the environments and all that was built

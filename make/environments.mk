@@ -1,4 +1,4 @@
-# The virtual environments. What a task needs is pinned in requirements/.
+# The virtual environments: one for each dependency group of pyproject.toml, pinned in requirements/.
 
 UV := .venv-tools/bin/uv
 
