@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 from learner_process import LearnerProcess
 from shell import Shell, Start
+from warm_shell import WarmShell
+
+
+@pytest.fixture(scope="session")
+def warm_shell() -> Iterator[WarmShell]:
+    shell = WarmShell()
+    yield shell
+    shell.close()
 
 
 @pytest.fixture
-def shell() -> Shell:
-    """Run `traincast ...`, its output going to pipes."""
+def shell(warm_shell: WarmShell) -> Shell:
+    """Run `traincast ...`, its output going to no terminal."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "traincast.cli", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        done = warm_shell.run(*arguments)
         assert "Traceback" not in done.stderr
-        assert "\x1b" not in done.stdout  # plain behind a pipe
+        assert "\x1b" not in done.stdout  # plain where no terminal is
         return done
 
     return run

@@ -107,7 +107,6 @@ def test_one_bad_file_spoils_nothing_else(learner: Start, traincast_dir: Path, w
         else:
             os.mkfifo(file, 0o600)
     for command in (
-        ["ls"],
         ["ls", "-r"],
         ["ls", "--json"],
         ["clean", "--yes"],
