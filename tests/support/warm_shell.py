@@ -1,7 +1,7 @@
-"""A process that has imported the command line, and forks for each command: most take less time than importing it.
+"""A process that has imported the command line, and forks for each command: importing takes longer than most.
 
-As a program it serves one socket, whose descriptor is its argument. A command runs in a process of its own, with
-the arguments, environment, folder and outputs that it is given, as `python -m traincast.cli` would.
+As a program it serves one socket, whose descriptor is its argument. A command runs in a process of its own,
+with the arguments, environment, folder and outputs that it is given, as `python -m traincast.cli` would.
 """
 
 from __future__ import annotations
