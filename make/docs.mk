@@ -9,7 +9,7 @@ docs: .venv-docs/.ready  ## the site, in target/site; a broken link or an undocu
 
 .PHONY: docs-serve
 docs-serve: .venv-docs/.ready  ## show the site at http://127.0.0.1:8000, and follow changes
-	$(MKDOCS) serve
+	$(MKDOCS) serve --livereload
 
 .PHONY: drawings
 drawings:  ## the drawings of docs/how-it-works.md, for light and dark pages

@@ -1,4 +1,4 @@
-"""What the site's reference makes of docstrings: the section `Example:`, as this package writes it, is code."""
+"""What the reference makes of docstrings: the section `Example:`, as this package writes it, is code."""
 
 from __future__ import annotations
 
