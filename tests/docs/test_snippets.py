@@ -47,6 +47,7 @@ def test_every_fence_says_what_it_is(page: str) -> None:
     languages = {snippet.language for snippet in snippets(page)}
     assert languages <= {*PROGRAMS, *SHOWN}
     lines = (ROOT / page).read_text().splitlines()
+    assert not any(line.lstrip().startswith("~~~") for line in lines)
     assert sum(line.lstrip().startswith("```") for line in lines) == 2 * len(snippets(page))
 
 
