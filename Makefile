@@ -15,7 +15,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 20
 
 # In the order in which `make help` shows them. test.mk comes first: the others add their stages to its list.
-include make/test.mk make/kill.mk make/bench.mk make/study.mk make/stress.mk make/soak.mk make/fuzz.mk make/wheel.mk make/platforms.mk make/pictures.mk make/environments.mk
+include make/test.mk make/kill.mk make/bench.mk make/study.mk make/stress.mk make/soak.mk make/fuzz.mk make/wheel.mk make/platforms.mk make/pictures.mk make/docs.mk make/environments.mk
 
 .PHONY: demo
 demo: .venv-demo/.installed  ## real training with and without a curriculum; ends with a table and a picture

@@ -7,11 +7,12 @@ UV := .venv-tools/bin/uv
 	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/tools.txt
 	touch $@
 
-ENVIRONMENTS := .venv .venv-demo .venv-sf .venv-frameworks .venv-wheels
+ENVIRONMENTS := .venv .venv-demo .venv-sf .venv-frameworks .venv-wheels .venv-docs
 
 .venv/.ready: requirements/test.txt
 .venv-demo/.ready: requirements/demo.txt
 .venv-wheels/.ready: requirements/wheels.txt
+.venv-docs/.ready: requirements/docs.txt
 .venv-sf/.ready: requirements/test-sf.txt | .venv/.ready  # one after the other: torch is downloaded once
 
 .venv-frameworks/.ready: requirements/frameworks.txt | .venv/.ready

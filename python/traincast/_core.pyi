@@ -92,23 +92,21 @@ class TrainingInfoWriter:
 
         What it holds is copied; a failed call changes nothing. Readers get:
 
-        ======================================================  ==============================================
-        published                                               read
-        ======================================================  ==============================================
-        `None`, `bool`, `int` of any size, `float`, `str`,      the same, to the bit
-        `bytes`
-        member of an `Enum`                                     its value
-        `dict`, any other `Mapping`                             `dict`, in the same order
-        `list`; `tuple`, namedtuple                             `list`; `tuple`
-        any other `Sequence` (deque, range, `array.array`)      `list`
-        instance of a dataclass                                 `dict` of its fields
-        `bytearray`, `memoryview`                               `bytes`
-        numpy array (numbers, times, `S`, `U`, the dtypes of    array of the same dtype and shape, read-only:
-        ml_dtypes)                                              `.copy()` gives one to write to
-        numpy scalar                                            the same
-        torch tensor on any device                              CPU tensor, or array in an env without torch
-        any other array with `__dlpack__` (JAX, CuPy)           numpy array
-        ======================================================  ==============================================
+        | published | read |
+        |---|---|
+        | `None`, `bool`, `int` of any size, `float`, `str`, `bytes` | the same, to the bit |
+        | member of an `Enum` | its value |
+        | `dict`, any other `Mapping` | `dict`, in the same order |
+        | `list`; `tuple`, namedtuple | `list`; `tuple` |
+        | any other `Sequence` (deque, range, `array.array`) | `list` |
+        | instance of a dataclass | `dict` of its fields |
+        | `bytearray`, `memoryview` | `bytes` |
+        | numpy array (numbers, times, `S`, `U`, the dtypes of ml_dtypes) | the same, read-only |
+        | numpy scalar | the same |
+        | torch tensor on any device | CPU tensor, or array in an env without torch |
+        | any other array with `__dlpack__` (JAX, CuPy) | numpy array |
+
+        `.copy()` of a read-only array gives one to write to.
 
         Keys are `str` or `int`, or become one: an `Enum` member, a numpy integer. Everything else goes
         through the writer's `default`, or is refused with a remedy: `info["a"][3]: pathlib.PosixPath is not

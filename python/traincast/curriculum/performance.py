@@ -56,8 +56,7 @@ class PerformanceCurriculum(CurriculumWrapper[O, A]):
         info_key: another key of `info` for what it tells; None: nowhere.
 
     Example:
-        >>> env = PerformanceCurriculum(env, {"bots": range(8)}, promote_at=0.8, demote_at=0.3)  # doctest:
-        +SKIP
+        >>> env = PerformanceCurriculum(env, {"bots": range(8)}, promote_at=0.8)  # doctest: +SKIP
     """
 
     def __init__(

@@ -95,10 +95,13 @@ def join(
     anybody else are dropped; without it, use trusted networks only.
 
     Args:
-        run: the run, or its name. policy_id: which policy's channel; None: the run's. host: where the store
-        is; None: `MASTER_ADDR`. port: its port; None: `TRAINCAST_RELAY_PORT`, or one that follows from
-        `MASTER_PORT` and the run's name. directory: where the channel is; None: the run's. timeout: seconds
-        to wait for this node's relay to have met the others.
+        run: the run, or its name.
+        policy_id: which policy's channel; None: the run's.
+        host: where the store is; None: `MASTER_ADDR`.
+        port: its port; None: `TRAINCAST_RELAY_PORT`, or what follows from `MASTER_PORT` and the name.
+        directory: where the channel is; None: the run's.
+        job: the process with whose end the relay ends; None: the launcher, or this process without one.
+        timeout: seconds to wait for this node's relay to have met the others.
 
     Raises:
         ChannelBusyError: a learner on another node has the channel, and this process publishes to it.
