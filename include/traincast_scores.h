@@ -39,6 +39,7 @@ extern "C" {
 #define TC_SCORES_BLOCK_BYTES 3
 #define TC_SCORES_ENDED 6
 #define TC_SCORES_PID 0
+#define TC_SCORES_NODE 3
 #define TC_SCORES_SEQS 8
 #define TC_SCORES_COPY 8
 #define TC_SCORES_EPISODES 0
@@ -163,6 +164,8 @@ static inline int tc_scores_take_(tc_scores *s) {
             error = tc_scores_map_(s);
             if (error) return error;
         }
+        uint64_t *words = s->words_ + (size_t)at / 8;
+        if (tc_relaxed_(&words[TC_SCORES_NODE]) != 0) continue; /* it has the totals of another node */
         struct flock lock;
         memset(&lock, 0, sizeof lock);
         lock.l_type = F_WRLCK;
@@ -170,7 +173,12 @@ static inline int tc_scores_take_(tc_scores *s) {
         lock.l_start = at;
         lock.l_len = 1;
         if (fcntl(s->fd_, TC_OFD_SETLK_, &lock) == 0) {
-            s->block_ = s->words_ + (size_t)at / 8;
+            if (tc_relaxed_(&words[TC_SCORES_NODE]) != 0) { /* since just now */
+                lock.l_type = F_UNLCK;
+                (void)fcntl(s->fd_, TC_OFD_SETLK_, &lock);
+                continue;
+            }
+            s->block_ = words;
             __atomic_store_n(&s->block_[TC_SCORES_PID], (uint64_t)getpid(), __ATOMIC_RELAXED);
             return 0;
         }

@@ -4,3 +4,7 @@
 soak: .venv/.installed  ## half an hour of publishing, killing, coming and going: nothing may grow; draws it
 	status=0; .venv/bin/python -m tests.soak --out docs/soak.json $(ARGS) || status=$$?; \
 	.venv/bin/python -m tests.soak.picture docs/soak.json docs/images; exit $$status
+
+.PHONY: soak-relay
+soak-relay: .venv-frameworks/.installed  ## half an hour of nodes that come and go: relays that stay may not grow
+	.venv-frameworks/bin/python tests/relay/relay_soak.py $(ARGS)

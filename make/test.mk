@@ -39,6 +39,7 @@ lint-house: .venv-tools/.ready  ## what stays in few files; workflows, issue for
 	$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml > /dev/null
 	$(SCHEMA) vendor.citation-file-format CITATION.cff > /dev/null
 	.venv-tools/bin/zizmor --offline --quiet .github/workflows
+	.venv-tools/bin/kubernetes-validate --strict --quiet examples/cluster/*.yaml
 
 .PHONY: test-rust
 test-rust: clang  ## the core's tests and those of traincast.h, without Python

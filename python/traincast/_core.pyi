@@ -487,6 +487,7 @@ class ScoreCounters:
     """The counters of a channel's scoreboard, as bytes; `traincast.scores.Scoreboard` makes arrays of them.
 
     With `tasks`: the one that the learner keeps, made if there is none. Without: a look at somebody's.
+    With `part_of`: the one that a relay keeps as a part of a learner's elsewhere, which has that incarnation.
     """
 
     def __new__(
@@ -495,6 +496,7 @@ class ScoreCounters:
         policy_id: int = 0,
         tasks: int | None = None,
         *,
+        part_of: int = 0,
         directory: str | PathLike[str] | None = None,
     ) -> Self: ...
     @property
@@ -520,8 +522,49 @@ class ScoreCounters:
     def blocks(self) -> list[tuple[bool, int, int]]:
         """For each process that has recorded: whether it lives, its pid, the episodes of its block."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether nobody collects any more."""
+
+    def totals(self) -> bytes:
+        """Look at all counters; for each task with episodes seven words, its number first; for relays."""
+
+    def finish(self) -> bytes:
+        """End the scoreboard, and return its totals then."""
+
     def close(self) -> None:
         """End the scoreboard, if it is this object's to end. Closing twice is allowed."""
+
+@final
+class RemoteScores:
+    """The scoreboard of a learner of this machine, for its relay: takes what other machines have counted.
+
+    Raises: ChannelNotFoundError if no learner of this machine keeps one.
+    """
+
+    def __new__(
+        cls, name: str, policy_id: int = 0, *, directory: str | PathLike[str] | None = None
+    ) -> Self: ...
+    @property
+    def incarnation(self) -> int:
+        """Which scoreboard it is: see `ScoreCounters`."""
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks there are."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the learner has ended it."""
+
+    def take(self, node: int, totals: bytes, /) -> int:
+        """Take the totals of another machine's scoreboard, as `ScoreCounters.totals` gives them.
+
+        `node` is its incarnation. Returns how many tasks have newer numbers now; the same ones again, and
+        older ones, change nothing.
+
+        Raises: ValueError: these are no totals. StorageFullError.
+        """
 
 @final
 class RelayLock:

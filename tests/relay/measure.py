@@ -1,17 +1,21 @@
-"""What a relay adds to its engine, and what it costs the learner: prints a table for docs/nodes.md.
+"""What a relay adds to its engine, and what it costs the learner: prints tables for docs/nodes.md.
 
-    python tests/relay/measure.py [SECONDS]
+    python tests/relay/measure.py [--seconds SECONDS] [--nodes 1,4,16] [latency] [overload] [cost]
 
-Nodes are network namespaces of this machine, so all clocks are one. The bare engine and the relay take turns,
-at 20 Hz each. Bare: `put` in one process until `wait` returns in another. Relay: `publish` until an env on
-another node, asleep in `wait`, has the dictionary.
+Nodes are network namespaces of this machine, so all clocks are one. Three ways take turns, at 13 Hz each:
+
+- bare: `put` in the learner's process until `wait` returns in a process on another node;
+- sealed: the same, and each value carries an HMAC, made there and checked here, as the relay's messages do;
+- relay: `publish` until an env on the other node, asleep in `wait`, has the dictionary.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,13 +23,19 @@ from pathlib import Path
 for folder in (".", "../core"):
     sys.path.insert(0, str((Path(__file__).parent / folder).resolve()))
 
-from nodes import Cluster, why_no_namespaces  # noqa: E402 - the paths come first
+from nodes import Cluster, Node, why_no_namespaces  # noqa: E402 - the paths come first
+from processes import Process  # noqa: E402 - as said above
 
 PORT = 14_999
+SIZES = (200, 400_000)
 
-ENV = f"""
-import threading
+BOTH = """
+import hashlib, hmac, os, threading
 from traincast.relay.tcpstore import StoreEngines
+key = os.environb[b"TRAINCAST_KEY"]
+"""
+
+ENV = f"""{BOTH}
 def from_relay():
     while True:
         reader.wait(10)
@@ -34,8 +44,9 @@ def from_relay():
             return
         if info is not None and "t" in info:
             relayed.append(time.monotonic_ns() - info["t"])
+mark = None
 def from_engine():
-    mark = None
+    global mark
     while True:
         news = engine.wait("bare", mark, 1.0)
         if news is None:
@@ -43,26 +54,25 @@ def from_engine():
         mark, value = news
         if value == b"end":
             return
-        bare.append(time.monotonic_ns() - int.from_bytes(value[:8], "little"))
-bare, relayed = [], []
+        if value[8]:
+            tag = hmac.new(key, value[:-32], hashlib.sha256).digest()
+            assert hmac.compare_digest(tag, value[-32:])
+        (sealed if value[8] else bare).append(time.monotonic_ns() - int.from_bytes(value[:8], "little"))
+def both():
+    thread = threading.Thread(target=from_engine)
+    thread.start()
+    from_relay()
+    thread.join()
+def taken():
+    answer = bare[:], sealed[:], relayed[:]
+    for samples in (bare, sealed, relayed):
+        samples.clear()
+    return answer
+bare, sealed, relayed = [], [], []
 engine = StoreEngines(host, {PORT}, "bare").connect()
-thread = threading.Thread(target=from_engine)
-thread.start()
 """
 
-LEARNER = f"""
-from traincast.relay.tcpstore import StoreEngines
-engines = StoreEngines(os.environ["MASTER_ADDR"], {PORT}, "bare")
-engine = engines.connect()
-def send(size, seconds):
-    padding = os.urandom(size)
-    for _ in range(int(seconds * 20)):
-        engine.put("bare", time.monotonic_ns().to_bytes(8, "little") + padding)
-        time.sleep(0.025)
-        writer.publish({{"approx_total_training_steps": 1, "t": time.monotonic_ns(), "padding": padding}})
-        time.sleep(0.025)
-    engine.put("bare", b"end")
-    writer.publish({{"approx_total_training_steps": 1, "end": True}})
+COST = """
 def cost(count):
     start, on_cpu = time.perf_counter_ns(), time.thread_time_ns()
     for steps in range(count):
@@ -70,48 +80,122 @@ def cost(count):
     return (time.perf_counter_ns() - start) / count, (time.thread_time_ns() - on_cpu) / count
 """
 
+LEARNER = f"""{BOTH}
+engines = StoreEngines(os.environ["MASTER_ADDR"], {PORT}, "bare")
+engine = engines.connect()
+def put(padding, sealed):
+    value = time.monotonic_ns().to_bytes(8, "little") + bytes([sealed]) + bytes(7) + padding
+    engine.put("bare", value + hmac.new(key, value, hashlib.sha256).digest() if sealed else value)
+def publish(padding):
+    writer.publish({{"approx_total_training_steps": 1, "t": time.monotonic_ns(), "padding": padding}})
+def end():
+    engine.put("bare", b"end")
+    writer.publish({{"approx_total_training_steps": 1, "end": True}})
+def send(size, seconds):
+    padding = os.urandom(size)
+    for _ in range(int(seconds * 13)):
+        put(padding, False)
+        time.sleep(0.025)
+        put(padding, True)
+        time.sleep(0.025)
+        publish(padding)
+        time.sleep(0.025)
+    end()
+def send_at(size, hertz, seconds):
+    padding, until = os.urandom(size), time.monotonic() + seconds
+    count = 0
+    while time.monotonic() < until:
+        publish(padding)
+        count += 1
+        time.sleep(1 / hertz)
+    time.sleep(1)
+    end()
+    return count
+"""
 
-def quantiles(samples: list[int]) -> str:
+
+def quantiles(samples: list[int]) -> tuple[float, float]:
+    """Median and p99, in milliseconds."""
     ordered = sorted(samples)
     p99 = ordered[min(int(len(ordered) * 0.99), len(ordered) - 1)]
-    return f"{statistics.median(ordered) / 1e6:.2f} / {p99 / 1e6:.2f}"
+    return statistics.median(ordered) / 1e6, p99 / 1e6
 
 
-def latency(root: Path, nodes: int, size: int, seconds: float) -> None:
-    with Cluster(root / f"{nodes}-{size}", f"measure-{nodes}-{size}") as cluster:
-        cluster.root.mkdir(mode=0o700)
-        cluster.environment = {"TRAINCAST_KEY": secrets.token_hex(16)}
+def listener(cluster: Cluster, here: Node) -> tuple[Node, Process]:
+    """A node with a relay, and an env on it."""
+    there = cluster.node()
+    there.joined().run("member.leave()")
+    env = there.env()
+    env.run(f"host = {here.address!r}\n{ENV}")
+    return there, env
+
+
+def cluster_at(root: Path, name: str) -> Cluster:
+    cluster = Cluster(root / name, f"measure-{name}")
+    cluster.root.mkdir(mode=0o700)
+    cluster.environment = {"TRAINCAST_KEY": secrets.token_hex(16)}
+    return cluster
+
+
+def latency(root: Path, counts: list[int], seconds: float) -> None:
+    print("| snapshot, nodes | bare TCPStore, p50 / p99 ms | sealed | relay | p50 | p99 |")
+    print("|-|-|-|-|-|-|")
+    with cluster_at(root, "latency") as cluster:
         here = cluster.node()
         learner = here.learner()
         learner.run(LEARNER)
-        envs = []
-        for _ in range(nodes):
-            there = cluster.node()
-            there.joined().run("member.leave()")
-            env = there.env()
-            env.run(f"host = {here.address!r}\n{ENV}")
-            env.start("from_relay()\nthread.join()")
-            envs.append(env)
-        learner.call("send", size, seconds)
-        bare, relayed = [], []
-        for env in envs:
+        envs: list[Process] = []
+        for count in counts:
+            while len(envs) < count:
+                envs.append(listener(cluster, here)[1])
+            for size in SIZES:
+                for env in envs:
+                    env.start("both()")
+                learner.call("send", size, seconds)
+                samples: tuple[list[int], ...] = ([], [], [])
+                for env in envs:
+                    env.finish()
+                    for all_of_them, these in zip(samples, env.value("taken()"), strict=True):
+                        all_of_them += these
+                bare, sealed, relay = map(quantiles, samples)
+                cells = [f"{p50:.2f} / {p99:.2f}" for p50, p99 in (bare, sealed, relay)]
+                cells += [f"{mine / engine:.2f}" for mine, engine in zip(relay, bare, strict=True)]
+                print(f"| {size:,} B, {count} | {' | '.join(cells)} |", flush=True)
+
+
+def overload(root: Path, seconds: float, megabits: int = 100) -> None:
+    """Snapshots of 400 KB over a slow link: now and then, and 64 times as fast as the link can be."""
+    print(f"| 400 KB over {megabits} Mbit/s | published | arrived | p50 ms | p99 ms |\n|-|-|-|-|-|")
+    with cluster_at(root, "overload") as cluster:
+        here = cluster.node()
+        learner = here.learner()
+        learner.run(LEARNER)
+        there, env = listener(cluster, here)
+        shape = f"rate {megabits}mbit burst 64k latency 100ms"
+        subprocess.run(["tc", "qdisc", "add", "dev", there._link, "root", "tbf", *shape.split()], check=True)
+        size = SIZES[-1]
+        fastest = megabits * 1e6 / 8 / size
+        for name, hertz in (("now and then", fastest / 8), ("64 times as fast", 64 * fastest)):
+            env.start("from_relay()")
+            published = learner.call("send_at", size, hertz, seconds)
             env.finish()
-            bare += env.value("bare")
-            relayed += env.value("relayed")
-        print(f"| {size:,} B, {nodes} | {quantiles(bare)} | {quantiles(relayed)} |", flush=True)
+            _, _, arrived = env.value("taken()")
+            p50, p99 = quantiles(arrived)
+            print(f"| {name} | {published} | {len(arrived)} | {p50:.1f} | {p99:.1f} |", flush=True)
 
 
 def cost(root: Path, rounds: int = 15) -> None:
     """Nanoseconds of a publish in a tight loop: alone, and with a relay and 0, 1, 3 nodes that listen."""
-    with Cluster(root / "cost", "measure-cost") as cluster:
-        cluster.root.mkdir(mode=0o700)
+    print("| nodes that listen | alone, ns | with a relay | ratio | alone, CPU ns | with a relay | ratio |")
+    print("|-|-|-|-|-|-|-|")
+    with cluster_at(root, "cost") as cluster:
         here = cluster.node()
         alone = here.python()
         alone.run("writer = traincast.TrainingInfoWriter('alone')")
-        alone.run("def cost" + LEARNER.split("def cost")[1])
+        alone.run(COST)
         alone.call("writer.publish", {"approx_total_training_steps": 1})
         learner = here.learner()
-        learner.run("def cost" + LEARNER.split("def cost")[1])
+        learner.run(COST)
         for nodes in (0, 1, 3):
             while len(cluster.nodes) < nodes + 1:
                 cluster.node().joined().run("member.leave()")
@@ -125,20 +209,21 @@ def cost(root: Path, rounds: int = 15) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["latency", "overload", "cost"])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--nodes", default="1,4,16")
+    args = parser.parse_args()
     if why := why_no_namespaces():
         sys.exit(why)
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        print(
-            "| nodes that listen | alone, ns | with a relay | ratio | alone, CPU ns | with a relay | ratio |"
-        )
-        print("|-|-|-|-|-|-|-|")
-        cost(Path(root))
-        print("| snapshot, nodes | bare TCPStore, p50 / p99 ms | relay, p50 / p99 ms |\n|-|-|-|")
-        for nodes in (1, 4):
-            for size in (200, 400_000):
-                latency(Path(root), nodes, size, seconds)
+        if "latency" in args.what:
+            latency(Path(root), [int(count) for count in args.nodes.split(",")], args.seconds)
+        if "overload" in args.what:
+            overload(Path(root), args.seconds)
+        if "cost" in args.what:
+            cost(Path(root))
 
 
 if __name__ == "__main__":

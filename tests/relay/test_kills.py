@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from nodes import Cluster, until
+import relay_soak
+from nodes import Cluster, until, why_no_namespaces
 from test_nodes import alive, arrives, numbers, published, steps, two_nodes
 
 
@@ -109,3 +112,40 @@ def test_a_node_that_was_cut_off_for_a_minute_is_fresh_again(cluster: Cluster) -
     there.mend()
     arrives(env, 7)
     alive(env)
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(900)
+def test_sixteen_nodes_follow_and_what_they_count_adds_up(cluster: Cluster) -> None:
+    learner = cluster.node().learner()
+    learner.run(f"board = traincast.scores.Scoreboard({cluster.channel!r}, 1)")
+    envs = []
+    for _ in range(16):
+        env = cluster.node().joined()
+        env.run(f"reader = traincast.TrainingInfoReader({cluster.channel!r}, attach_timeout=100)")
+        env.run(f"scores = traincast.scores.ScoreWriter({cluster.channel!r})")
+        envs.append(env)
+    for wanted in range(2, 20):
+        published(learner, wanted)
+        for env in envs:
+            arrives(env, wanted)
+    for env in envs:
+        until(lambda env=env: env.value("scores.record(0)"), "a node has no scoreboard")
+        env.run("for _ in range(999): assert scores.record(0)")
+    learner.run("total = lambda: int((board.collect(), board.totals()['episodes'][0])[1])")
+    until(lambda: learner.value("total()") == 16_000, "not all of it arrives")
+    learner.run("time.sleep(3)")
+    assert learner.value("total()") == 16_000
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(1200)
+def test_nodes_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
+    """Two minutes of it; `make soak-relay` is half an hour."""
+    if why := why_no_namespaces():
+        pytest.skip(why)
+    root = tmp_path / "channels"
+    root.mkdir(mode=0o700)
+    found = relay_soak.run(root, 120)
+    assert found.guests > 5
+    assert [verdict for verdict in found.verdicts if not verdict.flat] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hmac
 import warnings
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import traincast
-from traincast.relay.message import Gate, Life, Malformed, Message, Stamp, seal, unseal
+from traincast.relay.message import Gate, Life, Malformed, Message, Stamp, seal, seal_snapshot, tag_of, unseal
 
 CHANNEL = "run@0"
 NUMBERS = st.integers(0, 2**64 - 1)
@@ -38,15 +39,28 @@ def of(wire: bytes, **changes: object) -> Message:
 
 @given(
     life=st.sampled_from(Life),
+    board=st.sampled_from([(0, 0), (1, 1), (2**64 - 1, 2**20)]),
     numbers=st.tuples(*[NUMBERS] * 4),
     stamp=st.tuples(*[st.integers(1, 2**60)] * 3),
     host=st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=64),
     pid=NUMBERS,
     key=KEYS,
 )
-def test_a_sign_of_life_arrives_as_it_was_sent(life, numbers, stamp, host, pid, key) -> None:  # type: ignore[no-untyped-def]
-    message = Message(life, *numbers, Stamp(*stamp), host, pid)
+def test_a_sign_of_life_arrives_as_it_was_sent(life, board, numbers, stamp, host, pid, key) -> None:  # type: ignore[no-untyped-def]
+    message = Message(life, *numbers, Stamp(*stamp), host, pid, b"", *board)
     assert unseal(seal(message, CHANNEL, key), CHANNEL, key) == message
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300), st.binary(min_size=1, max_size=200))
+def test_the_tag_is_an_hmac_sha256(head: bytes, body: bytes, key: bytes) -> None:
+    assert tag_of(head, body, key) == hmac.digest(key, head + body, "sha256")
+
+
+@pytest.mark.parametrize("key", [None, b"secret"])
+def test_a_snapshot_is_sealed_the_same_without_being_looked_into(wire: bytes, key: bytes | None) -> None:
+    message = of(wire)
+    numbers = message.life, message.node, message.sender, message.number, message.sent_ns
+    assert seal_snapshot(*numbers, wire, CHANNEL, key) == seal(message, CHANNEL, key)
 
 
 @pytest.mark.parametrize("key", [None, b"secret"])

@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from nodes import Cluster, Node, until
 from processes import Process
+from rays import TOKEN, two_ray_nodes
 
 pytestmark = pytest.mark.cluster
 
-TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 32, "RAY_USAGE_STATS_ENABLED": "0"}
-
-
-def ray_on(node: Node, head: Node | None, temp: Path) -> subprocess.Popen[bytes]:
-    where = (
-        ["--head", "--port=6379", f"--temp-dir={temp}", "--include-dashboard=false"]
-        if head is None
-        else [f"--address={head.address}:6379"]
-    )
-    environment = {
-        **TOKEN,
-        "TRAINCAST_DIR": str(node.directory),
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-    }
-    return subprocess.Popen(
-        [
-            *node.prefix,
-            *("env", *(f"{key}={value}" for key, value in environment.items())),
-            # A node that comes before the head is there gives up.
-            *("sh", "-c", 'until "$@"; do sleep 1; done', "sh"),
-            *(str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1"),
-            *(f"--node-ip-address={node.address}", "--object-store-memory=100000000", *where),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
-
 
 @pytest.fixture
-def nodes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    temp = Path("/tmp") / cluster.name  # a socket's path has 107 characters at most
-    made = [cluster.node(), cluster.node()]
-    rays = [ray_on(made[0], None, temp)]
-    rays.append(ray_on(made[1], made[0], temp))
-    yield made
-    for node in made:
-        node.crash()
-        node._boot()
-    for ray in rays:
-        ray.wait()
-    subprocess.run(["rm", "-rf", str(temp)], check=True)
+def nodes(cluster: Cluster) -> Iterator[list[Node]]:
+    with two_ray_nodes(cluster) as made:
+        yield made
 
 
 def driver_on(node: Node, channel: str) -> Process:
@@ -93,6 +55,14 @@ def test_envs_on_another_node_follow_and_know_if_the_learner_lives(
     assert env.value("reader.writer_alive")
     assert there.status()["via"].startswith("ray ")
 
+    # What is counted there comes back.
+    driver.run(f"board = traincast.scores.Scoreboard({channel_name!r}, 1)")
+    driver.run("total = lambda: int((board.collect(), board.totals()['episodes'][0])[1])")
+    env.run(f"scores = traincast.scores.ScoreWriter({channel_name!r})")
+    until(lambda: env.value("scores.record(0)"), "no scoreboard there")
+    env.run("for _ in range(999): assert scores.record(0)")
+    until(lambda: driver.value("total()") == 1000, "what was counted there does not arrive")
+
     # A relay is killed: Ray starts it anew.
     relay = there.status()["pid"]
     there.kill(relay)
@@ -100,6 +70,10 @@ def test_envs_on_another_node_follow_and_know_if_the_learner_lives(
     until(lambda: env.value("reader.read()['approx_total_training_steps']") == 100)
     until(lambda: there.status().get("pid") not in (None, relay))
     until(lambda: env.value("reader.writer_alive"))
+    env.run("for _ in range(1000): assert scores.record(0)")
+    until(lambda: driver.value("total()") == 2000, "what is counted after that does not arrive")
+    driver.run("import time; time.sleep(3)")
+    assert driver.value("total()") == 2000
 
     # The driver is killed. Ray takes half a minute to notice.
     here.kill(driver.value("os.getpid()"))

@@ -168,6 +168,19 @@ def test_the_last_snapshot_of_a_learner_counts_also_if_the_news_of_its_end_was_f
     assert sink.link == "learner lost"
 
 
+def test_a_snapshot_that_overtakes_a_sign_of_life_does_not_hide_the_scoreboard(
+    sink: Sink, learner: Learner
+) -> None:
+    sign = dataclasses.replace(learner.says(), board=7, tasks=3)
+    give(sink, learner.publish(7), sign)
+    assert sink.living is not None
+    assert (sink.living.board, sink.living.tasks) == (7, 3)
+    give(sink, dataclasses.replace(learner.says(), board=8, tasks=4), sign)
+    assert (sink.living.board, sink.living.tasks) == (8, 4)
+    give(sink, learner.says(Life.LOST))
+    assert sink.living is None
+
+
 def test_old_signs_of_life_revive_nobody(sink: Sink, learner: Learner) -> None:
     old = learner.says()
     give(sink, learner.says(), learner.publish(7), learner.says(Life.LOST), old)

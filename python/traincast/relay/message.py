@@ -10,11 +10,13 @@ the envelope, which finds damage but no malice.
             32  life of the learner             112  process id of the learner
             40  node of the sender              120  host of the learner, 64 bytes
             48  sender: when it began, Unix ns  184  length of the snapshot
-            56  (16 bytes of zeros)             192  snapshot, then 32 bytes of HMAC, or CRC-32 and zeros
+            56  incarnation, tasks of the       192  snapshot, then 32 bytes of HMAC, or CRC-32 and zeros
+                learner's scoreboard; or zeros
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
@@ -22,20 +24,42 @@ import struct
 import threading
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from traincast._warnings import warn_once
 
-__all__ = ["Gate", "Key", "Life", "Malformed", "Message", "Stamp", "key_from_environment", "wire_header"]
+__all__ = [
+    "TAG_BYTES",
+    "Gate",
+    "Key",
+    "Life",
+    "Malformed",
+    "Message",
+    "Stamp",
+    "channel_digest",
+    "check_tag",
+    "identity_of",
+    "key_from_environment",
+    "tag_of",
+    "wire_header",
+]
 
 _MAGIC, _FORM = b"trainrly", 1
-_HEAD = struct.Struct("<8sQ16sQQQ16xQQ3QQ64sQ")
-_TAG = 32
+_HEAD = struct.Struct("<8sQ16sQQQQQQQ3QQ64sQ")
+TAG_BYTES = 32
+_SENDER = struct.Struct("<8sQ16sQQQQQQQ")
+_COPIED = (32, 56), (72, 80), (128, 192)
+"""Of a snapshot in wire form: term, epoch, version; process id; host. The envelope has them in a row."""
+
 _WIRE = struct.Struct("<32x3QQQQ24x24x64s")  # the words of the wire form that are needed here: docs/layout.md
 assert _HEAD.size == 192
 assert _WIRE.size == 192
+
+
+M = TypeVar("M")
 
 
 class Life(IntEnum):
@@ -83,6 +107,10 @@ class Message:
     pid: int
     wire: bytes = b""
     """The snapshot; empty in a sign of life."""
+    board: int = 0
+    """Incarnation of the scoreboard that the learner keeps; 0: none."""
+    tasks: int = 0
+    """How many tasks that has."""
 
     @property
     def key(self) -> Key:
@@ -93,6 +121,11 @@ class Message:
     def published_ns(self) -> int:
         """When its snapshot was published, on the clock of the sender's machine."""
         return wire_header(self.wire).published_ns
+
+
+def identity_of(wire: bytes) -> bytes:
+    """Return whose a snapshot in wire form is, as bytes: the same ones for all of one learner."""
+    return wire[32:48] + wire[72:80] + wire[128:192]
 
 
 class Malformed(ValueError):  # noqa: N818 - it describes bytes
@@ -129,10 +162,12 @@ def seal(message: Message, channel: str, key: bytes | None) -> bytes:
     head = _HEAD.pack(
         _MAGIC,
         _FORM,
-        _digest(channel),
+        channel_digest(channel),
         message.life,
         message.node,
         message.sender,
+        message.board,
+        message.tasks,
         message.number,
         message.sent_ns,
         *message.stamp,
@@ -140,7 +175,24 @@ def seal(message: Message, channel: str, key: bytes | None) -> bytes:
         message.host.encode()[:64],
         len(message.wire),
     )
-    return b"".join((head, message.wire, _tag(head, message.wire, key)))
+    return b"".join((head, message.wire, tag_of(head, message.wire, key)))
+
+
+def seal_snapshot(
+    life: int, node: int, sender: int, number: int, sent_ns: int, wire: bytes, channel: str, key: bytes | None
+) -> bytes:
+    """Do the same for a message with a snapshot, whose numbers are copied from it as they are.
+
+    Each snapshot passes here. On a busy machine no cache has any of this, and time goes by what it touches.
+    """
+    head = b"".join(
+        (
+            _SENDER.pack(_MAGIC, _FORM, channel_digest(channel), life, node, sender, 0, 0, number, sent_ns),
+            *(wire[start:end] for start, end in _COPIED),
+            len(wire).to_bytes(8, "little"),
+        )
+    )
+    return b"".join((head, wire, tag_of(head, wire, key)))
 
 
 def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
@@ -148,27 +200,25 @@ def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
 
     Raises: `Malformed`.
     """
-    if len(data) < _HEAD.size + _TAG or data[:8] != _MAGIC:
+    if len(data) < _HEAD.size + TAG_BYTES or data[:8] != _MAGIC:
         raise Malformed("it does not begin like one")
-    head, wire, tag = data[: _HEAD.size], data[_HEAD.size : -_TAG], data[-_TAG:]
-    _, form, digest, life, node, sender, number, sent_ns, *rest = _HEAD.unpack(head)
+    head, wire, tag = data[: _HEAD.size], data[_HEAD.size : -TAG_BYTES], data[-TAG_BYTES:]
+    _, form, digest, life, node, sender, board, tasks, number, sent_ns, *rest = _HEAD.unpack(head)
     term, epoch, version, pid, host, length = rest
     if form != _FORM:
         raise Malformed("it has another version of the form: all nodes need the same traincast")
-    if not hmac.compare_digest(tag, _tag(head, wire, key)):
-        what = "its checksum is wrong" if key is None else "it was not sealed with this node's TRAINCAST_KEY"
-        raise Malformed(what)
-    if digest != _digest(channel):
+    check_tag(tag, tag_of(head, wire, key), key)  # a snapshot has a checksum of its own
+    if digest != channel_digest(channel):
         raise Malformed("it is for another channel")
-    if length != len(wire) or life not in iter(Life) or not (term and epoch and version):
+    numbered = term and epoch and version and bool(board) == bool(tasks)
+    if length != len(wire) or life > Life.LOST or not numbered:
         raise Malformed("its numbers are impossible")
-    message = Message(
-        Life(life), node, sender, number, sent_ns, Stamp(term, epoch, version), _text(host), pid, wire
-    )
-    if wire:
-        header = wire_header(wire)
-        if (header.stamp, header.pid, header.host) != (message.stamp, pid, message.host):
-            raise Malformed("its snapshot has other numbers than its envelope")
+    stamp = Stamp(term, epoch, version)
+    message = Message(Life(life), node, sender, number, sent_ns, stamp, _text(host), pid, wire, board, tasks)
+    if wire and len(wire) < _WIRE.size:
+        raise Malformed("its snapshot is too short")
+    if wire and b"".join(wire[start:end] for start, end in _COPIED) != head[_SENDER.size : -8]:
+        raise Malformed("its snapshot has other numbers than its envelope")
     return message
 
 
@@ -177,19 +227,29 @@ class Gate:
 
     def __init__(self, channel: str, key: bytes | None) -> None:
         self.channel = channel
-        self._key = key
+        self.key = key
         self._lock = threading.Lock()
         self.dropped: Counter[str] = Counter()
         """How many messages were dropped, by why."""
 
     def seal(self, message: Message) -> bytes:
         """Put a message into bytes."""
-        return seal(message, self.channel, self._key)
+        return seal(message, self.channel, self.key)
+
+    def seal_snapshot(
+        self, life: int, node: int, sender: int, number: int, sent_ns: int, wire: bytes
+    ) -> bytes:
+        """Put a message with a snapshot into bytes."""
+        return seal_snapshot(life, node, sender, number, sent_ns, wire, self.channel, self.key)
 
     def admit(self, data: bytes) -> Message | None:
         """Return the message that bytes are; None if they are none."""
+        return self.admit_as(unseal, data)
+
+    def admit_as(self, unseal: Callable[[bytes, str, bytes | None], M], data: bytes) -> M | None:
+        """The same for what has another form."""
         try:
-            return unseal(data, self.channel, self._key)
+            return unseal(data, self.channel, self.key)
         except Malformed as error:
             self.drop(str(error))
             return None
@@ -205,16 +265,39 @@ class Gate:
         )
 
 
-def _digest(channel: str) -> bytes:
+def check_tag(found: bytes, wanted: bytes, key: bytes | None) -> None:
+    """Raise `Malformed` unless a message ends as it should."""
+    if not hmac.compare_digest(found, wanted):
+        what = "its checksum is wrong" if key is None else "it was not sealed with this node's TRAINCAST_KEY"
+        raise Malformed(what)
+
+
+@functools.cache
+def channel_digest(channel: str) -> bytes:
+    """Return 16 bytes that say which channel a message is for."""
     return hashlib.blake2b(channel.encode(), digest_size=16).digest()
 
 
-def _tag(head: bytes, wire: bytes, key: bytes | None) -> bytes:
-    if key is None:  # a snapshot has a checksum of its own
-        return zlib.crc32(head).to_bytes(4, "little").ljust(_TAG, b"\0")
-    mac = hmac.new(key, head, hashlib.sha256)
-    mac.update(wire)
-    return mac.digest()
+def tag_of(head: bytes, body: bytes, key: bytes | None) -> bytes:
+    """Return what a message ends with: an HMAC over all of it, or without a key a checksum of its head."""
+    if key is None:
+        return zlib.crc32(head).to_bytes(4, "little").ljust(TAG_BYTES, b"\0")
+    inner, outer = (state.copy() for state in _hmac_states(key))
+    inner.update(head)
+    inner.update(body)
+    outer.update(inner.digest())
+    return cast(bytes, outer.digest())
+
+
+@functools.cache
+def _hmac_states(key: bytes) -> tuple[Any, Any]:
+    """Return the two hashes of an HMAC-SHA256 (RFC 2104), begun.
+
+    `hmac` looks for its algorithm at each message, which takes as long as the rest on a busy machine.
+    """
+    padded = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+    return inner, outer
 
 
 def _text(host: bytes) -> str:

@@ -19,6 +19,7 @@ from traincast.errors import ChannelBusyError, StorageFullError
 from traincast.relay.engine import EngineLost, Engines
 from traincast.relay.lines import Line
 from traincast.relay.message import Gate
+from traincast.relay.scores import Scores
 from traincast.relay.sink import LEASE, Sink
 from traincast.relay.source import Source
 from traincast.relay.speech import LIFE, SNAPSHOT
@@ -28,13 +29,14 @@ __all__ = ["Relay"]
 _TICK = 0.1
 _ANNOUNCE_EVERY = 0.5
 _WAIT = 1.0
+_LAST_TOTALS = 0.5
 
 
 class Relay:
     """Serves one channel on this node until it is told to end.
 
-    Four threads: two that listen, one that speaks for a learner of this node, and the one that calls `run`,
-    which makes no call of the engine: a lease ends though the engine hangs.
+    Five threads: two that listen, one that speaks for a learner of this node, one for scoreboards, and the
+    one that calls `run`, which makes no call of the engine: a lease ends though the engine hangs.
 
     Raises: ChannelBusyError if the node has a relay for the channel.
     """
@@ -58,9 +60,18 @@ class Relay:
         self.gate = Gate(f"{name}@{policy_id}", key)
         self.sink = Sink(self.gate, name, policy_id, place, lease)
         self._listening = {topic: Line(engines) for topic in (LIFE, SNAPSHOT)}
-        self._speaking = Line(engines)
+        self._speaking, self._counting = Line(engines), Line(engines)
+        self.scores = Scores(self.gate, name, policy_id, place, self._node, self._counting, self.sink)
         self.source = Source(
-            self.gate, name, policy_id, place, self._node, self._speaking, self.sink, self._listening[LIFE]
+            self.gate,
+            name,
+            policy_id,
+            place,
+            self._node,
+            self._speaking,
+            self.sink,
+            self._listening[LIFE],
+            self.scores.board,
         )
         self._threads = [
             *(
@@ -68,6 +79,7 @@ class Relay:
                 for pair in self._listening.items()
             ),
             threading.Thread(target=self.source.run, args=(self._stop,), daemon=True),
+            threading.Thread(target=self.scores.run, args=(self._stop,), daemon=True),
         ]
 
     def run(self, goes_on: Callable[[], bool]) -> None:
@@ -78,7 +90,8 @@ class Relay:
         try:
             while goes_on():
                 self.sink.tick()
-                if any(line.overdue for line in (*self._listening.values(), self._speaking)):
+                lines = (*self._listening.values(), self._speaking, self._counting)
+                if any(line.overdue for line in lines):
                     self._engines.cut()
                 if time.monotonic() >= announce_at:
                     announce_at = time.monotonic() + _ANNOUNCE_EVERY
@@ -95,6 +108,8 @@ class Relay:
         """Let go of the channel. Threads that hang in a call of the engine end with the process."""
         self._stop.set()
         self.sink.end()
+        if self._threads[-1].is_alive():
+            self._threads[-1].join(_LAST_TOTALS)  # what was counted here is said once more
         self._engines.cut()
         for thread in self._threads:
             if thread.is_alive():
@@ -123,6 +138,7 @@ class Relay:
             "coalesced": sink.counts.coalesced,
             "outdated": sink.counts.outdated,
             "dropped": sum(self.gate.dropped.values()),
+            "scores": [self.scores.said, self.scores.heard],
             "refused": None if refused is None else [refused[0].pid, str(refused[1])],
             "connected": self._listening[LIFE].connected,
             "fault": self._listening[LIFE].fault,
@@ -134,6 +150,11 @@ class Relay:
             try:
                 with line.connection(self._stop) as engine:
                     while not self._stop.is_set():
+                        if topic == SNAPSHOT and self.sink.learner_is_here:
+                            self._stop.wait(
+                                _TICK
+                            )  # each one of its own would come back, and keep this node busy
+                            continue
                         news = engine.wait(topic, mark, _WAIT)
                         if news is None:
                             continue

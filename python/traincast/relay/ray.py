@@ -11,6 +11,7 @@ a value goes in parts of less than that, up to about a megabyte, and beyond that
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import time
@@ -40,6 +41,8 @@ _GRACE = 3.0
 """Seconds that a call may take beyond what it waits."""
 
 _LOOK_EVERY = 1.0
+
+_SERVED = "another one serves this machine"
 
 
 class HubActor(Hub):
@@ -127,14 +130,17 @@ class NodeActor:
     def __init__(self, hub: str, name: str, policy_id: int, directory: str | None) -> None:
         self._arguments = (name, policy_id, directory, HubEngines(hub))
         self._relay: Relay | None = None
+        self._served = False
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def status(self) -> dict[str, Any]:
-        """Return what this node's relay says; empty if another one serves this machine."""
+        """Return what this node's relay says; empty while it starts."""
         relay = self._relay
-        return relay.status() if relay is not None else {}
+        if relay is None:
+            return {"state": _SERVED} if self._served else {}
+        return relay.status()
 
     def end(self) -> None:
         """Let go of the channel."""
@@ -143,9 +149,12 @@ class NodeActor:
 
     def _serve(self) -> None:
         while not self._ending.is_set():
-            with suppress(ChannelBusyError):  # a machine with several of Ray's nodes has one relay
+            try:
                 self._relay = Relay(*self._arguments)
+                self._served = False
                 self._relay.run(lambda: not self._ending.is_set())
+            except ChannelBusyError:
+                self._served = True  # a machine with several of Ray's nodes has one relay
             self._relay = None
             self._ending.wait(_LOOK_EVERY)
 
@@ -179,9 +188,11 @@ class RayRelays:
         )
         self._actors: dict[str, Any] = {}
         self._stop = threading.Event()
+        self._stopping = threading.Lock()
         self._pid = os.getpid()
         self.reconcile()
-        threading.Thread(target=self._look_after, name="traincast-relay", daemon=True).start()
+        self._thread = threading.Thread(target=self._look_after, name="traincast-relay", daemon=True)
+        self._thread.start()
 
     def reconcile(self) -> None:
         """Start relays on nodes that have come, and forget those that have gone."""
@@ -211,11 +222,35 @@ class RayRelays:
                 said[asked[reference]] = ray.get(reference)
         return said
 
+    def wait(self, timeout: float = 60.0) -> bool:
+        """Wait until each node has the channel; whether they have it.
+
+        Before an env of another node resets, it should have what the learner has published.
+        """
+        ready = {"speaking", "live", _SERVED}
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            said = self.status(max(0.1, deadline - time.monotonic()))
+            if len(said) == len(self._actors) and all(one.get("state") in ready for one in said.values()):
+                return True
+            time.sleep(0.05)
+        return False
+
     def stop(self) -> None:
         """End the relays. What was published or closed just before has half a second to arrive."""
+        with self._stopping:
+            if not self._stop.is_set():
+                self.look_after_no_more()
+                if ray.is_initialized():  # else they ended with the job
+                    self._end()
+
+    def look_after_no_more(self) -> None:
+        """Make no more calls of Ray: in the middle of one the interpreter cannot end."""
         self._stop.set()
-        if not ray.is_initialized():
-            return  # and with the job they ended
+        if self._thread is not threading.current_thread() and self._pid == os.getpid():
+            self._thread.join(_GRACE)
+
+    def _end(self) -> None:
         time.sleep(0.5)
         ends = [actor.end.remote() for actor in self._actors.values()]
         if ends:
@@ -231,6 +266,13 @@ class RayRelays:
 
 
 _started: dict[tuple[str, int], RayRelays] = {}
+
+
+@atexit.register  # after Ray's own, so it is called before that
+def _look_after_no_more() -> None:
+    for relays in _started.values():
+        with relays._stopping:  # another thread may be about to end them
+            relays.look_after_no_more()
 
 
 def start(

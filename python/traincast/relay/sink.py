@@ -44,8 +44,16 @@ class Rival:
     """Sender and number of the first message: that may have lain in the engine for long."""
     latest: tuple[int, int]
     heard_ns: int
-    life_heard: bool = False
-    """Whether it was more than a snapshot that was heard."""
+    last_sign: tuple[int, int] = (0, 0)
+    """Sender and number of the newest sign of life: a snapshot that was said later may arrive earlier."""
+    board: int = 0
+    """Incarnation of the scoreboard that it keeps; 0: none."""
+    tasks: int = 0
+
+    @property
+    def life_heard(self) -> bool:
+        """Whether it was more than a snapshot that was heard."""
+        return self.last_sign != (0, 0)
 
     @property
     def proven(self) -> bool:
@@ -103,6 +111,20 @@ class Sink:
         """The learner whose snapshots it publishes."""
         return self._followed
 
+    @property
+    def living(self) -> Rival | None:
+        """The learner elsewhere that is followed, if that lives as far as anybody knows."""
+        followed = self._followed
+        if followed is None or not followed.life_heard:
+            return None
+        return self.rival(followed.key)
+
+    def disputed(self, key: Key) -> bool:
+        """Tell if another learner than this one is heard of."""
+        with self._lock:
+            now = time.monotonic_ns()
+            return any(other != key and not self._silent(rival, now) for other, rival in self._rivals.items())
+
     def rival(self, key: Key) -> Rival | None:
         """Return what was heard of a learner, if that lives as far as anybody knows."""
         with self._lock:
@@ -156,7 +178,8 @@ class Sink:
         elif at > rival.latest or (self._silent(rival, now) and at[0] != rival.latest[0]):
             # After silence also an earlier sender counts: a clock may have been set back.
             rival.latest, rival.life, rival.node, rival.heard_ns = at, message.life, message.node, now
-        rival.life_heard |= not message.wire
+        if not message.wire and (at > rival.last_sign or at == rival.latest):
+            rival.last_sign, rival.board, rival.tasks = at, message.board, message.tasks
         return rival
 
     def _clock(self, node: int) -> ClockOffset:

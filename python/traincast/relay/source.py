@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from traincast._core import RelaySource, displace
 from traincast._warnings import warn_once
@@ -37,9 +38,11 @@ class Source:
         line: Line,
         sink: Sink,
         listening: Line,
+        board: Callable[[], tuple[int, int]],
     ) -> None:
         self._gate, self._name, self._policy_id, self._directory = gate, name, policy_id, directory
         self._node, self._line, self._sink, self._listening = node, line, sink, listening
+        self._board = board
         self._speech: Speech | None = None
         self._displacing = False
         self.refused: tuple[Key, Key] | None = None
@@ -86,7 +89,7 @@ class Source:
         newest = watch.wait(0)
         if newest is None or watch.link != "local" or not watch.writer_alive:
             return None, None
-        return Speech(watch, newest, self._gate, self._node, self._sink), watch
+        return Speech(watch, newest, self._gate, self._node, self._sink, self._board), watch
 
     def _speak(self, speech: Speech, watch: RelaySource, stop: threading.Event) -> None:
         # On this side of a cut nobody could be asked. The lease ends before a dead connection is noticed.

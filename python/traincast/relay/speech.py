@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Callable
 
 from traincast._core import RelaySource
 from traincast.relay.engine import Engine
-from traincast.relay.message import Gate, Key, Life, Message, wire_header
+from traincast.relay.message import Gate, Key, Life, Message, identity_of, wire_header
 from traincast.relay.sink import Sink
 
 __all__ = ["BEAT", "CLAIM", "LIFE", "SNAPSHOT", "Refused", "Speech", "claimed_by"]
@@ -40,9 +41,19 @@ class Refused(Exception):  # noqa: N818 - it names what has happened
 class Speech:
     """Speaks for one learner, over one connection after another."""
 
-    def __init__(self, watch: RelaySource, newest: bytes, gate: Gate, node: int, sink: Sink) -> None:
+    def __init__(
+        self,
+        watch: RelaySource,
+        newest: bytes,
+        gate: Gate,
+        node: int,
+        sink: Sink,
+        board: Callable[[], tuple[int, int]],
+    ) -> None:
         self._watch, self._newest, self._gate, self._node, self._sink = watch, newest, gate, node, sink
+        self._board = board
         self.key = _key(newest)
+        self._identity = identity_of(newest)
         self.life = Life.ALIVE
         self.established = False
         """Whether it had the channel, or nobody could be asked: then numbers decide, not who was first."""
@@ -67,6 +78,8 @@ class Speech:
             if now >= beat_at and self.life is Life.ALIVE:
                 beat_at = now + BEAT
                 self._say(engine, LIFE)
+                if self._sink.disputed(self.key):  # the other one's snapshots lie over this one's
+                    self._say(engine, SNAPSHOT)
             if now >= claim_at and self.life is Life.ALIVE:
                 claim_at = now + _CLAIM_EVERY
                 self._claim(engine, stop)
@@ -78,27 +91,30 @@ class Speech:
     def look(self, timeout: float) -> bool:
         """Look at the channel, and wait for news of it; whether there were any."""
         news = self._watch.wait(timeout)
-        if news is not None and _key(news) == self.key:
+        if news is not None and identity_of(news) == self._identity:
             self._newest = news
             return True
         if news is not None:
             self.life = Life.LOST  # another learner of this node has taken it over, and is spoken for next
         elif not self._watch.writer_alive:
             last = self._watch.wait(0)  # published between the two looks
-            if last is not None and _key(last) == self.key:
+            if last is not None and identity_of(last) == self._identity:
                 self._newest = last
             self.life = Life.CLOSED if self._watch.closed else Life.LOST
         return False
 
     def _say(self, engine: Engine, topic: str) -> None:
-        header = wire_header(self._newest)
-        wire = self._newest if topic == SNAPSHOT else b""
-        number, now = next(_numbers), time.monotonic_ns()
+        number, now, newest = next(_numbers), time.monotonic_ns(), self._newest
+        if topic == SNAPSHOT:
+            sealed = self._gate.seal_snapshot(self.life, self._node, _sender, number, now, newest)
+            engine.put(topic, sealed)
+            self.spoken += 1
+            return
+        header, board = wire_header(newest), self._board()
         said = Message(
-            self.life, self._node, _sender, number, now, header.stamp, header.host, header.pid, wire
+            self.life, self._node, _sender, number, now, header.stamp, header.host, header.pid, b"", *board
         )
         engine.put(topic, self._gate.seal(said))
-        self.spoken += topic == SNAPSHOT
 
     def _claim(self, engine: Engine, stop: threading.Event) -> None:
         """Make sure that the channel is this learner's.

@@ -50,7 +50,7 @@ mod _core {
     #[pymodule_export]
     use crate::relay::{RelayLock, RelaySource, displace, relay_status};
     #[pymodule_export]
-    use crate::scores::{ScoreCounters, ScoreWriter};
+    use crate::scores::{RemoteScores, ScoreCounters, ScoreWriter};
     #[pymodule_export]
     use crate::wire::decode_wire;
     #[pymodule_export]

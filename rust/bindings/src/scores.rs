@@ -200,42 +200,64 @@ impl ScoreCounters {
         }
         let (words, _) = bytes.as_chunks::<8>();
         let (rows, _) = words.as_chunks::<6>();
-        let tally = |row: &[[u8; 8]; 6]| {
-            let [episodes, successes, returns, squares, lengths, last] = row.map(u64::from_le_bytes);
-            let [returns, squares, last] = [returns, squares, last].map(f64::from_bits);
-            Tally { episodes, successes, returns, squares, lengths, last }
-        };
-        Ok(rows.iter().map(tally).collect())
+        Ok(rows.iter().map(|row| tally_of(row.map(u64::from_le_bytes))).collect())
     }
 }
 
 /// Six words.
 const TALLY_BYTES: usize = 48;
 
+fn words_of(tally: &Tally) -> [u64; 6] {
+    let Tally { episodes, successes, returns, squares, lengths, last } = *tally;
+    [episodes, successes, returns.to_bits(), squares.to_bits(), lengths, last.to_bits()]
+}
+
+fn tally_of(words: [u64; 6]) -> Tally {
+    let [episodes, successes, returns, squares, lengths, last] = words;
+    let [returns, squares, last] = [returns, squares, last].map(f64::from_bits);
+    Tally { episodes, successes, returns, squares, lengths, last }
+}
+
 fn bytes_of(tallies: &[Tally]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(tallies.len() * TALLY_BYTES);
-    for Tally { episodes, successes, returns, squares, lengths, last } in tallies {
-        let words = [*episodes, *successes, returns.to_bits(), squares.to_bits(), *lengths, last.to_bits()];
-        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-    }
-    bytes
+    tallies.iter().flat_map(words_of).flat_map(u64::to_le_bytes).collect()
+}
+
+/// The tasks that have episodes: seven words each, the task's number first.
+fn records_of(tallies: &[Tally]) -> Vec<u8> {
+    let played = tallies.iter().enumerate().filter(|(_, tally)| tally.episodes > 0);
+    played
+        .flat_map(|(task, tally)| std::iter::once(task as u64).chain(words_of(tally)))
+        .flat_map(u64::to_le_bytes)
+        .collect()
+}
+
+/// What [`records_of`] has made; `None` for other bytes.
+fn tallies_of(records: &[u8]) -> Option<Vec<(usize, Tally)>> {
+    let (words, rest) = records.as_chunks::<8>();
+    let (records, more) = words.as_chunks::<7>();
+    let read = |record: &[[u8; 8]; 7]| {
+        let [task, words @ ..] = record.map(u64::from_le_bytes);
+        usize::try_from(task).ok().map(|task| (task, tally_of(words)))
+    };
+    if rest.is_empty() && more.is_empty() { records.iter().map(read).collect() } else { None }
 }
 
 #[pymethods]
 impl ScoreCounters {
     #[new]
-    #[pyo3(signature = (name, policy_id=0, tasks=None, *, directory=None))]
+    #[pyo3(signature = (name, policy_id=0, tasks=None, *, part_of=0, directory=None))]
     fn new(
         py: Python<'_>,
         name: &Bound<'_, PyString>,
         #[pyo3(from_py_with = policy_id)] policy_id: i128,
         tasks: Option<usize>,
+        part_of: u64,
         directory: Option<PathBuf>,
     ) -> PyResult<Self> {
         let name = channel_name(py, name, policy_id)?;
         let places = places_of(py, directory)?;
         let opened = match tasks {
-            Some(tasks) => scores::Scoreboard::open(&places, &name, tasks).map(Some),
+            Some(tasks) => scores::Scoreboard::open_part(&places, &name, tasks, part_of).map(Some),
             None => scores::Scoreboard::look(&places, &name),
         };
         let Some(board) = opened.map_err(|error| raise(py, error))? else {
@@ -290,8 +312,83 @@ impl ScoreCounters {
         self.with(py, |board| board.incarnation())
     }
 
+    #[doc = doc!("ScoreCounters.ended")]
+    #[getter]
+    fn ended(&self, py: Python<'_>) -> PyResult<bool> {
+        self.with(py, |board| board.ended())
+    }
+
+    #[doc = doc!("ScoreCounters.totals")]
+    fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let found = self.with(py, |board| board.collect().map(|()| records_of(board.totals())))?;
+        ffi::byte_string(py, &found.map_err(|error| raise(py, error))?)
+    }
+
+    #[doc = doc!("ScoreCounters.finish")]
+    fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.with(py, scores::Scoreboard::close)?;
+        let last = self.totals(py);
+        self.close(py);
+        last
+    }
+
     #[doc = doc!("ScoreCounters.close")]
     fn close(&self, py: Python<'_>) {
         drop(self.board.with(py, Option::take));
+    }
+}
+
+#[doc = doc!("RemoteScores")]
+#[pyclass(frozen, module = "traincast._core")]
+pub struct RemoteScores {
+    scores: GilCell<scores::RemoteScores>,
+}
+
+#[pymethods]
+impl RemoteScores {
+    #[new]
+    #[pyo3(signature = (name, policy_id=0, *, directory=None))]
+    fn new(
+        py: Python<'_>,
+        name: &Bound<'_, PyString>,
+        #[pyo3(from_py_with = policy_id)] policy_id: i128,
+        directory: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let name = channel_name(py, name, policy_id)?;
+        let opened = scores::RemoteScores::open(&places_of(py, directory)?, &name);
+        match opened.map_err(|error| raise(py, error))? {
+            Some(scores) => Ok(Self { scores: GilCell::new(scores) }),
+            None => {
+                let message = format!("{name} has no scoreboard of a learner of this machine");
+                Err(exception(py, "ChannelNotFoundError", &message))
+            }
+        }
+    }
+
+    #[doc = doc!("RemoteScores.incarnation")]
+    #[getter]
+    fn incarnation(&self, py: Python<'_>) -> u64 {
+        self.scores.with(py, |scores| scores.incarnation())
+    }
+
+    #[doc = doc!("RemoteScores.tasks")]
+    #[getter]
+    fn tasks(&self, py: Python<'_>) -> usize {
+        self.scores.with(py, |scores| scores.tasks())
+    }
+
+    #[doc = doc!("RemoteScores.ended")]
+    #[getter]
+    fn ended(&self, py: Python<'_>) -> bool {
+        self.scores.with(py, |scores| scores.ended())
+    }
+
+    #[doc = doc!("RemoteScores.take")]
+    #[pyo3(signature = (node, totals, /))]
+    fn take(&self, py: Python<'_>, node: u64, totals: &[u8]) -> PyResult<usize> {
+        let Some(totals) = tallies_of(totals) else {
+            return Err(PyValueError::new_err("these bytes are no totals"));
+        };
+        self.scores.with(py, |scores| scores.take(node, &totals)).map_err(|error| raise(py, error))
     }
 }

@@ -300,6 +300,8 @@ pub mod roster {
 ///       24  who may end it: random                 3  sum of their squares, a double
 ///       25  its process: pid, start time,          4  sum of lengths
 ///           inode of its pid namespace             5  last score, a double
+///       28  0, or the scoreboard on another node   block word 3: 0, or whose totals of another node it has
+///           that this one is a part of
 /// ```
 ///
 /// A process has a block by an open-file-description lock on the block's first byte; the learner that keeps the scoreboard has
@@ -331,12 +333,17 @@ pub mod scores {
     pub const KEEPER_STARTED: usize = 26;
     /// Inode of its pid namespace.
     pub const KEEPER_NAMESPACE: usize = 27;
+    /// 0: the learner's own. Else a relay keeps it for the learner of another node: the incarnation of the scoreboard there.
+    pub const PART_OF: usize = 28;
     /// Of a block: process id, for people.
     pub const PID: usize = 0;
     /// Of a block: the process's start time in clock ticks since boot, for people.
     pub const STARTED: usize = 1;
     /// Of a block: inode of the process's pid namespace.
     pub const PID_NAMESPACE: usize = 2;
+    /// Of a block: 0, or the incarnation of the scoreboard of another node, whose totals these are. Then no process counts in it,
+    /// and it is nothing else ever after.
+    pub const NODE: usize = 3;
     /// Of a block: where the seqs begin.
     pub const SEQS: usize = 8;
     /// Words of a copy of a row: a cache line, so that two never share one.

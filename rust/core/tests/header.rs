@@ -84,6 +84,7 @@ fn constants_of_scores() -> String {
         ("BLOCK_BYTES", scores::BLOCK_BYTES),
         ("ENDED", scores::ENDED),
         ("PID", scores::PID),
+        ("NODE", scores::NODE),
         ("SEQS", scores::SEQS),
         ("COPY", scores::COPY),
         ("EPISODES", scores::EPISODES),

@@ -106,10 +106,18 @@ class TrainingInfoCallback(RLlibCallback):
         self._publishing = Publishing(self._training_info, **options)
         self._before = self.run.steps
         close = _leave_open if options["run"] is not None else self.run.close
+        relays = None
         if sum(node["Alive"] for node in ray.nodes()) > 1:  # env runners elsewhere have memory of their own
-            close = _closing_both(start(self.run).stop, close)
+            relays = start(self.run)
+            close = _closing_both(relays.stop, close)
         try:
             self._publish(algorithm)
+            if relays is not None and not relays.wait():
+                warn_once(
+                    ("relays that do not start", self.run.channel),
+                    f"not all nodes of the Ray cluster have run {self.run.name!r} after a minute; their envs "
+                    "may reset without training information. See docs/nodes.md",
+                )
             if algorithm.env_runner_group is not None:
                 self._serve(algorithm.env_runner_group, self._service())
         except BaseException:

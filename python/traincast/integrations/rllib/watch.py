@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ _SECONDS = 0.02  # a look costs microseconds
 _watches: WeakSet[Watch] = WeakSet()
 
 
+@atexit.register  # before Ray ends: a program may be over right after `algo.stop()`
 def look_at_all() -> None:
     """Look now: an env of this process has been closed, and perhaps its algorithm has stopped."""
     for watch in list(_watches):

@@ -39,6 +39,26 @@ impl Tally {
         }
     }
 
+    /// As a row has them.
+    pub(super) fn words(&self) -> [u64; scores::COPY] {
+        let mut words = [0; scores::COPY];
+        words[scores::EPISODES] = self.episodes;
+        words[scores::SUCCESSES] = self.successes;
+        words[scores::RETURNS] = self.returns.to_bits();
+        words[scores::SQUARES] = self.squares.to_bits();
+        words[scores::LENGTHS] = self.lengths;
+        words[scores::LAST] = self.last.to_bits();
+        words
+    }
+
+    /// Whether episodes can add up to it. Sums that are not finite would never be again.
+    pub(super) fn is_plausible(&self) -> bool {
+        let sums = [self.returns, self.squares, self.last];
+        self.successes <= self.episodes
+            && self.episodes <= i64::MAX as u64
+            && sums.iter().all(|sum| sum.is_finite())
+    }
+
     /// Adds what has come to a row since it was `before`.
     pub(super) fn advance(&mut self, now: &Self, before: &Self) {
         self.episodes = self.episodes.wrapping_add(now.episodes.wrapping_sub(before.episodes));
@@ -75,6 +95,15 @@ impl Scoreboard {
     /// [`Error::InvalidArgument`] if the number of tasks cannot be; [`Error::ChannelBusy`] if another process keeps one with
     /// another number; [`Error::StorageFull`], and what is wrong with the directory.
     pub fn open(places: &Places, name: &ChannelName, tasks: usize) -> Result<Self> {
+        Self::open_part(places, name, tasks, 0)
+    }
+
+    /// The same for a relay, on a node without the learner: a part of the scoreboard with that incarnation on the learner's node. A
+    /// learner that comes to this node takes its place.
+    ///
+    /// # Errors
+    /// As [`Scoreboard::open`]; [`Error::ChannelBusy`] also if a learner of this node keeps one.
+    pub fn open_part(places: &Places, name: &ChannelName, tasks: usize, part_of: u64) -> Result<Self> {
         if !(1..=scores::MAX_TASKS).contains(&tasks) {
             let most = scores::MAX_TASKS;
             return Err(Error::InvalidArgument(format!("a scoreboard has 1 to {most} tasks, not {tasks}")));
@@ -88,9 +117,12 @@ impl Scoreboard {
                 Err(error) => return Err(error),
             };
             match usable {
-                Some(file) if file.tasks == tasks => return Self::keep(file, name),
+                Some(file) if file.tasks == tasks && file.part_of() == part_of => {
+                    return Self::keep(file, name);
+                }
                 Some(mut file) => {
-                    if !file.try_keep()? {
+                    let gives_way = part_of == 0 && file.part_of() != 0;
+                    if !gives_way && !file.try_keep()? {
                         let held = file.tasks;
                         let holder = format!(
                             "another process keeps its scoreboard, with {held} tasks instead of {tasks}"
@@ -105,7 +137,7 @@ impl Scoreboard {
             let directory = places.for_writer(name, HEADER_BYTES)?.directory;
             directory.make()?;
             let handle = directory.handle()?;
-            File::create(directory, &handle, name, tasks)?;
+            File::create(directory, &handle, name, tasks, part_of)?;
         }
     }
 

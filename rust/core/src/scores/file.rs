@@ -94,7 +94,13 @@ impl File {
     ///
     /// # Errors
     /// [`Error::StorageFull`]; [`Error::System`].
-    pub fn create(directory: &Directory, handle: &OwnedFd, name: &ChannelName, tasks: usize) -> Result<()> {
+    pub fn create(
+        directory: &Directory,
+        handle: &OwnedFd,
+        name: &ChannelName,
+        tasks: usize,
+        part_of: u64,
+    ) -> Result<()> {
         let file_name = name.file(Role::Scores);
         let path = directory.join(&file_name);
         let draft = Draft::create(handle, name, HEADER_BYTES).map_err(Error::storage(&path, HEADER_BYTES))?;
@@ -108,6 +114,7 @@ impl File {
             (scores::INCARNATION, sys::random() | 1),
             (scores::CREATED, sys::unix_ns()),
             (scores::IDENTITY, identity(name.name().len(), name.policy_id())),
+            (scores::PART_OF, part_of),
         ];
         for (index, value) in header {
             store_relaxed(&words[index], value);
@@ -130,6 +137,11 @@ impl File {
     #[inline]
     pub fn ended(&self) -> bool {
         relaxed(self.header(scores::ENDED)) != 0
+    }
+
+    /// The scoreboard on another node that this one is a part of; 0: none, it is a learner's.
+    pub fn part_of(&self) -> u64 {
+        relaxed(self.header(scores::PART_OF))
     }
 
     /// How many blocks are mapped.
@@ -192,12 +204,39 @@ impl File {
         self.remap()
     }
 
-    /// Takes a block for as long as this is open.
+    /// Takes a block for as long as this is open: one of those of a node, or with 0 of those of processes.
     ///
     /// # Errors
     /// [`Error::System`].
-    pub fn try_lock(&self, block: usize) -> Result<bool> {
-        self.lock(self.lock_of(block))
+    pub fn try_take(&self, block: usize, node: u64) -> Result<bool> {
+        if self.node(block) != node || !self.lock(self.lock_of(block))? {
+            return Ok(false);
+        }
+        // Whose it is changes under its lock alone, from 0 to a node's.
+        if self.node(block) == node {
+            return Ok(true);
+        }
+        self.give_back(block)?;
+        Ok(false)
+    }
+
+    /// Lets go of a block.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn give_back(&self, block: usize) -> Result<()> {
+        let range = self.lock_of(block);
+        sys::unlock_open_file(&self.file, range).map_err(Error::system("unlock", &self.path))
+    }
+
+    /// Whose totals a block has: the incarnation of another node's scoreboard; 0: those of processes of this node.
+    pub fn node(&self, block: usize) -> u64 {
+        relaxed(&self.block(block)[scores::NODE])
+    }
+
+    /// Makes a block, whose lock this has and in which nobody has counted, that of another node.
+    pub fn give_to(&self, block: usize, node: u64) {
+        store_relaxed(&self.block(block)[scores::NODE], node);
     }
 
     /// Takes the place of who keeps the scoreboard, unless another process has it that lives. Children that were forked by a dead

@@ -28,7 +28,7 @@ impl ScoreWriter {
         }
         loop {
             for block in 0..file.blocks() {
-                if file.try_lock(block)? {
+                if file.try_take(block, 0)? {
                     failpoint!("scores.taken");
                     file.sign(block);
                     return Ok(Some(Self { file, block, forks }));

@@ -79,6 +79,14 @@ pub fn try_lock_open_file(file: &OwnedFd, range: Range<u64>) -> io::Result<Locke
     }
 }
 
+/// Lets go of a range that was locked for an open file.
+///
+/// # Errors
+/// What the system says.
+pub fn unlock_open_file(file: &OwnedFd, range: Range<u64>) -> io::Result<()> {
+    call(file, libc::F_OFD_SETLK, libc::F_UNLCK, range).map(drop)
+}
+
 /// Whether another open file has a lock in the range.
 ///
 /// # Errors
