@@ -164,6 +164,10 @@ class Node:
                 return json.loads(relay_status(self.cluster.channel, 0, directory=self.directory) or "{}")
         return {}
 
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """What the relays of other nodes say, as this node's has heard it, by their nodes."""
+        return {report["node"]: report for report in self.status().get("relays", ())}
+
     def cut(self) -> None:
         """Nobody reaches this node any more; nobody is told."""
         _ip("link", "set", self._link, "nomaster")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,20 +72,19 @@ class Relays:
         return relay
 
     def close(self) -> None:
+        for node in self.cluster.nodes:
+            node.crash()
         for relay in self.running:
-            relay.process.kill()
             relay.process.communicate()
+        for node in self.cluster.nodes:
+            node._boot()
 
 
 @pytest.fixture
 def relays(cluster: Cluster) -> Iterator[Relays]:
     relays = Relays(cluster)
     yield relays
-    for node in cluster.nodes:
-        node.crash()
     relays.close()
-    for node in cluster.nodes:
-        node._boot()
 
 
 def two_nodes(cluster: Cluster, relays: Relays) -> tuple[Node, Node, Process, Process]:
@@ -120,6 +120,12 @@ def test_channels_appear_on_all_nodes_under_their_numbers_and_end_with_their_lea
     assert here.status()["role"] == "source"
     assert there.status()["role"] == "sink"
     assert there.status()["via"] == f"zenoh {relays.endpoint}"
+    until(lambda: here.reports().keys() >= {there.status()["node"], late.status()["node"]})
+    until(
+        lambda: (
+            here.reports()[late.status()["node"]]["parent"] == [socket.gethostname(), here.status()["node"]]
+        )
+    )
     learner.run("writer.close()")
     until(lambda: env.value("reader.closed and not reader.writer_alive"))
     until(lambda: not (there.directory / f"{cluster.channel}@0").exists())
@@ -252,7 +258,7 @@ def test_of_two_sources_after_a_cut_the_higher_term_wins_everywhere(cluster: Clu
         arrives(process, 51)
 
 
-@pytest.mark.parametrize("name", ["TERM", "INT"])
+@pytest.mark.parametrize("name", ["TERM", pytest.param("INT", marks=pytest.mark.cluster)])
 def test_a_node_has_one_relay_which_ends_when_it_is_told_to_and_leaves_nothing(
     cluster: Cluster, relays: Relays, name: str
 ) -> None:

@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 
 from traincast._warnings import warn_once
+from traincast.cli._arguments import AsJson
 from traincast.cli._failures import ShellError
+from traincast.cli._relays import status
 
 __all__ = ["relay"]
 
@@ -27,8 +29,9 @@ def relay(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ENDPOINT|NAME",
-            help="Zenoh routers to connect to, as tcp/HOST:7447; and channels, if not all are meant.",
+            metavar="status|ENDPOINT|NAME",
+            help="Zenoh routers to connect to, as tcp/HOST:7447; and channels, if not all are meant. Or the "
+            "word status, and channels.",
         ),
     ] = None,
     via: Annotated[Via, typer.Option(help="The engine.")] = Via.zenoh,
@@ -39,6 +42,7 @@ def relay(
             help="Be a router for the others, at tcp/0.0.0.0:7447 for example. May be repeated.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Carry channels between the nodes of a cluster: one such process on each node, over Zenoh.
 
@@ -47,15 +51,23 @@ def relay(
     appears here. It runs until Ctrl-C or SIGTERM. Set TRAINCAST_KEY to the same secret on all nodes.
 
     Under torchrun, SLURM and Ray a line in the training does this: see docs/nodes.md.
+
+    traincast relay status [NAME...] shows the relays of all nodes, as the one where the learner is has heard
+    of them, whatever the engine. PARENT is where a relay has its messages from, LAG how long the newest
+    snapshot took to get there, LEASE how long the learner may be silent from now on before it counts as lost
+    there, SILENT how old the report is.
     """
+    if words and words[0] == "status":
+        status(words[1:], as_json)
+        return
     endpoints = [word for word in words or () if "/" in word]
     names = [word for word in words or () if "/" not in word]
     if not endpoints and not listen:
         raise typer.BadParameter("where is the router? Name one, as tcp/HOST:7447, or be one: --listen")
-    status = _serve(endpoints, listen or [], names)
+    code = _serve(endpoints, listen or [], names)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # threads of the engine may hang
+    os._exit(code)  # threads of the engine may hang
 
 
 def _serve(endpoints: list[str], listen: list[str], names: list[str]) -> int:

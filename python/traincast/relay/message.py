@@ -15,6 +15,7 @@ the envelope, which finds damage but no malice.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
@@ -22,20 +23,37 @@ import struct
 import threading
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from traincast._warnings import warn_once
 
-__all__ = ["Gate", "Key", "Life", "Malformed", "Message", "Stamp", "key_from_environment", "wire_header"]
+__all__ = [
+    "TAG_BYTES",
+    "Gate",
+    "Key",
+    "Life",
+    "Malformed",
+    "Message",
+    "Stamp",
+    "channel_digest",
+    "check_tag",
+    "key_from_environment",
+    "tag_of",
+    "wire_header",
+]
 
 _MAGIC, _FORM = b"trainrly", 1
 _HEAD = struct.Struct("<8sQ16sQQQ16xQQ3QQ64sQ")
-_TAG = 32
+TAG_BYTES = 32
 _WIRE = struct.Struct("<32x3QQQQ24x24x64s")  # the words of the wire form that are needed here: docs/layout.md
 assert _HEAD.size == 192
 assert _WIRE.size == 192
+
+
+M = TypeVar("M")
 
 
 class Life(IntEnum):
@@ -129,7 +147,7 @@ def seal(message: Message, channel: str, key: bytes | None) -> bytes:
     head = _HEAD.pack(
         _MAGIC,
         _FORM,
-        _digest(channel),
+        channel_digest(channel),
         message.life,
         message.node,
         message.sender,
@@ -140,7 +158,7 @@ def seal(message: Message, channel: str, key: bytes | None) -> bytes:
         message.host.encode()[:64],
         len(message.wire),
     )
-    return b"".join((head, message.wire, _tag(head, message.wire, key)))
+    return b"".join((head, message.wire, tag_of(head, message.wire, key)))
 
 
 def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
@@ -148,17 +166,15 @@ def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
 
     Raises: `Malformed`.
     """
-    if len(data) < _HEAD.size + _TAG or data[:8] != _MAGIC:
+    if len(data) < _HEAD.size + TAG_BYTES or data[:8] != _MAGIC:
         raise Malformed("it does not begin like one")
-    head, wire, tag = data[: _HEAD.size], data[_HEAD.size : -_TAG], data[-_TAG:]
+    head, wire, tag = data[: _HEAD.size], data[_HEAD.size : -TAG_BYTES], data[-TAG_BYTES:]
     _, form, digest, life, node, sender, number, sent_ns, *rest = _HEAD.unpack(head)
     term, epoch, version, pid, host, length = rest
     if form != _FORM:
         raise Malformed("it has another version of the form: all nodes need the same traincast")
-    if not hmac.compare_digest(tag, _tag(head, wire, key)):
-        what = "its checksum is wrong" if key is None else "it was not sealed with this node's TRAINCAST_KEY"
-        raise Malformed(what)
-    if digest != _digest(channel):
+    check_tag(tag, tag_of(head, wire, key), key)  # a snapshot has a checksum of its own
+    if digest != channel_digest(channel):
         raise Malformed("it is for another channel")
     if length != len(wire) or life not in iter(Life) or not (term and epoch and version):
         raise Malformed("its numbers are impossible")
@@ -177,19 +193,23 @@ class Gate:
 
     def __init__(self, channel: str, key: bytes | None) -> None:
         self.channel = channel
-        self._key = key
+        self.key = key
         self._lock = threading.Lock()
         self.dropped: Counter[str] = Counter()
         """How many messages were dropped, by why."""
 
     def seal(self, message: Message) -> bytes:
         """Put a message into bytes."""
-        return seal(message, self.channel, self._key)
+        return seal(message, self.channel, self.key)
 
     def admit(self, data: bytes) -> Message | None:
         """Return the message that bytes are; None if they are none."""
+        return self.admit_as(unseal, data)
+
+    def admit_as(self, unseal: Callable[[bytes, str, bytes | None], M], data: bytes) -> M | None:
+        """The same for what has another form."""
         try:
-            return unseal(data, self.channel, self._key)
+            return unseal(data, self.channel, self.key)
         except Malformed as error:
             self.drop(str(error))
             return None
@@ -205,15 +225,25 @@ class Gate:
         )
 
 
-def _digest(channel: str) -> bytes:
+def check_tag(found: bytes, wanted: bytes, key: bytes | None) -> None:
+    """Raise `Malformed` unless a message ends as it should."""
+    if not hmac.compare_digest(found, wanted):
+        what = "its checksum is wrong" if key is None else "it was not sealed with this node's TRAINCAST_KEY"
+        raise Malformed(what)
+
+
+@functools.cache
+def channel_digest(channel: str) -> bytes:
+    """Return 16 bytes that say which channel a message is for."""
     return hashlib.blake2b(channel.encode(), digest_size=16).digest()
 
 
-def _tag(head: bytes, wire: bytes, key: bytes | None) -> bytes:
-    if key is None:  # a snapshot has a checksum of its own
-        return zlib.crc32(head).to_bytes(4, "little").ljust(_TAG, b"\0")
+def tag_of(head: bytes, body: bytes, key: bytes | None) -> bytes:
+    """Return what a message ends with: an HMAC over all of it, or without a key a checksum of its head."""
+    if key is None:
+        return zlib.crc32(head).to_bytes(4, "little").ljust(TAG_BYTES, b"\0")
     mac = hmac.new(key, head, hashlib.sha256)
-    mac.update(wire)
+    mac.update(body)
     return mac.digest()
 
 

@@ -19,6 +19,7 @@ from traincast.errors import ChannelBusyError, StorageFullError
 from traincast.relay.engine import EngineLost, Engines
 from traincast.relay.lines import Line
 from traincast.relay.message import Gate
+from traincast.relay.reports import Reports
 from traincast.relay.sink import LEASE, Sink
 from traincast.relay.source import Source
 from traincast.relay.speech import LIFE, SNAPSHOT
@@ -33,8 +34,8 @@ _WAIT = 1.0
 class Relay:
     """Serves one channel on this node until it is told to end.
 
-    Four threads: two that listen, one that speaks for a learner of this node, and the one that calls `run`,
-    which makes no call of the engine: a lease ends though the engine hangs.
+    Five threads: two that listen, one that speaks for a learner of this node, one that reports, and the one
+    that calls `run`, which makes no call of the engine: a lease ends though the engine hangs.
 
     Raises: ChannelBusyError if the node has a relay for the channel.
     """
@@ -58,7 +59,8 @@ class Relay:
         self.gate = Gate(f"{name}@{policy_id}", key)
         self.sink = Sink(self.gate, name, policy_id, place, lease)
         self._listening = {topic: Line(engines) for topic in (LIFE, SNAPSHOT)}
-        self._speaking = Line(engines)
+        self._speaking, self._reporting = Line(engines), Line(engines)
+        self.reports = Reports(self.gate, f"{self._node:016x}", self._reporting, self.status)
         self.source = Source(
             self.gate, name, policy_id, place, self._node, self._speaking, self.sink, self._listening[LIFE]
         )
@@ -68,6 +70,7 @@ class Relay:
                 for pair in self._listening.items()
             ),
             threading.Thread(target=self.source.run, args=(self._stop,), daemon=True),
+            threading.Thread(target=self.reports.run, args=(self._stop,), daemon=True),
         ]
 
     def run(self, goes_on: Callable[[], bool]) -> None:
@@ -78,13 +81,14 @@ class Relay:
         try:
             while goes_on():
                 self.sink.tick()
-                if any(line.overdue for line in (*self._listening.values(), self._speaking)):
+                lines = (*self._listening.values(), self._speaking, self._reporting)
+                if any(line.overdue for line in lines):
                     self._engines.cut()
                 if time.monotonic() >= announce_at:
                     announce_at = time.monotonic() + _ANNOUNCE_EVERY
                     self._lock.keep()
                     with suppress(StorageFullError):
-                        self._lock.announce(json.dumps(self.status(), separators=(",", ":")))
+                        self._lock.announce(json.dumps(self._announced(), separators=(",", ":")))
                 self._stop.wait(_TICK)
         except ChannelBusyError:
             pass  # this node has another relay by now
@@ -103,7 +107,7 @@ class Relay:
         self._lock.close()
 
     def status(self) -> dict[str, Any]:
-        """Return what `ls` shows of this relay."""
+        """Return what this relay says of itself."""
         sink, source = self.sink, self.source
         followed = sink.followed
         refused = source.refused
@@ -111,11 +115,14 @@ class Relay:
         is_source = source.state != "absent"
         return {
             "via": self._engines.via,
+            "node": self.reports.node,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "role": "source" if is_source else "sink",
             "state": source.state if is_source else sink.link,
             "since": 0.0 if is_source else round((time.monotonic_ns() - sink.since_ns) / 1e9, 3),
+            "parent": None if followed is None or is_source else [followed.key.host, f"{followed.node:016x}"],
+            "children": self.reports.children() if is_source else 0,
             "origin": None if followed is None or is_source else [followed.key.host, followed.key.pid],
             "lag": None if is_source else sink.counts.lag,
             "lease": None if silent is None or is_source else round(sink.lease - silent, 3),
@@ -127,6 +134,11 @@ class Relay:
             "connected": self._listening[LIFE].connected,
             "fault": self._listening[LIFE].fault,
         }
+
+    def _announced(self) -> dict[str, Any]:
+        """Return what is written down on this node: where the learner is, that is what all relays say."""
+        status = self.status()
+        return {**status, "relays": self.reports.all()} if status["role"] == "source" else status
 
     def _listen(self, topic: str, line: Line) -> None:
         mark: Any = None

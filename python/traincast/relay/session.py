@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -20,7 +21,7 @@ except ModuleNotFoundError as error:
 __all__ = ["Declared", "Network", "zenoh"]
 
 _CONNECT_SECONDS = 0.5
-_LEASE_MS = 2000
+_LEASE_MS = 1000
 
 
 class Network:
@@ -32,6 +33,7 @@ class Network:
         self.via = "zenoh " + ", ".join([*self.endpoints, *(f"{place} (here)" for place in listen)])
         self._session: Any = None
         self._number = 0
+        self._failed: tuple[float, str] | None = None  # when it was tried last, and why not
         self._lock = threading.Lock()
 
     def session(self) -> tuple[int, Any]:
@@ -39,10 +41,14 @@ class Network:
 
         Raises: `EngineLost`, within a second or so.
         """
+        asked = time.monotonic()
         with self._lock:
             if self._session is not None and not self._is_linked():
                 self._drop()
             if self._session is None:
+                if self._failed is not None and self._failed[0] > asked:
+                    # Somebody else has tried meanwhile. One after the other they would take seconds.
+                    raise EngineLost(self._failed[1])
                 self._session = self._open()
                 self._number += 1
             return self._number, self._session
@@ -61,12 +67,13 @@ class Network:
             threading.Thread(target=_close, args=(session,), daemon=True).start()
 
     def _open(self) -> Any:
-        if not self._listen:
-            _probe(self.endpoints)
         try:
+            if not self._listen:
+                _probe(self.endpoints)
             return zenoh.open(self._configuration())
-        except zenoh.ZError as error:
-            raise EngineLost(f"{self.via}: {error}") from error
+        except (EngineLost, zenoh.ZError) as error:
+            self._failed = time.monotonic(), f"{self.via}: {error}"
+            raise EngineLost(self._failed[1]) from error
 
     def _configuration(self) -> Any:
         seconds = int(_CONNECT_SECONDS * 1000)
@@ -145,8 +152,8 @@ def _probe(endpoints: Sequence[str]) -> None:
             socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
             return
         except OSError as error:
-            reasons.append(f"{endpoint}: {error}")
-    raise EngineLost(f"zenoh {'; '.join(reasons)}")
+            reasons.append(f"{endpoint} cannot be reached: {error}")
+    raise EngineLost("; ".join(reasons))
 
 
 def _close(session: Any) -> None:
