@@ -47,11 +47,11 @@ def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
-def until(condition: Callable[[], Any], what: str = "") -> float:
+def until(condition: Callable[[], Any], what: str = "", patience: float = PATIENCE) -> float:
     """Seconds until a condition holds, which it must some day."""
     start = time.monotonic()
     while not condition():
-        if time.monotonic() - start > PATIENCE:
+        if time.monotonic() - start > patience:
             raise TimeoutError(what or "it does not come about")
         time.sleep(0.005)
     return time.monotonic() - start

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import traincast
+from traincast.relay.branch import Branch
 from traincast.relay.lines import Line
 from traincast.relay.message import Gate, Malformed, channel_digest, tag_of
 from traincast.relay.reports import Reports, seal_report, unseal_report
@@ -55,7 +56,8 @@ def test_reports_that_say_nothing_of_use_are_refused(text: str) -> None:
 
 def test_the_last_report_of_each_node_counts_and_strangers_change_nothing() -> None:
     gate = Gate(CHANNEL, b"key")
-    reports = Reports(gate, "0a", Line(StoreEngines("127.0.0.1", 1, CHANNEL)), dict)
+    store = StoreEngines("127.0.0.1", 1, CHANNEL)
+    reports = Reports(gate, "0a", Line(store), dict, Branch(gate, "0a", store, None, None))
     for node, parent, lag in (
         ("0b", "0a", 1),
         ("0c", "0b", 2),

@@ -45,6 +45,10 @@ class Relay(TypedDict, total=False):
     """Machine and node of the relay that it has its messages from."""
     children: int
     """How many have theirs from it."""
+    serves: list[Any] | None
+    """Address and port where these ask."""
+    size: int
+    """Bytes of the newest snapshot, at a source."""
     origin: list[Any] | None
     """Host and process id of the learner that it hears of."""
     lag: float | None

@@ -16,6 +16,7 @@ from typing import Any
 from traincast._core import RelayLock
 from traincast._warnings import warn_once
 from traincast.errors import ChannelBusyError, StorageFullError
+from traincast.relay.branch import Branch
 from traincast.relay.engine import EngineLost, Engines
 from traincast.relay.lines import Line
 from traincast.relay.message import Gate
@@ -49,7 +50,13 @@ class Relay:
         *,
         key: bytes | None = None,
         lease: float = LEASE,
+        address: str | None = None,
+        fan_out: int | None = None,
     ) -> None:
+        """Take the lock.
+
+        `address`: where other nodes reach this one, if the relays are to be a tree. `fan_out`: see `Planner`.
+        """
         self._lock = RelayLock(name, policy_id, directory=directory)
         self._engines = engines
         self._stop = threading.Event()
@@ -58,9 +65,11 @@ class Relay:
         self._node = _node_id(place)
         self.gate = Gate(f"{name}@{policy_id}", key)
         self.sink = Sink(self.gate, name, policy_id, place, lease)
-        self._listening = {topic: Line(engines) for topic in (LIFE, SNAPSHOT)}
+        node = f"{self._node:016x}"
+        self.branch = Branch(self.gate, node, engines, address, fan_out)
+        self._listening = {topic: Line(self.branch.upstream) for topic in (LIFE, SNAPSHOT)}
         self._speaking, self._reporting = Line(engines), Line(engines)
-        self.reports = Reports(self.gate, f"{self._node:016x}", self._reporting, self.status)
+        self.reports = Reports(self.gate, node, self._reporting, self.status, self.branch)
         self.source = Source(
             self.gate, name, policy_id, place, self._node, self._speaking, self.sink, self._listening[LIFE]
         )
@@ -81,9 +90,11 @@ class Relay:
         try:
             while goes_on():
                 self.sink.tick()
+                self.branch.tick(self.sink.silent, self.sink.lease)
                 lines = (*self._listening.values(), self._speaking, self._reporting)
                 if any(line.overdue for line in lines):
                     self._engines.cut()
+                    self.branch.upstream.cut()
                 if time.monotonic() >= announce_at:
                     announce_at = time.monotonic() + _ANNOUNCE_EVERY
                     self._lock.keep()
@@ -100,6 +111,7 @@ class Relay:
         self._stop.set()
         self.sink.end()
         self._engines.cut()
+        self.branch.close()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(1.0)
@@ -113,6 +125,9 @@ class Relay:
         refused = source.refused
         silent = None if followed is None else (time.monotonic_ns() - followed.heard_ns) / 1e9
         is_source = source.state != "absent"
+        parent = None if followed is None else (followed.key.host, f"{followed.node:016x}")
+        if (upper := self.branch.upstream.parent) is not None:
+            parent = upper.host, upper.node
         return {
             "via": self._engines.via,
             "node": self.reports.node,
@@ -121,8 +136,10 @@ class Relay:
             "role": "source" if is_source else "sink",
             "state": source.state if is_source else sink.link,
             "since": 0.0 if is_source else round((time.monotonic_ns() - sink.since_ns) / 1e9, 3),
-            "parent": None if followed is None or is_source else [followed.key.host, f"{followed.node:016x}"],
-            "children": self.reports.children() if is_source else 0,
+            "parent": None if parent is None or is_source else list(parent),
+            "children": self.reports.children() if is_source else self.branch.children,
+            "serves": self.branch.serves,
+            "size": source.size if is_source else 0,
             "origin": None if followed is None or is_source else [followed.key.host, followed.key.pid],
             "lag": None if is_source else sink.counts.lag,
             "lease": None if silent is None or is_source else round(sink.lease - silent, 3),
@@ -152,6 +169,7 @@ class Relay:
                         mark, data = news
                         message = self.gate.admit(data)
                         if message is not None and message.node != self._node:
+                            self.branch.pass_on(topic, data)
                             self.sink.receive(message)
             except EngineLost:
                 pass

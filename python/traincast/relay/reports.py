@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from traincast._warnings import warn_once
-from traincast.relay.engine import EngineLost
+from traincast.relay.branch import Branch
+from traincast.relay.engine import Engine, EngineLost
 from traincast.relay.lines import Line
 from traincast.relay.message import TAG_BYTES, Gate, Malformed, channel_digest, check_tag, tag_of
 
@@ -26,8 +27,10 @@ REPORTS = "reports"
 
 _MAGIC = b"trainrep"
 _HEAD = len(_MAGIC) + 16
-_EVERY = 1.0
-_FORGET_AFTER = 10.0
+_TURN = 0.5
+_FORGET_AFTER = 10
+"""How many reports of a relay must fail to come until it is forgotten."""
+
 _MOST_BYTES = 4096
 _MOST = 4096
 
@@ -65,8 +68,11 @@ def unseal_report(data: bytes, channel: str, key: bytes | None) -> Report:
 class Reports:
     """Says what this node's relay does; where the learner is, hears the others. One thread runs it."""
 
-    def __init__(self, gate: Gate, node: str, line: Line, status: Callable[[], Report]) -> None:
-        """`status`: what this relay says of itself."""
+    def __init__(
+        self, gate: Gate, node: str, line: Line, status: Callable[[], Report], branch: Branch
+    ) -> None:
+        """`status`: what this relay says of itself. `branch`: its place in the tree."""
+        self._branch = branch
         self._gate, self.node, self._line, self._status = gate, node, line, status
         self._heard: dict[str, tuple[float, Report]] = {}
         self._lock = threading.Lock()
@@ -74,10 +80,10 @@ class Reports:
 
     def all(self) -> list[Report]:
         """Return what the other relays have said of late, and for how many seconds each has said no more."""
-        now = time.monotonic()
+        now, limit = time.monotonic(), _FORGET_AFTER * self._branch.pace
         with self._lock:
             self._heard = {
-                node: (at, report) for node, (at, report) in self._heard.items() if now - at < _FORGET_AFTER
+                node: (at, report) for node, (at, report) in self._heard.items() if now - at < limit
             }
             return [{**report, "silent": round(now - at, 3)} for at, report in self._heard.values()]
 
@@ -96,19 +102,30 @@ class Reports:
                     while not stop.is_set():
                         report = self._status()
                         if time.monotonic() >= say_at:
-                            say_at = time.monotonic() + _EVERY * random.uniform(0.75, 1.25)
+                            say_at = time.monotonic() + self._branch.pace * random.uniform(0.75, 1.25)
                             engine.put(REPORTS, seal_report(report, self._gate.channel, self._gate.key))
                         if report["role"] != "source":
-                            stop.wait(_EVERY / 2)
-                        elif (news := engine.wait(REPORTS, self._mark, _EVERY / 2)) is not None:
-                            self._mark, data = news
-                            self._hear(data)
+                            # Until its own moment: news of the plan wakes all of them at once.
+                            self._branch.obey(engine, min(max(say_at - time.monotonic(), 0.001), _TURN))
+                        else:
+                            self._branch.be_root()
+                            self._gather(engine)
+                            self._branch.plan(engine, self.all(), report["size"])
             except EngineLost:
                 pass
             except Exception as error:  # whatever it is, the channel does not depend on it
                 said = f"{self._gate.channel}: {type(error).__name__}: {error}"
                 warn_once(("relay reports", self._gate.channel, type(error)), said)
-                stop.wait(_EVERY)
+                stop.wait(_TURN)
+
+    def _gather(self, engine: Engine) -> None:
+        """Hear what there is to hear for a while: of many that report at once some are overtaken."""
+        until = time.monotonic() + _TURN
+        while (left := until - time.monotonic()) > 0:
+            news = engine.wait(REPORTS, self._mark, left)
+            if news is not None:
+                self._mark, data = news
+                self._hear(data)
 
     def _hear(self, data: bytes) -> None:
         report = self._gate.admit_as(unseal_report, data)
