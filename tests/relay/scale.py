@@ -32,7 +32,7 @@ PORT = 7000
 MBIT = 100
 SIZES = {200: 15, 400_000: 5}
 FLAT = 0
-FAN_OUTS = (FLAT, 8, 16, 32)
+FAN_OUTS = (FLAT, 4, 8, 16, 32)
 
 SINK = f"""
 import os, sys
