@@ -237,6 +237,7 @@ def test_of_two_that_begin_at_the_same_moment_one_goes_on(cluster: Cluster, rela
     arrives(loser, 10**6)
 
 
+@pytest.mark.cluster
 def test_of_two_sources_after_a_cut_the_higher_term_wins_everywhere(cluster: Cluster, relays: Relays) -> None:
     _, there, learner, env = two_nodes(cluster, relays)
     watched = cluster.node()
