@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 from traincast._warnings import warn_once
 
@@ -282,22 +282,16 @@ def tag_of(head: bytes, body: bytes, key: bytes | None) -> bytes:
     """Return what a message ends with: an HMAC over all of it, or without a key a checksum of its head."""
     if key is None:
         return zlib.crc32(head).to_bytes(4, "little").ljust(TAG_BYTES, b"\0")
-    inner, outer = (state.copy() for state in _hmac_states(key))
-    inner.update(head)
-    inner.update(body)
-    outer.update(inner.digest())
-    return cast(bytes, outer.digest())
+    mac = _mac(key).copy()
+    mac.update(head)
+    mac.update(body)
+    return mac.digest()
 
 
 @functools.cache
-def _hmac_states(key: bytes) -> tuple[Any, Any]:
-    """Return the two hashes of an HMAC-SHA256 (RFC 2104), begun.
-
-    `hmac` looks for its algorithm at each message, which takes as long as the rest on a busy machine.
-    """
-    padded = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
-    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
-    return inner, outer
+def _mac(key: bytes) -> hmac.HMAC:
+    """Return an HMAC-SHA256 that has seen its key: making one takes longer than a short message."""
+    return hmac.new(key, digestmod=hashlib.sha256)
 
 
 def _text(host: bytes) -> str:
