@@ -88,13 +88,14 @@ test-frameworks: .venv-frameworks/.installed  ## real trainings with every other
 
 # Nodes are network namespaces: without root they are left out, and the rest runs.
 .PHONY: test-relay
-test-relay: .venv-frameworks/.installed  ## relays between nodes: real TCPStores, real Ray, cut links and killed processes
+test-relay: .venv-frameworks/.installed  ## relays between nodes: real TCPStores, real Ray, real Zenoh routers, cut links and killed processes
 	.venv-frameworks/bin/pytest tests/relay -m "not cluster" $(ARGS)
 
 .PHONY: cluster
 cluster: .venv-frameworks/.installed  ## all of it: long cuts, real torchruns, a Ray cluster of two nodes; and what a relay costs, as a table
 	.venv-frameworks/bin/pytest tests/relay $(ARGS)
 	.venv-frameworks/bin/python tests/relay/measure.py
+	.venv-frameworks/bin/python tests/relay/measure_zenoh.py
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built target/cpythons/.ready | .venv/.ready  ## layouts against headers, and the codec's tests, on the other CPythons

@@ -134,6 +134,7 @@ def test_metadata(wheel: Path) -> None:
         "rl-games",
         "skrl",
         "ray",
+        "zenoh",
         "cli",
         "demo",
         "all",

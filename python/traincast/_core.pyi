@@ -585,7 +585,7 @@ class RelayLock:
         """
 
     def announce(self, status: str, /) -> None:
-        """Write down what `list_channels` shows as `relay`: JSON of at most 4,096 bytes."""
+        """Write down what `list_channels` shows as `relay`: JSON of at most a megabyte."""
 
     def close(self) -> None:
         """Let go. Closing twice is allowed."""

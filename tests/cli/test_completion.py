@@ -60,7 +60,7 @@ def test_bash_completes_after_install_completion(program: Path, tmp_path: Path, 
     def offered(line: str) -> list[str]:
         return completed(program, tmp_path, line)
 
-    assert offered("traincast ") == ["ls", "top", "get", "watch", "scores", "clean", "demo"]
+    assert offered("traincast ") == ["ls", "top", "get", "watch", "scores", "relay", "clean", "demo"]
     assert offered("traincast w") == ["watch"]
     assert offered("traincast get ") == ["my-run", "other"]
     assert offered("traincast watch my") == ["my-run"]

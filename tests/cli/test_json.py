@@ -47,7 +47,8 @@ def channels(learner: Start, traincast_dir: Path) -> Any:
 def test_each_schema_is_one() -> None:
     names = sorted(path.name for path in SCHEMAS.iterdir())
     assert names == [
-        f"{name}.schema.json" for name in ("clean", "demo", "error", "get", "ls", "scores", "top", "watch")
+        f"{name}.schema.json"
+        for name in ("clean", "demo", "error", "get", "ls", "relay", "scores", "top", "watch")
     ]
     for path in SCHEMAS.iterdir():
         jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text()))

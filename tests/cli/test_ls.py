@@ -133,13 +133,15 @@ def test_relays_have_lines_of_their_own(shell: Shell, learner: Start, traincast_
         "lag": 0.012,
         "lease": 1.25,
     }
-    relay.announce(json.dumps(status | {"coalesced": 12, "dropped": 3}))
+    status |= {"coalesced": 12, "dropped": 3, "parent": ["there", "0f"]}
+    relay.announce(json.dumps(status))
     titles, row = cells(shell("ls", "--relays").stdout)
     assert titles == [
-        "NAME", "POLICY", "ROLE", "STATE", "VIA", "LEARNER", "LAG", "LEASE", "COALESCED", "DROPPED"
+        "NAME", "POLICY", "ROLE", "STATE", "VIA", "LEARNER", "PARENT", "CHILDREN",
+        "LAG", "LEASE", "COALESCED", "DROPPED",
     ]  # fmt: skip
     who = f"{os.getpid()} on {platform.node()}"
-    assert row == ["far", "0", "sink", "live", "an engine", who, "12 ms", "1.2 s", "12", "3"]
+    assert row == ["far", "0", "sink", "live", "an engine", who, "there", "0", "12 ms", "1.2 s", "12", "3"]
     far_channel, run = json.loads(shell("ls", "--json").stdout)
     assert far_channel["relay"]["lag"] == 0.012
     assert run["relay"] is None

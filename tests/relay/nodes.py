@@ -47,11 +47,11 @@ def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
-def until(condition: Callable[[], Any], what: str = "") -> float:
+def until(condition: Callable[[], Any], what: str = "", patience: float = PATIENCE) -> float:
     """Seconds until a condition holds, which it must some day."""
     start = time.monotonic()
     while not condition():
-        if time.monotonic() - start > PATIENCE:
+        if time.monotonic() - start > patience:
             raise TimeoutError(what or "it does not come about")
         time.sleep(0.005)
     return time.monotonic() - start
@@ -163,6 +163,10 @@ class Node:
             with suppress(ValueError):  # it is being written
                 return json.loads(relay_status(self.cluster.channel, 0, directory=self.directory) or "{}")
         return {}
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """What the relays of other nodes say, as this node's has heard it, by their nodes."""
+        return {report["node"]: report for report in self.status().get("relays", ())}
 
     def cut(self) -> None:
         """Nobody reaches this node any more; nobody is told."""

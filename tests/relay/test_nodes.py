@@ -52,6 +52,10 @@ def test_what_is_published_on_one_node_is_read_on_the_others_under_its_numbers(c
     assert steps(late.env()) == wanted
     until(lambda: (here.status().get("role"), there.status().get("role")) == ("source", "sink"))
     until(lambda: (there.status().get("origin") or [0, 0])[1] == learner.value("os.getpid()"))
+    until(lambda: here.reports().keys() == {there.status()["node"], late.status()["node"]})
+    until(lambda: here.status()["children"] == 2)
+    report = here.reports()[there.status()["node"]]
+    assert (report["state"], report["parent"][1]) == ("live", here.status()["node"])
     learner.run("writer.close()")
     until(lambda: env.value("reader.closed and not reader.writer_alive"))
     until(lambda: not (there.directory / f"{cluster.channel}@0").exists())

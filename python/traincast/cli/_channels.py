@@ -39,6 +39,16 @@ class Relay(TypedDict, total=False):
     role: str
     state: str
     since: float
+    node: str
+    """Which machine and directory."""
+    parent: list[Any] | None
+    """Machine and node of the relay that it has its messages from."""
+    children: int
+    """How many have theirs from it."""
+    serves: list[Any] | None
+    """Address and port where these ask."""
+    size: int
+    """Bytes of the newest snapshot, at a source."""
     origin: list[Any] | None
     """Host and process id of the learner that it hears of."""
     lag: float | None
@@ -104,7 +114,10 @@ def _relay(said: str | None) -> Relay | None:
         relay = json.loads(said or "null")
     except ValueError:
         return None
-    return cast(Relay, relay) if isinstance(relay, dict) else None
+    if not isinstance(relay, dict):
+        return None
+    relay.pop("relays", None)  # what others say: `traincast relay status`
+    return cast(Relay, relay)
 
 
 def command_line(pid: int) -> str | None:

@@ -13,6 +13,7 @@ from traincast.cli.clean import clean
 from traincast.cli.demo import demo
 from traincast.cli.get import get
 from traincast.cli.ls import ls
+from traincast.cli.relay import relay
 from traincast.cli.scores import scores
 from traincast.cli.top import top
 from traincast.cli.watch import watch
@@ -104,5 +105,5 @@ def _until_interrupted(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for _command in (ls, top, get, watch, scores, clean, demo):
+for _command in (ls, top, get, watch, scores, relay, clean, demo):
     app.command()(_until_interrupted(_command))

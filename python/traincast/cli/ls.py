@@ -11,6 +11,7 @@ from traincast.cli._arguments import AsJson
 from traincast.cli._channels import Channel, Reader, living, look, slowest
 from traincast.cli._describe import behind, life, who, writer
 from traincast.cli._json import print_json
+from traincast.cli._relays import host_of
 from traincast.cli._tables import Cell, Column, console, print_table
 from traincast.cli._text import age, printable, size
 
@@ -44,6 +45,8 @@ _RELAYS = [
     Column("STATE"),
     Column("VIA", least=12, flexible=True),
     Column("LEARNER", least=12),
+    Column("PARENT", least=8, spare=5),
+    Column("CHILDREN", right=True, spare=4),
     Column("LAG", right=True),
     Column("LEASE", right=True, spare=3),
     Column("COALESCED", right=True, spare=6),
@@ -65,7 +68,8 @@ def ls(
     AGE is the time since the newest version was published. A reader is BEHIND by how much older the snapshot
     that it holds is than the newest one; a channel's line shows the slowest of its readers.
 
-    With --relays: LEARNER is its process and machine, LAG how long the newest snapshot took to get here, and
+    With --relays: LEARNER is its process and machine, PARENT the machine whose relay this one hears,
+    CHILDREN how many hear this one, LAG how long the newest snapshot took to get here, and
     LEASE how long the learner may be silent from now on before it counts as lost.
     """
     directory = " or ".join(_core.directories())
@@ -139,6 +143,8 @@ def _relay_row(channel: Channel) -> list[Cell] | None:
         printable(relay.get("state", "-")),
         printable(relay.get("via", "-")),
         printable(f"{channel['origin_pid']} on {channel['origin_host']}"),
+        host_of(relay.get("parent")),
+        str(relay.get("children", 0)),
         "-" if lag is None else age(lag),
         "-" if lease is None else age(max(lease, 0.0)),
         str(relay.get("coalesced", 0)),

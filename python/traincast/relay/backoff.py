@@ -8,12 +8,12 @@ __all__ = ["Backoff"]
 
 
 class Backoff:
-    """Grows from 50 ms to 1 s, with jitter, so that nodes that lost a hub do not all come back at once.
+    """Grows from 50 ms to 0.6 s, with jitter, so that nodes that lost a hub do not all come back at once.
 
-    Not to 2 s or more: a node must be fresh within 2 s of its link's return.
+    Not to more: a node must be fresh within 2 s of its link's return, and a try may take half a second.
     """
 
-    FIRST, LAST = 0.05, 1.0
+    FIRST, LAST = 0.05, 0.6
 
     def __init__(self) -> None:
         self._next = self.FIRST

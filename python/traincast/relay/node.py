@@ -16,9 +16,11 @@ from typing import Any
 from traincast._core import RelayLock
 from traincast._warnings import warn_once
 from traincast.errors import ChannelBusyError, StorageFullError
+from traincast.relay.branch import Branch
 from traincast.relay.engine import EngineLost, Engines
 from traincast.relay.lines import Line
 from traincast.relay.message import Gate
+from traincast.relay.reports import Reports
 from traincast.relay.scores import Scores
 from traincast.relay.sink import LEASE, Sink
 from traincast.relay.source import Source
@@ -35,8 +37,9 @@ _LAST_TOTALS = 0.5
 class Relay:
     """Serves one channel on this node until it is told to end.
 
-    Five threads: two that listen, one that speaks for a learner of this node, one for scoreboards, and the
-    one that calls `run`, which makes no call of the engine: a lease ends though the engine hangs.
+    Six threads: two that listen, one that speaks for a learner of this node, one that reports, one for
+    scoreboards, and the one that calls `run`, which makes no call of the engine: a lease ends though the
+    engine hangs.
 
     Raises: ChannelBusyError if the node has a relay for the channel.
     """
@@ -50,7 +53,13 @@ class Relay:
         *,
         key: bytes | None = None,
         lease: float = LEASE,
+        address: str | None = None,
+        fan_out: int | None = None,
     ) -> None:
+        """Take the lock.
+
+        `address`: where other nodes reach this one, if the relays are to be a tree. `fan_out`: see `Planner`.
+        """
         self._lock = RelayLock(name, policy_id, directory=directory)
         self._engines = engines
         self._stop = threading.Event()
@@ -59,8 +68,11 @@ class Relay:
         self._node = _node_id(place)
         self.gate = Gate(f"{name}@{policy_id}", key)
         self.sink = Sink(self.gate, name, policy_id, place, lease)
-        self._listening = {topic: Line(engines) for topic in (LIFE, SNAPSHOT)}
-        self._speaking, self._counting = Line(engines), Line(engines)
+        node = f"{self._node:016x}"
+        self.branch = Branch(self.gate, node, engines, address, fan_out)
+        self._listening = {topic: Line(self.branch.upstream) for topic in (LIFE, SNAPSHOT)}
+        self._speaking, self._reporting, self._counting = Line(engines), Line(engines), Line(engines)
+        self.reports = Reports(self.gate, node, self._reporting, self.status, self.branch)
         self.scores = Scores(self.gate, name, policy_id, place, self._node, self._counting, self.sink)
         self.source = Source(
             self.gate,
@@ -79,6 +91,7 @@ class Relay:
                 for pair in self._listening.items()
             ),
             threading.Thread(target=self.source.run, args=(self._stop,), daemon=True),
+            threading.Thread(target=self.reports.run, args=(self._stop,), daemon=True),
             threading.Thread(target=self.scores.run, args=(self._stop,), daemon=True),
         ]
 
@@ -90,14 +103,16 @@ class Relay:
         try:
             while goes_on():
                 self.sink.tick()
-                lines = (*self._listening.values(), self._speaking, self._counting)
+                self.branch.tick(self.sink.silent, self.sink.lease)
+                lines = (*self._listening.values(), self._speaking, self._reporting, self._counting)
                 if any(line.overdue for line in lines):
                     self._engines.cut()
+                    self.branch.upstream.cut()
                 if time.monotonic() >= announce_at:
                     announce_at = time.monotonic() + _ANNOUNCE_EVERY
                     self._lock.keep()
                     with suppress(StorageFullError):
-                        self._lock.announce(json.dumps(self.status(), separators=(",", ":")))
+                        self._lock.announce(json.dumps(self._announced(), separators=(",", ":")))
                 self._stop.wait(_TICK)
         except ChannelBusyError:
             pass  # this node has another relay by now
@@ -111,6 +126,7 @@ class Relay:
         if self._threads[-1].is_alive():
             self._threads[-1].join(_LAST_TOTALS)  # what was counted here is said once more
         self._engines.cut()
+        self.branch.close()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(1.0)
@@ -118,19 +134,27 @@ class Relay:
         self._lock.close()
 
     def status(self) -> dict[str, Any]:
-        """Return what `ls` shows of this relay."""
+        """Return what this relay says of itself."""
         sink, source = self.sink, self.source
         followed = sink.followed
         refused = source.refused
         silent = None if followed is None else (time.monotonic_ns() - followed.heard_ns) / 1e9
         is_source = source.state != "absent"
+        parent = None if followed is None else (followed.key.host, f"{followed.node:016x}")
+        if (upper := self.branch.upstream.parent) is not None:
+            parent = upper.host, upper.node
         return {
             "via": self._engines.via,
+            "node": self.reports.node,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "role": "source" if is_source else "sink",
             "state": source.state if is_source else sink.link,
             "since": 0.0 if is_source else round((time.monotonic_ns() - sink.since_ns) / 1e9, 3),
+            "parent": None if parent is None or is_source else list(parent),
+            "children": self.reports.children() if is_source else self.branch.children,
+            "serves": self.branch.serves,
+            "size": source.size if is_source else 0,
             "origin": None if followed is None or is_source else [followed.key.host, followed.key.pid],
             "lag": None if is_source else sink.counts.lag,
             "lease": None if silent is None or is_source else round(sink.lease - silent, 3),
@@ -143,6 +167,11 @@ class Relay:
             "connected": self._listening[LIFE].connected,
             "fault": self._listening[LIFE].fault,
         }
+
+    def _announced(self) -> dict[str, Any]:
+        """Return what is written down on this node: where the learner is, that is what all relays say."""
+        status = self.status()
+        return {**status, "relays": self.reports.all()} if status["role"] == "source" else status
 
     def _listen(self, topic: str, line: Line) -> None:
         mark: Any = None
@@ -161,6 +190,7 @@ class Relay:
                         mark, data = news
                         message = self.gate.admit(data)
                         if message is not None and message.node != self._node:
+                            self.branch.pass_on(topic, data)
                             self.sink.receive(message)
             except EngineLost:
                 pass

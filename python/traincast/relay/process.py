@@ -16,6 +16,7 @@ from types import FrameType
 
 from traincast._names import start_of
 from traincast.errors import ChannelBusyError
+from traincast.relay.branch import address_towards
 from traincast.relay.message import key_from_environment
 from traincast.relay.node import Relay
 from traincast.relay.sink import LEASE
@@ -112,6 +113,8 @@ def main(configuration: Configuration) -> int:
             engines,
             key=key_from_environment(),
             lease=configuration.lease,
+            address=address_towards(configuration.host),
+            fan_out=int(os.environ.get("TRAINCAST_RELAY_FAN_OUT", "0")) or None,
         )
     except ChannelBusyError:
         return 0  # another rank of this node was quicker

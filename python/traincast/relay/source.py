@@ -56,6 +56,12 @@ class Source:
         return self._spoken_before + (0 if speech is None else speech.spoken)
 
     @property
+    def size(self) -> int:
+        """Bytes of the newest snapshot; 0 without one."""
+        speech = self._speech
+        return 0 if speech is None else speech.size
+
+    @property
     def state(self) -> str:
         """One word, for people."""
         if self._displacing:

@@ -59,6 +59,11 @@ class Speech:
         """Whether it had the channel, or nobody could be asked: then numbers decide, not who was first."""
         self.spoken = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the newest snapshot."""
+        return len(self._newest)
+
     def run(self, engine: Engine, stop: threading.Event) -> None:
         """Speak until the learner has ended and that has been said.
 

@@ -243,8 +243,10 @@ pub mod owner {
     pub const WORDS: usize = 8;
 }
 
-/// Bytes at the start of a relay's lock file in which it says what it does: a JSON object, padded with spaces.
+/// Bytes of a relay's lock file, in which it says what it does: a JSON object, padded with spaces.
 pub const RELAY_STATUS_BYTES: usize = 4096;
+/// At most so many where it says more, as the relay of the learner's node does, which hears of all others.
+pub const RELAY_STATUS_MOST: usize = 1 << 20;
 
 /// Bytes of a lock file that a writer locks.
 pub const WRITER_LOCK: std::ops::Range<u64> = 0..1;

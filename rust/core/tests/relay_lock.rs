@@ -100,19 +100,21 @@ fn what_a_relay_says_is_listed_while_it_lives() {
     let mut writer = place.writer();
     let lock = served(&place);
     deliver(&mut writer, &messages(1..2)[0]).unwrap();
-    for status in [r#"{"via":"a longer one"}"#, "{}"] {
-        lock.announce(status).unwrap();
-        assert_eq!(list(&place.directory).unwrap()[0].relay.as_deref(), Some(status));
+    let tree = format!(r#"{{"tree":"{}"}}"#, "x".repeat(100_000));
+    for status in [r#"{"via":"a longer one"}"#.into(), "{}".into(), tree, "{}".to_owned()] {
+        lock.announce(&status).unwrap();
+        assert_eq!(list(&place.directory).unwrap()[0].relay.as_deref(), Some(&*status));
         let other = fork(|| {
             let seen = list(&place.directory).unwrap();
-            i32::from(seen[0].relay.as_deref() != Some(status))
+            i32::from(seen[0].relay.as_deref() != Some(&*status))
         });
         assert_eq!(other.join(), 0);
     }
     let other =
         fork(|| i32::from(!matches!(serve(&places(&place), &channel()), Err(Error::ChannelBusy { .. }))));
     assert_eq!(other.join(), 0, "the lock is still held");
-    lock.announce(&"x".repeat(10_000)).unwrap();
+    lock.announce(&"x".repeat(2 << 20)).unwrap();
+    assert_eq!(list(&place.directory).unwrap()[0].relay.as_ref().map(String::len), Some(1 << 20));
     lock.release();
     assert_eq!(list(&place.directory).unwrap()[0].relay, None);
 }

@@ -5,6 +5,7 @@
 //! [`RelayLock::keep`]; a second relay may have come meanwhile, and then that one stays. While both think that they serve the
 //! channel the writer's lock still lets only one of them write.
 
+use std::io;
 use std::os::fd::OwnedFd;
 
 use super::{Held, LOCKS, LOOKS, LockKey, Purpose, busy, process};
@@ -12,7 +13,7 @@ use crate::directory::{ChannelName, Directory, Role, foreign};
 use crate::error::{Error, Result};
 use crate::failpoints::failpoint;
 use crate::fork;
-use crate::layout::{PAGE, RELAY_STATUS_BYTES, WRITER_LOCK};
+use crate::layout::{RELAY_STATUS_BYTES, RELAY_STATUS_MOST, WRITER_LOCK};
 use crate::sys::{self, Locked};
 
 /// The right to be the channel's relay on this node. Ends with [`RelayLock::release`] or with the process.
@@ -98,21 +99,26 @@ impl RelayLock {
         looked().map_err(Error::system("lock", &path))
     }
 
-    /// Writes down what `ls` shows: JSON text, cut at [`RELAY_STATUS_BYTES`] and padded with spaces. For information only: a
+    /// Writes down what `ls` shows: JSON text, cut at [`RELAY_STATUS_MOST`] and padded with spaces. For information only: a
     /// reader may see half of it, which does not parse.
     ///
     /// # Errors
     /// [`Error::StorageFull`]; [`Error::System`].
     pub fn announce(&self, status: &str) -> Result<()> {
-        let mut bytes = [b' '; RELAY_STATUS_BYTES];
-        let len = status.len().min(bytes.len());
-        bytes[..len].copy_from_slice(&status.as_bytes()[..len]);
+        let status = &status.as_bytes()[..status.len().min(RELAY_STATUS_MOST)];
         let mut locks = LOCKS.lock();
         let Some(held) = locks.own(&self.key).filter(|held| held.purpose == self.purpose) else {
             return Ok(());
         };
-        sys::write_start(&held.file, &bytes)
-            .map_err(Error::storage(&self.directory.join(&self.key.1), RELAY_STATUS_BYTES.max(PAGE)))
+        let path = self.directory.join(&self.key.1);
+        // Over all that stands there, which may be longer.
+        let size = sys::facts(&held.file).map_err(Error::system("look at", &path))?.size as usize;
+        let size = size
+            .max(status.len().next_multiple_of(RELAY_STATUS_BYTES))
+            .clamp(RELAY_STATUS_BYTES, RELAY_STATUS_MOST);
+        let mut bytes = status.to_vec();
+        bytes.resize(size, b' ');
+        sys::write_start(&held.file, &bytes).map_err(Error::storage(&path, size))
     }
 
     /// Lets go, and removes the file while it is still locked. In a forked child: nothing.
@@ -147,13 +153,18 @@ pub fn relay_status(directory: &Directory, handle: &OwnedFd, name: &ChannelName)
     let path = directory.join(&file_name);
     let failed = |error| Error::system("read", &path)(error);
     let key = (sys::facts(handle).map_err(failed)?.id, file_name);
-    let mut bytes = [0; RELAY_STATUS_BYTES];
     let mut locks = LOCKS.lock();
     let read = match locks.own(&key) {
-        Some(held) => sys::read_start(&held.file, &mut bytes),
+        Some(held) => text_of(&held.file),
         None => sys::open_at(handle, &key.1, false)
-            .and_then(|file| file.map_or(Ok(0), |file| sys::read_start(&file, &mut bytes))),
+            .and_then(|file| file.map_or(Ok(String::new()), |file| text_of(&file))),
     };
-    let text = String::from_utf8_lossy(&bytes[..read.map_err(failed)?]).trim_end().to_owned();
-    Ok(Some(text))
+    read.map(Some).map_err(failed)
+}
+
+fn text_of(file: &OwnedFd) -> io::Result<String> {
+    let size = (sys::facts(file)?.size as usize).min(RELAY_STATUS_MOST);
+    let mut bytes = vec![0; size];
+    let read = sys::read_start(file, &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes[..read]).trim_end().to_owned())
 }

@@ -1,0 +1,119 @@
+"""The command `traincast relay`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from enum import StrEnum
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from traincast._warnings import warn_once
+from traincast.cli._arguments import AsJson
+from traincast.cli._failures import ShellError
+from traincast.cli._relays import status
+
+__all__ = ["relay"]
+
+
+class Via(StrEnum):
+    """The engines that need no launcher."""
+
+    zenoh = "zenoh"
+
+
+def relay(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="status|ENDPOINT|NAME",
+            help="Zenoh routers to connect to, as tcp/HOST:7447; and channels, if not all are meant. Or the "
+            "word status, and channels.",
+        ),
+    ] = None,
+    via: Annotated[Via, typer.Option(help="The engine.")] = Via.zenoh,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ENDPOINT",
+            help="Be a router for the others, at tcp/0.0.0.0:7447 for example. May be repeated.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry channels between the nodes of a cluster: one such process on each node, over Zenoh.
+
+    One of them listens (or a zenohd does), the others connect to it. Without NAME it carries all channels
+    of this user: those with a living learner here are offered to the other nodes, and what they offer
+    appears here. It runs until Ctrl-C or SIGTERM. Set TRAINCAST_KEY to the same secret on all nodes.
+
+    Under torchrun, SLURM and Ray a line in the training does this: see docs/nodes.md.
+
+    traincast relay status [NAME...] shows the relays of all nodes, as the one where the learner is has heard
+    of them, whatever the engine. PARENT is where a relay has its messages from, LAG how long the newest
+    snapshot took to get there, LEASE how long the learner may be silent from now on before it counts as lost
+    there, SILENT how old the report is.
+    """
+    if words and words[0] == "status":
+        status(words[1:], as_json)
+        return
+    endpoints = [word for word in words or () if "/" in word]
+    names = [word for word in words or () if "/" not in word]
+    if not endpoints and not listen:
+        raise typer.BadParameter("where is the router? Name one, as tcp/HOST:7447, or be one: --listen")
+    code = _serve(endpoints, listen or [], names)
+    with suppress(OSError):
+        sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads of the engine may hang
+
+
+def _serve(endpoints: list[str], listen: list[str], names: list[str]) -> int:
+    from traincast.relay.engine import EngineLost
+    from traincast.relay.message import key_from_environment
+
+    try:
+        from traincast.relay.service import Service
+        from traincast.relay.session import Network
+    except ModuleNotFoundError as error:
+        raise ShellError(str(error)) from error
+
+    asked_to_end = False
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked_to_end
+        asked_to_end = True
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    key = key_from_environment()
+    if key is None:
+        warn_once(
+            "relay without a key",
+            "Zenoh as it is used here has no authentication: whoever reaches a router can publish. On a "
+            "network that others use, set TRAINCAST_KEY to one secret on all nodes",
+        )
+    network = Network(endpoints, listen)
+    if listen:
+        try:
+            network.session()
+        except EngineLost as error:
+            raise ShellError(f"cannot listen: {error}") from error
+    service = Service(network, names, key=key, say=_say)
+    try:
+        service.begin()
+    except BaseException:
+        service.end()
+        raise
+    _say(f"relay, process {os.getpid()}, via {network.via}; Ctrl-C ends it")
+    service.run(lambda: not asked_to_end)
+    return 0
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # who has started it may read no more, and it serves others
+        print(text, flush=True)

@@ -1,0 +1,140 @@
+"""A relay's place in the tree: whom it hears, and whom it serves."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from traincast.relay.engine import Engine, Engines
+from traincast.relay.message import Gate
+from traincast.relay.sockets import HubServer
+from traincast.relay.speech import LIFE, SNAPSHOT
+from traincast.relay.tree import PLAN, Parent, Plan, Planner, Upstream, seal_plan, unseal_plan
+
+__all__ = ["Branch", "address_towards"]
+
+_PLAN_EVERY = 1.0
+_SAY_AGAIN = 5.0
+_PATIENCE = 0.6
+"""Part of a lease after which a silent parent is left, so that the lease does not end."""
+
+_LINES = 2
+"""Connections that a child has."""
+
+
+class Branch:
+    """What a relay has to do with a tree. Its methods may be called by any thread."""
+
+    def __init__(
+        self, gate: Gate, node: str, root: Engines, address: str | None, fan_out: int | None
+    ) -> None:
+        """`address`: where other nodes reach this one; None: there is no tree with this engine."""
+        self._gate, self._node, self._address = gate, node, address
+        self.upstream = Upstream(root)
+        self._planner = Planner(fan_out)
+        self._server: HubServer | None = None
+        self._newest: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self._mark: Any = None
+        self._plan: Plan | None = None
+        self.pace = 1.0
+        """Seconds between two reports."""
+        self._planned_at = self._said_at = self._since = 0.0
+        self._heard_from: Parent | None = None
+
+    @property
+    def serves(self) -> list[Any] | None:
+        """Address and port at which this relay passes on what it hears; None: it does not."""
+        server = self._server
+        return None if server is None else [self._address, server.port]
+
+    @property
+    def children(self) -> int:
+        """How many relays hear this one."""
+        server = self._server
+        return 0 if server is None else -(-server.connections // _LINES)
+
+    def pass_on(self, topic: str, data: bytes) -> None:
+        """Give what was heard, and was found to be a message, to the children."""
+        with self._lock:
+            self._newest[topic] = data
+            if self._server is not None:
+                self._server.put(topic, data)
+
+    def obey(self, engine: Engine, timeout: float) -> None:
+        """Wait for news of the plan, and take the place that it says."""
+        news = engine.wait(PLAN, self._mark, timeout)
+        if news is None:
+            return
+        self._mark, data = news
+        plan = self._gate.admit_as(unseal_plan, data)
+        if plan is None:
+            return
+        self.pace = plan.pace
+        if self._address is not None:
+            self._serve(self._node in plan.serving)
+            self.upstream.follow(plan.parents.get(self._node))
+
+    def be_root(self) -> None:
+        """Hear the engine, and serve nobody: the learner is here."""
+        self._serve(False)
+        self.upstream.follow(None)
+
+    def plan(self, engine: Engine, reports: Sequence[dict[str, Any]], size: int) -> None:
+        """Tell the relays whom to hear, by what they have reported. `size`: bytes of a snapshot."""
+        now = time.monotonic()
+        if now - self._planned_at < _PLAN_EVERY:
+            return
+        self._planned_at = now
+        places = {report["node"]: _place(report.get("serves")) for report in reports}
+        plan = self._planner.plan(places, size)
+        if self._address is None:  # this engine spreads messages in its own way
+            plan = Plan({}, frozenset(), plan.pace)
+        self.pace = plan.pace
+        if plan != self._plan or now - self._said_at > _SAY_AGAIN:
+            self._plan, self._said_at = plan, now
+            engine.put(PLAN, seal_plan(plan, self._gate.channel, self._gate.key))
+
+    def tick(self, silent: float, lease: float) -> None:
+        """Look whether the parent still speaks: `silent` seconds ago something was heard of the learner."""
+        parent = self.upstream.parent
+        if parent is None or parent != self._heard_from:
+            self._heard_from, self._since = parent, time.monotonic()
+        elif min(silent, time.monotonic() - self._since) > lease * _PATIENCE:
+            self.upstream.fall_back()
+
+    def close(self) -> None:
+        """Serve nobody any more."""
+        self._serve(False)
+
+    def _serve(self, wanted: bool) -> None:
+        with self._lock:
+            if wanted and self._server is None and self._address is not None:
+                with suppress(OSError):
+                    self._server = HubServer(self._address, topics=(LIFE, SNAPSHOT))
+                    for topic, data in self._newest.items():
+                        self._server.put(topic, data)
+            elif not wanted and self._server is not None:
+                self._server.close()
+                self._server = None
+
+
+def address_towards(host: str) -> str | None:
+    """Return this machine's address, as a host sees it that is reached by that name."""
+    with suppress(OSError):
+        family, kind, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # nothing is sent
+            return str(probe.getsockname()[0])
+    return None
+
+
+def _place(said: Any) -> tuple[str, int] | None:
+    """Return an address that was reported, if it is one."""
+    if isinstance(said, list) and len(said) == 2 and isinstance(said[0], str) and isinstance(said[1], int):
+        return said[0], said[1]
+    return None

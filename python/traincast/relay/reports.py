@@ -1,0 +1,136 @@
+"""What each relay says of itself, heard where the learner is: the tree, as `traincast relay status` shows it.
+
+All relays put to one topic, where what one says may be overtaken by what another one does: so each says it
+every second or so, and a report counts for some seconds. Nothing that a channel needs depends on it.
+As with snapshots (`message`), the bytes are untrusted.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from traincast._warnings import warn_once
+from traincast.relay.branch import Branch
+from traincast.relay.engine import Engine, EngineLost
+from traincast.relay.lines import Line
+from traincast.relay.message import TAG_BYTES, Gate, Malformed, channel_digest, check_tag, tag_of
+
+__all__ = ["REPORTS", "Report", "Reports", "seal_report", "unseal_report"]
+
+REPORTS = "reports"
+"""The topic."""
+
+_MAGIC = b"trainrep"
+_HEAD = len(_MAGIC) + 16
+_TURN = 0.5
+_FORGET_AFTER = 10
+"""How many reports of a relay must fail to come until it is forgotten."""
+
+_MOST_BYTES = 4096
+_MOST = 4096
+
+Report = dict[str, Any]
+"""What `Relay.status` gives."""
+
+
+def seal_report(report: Report, channel: str, key: bytes | None) -> bytes:
+    """Put a report into bytes. `channel` is its name and policy: `"run@0"`."""
+    text = json.dumps(report, separators=(",", ":")).encode()
+    whole = _MAGIC + channel_digest(channel) + text
+    return whole + tag_of(whole, b"", key)
+
+
+def unseal_report(data: bytes, channel: str, key: bytes | None) -> Report:
+    """Check bytes, and return the report that they are.
+
+    Raises: `Malformed`.
+    """
+    if not data.startswith(_MAGIC) or not _HEAD + TAG_BYTES < len(data) <= _MOST_BYTES:
+        raise Malformed("it does not begin like one")
+    whole, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
+    check_tag(tag, tag_of(whole, b"", key), key)
+    if whole[len(_MAGIC) : _HEAD] != channel_digest(channel):
+        raise Malformed("it is for another channel")
+    try:
+        report = json.loads(whole[_HEAD:])
+    except (ValueError, RecursionError) as error:
+        raise Malformed("its report is no JSON") from error
+    if not isinstance(report, dict) or not isinstance(report.get("node"), str):
+        raise Malformed("its report does not say of which node it is")
+    return report
+
+
+class Reports:
+    """Says what this node's relay does; where the learner is, hears the others. One thread runs it."""
+
+    def __init__(
+        self, gate: Gate, node: str, line: Line, status: Callable[[], Report], branch: Branch
+    ) -> None:
+        """`status`: what this relay says of itself. `branch`: its place in the tree."""
+        self._branch = branch
+        self._gate, self.node, self._line, self._status = gate, node, line, status
+        self._heard: dict[str, tuple[float, Report]] = {}
+        self._lock = threading.Lock()
+        self._mark: Any = None
+
+    def all(self) -> list[Report]:
+        """Return what the other relays have said of late, and for how many seconds each has said no more."""
+        now, limit = time.monotonic(), _FORGET_AFTER * self._branch.pace
+        with self._lock:
+            self._heard = {
+                node: (at, report) for node, (at, report) in self._heard.items() if now - at < limit
+            }
+            return [{**report, "silent": round(now - at, 3)} for at, report in self._heard.values()]
+
+    def children(self) -> int:
+        """Return how many relays have their messages from this one, as far as was heard."""
+        with self._lock:
+            reports = [report for _, report in self._heard.values()]
+        return sum((report.get("parent") or [None])[-1] == self.node for report in reports)
+
+    def run(self, stop: threading.Event) -> None:
+        """Go on until told to stop."""
+        while not stop.is_set():
+            try:
+                with self._line.connection(stop) as engine:
+                    say_at = 0.0
+                    while not stop.is_set():
+                        report = self._status()
+                        if time.monotonic() >= say_at:
+                            say_at = time.monotonic() + self._branch.pace * random.uniform(0.75, 1.25)
+                            engine.put(REPORTS, seal_report(report, self._gate.channel, self._gate.key))
+                        if report["role"] != "source":
+                            # Until its own moment: news of the plan wakes all of them at once.
+                            self._branch.obey(engine, min(max(say_at - time.monotonic(), 0.001), _TURN))
+                        else:
+                            self._branch.be_root()
+                            self._gather(engine)
+                            self._branch.plan(engine, self.all(), report["size"])
+            except EngineLost:
+                pass
+            except Exception as error:  # whatever it is, the channel does not depend on it
+                said = f"{self._gate.channel}: {type(error).__name__}: {error}"
+                warn_once(("relay reports", self._gate.channel, type(error)), said)
+                stop.wait(_TURN)
+
+    def _gather(self, engine: Engine) -> None:
+        """Hear what there is to hear for a while: of many that report at once some are overtaken."""
+        until = time.monotonic() + _TURN
+        while (left := until - time.monotonic()) > 0:
+            news = engine.wait(REPORTS, self._mark, left)
+            if news is not None:
+                self._mark, data = news
+                self._hear(data)
+
+    def _hear(self, data: bytes) -> None:
+        report = self._gate.admit_as(unseal_report, data)
+        if report is None or report["node"] == self.node:
+            return
+        with self._lock:
+            if report["node"] in self._heard or len(self._heard) < _MOST:
+                self._heard[report["node"]] = (time.monotonic(), report)
