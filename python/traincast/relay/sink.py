@@ -112,6 +112,14 @@ class Sink:
         return self._followed
 
     @property
+    def silent(self) -> float:
+        """For how many seconds nothing was heard of the learner that is followed; 0 if there is none."""
+        followed = self._followed
+        if followed is None or followed.life is not Life.ALIVE:
+            return 0.0
+        return (time.monotonic_ns() - followed.heard_ns) / 1e9
+
+    @property
     def living(self) -> Rival | None:
         """The learner elsewhere that is followed, if that lives as far as anybody knows."""
         followed = self._followed
