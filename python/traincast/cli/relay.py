@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from types import FrameType
 from typing import Annotated
@@ -65,7 +66,8 @@ def relay(
     if not endpoints and not listen:
         raise typer.BadParameter("where is the router? Name one, as tcp/HOST:7447, or be one: --listen")
     code = _serve(endpoints, listen or [], names)
-    sys.stdout.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads of the engine may hang
 
@@ -101,12 +103,17 @@ def _serve(endpoints: list[str], listen: list[str], names: list[str]) -> int:
             network.session()
         except EngineLost as error:
             raise ShellError(f"cannot listen: {error}") from error
-    service = Service(network, names, key=key, say=lambda text: print(text, flush=True))
+    service = Service(network, names, key=key, say=_say)
     try:
         service.begin()
     except BaseException:
         service.end()
         raise
-    print(f"relay, process {os.getpid()}, via {network.via}; Ctrl-C ends it", flush=True)
+    _say(f"relay, process {os.getpid()}, via {network.via}; Ctrl-C ends it")
     service.run(lambda: not asked_to_end)
     return 0
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # who has started it may read no more, and it serves others
+        print(text, flush=True)
