@@ -133,14 +133,6 @@ class Sink:
             now = time.monotonic_ns()
             return any(other != key and not self._silent(rival, now) for other, rival in self._rivals.items())
 
-    @property
-    def silent(self) -> float:
-        """For how many seconds nothing was heard of the learner that is followed; 0 if there is none."""
-        followed = self._followed
-        if followed is None or followed.life is not Life.ALIVE:
-            return 0.0
-        return (time.monotonic_ns() - followed.heard_ns) / 1e9
-
     def rival(self, key: Key) -> Rival | None:
         """Return what was heard of a learner, if that lives as far as anybody knows."""
         with self._lock:
