@@ -93,8 +93,12 @@ def _launch() -> str | None:
 
 
 def start_of(pid: int) -> str:
-    """Return when a process started, as the kernel counts: pids come again. Empty if it is gone."""
+    """Return when a process started, as the kernel counts: pids come again. Empty if it is gone.
+
+    One that has ended, and that nobody has waited for yet, is gone.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
         return ""
