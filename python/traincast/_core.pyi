@@ -12,6 +12,7 @@ from typing_extensions import TypeVar, disjoint_base
 __all__ = [
     "RelayLock",
     "RelaySource",
+    "RemoteScores",
     "ScoreCounters",
     "ScoreWriter",
     "TrainingInfoKey",

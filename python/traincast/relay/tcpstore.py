@@ -179,9 +179,13 @@ class StoreEngine:
             while True:
                 number = max(self._store.add(self._count(topic), 0), seen + 1)
                 left = deadline - time.monotonic()
-                value = self._get(self._value(topic, number), max(left, 0.001))
+                key = self._value(topic, number)
+                value = self._get(key, max(left, 0.001))
+                whole = self._whole(key, value) if value else None
+                if whole is not None:
+                    return Mark(self._id, number), whole
                 if value is not None:
-                    return Mark(self._id, number), value
+                    seen = number  # it was deleted while it was asked for: there is a newer one
                 if time.monotonic() >= deadline:
                     return None
         except RuntimeError as error:
@@ -207,16 +211,24 @@ class StoreEngine:
             self._timeout = timeout
         try:
             value: bytes = self._store.get(key)
-            if value[:1] == _WHOLE:
-                return value[1:]
-            parts = (
-                int(value[1:]) if value[1:].isdigit() and len(value) < 5 else 0
-            )  # anybody may have put it there
-            return b"".join(self._store.get(f"{key}/{i}") for i in range(parts))
+            return value
         except RuntimeError as error:
             if "timeout" not in str(error).lower():
                 raise
             return None
+
+    def _whole(self, key: str, value: bytes) -> bytes | None:
+        if value[:1] == _WHOLE:
+            return value[1:]
+        # Anybody may have put it there.
+        count = int(value[1:]) if value[1:].isdigit() and len(value) < 5 else 0
+        parts = []
+        for i in range(count):
+            part = self._get(f"{key}/{i}", 1.0)
+            if part is None:
+                return None
+            parts.append(part)
+        return b"".join(parts)
 
     def _forget_old(self, topic: str, number: int, size: int, parts: int) -> None:
         kept = self._kept.setdefault(topic, _Kept(behind=number - 1))
