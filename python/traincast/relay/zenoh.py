@@ -33,9 +33,8 @@ _ALONG = 60_000  # bytes that fit into one of Zenoh's batches
 _AGAIN = 0.5
 _FETCH_SECONDS = 30.0
 _ASK_SECONDS = 0.5
-_MARK = struct.Struct(
-    "<Q?"
-)  # the number, and whether the value goes along; of a register: and whether it asks
+_MARK = struct.Struct("<Q?")
+"""The number, and whether the value goes along; of a register: and whether it asks."""
 _LAST = 1 << 63
 
 _EVERYBODY: dict[str, Any] = {
