@@ -84,7 +84,13 @@ class ExampleStory:
             wait_for(lambda: cls.is_saved(dead), dying)
             dead.kill(dying)
             before, at_once = dead.recording(), interrupted.recording()
-            wait_for(lambda: len(interrupted.recording().resets) > len(at_once.resets), stopped)
+
+            def goes_on() -> bool:
+                now = interrupted.recording()
+                values = {reset["steps"] for reset in now.training_resets}
+                return len(now.resets) > len(at_once.resets) and len(values) > 1
+
+            wait_for(goes_on, stopped)
             output = interrupted.interrupt(stopped)
             assert stopped.returncode != 0
             assert "KeyboardInterrupt" in output
