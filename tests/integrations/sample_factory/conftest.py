@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -31,6 +32,8 @@ with warnings.catch_warnings():
 
     from traincast.integrations.sample_factory import wrap_env_func
     from traincast.integrations.sample_factory.channel import show_channel
+
+ONE_SAMPLE = "probability tensor contains either `inf`, `nan` or element < 0"
 
 Events = list[dict[str, Any]]
 Make = Callable[..., Any]
@@ -143,19 +146,25 @@ def population(run_phases: Any) -> Log:
         # the batcher to return one; in serial mode that is the same thread, and it loses the trajectory.
         "--num_batches_to_accumulate=20",
     ]
-    return run_phases(
-        "population",
-        [
-            {
-                "do": "train",
-                "how": how,
-                "argv": [f"--env={env}", f"--experiment={env}_{how}", *pbt],
-                "reshape_every": 4,
-            }
-            for env in ("team", "informed_shaped")
-            for how in ("queue", "traincast")
-        ],
-    )
+    phases = [
+        {
+            "do": "train",
+            "how": how,
+            "argv": [f"--env={env}", f"--experiment={env}_{how}", *pbt],
+            "reshape_every": 4,
+        }
+        for env in ("team", "informed_shaped")
+        for how in ("queue", "traincast")
+    ]
+    for name in ("population", "population_again"):
+        try:
+            return run_phases(name, copy.deepcopy(phases))
+        except AssertionError as failure:
+            # A batch of this size may have one valid sample, of which Sample Factory takes the standard
+            # deviation: its weights are no numbers then, with its queue as with us.
+            if ONE_SAMPLE not in str(failure):
+                raise
+    pytest.fail(f"Sample Factory ended twice with: {ONE_SAMPLE}")
 
 
 @pytest.fixture(scope="session")
