@@ -1,8 +1,8 @@
 # `make test`, and its stages, each of which runs alone too.
 
 # Two rows, which run beside each other and take about as long.
-STAGES := lint test-python test-layouts test-checked test-frameworks
-MORE_STAGES := test-sf test-rust test-header-sanitized test-loom test-mutants test-kill test-relay test-cpythons
+STAGES := lint test-python test-layouts test-checked test-cpythons test-frameworks
+MORE_STAGES := test-sf test-rust test-header-sanitized test-loom test-mutants test-kill test-relay
 
 # Preparing is the long part of a first run: the downloads and the two compilations overlap.
 .PHONY: test

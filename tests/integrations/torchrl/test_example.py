@@ -43,9 +43,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     # At once, with one directory.
     first = whole.start("--steps", "2400", **environ)
     second = killed.start("--steps", "1000000", **environ)
+    wait_until(second, lambda: len(channels(place)) == 2)
+    together = channels(place)
     checkpoint = killed.directory / "cartpole.checkpoint"
     wait_until(second, lambda: checkpoint.exists() and reached(killed, 1200))
-    together = channels(place)
     killed.kill(second)
     second.stdout.close()
     ended = whole.finish(first)
