@@ -37,7 +37,7 @@ class TestExample(ExampleStory):
         epochs = [value for _, value in found["traincast/epoch"]]
         assert epochs == [1 + step // 1_000 for step, _ in steps]
         gravity = [value for _, value in found["training/curriculum/unwrapped.gravity"]]
-        assert gravity == sorted(gravity)
+        # Each is that with which an episode began: a long one ends after others that began later.
         assert 2.0 <= gravity[0] < gravity[-1] < 9.8
         assert {round(value, 3) for _, value in found["test/curriculum/unwrapped.gravity"]} == {9.8}
 
