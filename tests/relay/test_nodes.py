@@ -146,7 +146,15 @@ def test_of_two_sources_after_a_cut_the_higher_term_wins_everywhere(cluster: Clu
     _, there, learner, env = two_nodes(cluster)
     third = cluster.node()
     third.joined()
-    watcher = third.env()
+    rival = the_higher_term_wins_after_a_cut(cluster, there, learner, env, third.env())
+    rival.run("writer.update(approx_total_training_steps=52)")
+    arrives(env, 52)
+
+
+def the_higher_term_wins_after_a_cut(
+    cluster: Cluster, there: Node, learner: Process, env: Process, watcher: Process
+) -> Process:
+    """Cut off `env`'s node, and have a learner begin there; returns that one."""
     there.cut()
     alive(env, False)
     rival = there.learner_alone()
@@ -161,8 +169,7 @@ def test_of_two_sources_after_a_cut_the_higher_term_wins_everywhere(cluster: Clu
     published(rival, 51)
     for process in (learner, watcher):
         arrives(process, 51)
-    rival.run("writer.update(approx_total_training_steps=52)")
-    arrives(env, 52)
+    return rival
 
 
 def test_a_node_has_one_relay_and_it_ends_with_its_job(cluster: Cluster) -> None:

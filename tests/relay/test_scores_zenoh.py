@@ -7,7 +7,6 @@ from nodes import Cluster, until
 from test_scores import added, exactly, keeps, recorder, stopped, totals
 from test_zenoh import Relays
 
-pytest.importorskip("zenoh")
 pytestmark = pytest.mark.cluster
 
 

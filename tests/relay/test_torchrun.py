@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from nodes import Cluster, Node, until
 
-pytest.importorskip("torch")
 pytestmark = pytest.mark.cluster
 
 SCRIPT = """

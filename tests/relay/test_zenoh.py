@@ -11,11 +11,9 @@ from collections.abc import Iterator
 import pytest
 from nodes import Cluster, Node, until
 from processes import Process
-from test_nodes import alive, arrives, numbers, published, steps
+from test_nodes import alive, arrives, numbers, published, steps, the_higher_term_wins_after_a_cut
 
 import traincast
-
-pytest.importorskip("zenoh")
 
 
 class Running:
@@ -242,21 +240,7 @@ def test_of_two_sources_after_a_cut_the_higher_term_wins_everywhere(cluster: Clu
     _, there, learner, env = two_nodes(cluster, relays)
     watched = cluster.node()
     relays.start(watched)
-    watcher = watched.env()
-    there.cut()
-    alive(env, False)
-    rival = there.learner_alone()
-    published(rival, 50)
-    published(learner, 9)
-    arrives(watcher, 9)
-    there.mend()
-    arrives(watcher, 50)
-    with pytest.raises(traincast.ChannelLostError, match=f"process {rival.value('os.getpid()')} on "):
-        learner.run("while True: writer.update(approx_total_training_steps=10); time.sleep(0.01)")
-    learner.run(f"reader = traincast.TrainingInfoReader({cluster.channel!r})")
-    published(rival, 51)
-    for process in (learner, watcher):
-        arrives(process, 51)
+    the_higher_term_wins_after_a_cut(cluster, there, learner, env, watched.env())
 
 
 @pytest.mark.parametrize("name", ["TERM", pytest.param("INT", marks=pytest.mark.cluster)])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import suppress
 from enum import StrEnum
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -75,6 +73,7 @@ def relay(
 def _serve(endpoints: list[str], listen: list[str], names: list[str]) -> int:
     from traincast.relay.engine import EngineLost
     from traincast.relay.message import key_from_environment
+    from traincast.relay.signals import told_to_end
 
     try:
         from traincast.relay.service import Service
@@ -82,14 +81,7 @@ def _serve(endpoints: list[str], listen: list[str], names: list[str]) -> int:
     except ModuleNotFoundError as error:
         raise ShellError(str(error)) from error
 
-    asked_to_end = False
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked_to_end
-        asked_to_end = True
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    told = told_to_end()
     key = key_from_environment()
     if key is None:
         warn_once(
@@ -110,7 +102,7 @@ def _serve(endpoints: list[str], listen: list[str], names: list[str]) -> int:
         service.end()
         raise
     _say(f"relay, process {os.getpid()}, via {network.via}; Ctrl-C ends it")
-    service.run(lambda: not asked_to_end)
+    service.run(lambda: not told())
     return 0
 
 

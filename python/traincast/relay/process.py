@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from types import FrameType
 
 from traincast._names import start_of
 from traincast.errors import ChannelBusyError
 from traincast.relay.branch import address_towards
 from traincast.relay.message import key_from_environment
 from traincast.relay.node import Relay
+from traincast.relay.signals import told_to_end
 from traincast.relay.sink import LEASE
 from traincast.relay.tcpstore import StoreEngines
 
@@ -94,14 +93,7 @@ def start(configuration: Configuration) -> subprocess.Popen[bytes]:
 
 def main(configuration: Configuration) -> int:
     """Serve until the job ends, or SIGTERM."""
-    asked_to_end = False
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked_to_end
-        asked_to_end = True
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    told = told_to_end()
     engines = StoreEngines(
         configuration.host, configuration.port, f"{configuration.name}@{configuration.policy_id}"
     )
@@ -118,5 +110,5 @@ def main(configuration: Configuration) -> int:
         )
     except ChannelBusyError:
         return 0  # another rank of this node was quicker
-    relay.run(lambda: not asked_to_end and configuration.job.lives())
+    relay.run(lambda: not told() and configuration.job.lives())
     return 0

@@ -4,6 +4,7 @@
 
 pub mod machine;
 mod process;
+pub mod scores;
 
 use std::path::PathBuf;
 use std::time::Duration;
