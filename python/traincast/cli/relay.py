@@ -43,18 +43,22 @@ def relay(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Carry channels between the nodes of a cluster: one such process on each node, over Zenoh.
+    """Carry channels between the nodes of a cluster: one such process on each node.
 
-    One of them listens (or a zenohd does), the others connect to it. Without NAME it carries all channels
-    of this user: those with a living learner here are offered to the other nodes, and what they offer
-    appears here. It runs until Ctrl-C or SIGTERM. Set TRAINCAST_KEY to the same secret on all nodes.
+    The engine is Zenoh. One relay listens (or a zenohd does), the others
+    connect to it. Without NAME it carries all channels of this user: those
+    with a living learner here are offered to the other nodes, and what they
+    offer appears here. It runs until Ctrl-C or SIGTERM. Set TRAINCAST_KEY to
+    the same secret on all nodes.
 
-    Under torchrun, SLURM and Ray a line in the training does this: see docs/nodes.md.
+    Under torchrun, SLURM and Ray a line in the training does this: see
+    docs/nodes.md.
 
-    traincast relay status [NAME...] shows the relays of all nodes, as the one where the learner is has heard
-    of them, whatever the engine. PARENT is where a relay has its messages from, LAG how long the newest
-    snapshot took to get there, LEASE how long the learner may be silent from now on before it counts as lost
-    there, SILENT how old the report is.
+    traincast relay status [NAME...] shows the relays of all nodes, as the one
+    on the learner's node has heard of them, whatever the engine. PARENT is
+    where a relay has its messages from, LAG how long the newest snapshot took
+    to get there, LEASE how long the learner may be silent from now on before
+    it counts as lost there, SILENT how old the report is.
     """
     if words and words[0] == "status":
         status(words[1:], as_json)
