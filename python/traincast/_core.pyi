@@ -382,7 +382,10 @@ class TrainingInfoReader(Generic[_Info_co]):
 
     @property
     def served(self) -> bool:
-        """Whether anybody serves the channel: its writer, or a relay that waits for the learner."""
+        """Whether the channel is served: by its writer, or by a relay that waits for the learner.
+
+        A learner that took the channel over does so from its first snapshot on.
+        """
 
     @property
     def writer_alive(self) -> bool:

@@ -32,6 +32,20 @@ def test_a_name_gets_nothing_of_it(dead):
         env.reset()
 
 
+@pytest.mark.parametrize(
+    ("leftover", "advice"),
+    [("continue", "has taken it over, and has published nothing yet"), ("replace", "has no channels")],
+)
+def test_a_learner_that_takes_it_over_serves_it_from_its_first_snapshot_on(dead, leftover, advice):
+    with traincast.TrainingInfoWriter(dead, leftover=leftover) as writer:
+        env = wrapped(dead, on_missing="raise")
+        with pytest.raises(traincast.ChannelNotFoundError, match=advice):
+            env.reset()
+        assert wrapped(dead).reset()[1]["known_steps"] == -1
+        writer.publish({STEPS: 20})
+        assert env.reset()[1]["known_steps"] == 20
+
+
 def test_it_can_be_asked_for(dead):
     env, other = wrapped(dead, leftover="use"), wrapped(dead, leftover="use")
     with pytest.warns(traincast.TraincastWarning, match="is dead: envs go on with what it left") as said:

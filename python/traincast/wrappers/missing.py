@@ -110,6 +110,8 @@ def advice(channel: Channel, before: list[tuple[str, int]] | None = None) -> str
     if (name, channel.policy_id) in there:
         if _is_served(channel):
             return "it has appeared since."
+        if _has_writer(channel):
+            return "a new learner has taken it over, and has published nothing yet."
         return (
             'its learner is dead. Start it again, or take what it left: leftover="use"; for an evaluation: '
             "frozen={...}."
@@ -134,6 +136,12 @@ def _is_served(channel: Channel) -> bool:
     if channel.actual_name is not None:
         with suppress(TraincastError), channel.open() as reader:
             return reader.served
+    return False
+
+
+def _has_writer(channel: Channel) -> bool:
+    with suppress(TraincastError), channel.open() as reader:
+        return reader.writer_alive
     return False
 
 

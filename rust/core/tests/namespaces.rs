@@ -173,3 +173,34 @@ fn without_room_the_file_of_a_writer_elsewhere_is_not_stored_into() {
     });
     assert_eq!(child.join(), 0);
 }
+
+/// Numbers of processes cannot be compared across containers: the records are.
+#[test]
+fn a_newcomer_elsewhere_serves_a_channel_from_its_first_snapshot_on() {
+    let place = Place::new();
+    let learner = |flag: &'static str| {
+        let place = &place;
+        elsewhere(move || {
+            let mut writer = place.try_writer(Leftover::Replace).unwrap();
+            place.raise(&format!("{flag} taken"));
+            place.wait_for(&format!("{flag} looked"));
+            publish(&mut writer, 7);
+            place.raise(&format!("{flag} published"));
+            forever()
+        })
+    };
+    let first = learner("first");
+    place.raise("first looked");
+    place.wait_for("first published");
+    let mut reader = place.reader();
+    assert!(reader.served().unwrap());
+    first.kill();
+    until(|| !reader.writer_alive().unwrap());
+    let second = learner("second");
+    place.wait_for("second taken");
+    assert!(reader.writer_alive().unwrap() && !reader.served().unwrap());
+    place.raise("second looked");
+    place.wait_for("second published");
+    assert!(reader.served().unwrap());
+    second.kill();
+}

@@ -20,6 +20,7 @@
 mod elsewhere;
 mod record;
 mod relay;
+mod service;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::sys::{self, FileId, Holder, Locked};
 pub use elsewhere::check_elsewhere;
 pub use record::Record;
 pub use relay::{RelayLock, relay_status};
+pub use service::{Signature, is_served, is_served_from, writer_alive};
 pub use verify::Standing;
 
 /// A lock file: its directory and its name there.
@@ -286,43 +288,5 @@ fn lost(name: &ChannelName, reason: &str) -> Error {
         name: name.name().to_owned(),
         policy_id: name.policy_id(),
         reason: reason.to_owned(),
-    }
-}
-
-/// Whether a channel has a live writer. A relay that serves it on this node is one.
-pub fn writer_alive(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<bool> {
-    is_held(directory, handle, name, Role::Lock)
-}
-
-/// Whether somebody serves the channel: its writer, or a relay that waits for the learner to come back. A writer that lives and
-/// has only lost its lock, without knowing it yet, counts: it will take the lock again.
-pub fn is_served(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<bool> {
-    Ok(is_held(directory, handle, name, Role::Lock)?
-        || is_held(directory, handle, name, Role::Relay)?
-        || Record::read(handle, name).is_some_and(|record| record.process_lives()))
-}
-
-fn is_held(directory: &Directory, handle: &OwnedFd, name: &ChannelName, role: Role) -> Result<bool> {
-    let file_name = name.file(role);
-    let path = directory.join(&file_name);
-    let failed = |error| Error::system("examine", &path)(error);
-    let key = (sys::facts(handle).map_err(failed)?.id, file_name);
-    let mut locks = LOCKS.lock();
-    if let Some(held) = locks.own(&key) {
-        return Ok(!matches!(held.purpose, Purpose::Clean(_)));
-    }
-    if role == Role::Lock && held_by_another_copy(&locks, handle, name) {
-        return Ok(true);
-    }
-    let facts = sys::facts_at(handle, &key.1).map_err(failed)?;
-    if facts.is_none_or(|facts| facts.kind != sys::REGULAR) {
-        return Ok(false); // what cannot be locked is held by nobody
-    }
-    match sys::open_at(handle, &key.1, false).map_err(failed)? {
-        Some(file) => {
-            let holder = sys::lock_holder(&file, WRITER_LOCK).map_err(failed)?;
-            Ok(holder.is_some_and(|holder| !is_cleaner(holder)))
-        }
-        None => Ok(false),
     }
 }

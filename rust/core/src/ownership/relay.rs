@@ -8,6 +8,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use super::service::is_relayed;
 use super::{Held, LOCKS, LOOKS, LockKey, Purpose, busy, process};
 use crate::directory::{ChannelName, Directory, Role, foreign};
 use crate::error::{Error, Result};
@@ -146,7 +147,7 @@ impl RelayLock {
 /// # Errors
 /// [`Error::System`].
 pub fn relay_status(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<Option<String>> {
-    if !super::is_held(directory, handle, name, Role::Relay)? {
+    if !is_relayed(directory, handle, name)? {
         return Ok(None);
     }
     let file_name = name.file(Role::Relay);

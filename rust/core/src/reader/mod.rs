@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::failpoints::failpoint;
 use crate::layout::{Link, header};
 use crate::numbering::Position;
-use crate::ownership;
+use crate::ownership::{self, Signature};
 use crate::ring::seqlock::{Head, load_head};
 use crate::roster::Seat;
 use crate::segment::Segment;
@@ -308,8 +308,9 @@ impl Reader {
         Ok(heard && !self.found.segment.head().closed() && self.is_written()?)
     }
 
-    /// Whether anybody serves the channel: a writer, also one that does not know yet that its lock was dropped, or a relay that
-    /// waits for the learner.
+    /// Whether anybody serves the channel: the writer of what is read here, also one that does not know yet that its lock was
+    /// dropped, or a relay that waits for the learner. Not a writer that took the channel and has not published yet: it may
+    /// begin anew.
     ///
     /// # Errors
     /// As [`Reader::writer_alive`].
@@ -317,9 +318,15 @@ impl Reader {
         if self.found.segment.head().ended() {
             self.follow();
         }
-        match self.found.directory.find()? {
-            Some(handle) => Ok(!self.found.segment.head().closed()
-                && ownership::is_served(&self.found.directory, &handle, &self.name)?),
+        let Found { segment, directory } = &self.found;
+        let signature = Signature {
+            pid: segment.header(header::PID),
+            pid_namespace: segment.header(header::PID_NAMESPACE),
+            nonce: segment.header(header::NONCE),
+        };
+        match directory.find()? {
+            Some(handle) => Ok(!segment.head().closed()
+                && ownership::is_served_from(signature, directory, &handle, &self.name)?),
             None => Ok(false),
         }
     }
