@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import traincast
-from traincast.relay.message import Gate, Life, Malformed, Message, Stamp, seal, seal_snapshot, tag_of, unseal
+from traincast.relay.message import Gate, Life, Malformed, Message, Stamp, seal, tag_of, unseal
 
 CHANNEL = "run@0"
 NUMBERS = st.integers(0, 2**64 - 1)
@@ -54,13 +54,6 @@ def test_a_sign_of_life_arrives_as_it_was_sent(life, board, numbers, stamp, host
 @given(st.binary(max_size=300), st.binary(max_size=300), st.binary(min_size=1, max_size=200))
 def test_the_tag_is_an_hmac_sha256(head: bytes, body: bytes, key: bytes) -> None:
     assert tag_of(head, body, key) == hmac.digest(key, head + body, "sha256")
-
-
-@pytest.mark.parametrize("key", [None, b"secret"])
-def test_a_snapshot_is_sealed_the_same_without_being_looked_into(wire: bytes, key: bytes | None) -> None:
-    message = of(wire)
-    numbers = message.life, message.node, message.sender, message.number, message.sent_ns
-    assert seal_snapshot(*numbers, wire, CHANNEL, key) == seal(message, CHANNEL, key)
 
 
 @pytest.mark.parametrize("key", [None, b"secret"])

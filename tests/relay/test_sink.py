@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import traincast
-from traincast.relay.message import Gate, Life, Message, wire_header
+from traincast.relay.message import Gate, Life, Message, seal, wire_header
 from traincast.relay.sink import Sink
 
 
@@ -26,7 +26,8 @@ class Learner:
 
     def publish(self, steps: int) -> Message:
         self.writer.publish({"approx_total_training_steps": steps})
-        return self.says(snapshot=True)
+        self.last = self.says(snapshot=True)
+        return self.last
 
     def says(self, life: Life = Life.ALIVE, *, snapshot: bool = False) -> Message:
         wire = self.writer.read_wire()
@@ -65,8 +66,10 @@ def learner(far: Path) -> Iterator[Learner]:
 
 
 def give(sink: Sink, *messages: Message) -> None:
+    """As a relay does: what follows the last snapshot is taken without being looked into."""
     for message in messages:
-        sink.receive(message)
+        if not (message.wire and sink.receive_next(seal(message, "run@0", None))):
+            sink.receive(message)
 
 
 def reader(sink: Sink) -> traincast.TrainingInfoReader:
@@ -263,3 +266,46 @@ def test_a_sink_that_is_killed_leaves_what_the_next_one_goes_on_with(sink: Sink,
     give(successor, learner.publish(8))
     assert steps(successor) == 8
     successor.end()
+
+
+def test_snapshots_that_follow_one_another_are_counted_and_keep_their_learner_alive(
+    sink: Sink, learner: Learner
+) -> None:
+    give(sink, learner.says(), learner.publish(1))
+    env = reader(sink)
+    followed = 0
+    for number in range(2, 12):  # longer than the lease
+        time.sleep(0.05)
+        if number == 5:
+            learner.publish(0)  # overtaken
+        message = learner.publish(number)
+        followed += sink.receive_next(seal(message, "run@0", None))
+        assert env.read()["approx_total_training_steps"] == number
+        assert env.writer_alive
+        assert env.age < 0.3
+        if number % 3 == 0:
+            sink.tick()
+    sink.tick()
+    assert followed == 10
+    counts = sink.counts
+    assert (counts.published, counts.coalesced, counts.outdated) == (11, 1, 0)
+    assert sink.link == "live"
+    assert counts.lag is not None
+    assert counts.lag < 0.3
+    time.sleep(0.4)
+    sink.tick()
+    assert sink.link == "link lost"
+    assert not env.writer_alive
+    assert not sink.receive_next(seal(learner.publish(12), "run@0", None))
+
+
+def test_a_later_learner_ends_a_succession(sink: Sink, learner: Learner, far: Path) -> None:
+    give(sink, learner.says(), learner.publish(1), learner.publish(2))
+    learner.writer.close()
+    later = Learner(far, node=2)
+    give(sink, later.says(), later.publish(10))
+    assert not sink.receive_next(seal(dataclasses.replace(learner.last, number=99), "run@0", None))
+    assert steps(sink) == 10
+    assert sink.receive_next(seal(later.publish(11), "run@0", None))
+    assert steps(sink) == 11
+    later.writer.close()

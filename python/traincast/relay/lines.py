@@ -26,6 +26,7 @@ class Line:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._backoff = Backoff()
+        self._clock = _Clock(self)
         self._due_ns = 0
         self.last_answer_ns = 0
         """When a call came back last."""
@@ -77,15 +78,29 @@ class Line:
             stop.wait(self._backoff.pause())
         raise EngineLost("this relay ends")
 
-    @contextmanager
-    def on_the_clock(self, timeout: float) -> Iterator[None]:
+    def on_the_clock(self, timeout: float) -> _Clock:
         """Time a call."""
         self._due_ns = time.monotonic_ns() + int((timeout + self.PATIENCE) * 1e9)
-        try:
-            yield
+        return self._clock
+
+    def off_the_clock(self, answered: bool) -> None:
+        """End that."""
+        self._due_ns = 0
+        if answered:
             self.last_answer_ns = time.monotonic_ns()
-        finally:
-            self._due_ns = 0
+
+
+class _Clock:
+    """The end of a call. An object, and always the same: each snapshot passes here."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._line.off_the_clock(answered=kind is None)
 
 
 class _Watched:

@@ -32,6 +32,7 @@ from typing import NamedTuple, TypeVar
 from traincast._warnings import warn_once
 
 __all__ = [
+    "HEAD_BYTES",
     "TAG_BYTES",
     "Gate",
     "Key",
@@ -43,19 +44,19 @@ __all__ = [
     "check_tag",
     "identity_of",
     "key_from_environment",
+    "numbers_of",
+    "start_of",
     "tag_of",
     "wire_header",
 ]
 
 _MAGIC, _FORM = b"trainrly", 1
 _HEAD = struct.Struct("<8sQ16sQQQQQQQ3QQ64sQ")
-TAG_BYTES = 32
-_SENDER = struct.Struct("<8sQ16sQQQQQQQ")
-_COPIED = (32, 56), (72, 80), (128, 192)
-"""Of a snapshot in wire form: term, epoch, version; process id; host. The envelope has them in a row."""
+HEAD_BYTES, TAG_BYTES = 192, 32
+_START = struct.Struct("<8sQ16sQQQQQ")
 
 _WIRE = struct.Struct("<32x3QQQQ24x24x64s")  # the words of the wire form that are needed here: docs/layout.md
-assert _HEAD.size == 192
+assert _HEAD.size == HEAD_BYTES
 assert _WIRE.size == 192
 
 
@@ -152,6 +153,16 @@ def wire_header(wire: bytes) -> WireHeader:
     return WireHeader(Stamp(term, epoch, version), published_ns, pid, _text(host))
 
 
+def numbers_of(wire: bytes) -> bytes:
+    """Return what an envelope repeats of a snapshot in wire form, its bytes 88 to 184."""
+    return wire[32:56] + wire[72:80] + wire[128:192]
+
+
+def start_of(channel: str, life: int, node: int, sender: int) -> bytes:
+    """Return the bytes 0 to 72 of a message with a snapshot: the same ones for all that a source sends."""
+    return _START.pack(_MAGIC, _FORM, channel_digest(channel), life, node, sender, 0, 0)
+
+
 def key_from_environment() -> bytes | None:
     """Return the secret of `TRAINCAST_KEY`, which all nodes of a run must share; None without one."""
     return os.environb.get(b"TRAINCAST_KEY") or None
@@ -178,25 +189,8 @@ def seal(message: Message, channel: str, key: bytes | None) -> bytes:
     return b"".join((head, message.wire, tag_of(head, message.wire, key)))
 
 
-def seal_snapshot(
-    life: int, node: int, sender: int, number: int, sent_ns: int, wire: bytes, channel: str, key: bytes | None
-) -> bytes:
-    """Do the same for a message with a snapshot, whose numbers are copied from it as they are.
-
-    Each snapshot passes here. On a busy machine no cache has any of this, and time goes by what it touches.
-    """
-    head = b"".join(
-        (
-            _SENDER.pack(_MAGIC, _FORM, channel_digest(channel), life, node, sender, 0, 0, number, sent_ns),
-            *(wire[start:end] for start, end in _COPIED),
-            len(wire).to_bytes(8, "little"),
-        )
-    )
-    return b"".join((head, wire, tag_of(head, wire, key)))
-
-
-def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
-    """Check bytes, and return the message that they are.
+def unseal(data: bytes, channel: str, key: bytes | None, *, checked: bool = False) -> Message:
+    """Check bytes, and return the message that they are. `checked`: how they end was looked at before.
 
     Raises: `Malformed`.
     """
@@ -207,7 +201,8 @@ def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
     term, epoch, version, pid, host, length = rest
     if form != _FORM:
         raise Malformed("it has another version of the form: all nodes need the same traincast")
-    check_tag(tag, tag_of(head, wire, key), key)  # a snapshot has a checksum of its own
+    if not checked:
+        check_tag(tag, tag_of(head, wire, key), key)  # a snapshot has a checksum of its own
     if digest != channel_digest(channel):
         raise Malformed("it is for another channel")
     numbered = term and epoch and version and bool(board) == bool(tasks)
@@ -217,7 +212,7 @@ def unseal(data: bytes, channel: str, key: bytes | None) -> Message:
     message = Message(Life(life), node, sender, number, sent_ns, stamp, _text(host), pid, wire, board, tasks)
     if wire and len(wire) < _WIRE.size:
         raise Malformed("its snapshot is too short")
-    if wire and b"".join(wire[start:end] for start, end in _COPIED) != head[_SENDER.size : -8]:
+    if wire and numbers_of(wire) != head[88:184]:
         raise Malformed("its snapshot has other numbers than its envelope")
     return message
 
@@ -235,12 +230,6 @@ class Gate:
     def seal(self, message: Message) -> bytes:
         """Put a message into bytes."""
         return seal(message, self.channel, self.key)
-
-    def seal_snapshot(
-        self, life: int, node: int, sender: int, number: int, sent_ns: int, wire: bytes
-    ) -> bytes:
-        """Put a message with a snapshot into bytes."""
-        return seal_snapshot(life, node, sender, number, sent_ns, wire, self.channel, self.key)
 
     def admit(self, data: bytes) -> Message | None:
         """Return the message that bytes are; None if they are none."""

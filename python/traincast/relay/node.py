@@ -186,6 +186,9 @@ class Relay:
                         if news is None:
                             continue
                         mark, data = news
+                        if topic == SNAPSHOT and self.sink.receive_next(data):
+                            self.branch.pass_on(topic, data)
+                            continue
                         message = self.gate.admit(data)
                         if message is not None and message.node != self._node:
                             self.branch.pass_on(topic, data)

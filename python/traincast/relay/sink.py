@@ -22,7 +22,8 @@ from traincast._core import TrainingInfoWriter
 from traincast._warnings import warn_once
 from traincast.errors import ChannelBusyError, OutdatedSnapshotError, TraincastError
 from traincast.relay.clocks import ClockOffset
-from traincast.relay.message import Gate, Key, Life, Message, Stamp
+from traincast.relay.message import Gate, Key, Life, Message, Stamp, unseal
+from traincast.relay.succession import Opener, published_ns_of
 
 __all__ = ["LEASE", "Rival", "Sink"]
 
@@ -99,6 +100,9 @@ class Sink:
         self._last: Message | None = None  # the newest snapshot of the learner that is followed
         self._published = _NEVER
         self._held_back: tuple[Message, int] | None = None
+        self._opener: Opener | None = None
+        self._followed_clock = ClockOffset()
+        self._unnoted: tuple[bytes, int, int] | None = None  # the newest message, when it came, and how many
 
     @property
     def writing(self) -> bool:
@@ -140,23 +144,48 @@ class Sink:
             dead = rival is None or rival.life is not Life.ALIVE or self._silent(rival, time.monotonic_ns())
             return None if dead else rival
 
+    def receive_next(self, data: bytes) -> bool:
+        """Publish a snapshot at once if it follows the last one; whether it did.
+
+        If not, nothing has changed, and `receive` takes the message. What `receive` would note down waits for
+        the next tick.
+        """
+        now = time.monotonic_ns()
+        with self._lock:
+            writer, opener = self._writer, self._opener
+            if writer is None or opener is None or self.learner_is_here:
+                return False
+            wire = opener.open(data)
+            if wire is None:
+                return False
+            try:
+                writer.publish_wire(wire, published_ns=self._followed_clock.here(published_ns_of(wire), now))
+            except (TraincastError, OSError):
+                self._opener = None
+                return False
+            _, _, count = self._unnoted or (b"", 0, 0)
+            self._unnoted = data, now, count + 1
+            return True
+
     def receive(self, message: Message) -> None:
         """Take a message. What is old, or of a learner that has lost, changes nothing."""
         now = time.monotonic_ns()
         with self._lock:
+            self._catch_up()
             rival = self._hear(message, now)
             followed = self._followed
             if followed is not None and message.key < followed.key and followed.life is not Life.CLOSED:
                 self.counts.outdated += 1
                 return
             if rival is not followed:
-                self._followed, self._last, self._published = rival, None, _NEVER
+                self._followed, self._last, self._published, self._opener = rival, None, _NEVER, None
             self._take(message, rival, now)
 
     def tick(self) -> None:
         """Look at the clock: to be called several times a second."""
         now = time.monotonic_ns()
         with self._lock:
+            self._catch_up()
             if self._held_back is not None and now - self._held_back[1] > self.lease * 0.5e9:
                 message, _ = self._held_back
                 self._held_back = None
@@ -175,7 +204,20 @@ class Sink:
     def end(self, link: Away = "link lost") -> None:
         """Let go of the channel: this relay ends."""
         with self._lock:
+            self._catch_up()
             self._leave(link)
+
+    def _catch_up(self) -> None:
+        """Note down what `receive_next` has published."""
+        if self._unnoted is None:
+            return
+        (data, received_ns, count), self._unnoted = self._unnoted, None
+        message = unseal(data, self.gate.channel, self.gate.key, checked=True)
+        self._hear(message, received_ns)
+        self._note(message, received_ns)
+        self._published = message.stamp
+        self.counts.published += count
+        self.counts.coalesced -= count - 1
 
     def _hear(self, message: Message, now: int) -> Rival:
         self._clock(message.node).add(message.sent_ns, now)
@@ -247,6 +289,9 @@ class Sink:
                 self._open("replace").publish_wire(message.wire, published_ns=published_ns)
             self._published, self.replaces = message.stamp, False
             self.counts.published += 1
+            if message.life is Life.ALIVE:
+                self._opener = Opener(self.gate.channel, self.gate.key, message)
+                self._followed_clock = self._clock(message.node)
         except ChannelBusyError:
             pass  # a learner of this node has just begun: what it is will be seen at its first snapshot
         except (TraincastError, OSError) as error:
@@ -274,6 +319,7 @@ class Sink:
         if self._writer is not None:
             self._writer.leave(link)
             self._writer = None
+        self._opener = None
         self._state(link)
 
     def _state(self, link: str) -> None:

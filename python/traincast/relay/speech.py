@@ -11,6 +11,7 @@ from traincast._core import RelaySource
 from traincast.relay.engine import Engine
 from traincast.relay.message import Gate, Key, Life, Message, identity_of, wire_header
 from traincast.relay.sink import Sink
+from traincast.relay.succession import Sealer
 
 __all__ = ["BEAT", "CLAIM", "LIFE", "SNAPSHOT", "Refused", "Speech", "claimed_by"]
 
@@ -55,6 +56,7 @@ class Speech:
         self.key = _key(newest)
         self._identity = identity_of(newest)
         self.life = Life.ALIVE
+        self._sealer = self._sealer_for(self.life)
         self.established = False
         """Whether it had the channel, or nobody could be asked: then numbers decide, not who was first."""
         self.spoken = 0
@@ -89,6 +91,7 @@ class Speech:
                 claim_at = now + _CLAIM_EVERY
                 self._claim(engine, stop)
         if self.life is not Life.ALIVE:
+            self._sealer = self._sealer_for(self.life)
             self._say(engine, SNAPSHOT)
             self._say(engine, LIFE)
             engine.swap(CLAIM, self._packed, _FREE)
@@ -108,11 +111,13 @@ class Speech:
             self.life = Life.CLOSED if self._watch.closed else Life.LOST
         return False
 
+    def _sealer_for(self, life: Life) -> Sealer:
+        return Sealer(self._gate.channel, self._gate.key, life, self._node, _sender)
+
     def _say(self, engine: Engine, topic: str) -> None:
         number, now, newest = next(_numbers), time.monotonic_ns(), self._newest
         if topic == SNAPSHOT:
-            sealed = self._gate.seal_snapshot(self.life, self._node, _sender, number, now, newest)
-            engine.put(topic, sealed)
+            engine.put(topic, self._sealer.seal(number, now, newest))
             self.spoken += 1
             return
         header, board = wire_header(newest), self._board()
