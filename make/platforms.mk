@@ -50,3 +50,9 @@ check-macos: target/debian-rust/.ready  ## whether the core type-checks for macO
 	RUSTC=$$PWD/target/debian-rust/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS="--cfg traincast_port" \
 	    cargo check -Zbuild-std=std,panic_unwind --locked --quiet \
 	    --target aarch64-apple-darwin --package traincast-core --target-dir target/macos
+
+# --- GPUs -------------------------------------------------------------------------------------------------------------
+
+.PHONY: test-cuda
+test-cuda: .venv-frameworks/.installed  ## tensors on a GPU, and a training there; needs one
+	.venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning tests/cuda $(ARGS)

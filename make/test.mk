@@ -73,7 +73,7 @@ PYTEST := .venv/bin/pytest --numprocesses 2
 
 .PHONY: test-python
 test-python: .venv/.installed valgrind  ## Python tests with the newest of everything
-	$(PYTEST) --ignore tests/integrations --ignore tests/relay $(ARGS)
+	$(PYTEST) --ignore tests/integrations --ignore tests/relay --ignore tests/cuda $(ARGS)
 
 .PHONY: test-sf
 test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasium 0.29 and numpy 1

@@ -480,8 +480,9 @@ class ScoreWriter:
     ) -> bool:
         """Count an episode of a task, whole or not at all; exactly once, whatever is killed afterwards.
 
-        `score` is what `last_score` shows; None: the return. Returns False, and counts nothing, while there
-        is no scoreboard: the learner has not made one yet, or has ended it.
+        Numbers may be numpy's, or tensors of one element, on a GPU too. `score` is what `last_score` shows;
+        None: the return. Returns False, and counts nothing, while there is no scoreboard: the learner has not
+        made one yet, or has ended it.
 
         Raises: ValueError if there is no such task, or a number is not finite.
         """

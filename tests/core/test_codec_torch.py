@@ -134,6 +134,14 @@ REFUSED = {
         lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
         "a quantized tensor (torch.qint8) is not supported; use .dequantize() or .int_repr()",
     ),
+    "nested": (
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        "a nested tensor is not supported; use .unbind(), or .to_padded_tensor(...)",
+    ),
+    "jagged": (
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged),
+        "a nested tensor is not supported; use .unbind(), or .to_padded_tensor(...)",
+    ),
     "meta": (
         torch.empty(2, device="meta"),
         "a tensor on the meta device has no data; publish a real one",
@@ -147,6 +155,7 @@ REFUSED = {
 
 @pytest.mark.filterwarnings("ignore:.*quantiz:DeprecationWarning")  # torch's own, about making such a tensor
 @pytest.mark.filterwarnings("ignore:.*quantiz:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*nested tensors:UserWarning")
 @pytest.mark.parametrize(("tensor", "sentence"), REFUSED.values(), ids=REFUSED)
 def test_refused(channel_name: str, tensor: Any, sentence: str) -> None:
     tensor = tensor() if not isinstance(tensor, torch.Tensor) else tensor

@@ -77,7 +77,7 @@ lengths = st.integers(0, 2**30) | st.booleans()
 
 @given(
     task=st.sampled_from([3, np.int64(3), np.uint8(3)]),
-    success=st.sampled_from([True, False, np.True_, np.False_]),
+    success=st.sampled_from([True, False, np.True_, np.False_, np.array(True), np.array([False])]),
     episode_return=numbers | numbers.map(np.float64) | eighths.map(np.float32),
     length=lengths | st.integers(0, 2**30).map(np.int64),
     score=st.none() | numbers,
@@ -115,6 +115,8 @@ REFUSED = {
     "a task that is a text": (("3",), {"success": True}, TypeError),
     "a huge task": ((2**70,), {"success": True}, OverflowError),
     "a success that is a number": ((3,), {"success": 1}, TypeError),
+    "a success that is an array of numbers": ((3,), {"success": np.array(1)}, TypeError),
+    "a success that is many": ((3,), {"success": np.array([True, False])}, ValueError),
     "a return that is nan": ((3,), {"episode_return": math.nan}, ValueError),
     "a return that is a text": ((3,), {"episode_return": "1"}, TypeError),
     "a negative length": ((3,), {"length": -1}, OverflowError),

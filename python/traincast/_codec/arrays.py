@@ -61,6 +61,8 @@ def describe_tensor(tensor: Any) -> Described | str:
     """As `describe_array`, for a torch tensor on any device."""
     import torch
 
+    if tensor.is_nested:
+        return "a nested tensor is not supported; use .unbind(), or .to_padded_tensor(...)"
     if tensor.layout is not torch.strided:
         return f"a tensor of layout {tensor.layout} is not supported; use .to_dense()"
     if tensor.is_quantized:

@@ -130,13 +130,23 @@ impl ScoreWriter {
         &self,
         py: Python<'_>,
         task: usize,
-        success: bool,
+        #[pyo3(from_py_with = truth)] success: bool,
         episode_return: f64,
         length: u64,
         score: Option<f64>,
     ) -> PyResult<bool> {
         let episode = Episode { success, episode_return, length, score: score.unwrap_or(episode_return) };
         self.block.record(py, task, &episode).map_err(|error| raise(py, error))
+    }
+}
+
+/// A boolean, also one of numpy's, or a boolean array or tensor of one element: what a simulator on a GPU has.
+fn truth(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let is_boolean =
+        |dtype: Bound<'_, PyAny>| dtype.str().is_ok_and(|name| name.to_string().ends_with("bool"));
+    match value.extract() {
+        Err(_) if value.getattr("dtype").is_ok_and(is_boolean) => value.is_truthy(),
+        found => found,
     }
 }
 
