@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 import traincast
+from traincast.relay.lines import Line
 from traincast.relay.message import Gate, Life, Message, seal, wire_header
+from traincast.relay.scores import Scores
 from traincast.relay.sink import Sink
+from traincast.relay.tcpstore import StoreEngines
 
 
 class Learner:
@@ -309,3 +312,18 @@ def test_a_later_learner_ends_a_succession(sink: Sink, learner: Learner, far: Pa
     assert sink.receive_next(seal(later.publish(11), "run@0", None))
     assert steps(sink) == 11
     later.writer.close()
+
+
+@pytest.mark.parametrize("tasks", [2**20 + 1, 2**64 - 1])
+def test_a_scoreboard_that_cannot_be_is_told_once_and_not_kept(
+    sink: Sink, learner: Learner, tasks: int
+) -> None:
+    """The numbers of a message are anybody's."""
+    give(sink, dataclasses.replace(learner.says(), board=7, tasks=tasks), learner.publish(1))
+    engines = StoreEngines("127.0.0.1", 1, "run@0")
+    scores = Scores(sink.gate, "run", 0, sink.directory, 9, Line(engines), sink)
+    with pytest.warns(traincast.TraincastWarning, match="1 to 1048576 tasks, not"):
+        scores._look()
+    scores._look()
+    assert scores._part is None
+    assert steps(sink) == 1

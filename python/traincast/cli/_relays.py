@@ -88,13 +88,13 @@ def _ordered(relays: list[Relay]) -> Iterator[tuple[Relay, int]]:
         parent = (relay.get("parent") or [None])[-1]
         below.setdefault(parent if parent in known else None, []).append(relay)
 
-    def walk(relay: Relay, depth: int) -> Iterator[tuple[Relay, int]]:
+    ahead = [(relays[0], 0)]
+    while ahead:
+        relay, depth = ahead.pop()
         yield relay, depth
-        for child in sorted(below.pop(relay.get("node"), ()), key=lambda child: str(child.get("host"))):
-            yield from walk(child, depth + 1)
-
-    yield from walk(relays[0], 0)
-    for relay in [relay for rest in list(below.values()) for relay in rest]:
+        children = sorted(below.pop(relay.get("node"), ()), key=lambda child: str(child.get("host")))
+        ahead += [(child, depth + 1) for child in reversed(children)]
+    for relay in [relay for rest in below.values() for relay in rest]:
         yield relay, 0
 
 

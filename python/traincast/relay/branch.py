@@ -90,7 +90,7 @@ class Branch:
         if now - self._planned_at < _PLAN_EVERY:
             return
         self._planned_at = now
-        places = {report["node"]: _place(report.get("serves")) for report in reports}
+        places = {report["node"]: tuple(report.get("serves") or ()) or None for report in reports}
         plan = self._planner.plan(places, size)
         if self._address is None:  # this engine spreads messages in its own way
             plan = Plan({}, frozenset(), plan.pace)
@@ -130,11 +130,4 @@ def address_towards(host: str) -> str | None:
         with socket.socket(family, kind) as probe:
             probe.connect(address)  # nothing is sent
             return str(probe.getsockname()[0])
-    return None
-
-
-def _place(said: Any) -> tuple[str, int] | None:
-    """Return an address that was reported, if it is one."""
-    if isinstance(said, list) and len(said) == 2 and isinstance(said[0], str) and isinstance(said[1], int):
-        return said[0], said[1]
     return None

@@ -32,6 +32,7 @@ _TICK = 0.1
 _ANNOUNCE_EVERY = 0.5
 _WAIT = 1.0
 _LAST_TOTALS = 0.5
+_MOST_FAULT = 300  # characters: others hear of it
 
 
 class Relay:
@@ -136,7 +137,7 @@ class Relay:
         """Return what this relay says of itself."""
         sink, source = self.sink, self.source
         followed = sink.followed
-        refused = source.refused
+        refused, fault = source.refused, self._listening[LIFE].fault
         silent = None if followed is None else (time.monotonic_ns() - followed.heard_ns) / 1e9
         is_source = source.state != "absent"
         parent = None if followed is None else (followed.key.host, f"{followed.node:016x}")
@@ -164,7 +165,7 @@ class Relay:
             "scores": [self.scores.said, self.scores.heard],
             "refused": None if refused is None else [refused[0].pid, str(refused[1])],
             "connected": self._listening[LIFE].connected,
-            "fault": self._listening[LIFE].fault,
+            "fault": fault and fault[:_MOST_FAULT],
         }
 
     def _announced(self) -> dict[str, Any]:

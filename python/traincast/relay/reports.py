@@ -19,6 +19,7 @@ from traincast.relay.branch import Branch
 from traincast.relay.engine import Engine, EngineLost
 from traincast.relay.lines import Line
 from traincast.relay.message import TAG_BYTES, Gate, Malformed, channel_digest, check_tag, tag_of
+from traincast.relay.tree import is_port
 
 __all__ = ["REPORTS", "Report", "Reports", "seal_report", "unseal_report"]
 
@@ -32,10 +33,51 @@ _FORGET_AFTER = 10
 """How many reports of a relay must fail to come until it is forgotten."""
 
 _MOST_BYTES = 4096
+_MOST_TEXT = 1024
 _MOST = 4096
 
 Report = dict[str, Any]
 """What `Relay.status` gives."""
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MOST_TEXT
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 64
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e18  # not NaN either
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_pair(first: Callable[[Any], bool], second: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and len(value) == 2 and first(value[0]) and second(value[1])
+
+
+def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("via", "node", "host", "role", "state"), _is_text),
+    **dict.fromkeys(("pid", "children", "size", "published", "coalesced", "outdated", "dropped"), _is_count),
+    "since": _is_number,
+    "lag": _or_none(_is_number),
+    "lease": _or_none(_is_number),
+    "parent": _or_none(_is_pair(_is_text, _is_text)),
+    "origin": _or_none(_is_pair(_is_text, _is_count)),
+    "serves": _or_none(_is_pair(_is_text, is_port)),
+    "refused": _or_none(_is_pair(_is_count, _is_text)),
+    "scores": _is_pair(_is_count, _is_count),
+    "connected": _is_flag,
+    "fault": _or_none(_is_text),
+}
 
 
 def seal_report(report: Report, channel: str, key: bytes | None) -> bytes:
@@ -57,11 +99,14 @@ def unseal_report(data: bytes, channel: str, key: bytes | None) -> Report:
     if whole[len(_MAGIC) : _HEAD] != channel_digest(channel):
         raise Malformed("it is for another channel")
     try:
-        report = json.loads(whole[_HEAD:])
+        said = json.loads(whole[_HEAD:])
     except (ValueError, RecursionError) as error:
         raise Malformed("its report is no JSON") from error
-    if not isinstance(report, dict) or not isinstance(report.get("node"), str):
+    if not isinstance(said, dict) or "node" not in said:
         raise Malformed("its report does not say of which node it is")
+    report = {field: said[field] for field in _FIELDS.keys() & said.keys()}  # a later version may say more
+    if not all(_FIELDS[field](value) for field, value in report.items()):
+        raise Malformed("its report says what cannot be")
     return report
 
 

@@ -189,7 +189,7 @@ class Scores:
             )
         except ChannelBusyError:
             return  # a learner of this node has one; what it is will be seen at its first snapshot
-        except (TraincastError, OSError) as error:
+        except (TraincastError, OSError, ValueError) as error:  # so many tasks cannot be
             warn_once(("relay scoreboard", self._name, str(error)), f"{self._gate.channel}: {error}")
             return
         self._part = board, counters

@@ -125,7 +125,7 @@ class SocketEngines:
         """See `Engines`."""
         try:
             connection = socket.create_connection((self.host, self.port), _CONNECT_SECONDS)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a name that cannot be one is a ValueError
             raise EngineLost(f"{self.via}: {error}") from error
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:

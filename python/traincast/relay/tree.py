@@ -17,7 +17,7 @@ from traincast.relay.engine import Engine, EngineLost, Engines
 from traincast.relay.message import TAG_BYTES, Malformed, channel_digest, check_tag, tag_of
 from traincast.relay.sockets import SocketEngines
 
-__all__ = ["PLAN", "Parent", "Plan", "Planner", "Upstream", "seal_plan", "unseal_plan"]
+__all__ = ["PLAN", "Parent", "Plan", "Planner", "Upstream", "is_port", "seal_plan", "unseal_plan"]
 
 PLAN = "plan"
 """The topic."""
@@ -31,6 +31,7 @@ _TRY_AGAIN = 10.0
 """Seconds after which a parent that was left is heard again, if it is still the one that was assigned."""
 
 _REPORTS_A_SECOND = 50
+_SLOWEST = 3600.0
 
 _MAGIC = b"trainpln"
 _HEAD = len(_MAGIC) + 16
@@ -67,7 +68,7 @@ class Planner:
         """Return a plan for nodes, by where they serve if they do. `size`: bytes of a snapshot."""
         self._remember(addresses)
         fan_out = self._fan_out or (_FAN_OUT if size < _LARGE else _FAN_OUT_LARGE)
-        pace = max(1.0, len(self._order) / _REPORTS_A_SECOND)
+        pace = min(max(1.0, len(self._order) / _REPORTS_A_SECOND), _SLOWEST)
         if len(self._order) <= (self._fan_out or _FLAT):
             return Plan({}, frozenset(), pace)
         parents, serving = {}, set()
@@ -112,13 +113,21 @@ def unseal_plan(data: bytes, channel: str, key: bytes | None) -> Plan:
         raise Malformed("it is for another channel")
     try:
         parents, serving, pace = json.loads(whole[_HEAD:])
-        return Plan(
-            {str(node): Parent(str(to), str(host), int(port)) for node, (to, host, port) in parents.items()},
+        plan = Plan(
+            {str(node): Parent(str(to), str(host), port) for node, (to, host, port) in parents.items()},
             frozenset(map(str, serving)),
-            min(max(float(pace), 1.0), 3600.0),
+            float(pace),
         )
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Malformed("its plan cannot be read") from error
+    if not (1.0 <= plan.pace <= _SLOWEST and all(is_port(parent.port) for parent in plan.parents.values())):
+        raise Malformed("its plan says what cannot be")
+    return plan
+
+
+def is_port(value: object) -> bool:
+    """Tell if a value from elsewhere is the number of a TCP port."""
+    return type(value) is int and 0 < value < 1 << 16
 
 
 class Upstream:
