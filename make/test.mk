@@ -96,6 +96,7 @@ cluster: .venv-frameworks/.installed  ## all of it: long cuts, real torchruns, a
 	.venv-frameworks/bin/pytest tests/relay $(ARGS)
 	.venv-frameworks/bin/python tests/relay/measure.py
 	.venv-frameworks/bin/python tests/relay/measure_zenoh.py
+	.venv-frameworks/bin/python tests/relay/measure_ray.py
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built target/cpythons/.ready | .venv/.ready  ## layouts against headers, and the codec's tests, on the other CPythons

@@ -31,7 +31,6 @@ SIZES = (200, 400_000)
 
 BOTH = """
 import hashlib, hmac, os, threading
-from traincast.relay.tcpstore import StoreEngines
 key = os.environb[b"TRAINCAST_KEY"]
 """
 
@@ -69,6 +68,10 @@ def taken():
         samples.clear()
     return answer
 bare, sealed, relayed = [], [], []
+"""
+
+STORE_OF_ENV = f"""
+from traincast.relay.tcpstore import StoreEngines
 engine = StoreEngines(host, {PORT}, "bare").connect()
 """
 
@@ -80,9 +83,14 @@ def cost(count):
     return (time.perf_counter_ns() - start) / count, (time.thread_time_ns() - on_cpu) / count
 """
 
-LEARNER = f"""{BOTH}
+STORE_OF_LEARNER = f"""
+import os
+from traincast.relay.tcpstore import StoreEngines
 engines = StoreEngines(os.environ["MASTER_ADDR"], {PORT}, "bare")
 engine = engines.connect()
+"""
+
+LEARNER = f"""{BOTH}
 def put(padding, sealed):
     value = time.monotonic_ns().to_bytes(8, "little") + bytes([sealed]) + bytes(7) + padding
     engine.put("bare", value + hmac.new(key, value, hashlib.sha256).digest() if sealed else value)
@@ -126,7 +134,7 @@ def listener(cluster: Cluster, here: Node) -> tuple[Node, Process]:
     there = cluster.node()
     there.joined().run("member.leave()")
     env = there.env()
-    env.run(f"host = {here.address!r}\n{ENV}")
+    env.run(f"host = {here.address!r}\n{STORE_OF_ENV}{ENV}")
     return there, env
 
 
@@ -137,30 +145,40 @@ def cluster_at(root: Path, name: str) -> Cluster:
     return cluster
 
 
-def latency(root: Path, counts: list[int], seconds: float) -> None:
-    print("| snapshot, nodes | bare TCPStore, p50 / p99 ms | sealed | relay | p50 | p99 |")
+def compare(learner: Process, envs: list[Process], seconds: float) -> None:
+    """A row for each size: how long values and snapshots take to these envs, in turns."""
+    for size in SIZES:
+        for env in envs:
+            env.start("both()")
+        learner.call("send", size, seconds)
+        samples: tuple[list[int], ...] = ([], [], [])
+        for env in envs:
+            env.finish()
+            for all_of_them, these in zip(samples, env.value("taken()"), strict=True):
+                all_of_them += these
+        bare, sealed, relay = map(quantiles, samples)
+        cells = [f"{p50:.2f} / {p99:.2f}" for p50, p99 in (bare, sealed, relay)]
+        cells += [f"{mine / engine:.2f}" for mine, engine in zip(relay, bare, strict=True)]
+        print(f"| {size:,} B, {len(envs)} | {' | '.join(cells)} |", flush=True)
+
+
+def heading(engine: str) -> None:
+    """The first rows of that table."""
+    print(f"| snapshot, nodes | bare {engine}, p50 / p99 ms | sealed | relay | p50 | p99 |")
     print("|-|-|-|-|-|-|")
+
+
+def latency(root: Path, counts: list[int], seconds: float) -> None:
+    heading("TCPStore")
     with cluster_at(root, "latency") as cluster:
         here = cluster.node()
         learner = here.learner()
-        learner.run(LEARNER)
+        learner.run(STORE_OF_LEARNER + LEARNER)
         envs: list[Process] = []
         for count in counts:
             while len(envs) < count:
                 envs.append(listener(cluster, here)[1])
-            for size in SIZES:
-                for env in envs:
-                    env.start("both()")
-                learner.call("send", size, seconds)
-                samples: tuple[list[int], ...] = ([], [], [])
-                for env in envs:
-                    env.finish()
-                    for all_of_them, these in zip(samples, env.value("taken()"), strict=True):
-                        all_of_them += these
-                bare, sealed, relay = map(quantiles, samples)
-                cells = [f"{p50:.2f} / {p99:.2f}" for p50, p99 in (bare, sealed, relay)]
-                cells += [f"{mine / engine:.2f}" for mine, engine in zip(relay, bare, strict=True)]
-                print(f"| {size:,} B, {count} | {' | '.join(cells)} |", flush=True)
+            compare(learner, envs, seconds)
 
 
 def overload(root: Path, seconds: float, megabits: int = 100) -> None:
@@ -169,7 +187,7 @@ def overload(root: Path, seconds: float, megabits: int = 100) -> None:
     with cluster_at(root, "overload") as cluster:
         here = cluster.node()
         learner = here.learner()
-        learner.run(LEARNER)
+        learner.run(STORE_OF_LEARNER + LEARNER)
         there, env = listener(cluster, here)
         shape = f"rate {megabits}mbit burst 64k latency 100ms"
         subprocess.run(["tc", "qdisc", "add", "dev", there._link, "root", "tbf", *shape.split()], check=True)

@@ -40,14 +40,13 @@ def ray_on(node: Node, head: Node | None, temp: Path, more: Mapping[str, str]) -
 
 
 @contextmanager
-def two_ray_nodes(
-    cluster: Cluster, environment: Callable[[Node], Mapping[str, str]] = lambda _node: {}
+def ray_nodes(
+    cluster: Cluster, environment: Callable[[Node], Mapping[str, str]] = lambda _node: {}, count: int = 2
 ) -> Iterator[list[Node]]:
-    """Ray on two nodes; `environment`: further variables of what Ray starts on a node."""
+    """Ray on so many nodes; `environment`: further variables of what Ray starts on a node."""
     temp = Path("/tmp") / cluster.name  # a socket's path has 107 characters at most
-    made = [cluster.node(), cluster.node()]
-    rays = [ray_on(made[0], None, temp, environment(made[0]))]
-    rays.append(ray_on(made[1], made[0], temp, environment(made[1])))
+    made = [cluster.node() for _ in range(count)]
+    rays = [ray_on(node, made[0] if node is not made[0] else None, temp, environment(node)) for node in made]
     try:
         yield made
     finally:

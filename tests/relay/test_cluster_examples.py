@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from nodes import Cluster, Node, until
-from rays import TOKEN, two_ray_nodes
+from rays import TOKEN, ray_nodes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from recordings import EXAMPLES, RECORDER, Recording, read_records
@@ -68,7 +68,7 @@ def check(nodes: list[Node], output: str, steps: int) -> None:
             assert own == sorted(own), "an env went back"
 
 
-def test_rllib_trains_on_two_ray_nodes_and_the_curriculum_follows_on_both(cluster: Cluster) -> None:
+def test_rllib_trains_on_ray_nodes_and_the_curriculum_follows_on_both(cluster: Cluster) -> None:
     """`TrainingInfoCallback` starts the relays by itself."""
     cluster.root.mkdir(exist_ok=True)
     steps = 6_000
@@ -77,7 +77,7 @@ def test_rllib_trains_on_two_ray_nodes_and_the_curriculum_follows_on_both(cluste
     def environment_of(node: Node) -> dict[str, str]:
         return environments.setdefault(node, recorded(node))
 
-    with two_ray_nodes(cluster, environment_of) as nodes:
+    with ray_nodes(cluster, environment_of) as nodes:
         environment = environments[nodes[0]] | TOKEN | {"RAY_ADDRESS": f"{nodes[0].address}:6379"}
         ready = "import ray; ray.init(log_to_driver=False); exit(len(ray.nodes()) != 2)"
         until(lambda: not _status(nodes[0], environment, sys.executable, "-c", ready), "Ray is not ready")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 from nodes import Cluster, Node, until
@@ -96,12 +97,16 @@ def test_envs_go_on_while_a_relay_is_killed_and_service_comes_back(cluster: Clus
     here, there, learner, env = two_nodes(cluster)
     for node in (there, here):  # here is the store's node, too
         before = node.status()["pid"]
+        parent = learner if node is here else env
+        parent = partial(parent.call, "lambda pid: open(f'/proc/{pid}/stat').read().split()[3]")
+        supervisor = parent(before)
         node.kill(before)
         published(learner, before)
         assert steps(env) > 0
         arrives(env, before)
         alive(env)
         until(lambda node=node, before=before: node.status().get("pid") not in (None, before))
+        assert parent(node.status()["pid"]) == supervisor, "nothing had to be imported again"
 
 
 @pytest.mark.parametrize("seconds", [1, pytest.param(5, marks=pytest.mark.cluster)])

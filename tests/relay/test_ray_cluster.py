@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 from nodes import Cluster, Node, until
 from processes import Process
-from rays import TOKEN, two_ray_nodes
+from rays import TOKEN, ray_nodes
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
 def nodes(cluster: Cluster) -> Iterator[list[Node]]:
-    with two_ray_nodes(cluster) as made:
+    with ray_nodes(cluster) as made:
         yield made
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from traincast._names import start_of
@@ -19,7 +20,8 @@ from traincast.relay.message import key_from_environment
 from traincast.relay.node import Relay
 from traincast.relay.signals import told_to_end
 from traincast.relay.sink import LEASE
-from traincast.relay.tcpstore import StoreEngines
+from traincast.relay.supervision import supervised
+from traincast.relay.tcpstore import StoreEngines, torch_store
 
 __all__ = ["Configuration", "Job", "main", "start"]
 
@@ -92,6 +94,13 @@ def start(configuration: Configuration) -> subprocess.Popen[bytes]:
 
 
 def main(configuration: Configuration) -> int:
+    """Have a relay serve until the job ends, or SIGTERM; one that is killed is followed by another one."""
+    with suppress(ModuleNotFoundError):  # who serves says so, and joins are told
+        torch_store()
+    return supervised(lambda: _serve(configuration), configuration.job.lives)
+
+
+def _serve(configuration: Configuration) -> int:
     """Serve until the job ends, or SIGTERM."""
     told = told_to_end()
     engines = StoreEngines(

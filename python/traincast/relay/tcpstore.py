@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from traincast._optional import missing
 from traincast.relay.engine import EngineLost
 
-__all__ = ["StoreEngine", "StoreEngines", "is_address_of_this_machine"]
+__all__ = ["StoreEngine", "StoreEngines", "is_address_of_this_machine", "torch_store"]
 
 _CONNECT_SECONDS = 1.0
 _PART = 4 << 20  # a value has at most 8 MiB
@@ -38,7 +38,11 @@ _SWEPT = 8  # keys of an earlier putter that are deleted with each put
 _WHOLE, _IN_PARTS = b"\0", b"\1"
 
 
-def _torch_store() -> Any:
+def torch_store() -> Any:
+    """Return torch's class; the first call imports torch, which takes seconds.
+
+    Raises: ModuleNotFoundError without torch.
+    """
     os.environ.setdefault(
         "TORCH_CPP_LOG_LEVEL", "ERROR"
     )  # each wait that ends without news is a warning of its
@@ -127,7 +131,7 @@ class StoreEngine:
     """One connection."""
 
     def __init__(self, host: str, port: int, prefix: str) -> None:
-        store_class = _torch_store()
+        store_class = torch_store()
         self._prefix = prefix
         try:
             self._store = store_class(
@@ -270,7 +274,7 @@ def _addresses(host: str, port: int) -> list[Any]:
 
 def _hosted_store(host: str, port: int) -> Any:
     family, _, _, _, address = _addresses(host, port)[0]
-    store_class = _torch_store()
+    store_class = torch_store()
     listening = socket.create_server(address[:2], family=family, backlog=1024)
     own_socket: dict[str, int] = {}
     if "master_listen_fd" in store_class.__init__.__doc__:
