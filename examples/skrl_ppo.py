@@ -1,7 +1,7 @@
 # run = traincast.Run("skrl")
 # env = wrap_env(AsyncVectorEnv([run.wrap_env_fn(make_env) for _ in range(4)]))
 # broadcast(agent, run)  # before agent.load, which restores the count, and before the trainer
-"""PPO learns to balance a pole while gravity grows. To resume: --resume runs/.../checkpoints/agent_1500.pt."""
+"""PPO balances a pole while gravity grows. To resume: --resume runs/.../checkpoints/agent_1500.pt."""
 
 import argparse
 

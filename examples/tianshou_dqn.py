@@ -1,7 +1,7 @@
 # info = TrainingInfoFn(start=start, logger=logger)
 # envs = SubprocVectorEnv([info.wrap_env_fn(make_env) for _ in range(4)])
 # params = OffPolicyTrainerParams(..., training_collector=Collector(..., envs), training_fn=info)
-"""DQN learns to balance a pole while gravity grows. To resume: --resume runs/tianshou-... --steps 16000."""
+"""DQN balances a pole while gravity grows. To resume: --resume runs/tianshou-... --steps 16000."""
 
 import argparse
 import time
