@@ -1,4 +1,4 @@
-"""rl_games: PPO with its envs in Ray workers, and a player that sees its checkpoint's training information."""
+"""rl_games: PPO with its envs in Ray workers, then a player with its checkpoint's training information."""
 # The three lines that matter:
 #     vecenv.register("TC", publishing(RayVecEnv))
 #     env_configurations.register("poles", {"vecenv_type": "TC", "env_creator": wrap_env_creator(make_env)})
