@@ -14,8 +14,8 @@ HEAD = """# What telling the envs costs, in each framework
 - **reset**: how much longer a reset takes when there is something new, compared with an env that is told
   nothing. It is 0 where the envs are told between two resets.
 
-The envs are told a dictionary of two integers and eight floats, unless the row says otherwise. The ways of one
-framework were timed in turn, in one run; the figures are medians. traincast's are in bold.
+The envs are told a dictionary of two integers and eight floats, unless the row says otherwise. The ways of
+one framework were timed in turn, in one run; the figures are medians. traincast's are in bold.
 
 | framework | way | envs | blocked | reset |
 |---|---|--:|--:|--:|
