@@ -1,10 +1,10 @@
 # config.callbacks(TrainingInfoCallback)          # starts a relay on each node of the cluster by itself
-# config.environment("my_env")                    # no line on the env's side, on whichever node it runs
+# config.environment("my_env")                    # the envs need no line, on whichever node they run
 """CartPole whose gravity grows with the training steps, in env runners on all nodes of a Ray cluster.
 
 ray start --head --port 6379                  # on the first node
-ray start --address FIRST_NODE:6379           # on each other one
-python cluster_ray.py                         # on any of them
+ray start --address FIRST_NODE:6379           # on every other node
+python cluster_ray.py                         # on any node
 """
 
 import argparse

@@ -5,7 +5,7 @@
 
 export TRAINCAST_KEY=...                      # the same secret on all nodes
 torchrun --nnodes 2 --nproc-per-node 1 --node-rank 0 --master-addr NODE0 cluster_torchrun.py  # on NODE0
-torchrun --nnodes 2 --nproc-per-node 1 --node-rank 1 --master-addr NODE0 cluster_torchrun.py  # elsewhere
+torchrun --nnodes 2 --nproc-per-node 1 --node-rank 1 --master-addr NODE0 cluster_torchrun.py  # on the other
 """
 
 import argparse
@@ -37,7 +37,7 @@ def play(env, policy):
         observation, _, terminated, truncated, info = env.step(action.item())
         ended = terminated or truncated
     length = len(log_probabilities)
-    to_go = torch.arange(length, 0, -1, dtype=torch.float32)  # CartPole's reward is 1 in each step
+    to_go = torch.arange(length, 0, -1, dtype=torch.float32)  # CartPole's reward is 1 at each step
     advantage = (to_go - to_go.mean()) / (to_go.std(unbiased=False) + 1)
     return -(torch.stack(log_probabilities) * advantage).mean(), length, info["curriculum"]["gravity"]
 
@@ -55,14 +55,14 @@ def main():
     torch.manual_seed(0)  # the same policy on all ranks
     policy = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 2))
     optimizer = torch.optim.Adam(policy.parameters(), lr=0.01)
-    torch.manual_seed(dist.get_rank())  # and other episodes
+    torch.manual_seed(dist.get_rank())  # but different episodes
     steps = 0
     while steps < args.steps:
         losses, lengths, gravities = zip(*(play(env, policy) for _ in range(EPISODES)), strict=True)
         optimizer.zero_grad()
         torch.stack(losses).mean().backward()
         for parameter in policy.parameters():
-            dist.all_reduce(parameter.grad)  # Adam makes no difference between a sum and a mean
+            dist.all_reduce(parameter.grad)  # to Adam, a sum and a mean are the same
         optimizer.step()
         played = torch.tensor(sum(lengths))
         dist.all_reduce(played)

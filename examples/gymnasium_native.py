@@ -13,7 +13,7 @@ from traincast.curriculum import Linear
 
 
 class GravityCurriculum(gym.vector.VectorWrapper):
-    """For a vector env that is one object, which resets episodes inside of `step`."""
+    """For a vector env that is a single object and resets episodes inside `step`."""
 
     gravity = Linear(2.0, 9.8, 100_000)
 
@@ -24,12 +24,12 @@ class GravityCurriculum(gym.vector.VectorWrapper):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=200_000)
-    parser.add_argument("--resume", type=Path, help="a checkpoint to go on from: gymnasium_native.json")
+    parser.add_argument("--resume", type=Path, help="a checkpoint to resume from: gymnasium_native.json")
     args = parser.parse_args()
     checkpoint = json.loads(args.resume.read_text()) if args.resume else {}
     run = traincast.Run("gymnasium_native", state=checkpoint.get("run"))
     envs = run.wrap_env(GravityCurriculum(gym.make_vec("CartPole-v1", 64)))
-    # The cross-entropy method: each env tries weights of its own, and the best tries are averaged.
+    # The cross-entropy method: each env tries its own weights, and the best are averaged.
     weights, spread, tried = np.array(checkpoint.get("weights", [0.0] * 4)), 1.0, []
     steps, scores, tries = run.steps, np.zeros(64), weights + spread * np.random.normal(size=(64, 4))
     observations, infos = envs.reset()

@@ -21,13 +21,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=40_000)
     parser.add_argument("--autoreset", default="NextStep", choices=["NextStep", "SameStep", "Disabled"])
-    parser.add_argument("--resume", type=Path, help="a checkpoint to go on from: gymnasium_vector.json")
+    parser.add_argument("--resume", type=Path, help="a checkpoint to resume from: gymnasium_vector.json")
     args = parser.parse_args()
     checkpoint = json.loads(args.resume.read_text()) if args.resume else {}
     run = traincast.Run("gymnasium_vector", state=checkpoint.get("run"))
     env_fns = [run.wrap_env_fn(make_env) for _ in range(8)]
     envs = gym.vector.AsyncVectorEnv(env_fns, autoreset_mode=args.autoreset)
-    # The cross-entropy method: each env tries weights of its own, and the best tries are averaged.
+    # The cross-entropy method: each env tries its own weights, and the best are averaged.
     weights, spread, tried = np.array(checkpoint.get("weights", [0.0] * 4)), 1.0, []
     steps, scores, tries = run.steps, np.zeros(8), weights + spread * np.random.normal(size=(8, 4))
     observations, infos = envs.reset()

@@ -15,7 +15,7 @@ from traincast.curriculum import Milestones
 
 
 class Pursuit(BaseParallelWrapper):
-    """Pursuers who catch evaders; the learner says how many it takes to catch one."""
+    """Pursuers catch evaders; the learner says how many pursuers it takes to catch one."""
 
     def __init__(self):
         small = {"max_cycles": 40, "x_size": 8, "y_size": 8, "n_pursuers": 4, "n_evaders": 6}
@@ -33,7 +33,7 @@ def make_vec_env(env, copies, processes):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--total-timesteps", type=int, default=20_000)
-    parser.add_argument("--resume", help="a model to go on from: pettingzoo_supersuit.zip")
+    parser.add_argument("--resume", help="a model to resume from: pettingzoo_supersuit.zip")
     args = parser.parse_args()
     n_catch = Milestones(1, ((4_000, 2),))
     start = PPO.load(args.resume).num_timesteps if args.resume else 0
@@ -46,7 +46,7 @@ if __name__ == "__main__":
 
     with closing(
         make_vec_env(run.wrap_env(Pursuit()), 4, 2)
-    ) as envs:  # its processes would outlive an exception
+    ) as envs:  # otherwise its processes would survive an exception
         if args.resume:
             model = PPO.load(args.resume, envs)
         else:

@@ -1,7 +1,7 @@
 # curriculum = PooledCurriculum(run, levels=8, promote_at=0.9, window=64)      # the learner
 # env = run.wrap_env(TaskCurriculum(Corridor(), {"length": range(2, 18, 2)}))  # each env, in any process
 # curriculum.update()                                                         # after each step of the envs
-"""Q-learning in a corridor that grows for all envs when all of them together have mastered it."""
+"""Q-learning in a corridor that grows, in all envs at once, when together they have mastered it."""
 
 import argparse
 import json

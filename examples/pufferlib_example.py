@@ -23,7 +23,7 @@ def make_env(wrap_env, buf=None, seed=0):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=200_000)
-    parser.add_argument("--resume", help="a checkpoint to go on from: pufferlib_example.pt")
+    parser.add_argument("--resume", help="a checkpoint to resume from: pufferlib_example.pt")
     args = parser.parse_args()
     checkpoint = torch.load(args.resume) if args.resume else {}
     run = traincast.Run("pufferlib_example", state=checkpoint.get("run"))

@@ -1,4 +1,4 @@
-"""rl_games: PPO with its envs in Ray workers, and a player that sees what its checkpoint had come to."""
+"""rl_games: PPO with its envs in Ray workers, then a player with its checkpoint's training information."""
 # The three lines that matter:
 #     vecenv.register("TC", publishing(RayVecEnv))
 #     env_configurations.register("poles", {"vecenv_type": "TC", "env_creator": wrap_env_creator(make_env)})
@@ -22,7 +22,7 @@ HORIZON, ACTORS, DIR = 32, 2, Path("runs/poles/nn")
 def make_env(**kwargs):
     env = gymnasium.make("CartPole-v1")  # poles grow, and gravity with them
     env = ProgressCurriculum(env, {"length": Linear(0.5, 1.0, 2_000), "gravity": Linear(9.8, 20.0, 2_000)})
-    return wrap_gymnasium_env(env)  # rl_games' envs have the API of old: the curriculum goes inside of it
+    return wrap_gymnasium_env(env)  # rl_games' envs have the old API: the curriculum goes inside the shim
 
 
 def settings(steps):
@@ -47,7 +47,7 @@ def settings(steps):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=2_048)
-    parser.add_argument("--resume", help="a checkpoint to go on from")
+    parser.add_argument("--resume", help="a checkpoint to resume from")
     args = parser.parse_args()
 
     vecenv.register("TC", publishing(RayVecEnv))

@@ -1,6 +1,6 @@
-# config.callbacks(TrainingInfoCallback)          # the env runners' envs are told the training steps
-# config.environment("my_env")                    # no line on the env's side: a curriculum inside needs none
-# Algorithm.from_checkpoint(path)                 # goes on with the steps of the checkpoint
+# config.callbacks(TrainingInfoCallback)          # the envs of env runners get the training steps
+# config.environment("my_env")                    # the envs need no line, not even for a curriculum
+# Algorithm.from_checkpoint(path)                 # continues with the steps of the checkpoint
 """CartPole whose gravity grows with the training steps, in two env runners of two envs each."""
 
 import argparse

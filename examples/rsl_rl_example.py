@@ -45,7 +45,7 @@ class GymVecEnv(VecEnv):
 
 
 if __name__ == "__main__":
-    resume = sys.argv[1] if len(sys.argv) > 1 else None  # a checkpoint to go on from
+    resume = sys.argv[1] if len(sys.argv) > 1 else None  # a checkpoint to resume from
     start = (torch.load(resume)["iter"] + 1) * ENVS * LENGTH if resume else 0
     run = traincast.Run("pendulum", start=start)  # before the envs: their first reset sees it
     runner = OnPolicyRunner(GymVecEnv(run), CONFIG, log_dir="runs/pendulum")

@@ -1,7 +1,7 @@
 # Sample Factory, fed from shared memory. The lines that matter:
 #     register_env("cartpole", wrap_env_func(make_env))  # was: register_env("cartpole", make_env)
 #     run_rl(cfg)                                        # was: sample_factory.train.run_rl(cfg)
-#     enjoy(cfg)                                         # sees what the training has saved last
+#     enjoy(cfg)                                         # sees what the training saved last
 """CartPole whose gravity grows with the training; Sample Factory's own arguments go on the command line."""
 
 import sys

@@ -1,7 +1,7 @@
 # run = traincast.Run("skrl")
 # env = wrap_env(AsyncVectorEnv([run.wrap_env_fn(make_env) for _ in range(4)]))
 # broadcast(agent, run)  # before agent.load, which restores the count, and before the trainer
-"""PPO learns to balance a pole while gravity grows. To go on: --resume runs/.../checkpoints/agent_1500.pt."""
+"""PPO balances a pole while gravity grows. To resume: --resume runs/.../checkpoints/agent_1500.pt."""
 
 import argparse
 
@@ -18,7 +18,7 @@ import traincast
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.skrl import broadcast
 
-EARTH = {"approx_total_training_steps": 1_500}  # what the evaluation is played with
+EARTH = {"approx_total_training_steps": 1_500}  # what the evaluation envs see
 
 
 def make_env():

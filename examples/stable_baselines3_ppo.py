@@ -1,10 +1,10 @@
-# PPO learns to balance a pole while gravity grows. Three lines make it so:
+# PPO learns to balance a pole while gravity grows. Three lines do it:
 #
 #     info = TrainingInfoCallback(start=...)
 #     venv = make_vec_env(make_env, 4, wrapper_class=info.wrap_env, vec_env_cls=SubprocVecEnv)
 #     model.learn(steps, callback=info)
 #
-# To go on from a checkpoint: --resume checkpoints/rl_model_4096_steps.zip
+# To resume from a checkpoint: --resume checkpoints/rl_model_4096_steps.zip
 import argparse
 import multiprocessing
 
@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.stable_baselines3 import TrainingInfoCallback
 
-EARTH = 10_000  # training steps until gravity is that of the earth
+EARTH = 10_000  # training steps until gravity is the earth's
 
 
 def make_env() -> gymnasium.Env:
@@ -28,7 +28,7 @@ def make_env() -> gymnasium.Env:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=10_240)
-    parser.add_argument("--resume", help="the checkpoint to go on from")
+    parser.add_argument("--resume", help="the checkpoint to resume from")
     args = parser.parse_args()
 
     multiprocessing.set_forkserver_preload(["stable_baselines3"])  # or each worker takes seconds to import it

@@ -1,7 +1,7 @@
 # info = TrainingInfoFn(start=start, logger=logger)
 # envs = SubprocVectorEnv([info.wrap_env_fn(make_env) for _ in range(4)])
 # params = OffPolicyTrainerParams(..., training_collector=Collector(..., envs), training_fn=info)
-"""DQN learns to balance a pole while gravity grows. To go on: --resume runs/tianshou-... --steps 16000."""
+"""DQN balances a pole while gravity grows. To resume: --resume runs/tianshou-... --steps 16000."""
 
 import argparse
 import time
@@ -22,7 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from traincast.curriculum import Linear, ProgressCurriculum
 from traincast.integrations.tianshou import CurriculumCollectStats, TrainingInfoFn
 
-EARTH = {"approx_total_training_steps": 8_000}  # what the evaluation is played with
+EARTH = {"approx_total_training_steps": 8_000}  # what the evaluation envs see
 
 
 def make_env():

@@ -10,16 +10,19 @@ HEAD = """# What telling the envs costs, in each framework
 
 `python -m benches.frameworks` writes this page.
 
-- **blocked**: for how long the learner waits, each time it tells all envs something new.
-- **reset**: what a reset takes longer when there is something new, beside one without any of it. It is 0
-  where the envs are told between two resets.
+- **blocked**: how long the learner waits each time it tells all envs something new.
+- **reset**: how much longer a reset takes when there is something new, compared with an env that is told
+  nothing. It is 0 where the envs are told between two resets.
 
-What they are told is a dictionary of two integers and eight floats, if the row does not say otherwise. The
-ways of one framework were timed in turns, in one run; these are medians.
+The envs are told a dictionary of two integers and eight floats, unless the row says otherwise. The ways of
+one framework were timed in turn, in one run; the figures are medians. traincast's are in bold.
 
 | framework | way | envs | blocked | reset |
 |---|---|--:|--:|--:|
 """
+
+OURS = ("traincast", "TrainingInfo", "publishing", "broadcast")
+"""What the names of traincast's own ways contain."""
 
 
 def page(results: dict[str, Any]) -> str:
@@ -30,7 +33,7 @@ def page(results: dict[str, Any]) -> str:
 
 
 def _line(cost: dict[str, Any]) -> str:
-    ours = "traincast" in cost["way"].lower() or "TrainingInfo" in cost["way"]
+    ours = any(name in cost["way"] for name in OURS)
     way = f"**{cost['way']}**" if ours else cost["way"]
     blocked, reset = figures.time(cost["blocked_ns"]), _reset(cost["reset_ns"])
     return f"| {cost['framework']} | {way} | {cost['envs']} | {blocked} | {reset} |\n"
@@ -51,5 +54,5 @@ def _footer(results: dict[str, Any]) -> str:
     return (
         f"\nMeasured on {' and '.join(days)}, on a {kind} with {machine['cores']} cores "
         f"({machine['processor']}), Linux {machine['kernel']}, Python {machine['Python']}; {installed}. "
-        f"Load averages before a framework were up to {max(loads, default=0)}.\n"
+        f"The load average before each framework was at most {max(loads, default=0)}.\n"
     )

@@ -1,4 +1,4 @@
-/* Many boards as one Python object, which steps them all in memory of numpy's. */
+/* Many boards as one Python object, which steps all of them in numpy's memory. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -31,7 +31,7 @@ static int boards_init(Boards *self, PyObject *arguments, PyObject *keywords) {
     if (count == 0 || self->arrays[OBSERVATIONS].len != SQUARES * count || self->arrays[REWARDS].len != 4 * count ||
         self->arrays[TERMINALS].len != count)
         return fail(PyExc_ValueError, "the arrays are of different lengths");
-    tc_close(&training.reader); /* of the boards before these, if there were any */                // traincast
+    tc_close(&training.reader); /* the reader of earlier boards, if there were any */                // traincast
     int error = tc_open(&training.reader, run, 0, sizeof training.reader);                         // traincast
     if (error && error != -ENOENT) return fail(PyExc_OSError, tc_error(&training.reader));         // traincast
     tc_key(&training.reader, "reward_shaping.progress", &training.weight);                         // traincast

@@ -1,5 +1,6 @@
-/* A board of 11 x 11 squares, as PufferLib's "squared": the agent starts in the middle and looks for a square at the edge. It is
- * rewarded there; until it knows that, each step towards it is rewarded too, with a weight that the learner lowers. */
+/* A board of 11 x 11 squares, as PufferLib's "squared": the agent starts in the middle and looks for a square at the
+ * edge, where it gets its reward. Until it knows that, each step towards that square is rewarded too, with a weight that the learner
+ * lowers. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static struct { tc_reader reader; tc_key weight; } training; /* one thread steps
 
 typedef struct {
     uint8_t *observations; /* the board */
-    const uint8_t *actions; /* 0 to 3: where to go */
+    const uint8_t *actions; /* 0 to 3: the direction */
     float *rewards;
     uint8_t *terminals;
     int8_t row, column, goal_row, goal_column, step;

@@ -1,8 +1,8 @@
-"""An env in C reads a coefficient of the training at each reset: two lines in `c_reset`, six around it.
+"""An env in C reads a coefficient from the training at each reset: two lines in `c_reset`, six around it.
 
     make PYTHON=python && python train.py
 
-The learner is a stand-in: its policy goes towards the goal more and more often, and it lowers the weight
+The learner is a stand-in: its policy moves towards the goal more and more often, and it lowers the weight
 accordingly.
 """
 

@@ -14,7 +14,7 @@
 
 namespace py = pybind11;
 
-// What the envs of one thread know of the training.
+// What the envs of one thread know about the training.
 class Training {
   public:
     explicit Training(const std::string &run) {
@@ -67,7 +67,7 @@ class Corridors {
         for (auto &env : envs_) env.reset(*training_.front());
     }
 
-    // One action for each env; the sum of the rewards of each over so many steps.
+    // One action for each env; returns the sum of each env's rewards over this many steps.
     py::array_t<double> step(const py::array_t<bool, py::array::c_style | py::array::forcecast> &actions, int steps) {
         if (static_cast<std::size_t>(actions.size()) != envs_.size()) throw std::invalid_argument("one action for each env");
         py::array_t<double> rewards(actions.size());

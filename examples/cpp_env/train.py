@@ -1,4 +1,4 @@
-"""Envs in C++ that threads step read a coefficient of the training at each reset.
+"""Envs in C++, stepped by threads, read a coefficient from the training at each reset.
 
 `make PYTHON=python && python train.py` builds and runs it. The learner is a stand-in.
 """

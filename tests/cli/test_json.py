@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from matplotlib.image import imread
 from shell import Shell, Start
 
 import traincast
@@ -144,13 +145,15 @@ def test_clean_lists_without_yes_and_removes_with_it(shell: Shell, traincast_dir
 
 
 def test_demo(shell: Shell, tmp_path: Path) -> None:
-    picture = tmp_path / "demo.png"
-    done = shell("demo", "--json", "--seeds", "1", "--workers", "2", "--steps", "1000", "-o", str(picture))
+    picture, dark = tmp_path / "demo.png", tmp_path / "dark.png"
+    small = ("--seeds", "1", "--workers", "2", "--steps", "1000")
+    done = shell("demo", "--json", *small, "-o", str(picture), "--dark", str(dark))
     assert done.returncode == 0, done.stderr
     summary = check(done.stdout, "demo")
     assert [arm["arm"] for arm in summary["arms"]] == ["curriculum", "baseline"]
     assert summary["picture"] == str(picture)
-    assert picture.exists()
+    # The corner: white, and none at all, so that a dark page shows through.
+    assert [imread(file)[0, 0].tolist() for file in (picture, dark)] == [[1, 1, 1, 1], [1, 1, 1, 0]]
     assert "MountainCar" in done.stderr
 
 

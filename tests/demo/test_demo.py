@@ -123,8 +123,9 @@ def test_a_dead_worker_ends_it_with_a_sentence(tmp_path: Path, traincast_dir: Pa
     assert os.listdir(traincast_dir) == []
 
 
-def test_a_place_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
-    with running("--output", str(tmp_path / "missing" / "demo.png")) as process:
+@pytest.mark.parametrize("option", ["--output", "--dark"])
+def test_a_place_that_cannot_be_written_is_said_first(tmp_path: Path, option: str) -> None:
+    with running(option, str(tmp_path / "missing" / "demo.png")) as process:
         out, err = process.communicate()
     assert (process.returncode, out) == (1, "")
     assert err.startswith("traincast: cannot write a picture to ")

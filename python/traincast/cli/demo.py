@@ -25,6 +25,9 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")] = Path(
         "traincast-demo.png"
     ),
+    dark: Annotated[
+        Path | None, typer.Option(help="Where a version of the picture for dark pages goes.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 8,
     seeds: Annotated[
         int, typer.Option(min=1, max=20, help="Trainings with the curriculum, and without.")
@@ -42,10 +45,11 @@ def demo(
         error = ShellError(f"the demo needs {' and '.join(missing)}")
         error.add_note("pip install 'traincast[demo]'")
         raise error
-    if not output.parent.is_dir() or output.is_dir() or not os.access(output.parent, os.W_OK):
-        error = ShellError(f"cannot write a picture to {output}")
-        error.add_note("pass another --output")
-        raise error
+    for option, path in {"--output": output, "--dark": dark}.items():
+        if path and (not path.parent.is_dir() or path.is_dir() or not os.access(path.parent, os.W_OK)):
+            error = ShellError(f"cannot write a picture to {path}")
+            error.add_note(f"pass another {option}")
+            raise error
 
     from traincast.demo.display import progress_display
     from traincast.demo.report import TITLES, notes, rows, summary_dict
@@ -88,10 +92,15 @@ def demo(
         print(notes(summaries, seconds))
 
     from traincast.demo.picture import draw  # loads matplotlib: a second that the training need not wait for
+    from traincast.demo.themes import DARK
 
     draw(learners, settings, output)
+    if dark:
+        draw(learners, settings, dark, DARK)
     picture = str(output.resolve())
     if as_json:
         print_json({**summary_dict(summaries, settings, seconds), "picture": picture}, indent=2)
     else:
         print(f"Picture: {picture}")
+        if dark:
+            print(f"For dark pages: {dark.resolve()}")
