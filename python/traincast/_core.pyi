@@ -31,10 +31,10 @@ __all__ = [
     "remove_leftover",
 ]
 
-# What a reader's dictionaries are: a TypedDict, say.
+# The type of a reader's dictionaries, for example a TypedDict.
 _Info_co = TypeVar("_Info_co", bound=Mapping[Any, Any], default=dict[Any, Any], covariant=True)
 _Path = TypeVar("_Path", bound=str | tuple[str | int, ...])
-# What stands under a key.
+# The type of the value under a key.
 _Value_co = TypeVar("_Value_co", default=Any, covariant=True)
 
 @final
@@ -50,26 +50,28 @@ class TrainingInfoWriter:
         capacity: bytes of each of the ring's four slots at the start.
         max_capacity: bytes that a slot may grow to.
         required: keys that every snapshot must have, so that readers may rely on them.
-        leftover: what to do with the channel of a writer that died without closing it: `"continue"`
-            takes it over
-            (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
-        verify_every: seconds between two looks, within `publish`, whether the channel is still this
-            writer's. In between, a publish makes no system call. 0 looks each time, `math.inf` never.
-        default: called with each value that would be refused (see `publish`), as by `json.dumps`; what it
-            returns is published in its place, and may be anything that `publish` takes, or another value for
-            it to be called with. An exception in it ends the publish; its note says where the value stood.
-            One that returns the value itself has it refused.
-        supersede: take the place of a writer of this process that still has the channel: one that a notebook
-            keeps and nobody has a name for, say. The old one's `publish` then raises `ChannelLostError`, and
-            its `close` removes nothing. Writers that nothing refers to any more are out of the way anyway.
+        leftover: what to do with the channel of a writer that died without closing it: `"continue"` takes it
+            over (versions go on, the epoch grows by one), `"replace"` starts anew, `"refuse"` raises.
+        verify_every: how often, in seconds, `publish` checks that the channel still belongs to this writer.
+            In between, it makes no system call unless a reader sleeps in `wait` or the file must grow. 0:
+            at each publish; `math.inf`: never.
+        default: called, as by `json.dumps`, with each value that `publish` would refuse. What it returns is
+            published instead; if that would be refused as well, `default` is called with it in turn. If it
+            returns the value itself, the value is refused. An exception in it ends the publish; a note on the
+            exception says where the value is.
+        supersede: take the channel from another writer of this process that still owns it, for example one
+            that a notebook keeps although no variable refers to it. The old writer's `publish` then raises
+            `ChannelLostError`, and its `close` removes nothing. A writer that nothing refers to any more does
+            not stand in the way.
         directory: where the channel is; None: `$TRAINCAST_DIR`, or the default.
 
     Raises:
         InvalidNameError: `name` or `policy_id` is not allowed.
-        ChannelBusyError: a live writer owns the channel. One of this process: with the line that opened it.
+        ChannelBusyError: a live writer owns the channel. If it is in this process, the message names the line
+            that opened it.
         ChannelExistsError: a dead writer left the channel, and `leftover="refuse"`.
-        CorruptChannelError: what stands under the channel's name is damaged.
-        IncompatibleChannelError: it is another program's, or of another layout version.
+        CorruptChannelError: the channel's file is damaged.
+        IncompatibleChannelError: the file is another program's, or of another layout version.
         InsecureDirectoryError: the channel directory cannot be trusted.
         StorageFullError: there is no room for the channel.
     """
@@ -91,7 +93,7 @@ class TrainingInfoWriter:
     def publish(self, info: Mapping[Any, Any] | DataclassInstance) -> int:
         """Publish a dictionary and return its version.
 
-        What it holds is copied; a failed call changes nothing. Readers get:
+        All values are copied. A call that fails changes nothing. Readers get:
 
         | published | read |
         |---|---|
@@ -107,25 +109,25 @@ class TrainingInfoWriter:
         | torch tensor on any device | CPU tensor, or array in an env without torch |
         | any other array with `__dlpack__` (JAX, CuPy) | numpy array |
 
-        `.copy()` of a read-only array gives one to write to.
+        `.copy()` of a read-only array is writable.
 
         Keys are `str` or `int`, or become one: an `Enum` member, a numpy integer. Everything else goes
         through the writer's `default`, or is refused with a remedy: `info["a"][3]: pathlib.PosixPath is not
         supported; use str(...)`. `info` itself may be a mapping, a dataclass instance, or what `default`
-        makes a dictionary of.
+        turns into a dictionary.
 
-        An array that another thread writes to while it is published may arrive half old, half new: numpy
+        An array that another thread changes during the call may arrive half old and half new, because numpy
         writes without the interpreter's lock. Let only the publishing thread write to it, or publish a copy
-        that was made under a lock of your own.
+        made under a lock of your own.
 
-        Code of the values (a mapping's methods, say), and `default`, may itself publish. What is stored last
-        is the newest: an inner call comes before the outer one. An inner `close` ends the outer call with
-        `ChannelClosedError`.
+        The code of values, such as a mapping's methods, and `default` may publish in turn. The snapshot that
+        is stored last is the newest, so an inner call comes before the outer one. An inner `close` ends the
+        outer call with `ChannelClosedError`.
 
         Raises:
-            MissingKeyError: a required key is not there.
+            MissingKeyError: a required key is missing.
             UnsupportedTypeError: a value or key has a type that a snapshot cannot hold.
-            Others: what the code of a value, or `default`, raises; a note says where it stood.
+            Others: what the code of a value, or `default`, raises; a note says where the value is.
             InvalidSnapshotError: a cycle, more than 64 levels, a lone surrogate, or a key that occurs twice.
             PayloadTooLargeError: the snapshot does not fit `max_capacity`.
             StorageFullError: the channel had to grow, and there is no room.
@@ -135,24 +137,24 @@ class TrainingInfoWriter:
 
         Warns:
             TraincastWarning: once, if the channel's files were removed and cannot be put back. Envs that are
-                attached go on. The snapshot is published before: where warnings are errors the call raises,
-                and `version` is the new one all the same.
+                attached go on reading. The snapshot has been published by then: where warnings are errors,
+                the call raises, but `version` is the new one.
         """
 
     def update(self, **changes: Any) -> int:
         """Publish the last dictionary with these entries changed or added, and return its version.
 
-        The last dictionary is the one that is the newest when the changes have been encoded. A change
-        replaces the whole value of an entry, also where that is a dictionary.
-        `update(**{"reward_shaping.goal": 2.0})` adds an entry of that name, with the dot in it: what is
-        further down is changed by `update_in`.
+        The last dictionary is the newest one at the moment when the changes have been encoded. A change
+        replaces the whole value of an entry, even if that is a dictionary.
+        `update(**{"reward_shaping.goal": 2.0})` adds an entry with a dot in its name: use `update_in` to
+        change nested values.
 
         Raises: as `publish`.
         """
 
     @overload
     def update_in(self, path: str | tuple[str | int, ...], value: Any) -> int:
-        """Publish the last dictionary with values changed further down, and return its version.
+        """Publish the last dictionary with nested values changed, and return its version.
 
         `update_in("reward_shaping.goal", 2.0)` changes one value, `update_in({path: value, ...})` several in
         one publish. The other values stay as they are in the newest dictionary.
@@ -160,12 +162,12 @@ class TrainingInfoWriter:
         Args:
             path: names with dots between them, or a tuple of keys, as for `TrainingInfoReader.key`; or a
                 dictionary from such paths to their values.
-            value: what to put there, in the place of what is there. The last key of a path may be new to its
-                dictionary; an item of a list or tuple can be replaced, not added.
+            value: the new value. The last key of a path may be new to its dictionary; an item of a list or
+                tuple can be replaced, but not added.
 
         Raises:
-            MissingKeyError: what is above the last key is not there, or is no dictionary, list or tuple.
-            ValueError: it is no path, or two paths would replace the same value.
+            MissingKeyError: what is above the last key is missing, or is not a dictionary, list or tuple.
+            ValueError: a path is empty or has an empty name in it, or two paths would replace the same value.
             TypeError: a path is neither a string nor a tuple of `str` and `int`.
             Others as `publish`.
 
@@ -180,34 +182,40 @@ class TrainingInfoWriter:
     @overload
     def update_in(self, path: Mapping[_Path, Any]) -> int: ...
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint should hold.
+        """Return the state that a checkpoint should hold.
 
-        `name`, `policy_id`, `version`, `epoch`, `training_info` (`None` before the first).
+        A dictionary with `name`, `policy_id`, `version`, `epoch` and `training_info` (`None` before the first
+        snapshot).
         """
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Publish the training information of a checkpoint.
 
-        Versions go on above both the checkpoint's and the channel's own, so that no reader sees one twice.
+        Versions go on above both the checkpoint's and the channel's own, so that no reader sees one twice. A
+        state without training information sets the versions alone.
+
+        Raises:
+            KeyError: the state lacks `version`, `epoch` or `training_info`.
+            Others as `publish`.
         """
 
     def publish_wire(self, message: bytes, /, *, published_ns: int | None = None) -> int | None:
-        """Publish a snapshot from `read_wire` under the numbers of its origin, and return its version.
+        """Publish a snapshot from `read_wire` under the version and epoch of its origin; return its version.
 
-        `published_ns`: when it was published, on this machine's `time.monotonic_ns`; None: now.
+        `published_ns`: when it was published, by this machine's `time.monotonic_ns`; None: now.
 
-        Returns: `None` if it is the newest already.
+        Returns: `None` if this snapshot is already the newest.
 
         Raises:
-            InvalidSnapshotError: the bytes are no snapshot in wire form, or damaged.
+            InvalidSnapshotError: the bytes are not a snapshot in wire form, or are damaged.
             OutdatedSnapshotError: the channel has a newer one.
             Others as `publish`.
         """
 
     def read_wire(self) -> bytes | None:
-        """The newest snapshot in wire form, for a checkpoint's file.
+        """The newest snapshot in wire form, to be saved as a file, for example.
 
-        Returns: `None` before the first, and once this writer is closed.
+        Returns: `None` before the first snapshot, and after this writer was closed.
         """
 
     def leave(self, link: Literal["learner closed", "learner lost", "link lost"], /) -> None:
@@ -220,8 +228,8 @@ class TrainingInfoWriter:
     def close(self) -> None:
         """End the channel.
 
-        Its files go, readers keep the last snapshot and see `closed`. Closing twice is allowed. A normal exit
-        of the interpreter closes what is open.
+        Its files are removed; readers keep the last snapshot and see `closed`. Closing twice is allowed. A
+        normal exit of the interpreter closes the writers that are open.
         """
 
     @property
@@ -261,17 +269,17 @@ class TrainingInfoReader(Generic[_Info_co]):
     last snapshot stays; when another one opens the channel, the reader moves over by itself. Readers are
     pickled by name.
 
-    A reader is no mapping, for each call looks at the channel anew: `reader[key]`, `key in reader`,
+    A reader is not a mapping, because each call looks at the channel anew: `reader[key]`, `key in reader`,
     `len(reader)` and `reader.get(key)` each answer from one `read`, and two of them may see two snapshots.
-    For values that belong together, and to iterate, take `info = reader.read()`. A reader is true, and equal
-    to itself alone, whatever it reads.
+    For values that belong together, and to iterate, use `info = reader.read()`. A reader is always true, and
+    equal only to itself.
 
-    For type checkers, `TrainingInfoReader[MyTypedDict]("my-run")` gives dictionaries of that type. That is
-    taken at its word: nothing is compared with it at runtime.
+    For type checkers, `TrainingInfoReader[MyTypedDict]("my-run")` gives dictionaries of that type. Nothing
+    checks this at runtime.
 
     Args:
         name: the channel.
-        policy_id: which policy's.
+        policy_id: the policy that the channel is about, 0 to 65535.
         attach_timeout: seconds to wait for the channel's first snapshot.
         directory: where the channel is; None: `$TRAINCAST_DIR`, or the default.
 
@@ -279,7 +287,7 @@ class TrainingInfoReader(Generic[_Info_co]):
         ChannelNotFoundError: there is no such channel (yet).
         InvalidNameError: `name` or `policy_id` is not allowed.
         CorruptChannelError: the channel's file is damaged.
-        IncompatibleChannelError: it is another program's, or of another layout version.
+        IncompatibleChannelError: the file is another program's, or of another layout version.
         InsecureDirectoryError: the channel directory cannot be trusted.
 
     Example:
@@ -303,11 +311,11 @@ class TrainingInfoReader(Generic[_Info_co]):
         """The newest dictionary; the same object while nothing changed.
 
         The dictionary is this reader's own, and may be changed. Its arrays are read-only views on memory that
-        the process shares: `array.copy()` is one to write to (and `tensor.clone()`: torch cannot protect a
-        tensor, so do not write to what this gives).
+        the process shares: write to an `array.copy()`. torch cannot protect a tensor, so do not write to one
+        that this returns, but to its `tensor.clone()`.
 
         Raises:
-            CorruptChannelError: something else than a writer has written to the file.
+            CorruptChannelError: something other than a writer has written to the file.
             ChannelClosedError: this reader is closed.
         """
 
@@ -324,12 +332,13 @@ class TrainingInfoReader(Generic[_Info_co]):
             path: names with dots between them: `"reward_shaping.goal"`; or a tuple of keys, for names with a
                 dot in them and for `int` keys: `("reward_shaping", 7)`. In a list or tuple a number is an
                 index: `"layers.0.lr"`, `("layers", -1, "lr")`.
-            default: what to give while the path leads nowhere. With `...` that is an error, which says where
-                it ends and what is similar: so leave it out where the value must be there.
+            default: what the callable returns while the path leads nowhere. With `...` it raises
+                `MissingKeyError` instead, which says where the path ends and names similar keys: leave the
+                default out where the value must exist.
 
         Raises:
-            ValueError: it is no path: empty, or with an empty name in it.
-            TypeError: it is neither a string nor a tuple of `str` and `int`.
+            ValueError: the path is empty, or has an empty name in it.
+            TypeError: the path is neither a string nor a tuple of `str` and `int`.
             ChannelClosedError: this reader is closed.
         """
 
@@ -337,7 +346,7 @@ class TrainingInfoReader(Generic[_Info_co]):
         """The value under a key of the newest dictionary, or `default`: from one `read`."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Sleep until `changed`, for at most `timeout` seconds.
+        """Sleep until `changed`, for at most `timeout` seconds; None: without a limit.
 
         Returns: `changed`; `False` at once if the channel is closed and has no successor.
         """
@@ -362,7 +371,7 @@ class TrainingInfoReader(Generic[_Info_co]):
 
     @property
     def policy_id(self) -> int:
-        """Which policy's."""
+        """The policy that the channel is about."""
 
     @property
     def version(self) -> int:
@@ -408,9 +417,9 @@ class TrainingInfoReader(Generic[_Info_co]):
 class TrainingInfoKey(Generic[_Value_co]):
     """Gives one value of a reader's channel: `reader.key(path)` makes it, and it is called without arguments.
 
-    Each call looks at the channel, as `read` does, and gives the value of one snapshot, the newest; the same
+    Each call looks at the channel, as `read` does, and returns the value in the newest snapshot; the same
     object while nothing changed. Two keys that are called one after the other may see two snapshots: take
-    values that belong together from one `read`, or by the key of the dictionary that holds them.
+    values that belong together from one `read`, or use the key of the dictionary that holds them.
 
     A call is not a read: the reader's `version`, `epoch`, `age`, `changed` and `read_if_changed` are about
     dictionaries. This key's own `version` says which snapshot its last value is from.
@@ -420,7 +429,7 @@ class TrainingInfoKey(Generic[_Value_co]):
 
     Raises, when called:
         MissingKeyError: the newest snapshot has nothing under the path, and there is no default.
-        CorruptChannelError: something else than a writer has written to the file.
+        CorruptChannelError: something other than a writer has written to the file.
         ChannelClosedError: the reader is closed.
 
     Example:
@@ -444,7 +453,7 @@ class TrainingInfoKey(Generic[_Value_co]):
 
     @property
     def path(self) -> str | tuple[str | int, ...]:
-        """The path that leads to the value: a dotted string where that says all, else a tuple."""
+        """The path that leads to the value: a dotted string where that is enough, otherwise a tuple."""
 
     @property
     def version(self) -> int:
@@ -456,10 +465,10 @@ class TrainingInfoKey(Generic[_Value_co]):
 __version__: str
 
 known_layouts: tuple[str, ...]
-"""The types whose objects the module reads directly.
+"""The types whose objects the module reads directly, by their memory layout.
 
-There are none on versions of CPython that it does not know, and none with the environment variable
-`TRAINCAST_OFFICIAL_API=1`: then it asks the interpreter.
+Empty on versions of CPython whose layouts it does not know, and with the environment variable
+`TRAINCAST_OFFICIAL_API=1`: then it uses the official C API alone.
 """
 
 @disjoint_base
@@ -480,19 +489,29 @@ class ScoreWriter:
     ) -> bool:
         """Count an episode of a task, whole or not at all; exactly once, whatever is killed afterwards.
 
-        Numbers may be numpy's, or tensors of one element, on a GPU too. `score` is what `last_score` shows;
-        None: the return. Returns False, and counts nothing, while there is no scoreboard: the learner has not
-        made one yet, or has ended it.
+        Numbers may be numpy's, or tensors of one element, on a GPU, too.
 
-        Raises: ValueError if there is no such task, or a number is not finite.
+        Args:
+            task: the number of the task, from 0.
+            success: whether the episode succeeded.
+            episode_return: the sum of its rewards.
+            length: how many steps it had.
+            score: what `last_score` shows; None: the return.
+
+        Returns: `False`, with nothing counted, while there is no scoreboard: the learner has not created it
+            yet, or has ended it.
+
+        Raises:
+            ValueError: there is no such task, or a number is not finite.
         """
 
 @final
 class ScoreCounters:
     """The counters of a channel's scoreboard, as bytes; `traincast.scores.Scoreboard` makes arrays of them.
 
-    With `tasks`: the one that the learner keeps, made if there is none. Without: a look at somebody's.
-    With `part_of`: the one that a relay keeps as a part of a learner's elsewhere, which has that incarnation.
+    With `tasks`: the learner's own scoreboard, created if there is none. Without: a look at an existing one.
+    With `part_of`: a relay's part, on this machine, of the scoreboard with that incarnation, which a learner
+    on another machine keeps.
     """
 
     def __new__(
@@ -510,19 +529,26 @@ class ScoreCounters:
 
     @property
     def incarnation(self) -> int:
-        """Drawn when the file was made: the counts of another one begin at zero."""
+        """A number drawn when the file was created; in a file with another one all counts began at zero."""
 
     def collect(self) -> bytes:
-        """Look at all counters; what has come to them since the last time, six words for each task."""
+        """Return what was added to the counters since the last call: six 64-bit words for each task.
+
+        They are episodes, successes, the sums of returns and of squared returns, the sum of lengths, and the
+        last score.
+        """
 
     def resume(self, collected: bytes | None = None, counted: bytes | None = None) -> None:
-        """Go on from what `collected` and `counted` returned. None: from nothing, and as counted last."""
+        """Resume from what `collected` and `counted` returned.
+
+        `collected=None` begins the sums at zero; `counted=None` keeps the counters as they were last read.
+        """
 
     def collected(self) -> bytes:
-        """All that `collect` has returned, added up."""
+        """The sum of all that `collect` has returned."""
 
     def counted(self) -> bytes:
-        """What the counters were when they were looked at last, since the file was made."""
+        """The counters as they were last read; they grow from the creation of the file on."""
 
     def blocks(self) -> list[tuple[bool, int, int]]:
         """For each process that has recorded: whether it lives, its pid, the episodes of its block."""
@@ -532,19 +558,20 @@ class ScoreCounters:
         """Whether nobody collects any more."""
 
     def totals(self) -> bytes:
-        """Look at all counters; for each task with episodes seven words, its number first; for relays."""
+        """Return seven words for each task that has episodes: its number and its six counters; for relays."""
 
     def finish(self) -> bytes:
-        """End the scoreboard, and return its totals then."""
+        """End the scoreboard, and return its final `totals`."""
 
     def close(self) -> None:
-        """End the scoreboard, if it is this object's to end. Closing twice is allowed."""
+        """End the scoreboard, if it belongs to this object. Closing twice is allowed."""
 
 @final
 class RemoteScores:
-    """The scoreboard of a learner of this machine, for its relay: takes what other machines have counted.
+    """The scoreboard of a learner on this machine, to which its relay adds what other machines have counted.
 
-    Raises: ChannelNotFoundError if no learner of this machine keeps one.
+    Raises:
+        ChannelNotFoundError: no learner on this machine keeps one.
     """
 
     def __new__(
@@ -552,7 +579,7 @@ class RemoteScores:
     ) -> Self: ...
     @property
     def incarnation(self) -> int:
-        """Which scoreboard it is: see `ScoreCounters`."""
+        """The incarnation of the scoreboard: see `ScoreCounters`."""
 
     @property
     def tasks(self) -> int:
@@ -565,10 +592,12 @@ class RemoteScores:
     def take(self, node: int, totals: bytes, /) -> int:
         """Take the totals of another machine's scoreboard, as `ScoreCounters.totals` gives them.
 
-        `node` is its incarnation. Returns how many tasks have newer numbers now; the same ones again, and
-        older ones, change nothing.
+        `node` is its incarnation. Returns for how many tasks the numbers were newer. The same numbers again,
+        and older ones, change nothing.
 
-        Raises: ValueError: these are no totals. StorageFullError.
+        Raises:
+            ValueError: the bytes are not totals.
+            StorageFullError: the file had to grow, and there is no room.
         """
 
 @final
@@ -577,23 +606,25 @@ class RelayLock:
 
     Ends with `close`, or with the process.
 
-    Raises: ChannelBusyError if another relay serves the channel here.
+    Raises:
+        ChannelBusyError: another relay serves the channel here.
     """
 
     def __new__(
         cls, name: str, policy_id: int = 0, *, directory: str | PathLike[str] | None = None
     ) -> Self: ...
     def keep(self) -> None:
-        """Make sure that the lock is still held; take it again where it was dropped or its file removed.
+        """Make sure that the lock is still held; take it again if it was dropped or its file removed.
 
-        Raises: ChannelBusyError if another relay came meanwhile: this one should end.
+        Raises:
+            ChannelBusyError: another relay has taken it meanwhile, so this one should end.
         """
 
     def announce(self, status: str, /) -> None:
-        """Write down what `list_channels` shows as `relay`: JSON of at most a megabyte."""
+        """Store the status that `list_channels` shows as `relay`: JSON of at most a megabyte."""
 
     def close(self) -> None:
-        """Let go. Closing twice is allowed."""
+        """Release the lock. Closing twice is allowed."""
 
     @property
     def directory(self) -> Path:
@@ -610,14 +641,15 @@ class RelaySource:
         cls, name: str, policy_id: int = 0, *, directory: str | PathLike[str] | None = None
     ) -> Self: ...
     def wait(self, timeout: float, /) -> bytes | None:
-        """The newest snapshot if it is another one than the last that this gave.
+        """Return the newest snapshot, if it is not the one that this returned last.
 
-        Sleeps for at most `timeout` seconds, and half a second, until there is one; `None` if there is none.
+        Otherwise sleeps until there is one, for at most `timeout` seconds and never longer than half a
+        second, and returns `None` if there is none by then.
         """
 
     @property
     def link(self) -> str:
-        """How the learner stands to the file: `"local"` where it writes the file itself."""
+        """The state of the link to the learner: `"local"` where it writes the file itself."""
 
     @property
     def closed(self) -> bool:
@@ -631,14 +663,14 @@ def close_writers() -> None:
     """Close the writers of this process: what happens at its normal exit."""
 
 def decode_wire(message: bytes, /) -> dict[str, Any]:
-    """What a snapshot in wire form holds: `version`, `epoch` and `training_info`, as in a `state_dict`.
+    """Return what a snapshot in wire form holds: `version`, `epoch` and `training_info`.
 
     Raises:
-        InvalidSnapshotError: the bytes are no snapshot in wire form, or damaged.
+        InvalidSnapshotError: the bytes are not a snapshot in wire form, or are damaged.
     """
 
 def directory() -> str:
-    """The directory in which a new channel would be made; checked if it is there."""
+    """The directory in which a new channel would be created; checked if it exists."""
 
 def directories() -> list[str]:
     """The directories in which channels are looked for: `$TRAINCAST_DIR` alone, or the two default ones."""
@@ -646,17 +678,17 @@ def directories() -> list[str]:
 def displace(
     name: str, policy_id: int, /, host: str, pid: int, *, directory: str | PathLike[str] | None = None
 ) -> bool:
-    """End the publishing of this machine's learner: that of another machine has won the channel; for relays.
+    """Stop this machine's learner from publishing: one on another machine has won the channel; for relays.
 
-    Its next `publish` raises `ChannelLostError`, which names `host` and `pid`. Returns False if there is no
+    Its next `publish` raises `ChannelLostError`, which names `host` and `pid`. Returns `False` if there is no
     file.
     """
 
 def list_channels(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """One dictionary for each channel file of the directory, the broken ones with their reason.
+    """Return a dictionary for each channel file of the directory; a broken one has a `reason`.
 
-    Each of its `readers` says how far it is `behind` in versions, and by how many seconds what it has last
-    seen is older than the newest snapshot (`seconds_behind`; `None` if it has seen none).
+    Each of its `readers` says how many versions it is `behind`, and by how many seconds the snapshot that it
+    last saw is older than the newest one (`seconds_behind`; `None` if it has seen none).
     """
 
 def leftovers(*, directory: str | PathLike[str] | None = None) -> list[dict[str, Any]]:
@@ -666,7 +698,7 @@ def relay_status(name: str, policy_id: int, /, *, directory: str | PathLike[str]
     """What the channel's relay on this machine says of itself, as JSON; `None` if no relay serves it."""
 
 def remove_leftover(path: str, /, *, directory: str | PathLike[str] | None = None) -> bool:
-    """Remove one of `leftovers()`, looked at once more under the channel's lock.
+    """Remove one of `leftovers()`, after another check under the channel's lock.
 
-    `False` if it is one no longer.
+    Returns `False`, and removes nothing, if it is no longer a leftover.
     """
