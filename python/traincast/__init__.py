@@ -1,7 +1,7 @@
 """Broadcast training information from a learner to its envs through shared memory.
 
-Importing the package loads neither numpy, torch nor gymnasium: `TrainingInfoWrapper`, `curriculum`
-and `relay` are loaded on first use.
+Importing the package does not import numpy, torch or gymnasium: the wrappers and the modules `curriculum`,
+`relay`, `scores` and `sinks` are loaded on first use.
 """
 
 from __future__ import annotations

@@ -14,7 +14,11 @@ STEPS_KEY = "approx_total_training_steps"
 
 
 def whole_steps(steps: Any) -> int:
-    """Return training steps as an int; numpy's numbers and whole floats are allowed."""
+    """Return training steps as an int; numpy's numbers and whole floats are allowed.
+
+    Raises:
+        ValueError: the steps are negative, or not a whole number.
+    """
     if isinstance(steps, Real) and not isinstance(steps, Integral) and float(steps).is_integer():
         steps = int(float(steps))
     with suppress(TypeError):
@@ -26,7 +30,16 @@ def whole_steps(steps: Any) -> int:
 def first_info(
     start: Any, state: Mapping[str, Any] | None, training_info: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return what a run begins with."""
+    """Return the first training information of a run.
+
+    Args:
+        start: the training steps to begin with; 0: those of `training_info`, or of the saved state.
+        state: what `Run.state_dict` returned.
+        training_info: entries that take precedence over the saved ones.
+
+    Raises:
+        ValueError: `state` is not such a state, or the steps are not a whole number from 0 up.
+    """
     saved = {} if state is None else _checked(state)["training_info"] or {}
     info = {STEPS_KEY: 0, **saved, **(training_info or {})}
     info[STEPS_KEY] = whole_steps(start) or whole_steps(info[STEPS_KEY])

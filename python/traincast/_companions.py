@@ -1,4 +1,4 @@
-"""What goes with a run: curricula of the learner, which are published and saved with it."""
+"""Companions of a run: the learner's curricula, which are published, saved and restored with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATES = "curricula"
 
 
 class Companion(ABC, Generic[R]):
-    """Has an entry in the training information of a run, and is saved and restored with it."""
+    """Keeps an entry in the training information of a run, and is saved and restored with the run."""
 
     @property
     @abstractmethod
@@ -26,15 +26,15 @@ class Companion(ABC, Generic[R]):
 
     @abstractmethod
     def __call__(self, *hand: Any) -> dict[str, Any]:
-        """Act on what is new, and return its entry by its key: what an integration publishes next."""
+        """Act on new results, and return `{key: entry}`, which an integration publishes next."""
 
     @abstractmethod
     def entry(self, channel: Channel) -> dict[str, Any]:
-        """What the envs of the run with this channel see."""
+        """Return `{key: entry}` as the envs of a run with this channel see it."""
 
     @abstractmethod
     def begin(self, run: R) -> None:
-        """Belong to this run, which may be one that does not publish."""
+        """Join this run, which may be one that does not publish."""
 
     @abstractmethod
     def end(self) -> None:
@@ -42,22 +42,26 @@ class Companion(ABC, Generic[R]):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Return what to go on from, in plain JSON types: every framework's checkpoints keep those."""
+        """Return the state to resume from, in plain JSON types: any framework's checkpoint can hold them."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
 
 
 class Companions(Generic[R]):
-    """Those of one run, and what its checkpoint has for those that are still to come."""
+    """The companions of one run, and the saved states of those that are yet to be added."""
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
         self._all: dict[str, Companion[R]] = {}
         self._saved: dict[str, Any] = dict((state or {}).get(_STATES) or {})
 
     def add(self, companion: Companion[R], channel: Channel) -> dict[str, Any]:
-        """Take one in, restore it if there is a state of it, and return its entry."""
+        """Add a companion, restore its saved state if there is one, and return `{key: entry}`.
+
+        Raises:
+            ValueError: another companion has the same key.
+        """
         key = companion.key
         if self._all.setdefault(key, companion) is not companion:
             raise ValueError(f"the run has another curriculum under {key!r}: give this one another key=")
@@ -76,12 +80,12 @@ class Companions(Generic[R]):
             companion.end()
 
     def states(self) -> dict[str, Any]:
-        """Return what the state of the run has of them; nothing if there is none."""
+        """Return their part of the run's state; empty if there is none."""
         states = self._saved | {key: companion.state_dict() for key, companion in self._all.items()}
         return {_STATES: states} if states else {}
 
     def restore(self, state: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
-        """Restore each from the state of a run, and return what all of them have to tell."""
+        """Restore each companion from the state of a run, and return the entries of all."""
         self._saved = dict(state.get(_STATES) or {})
         info: dict[str, Any] = {}
         for companion in self._all.values():

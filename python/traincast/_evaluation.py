@@ -8,11 +8,11 @@ from typing import Any
 __all__ = ["SCOREBOARD", "for_evaluation"]
 
 SCOREBOARD = "scoreboard"
-"""Where an entry of the training information says on which scoreboard its envs count."""
+"""The key under which an entry of the training information names the scoreboard of its envs."""
 
 
 def for_evaluation(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the training information for an evaluation: at the same task, but counted nowhere."""
+    """Return the training information for an evaluation: the same tasks, but no scoreboard to count on."""
     return {key: _uncounted(value) for key, value in info.items()}
 
 

@@ -1,4 +1,4 @@
-"""Numbers, and where they are shown: in the infos of envs."""
+"""Numbers, and how they are shown in the infos of envs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def number_of(value: Any) -> float | None:
 
 
 def numbers_in(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return those of the values that are one number, as floats."""
+    """Return those of the values that are a single number, as floats."""
     numbers = {name: number_of(value) for name, value in values.items()}
     return {name: number for name, number in numbers.items() if number is not None}
 
 
 def shown_in(info: Any, key: str, numbers: Mapping[str, float]) -> Any:
-    """Return `info` with `numbers` added to its dictionary under `key`; of several agents, in each one's.
+    """Return `info` with `numbers` added to its dictionary under `key`; a list or tuple of infos likewise.
 
-    The info of the env is not changed: it may be one that the env keeps.
+    The env's own info is not changed, because the env may keep it.
     """
     if isinstance(info, list | tuple):
         return type(info)([shown_in(one, key, numbers) for one in info])
@@ -40,8 +40,8 @@ def shown_in(info: Any, key: str, numbers: Mapping[str, float]) -> Any:
     if not isinstance(inner, dict):
         warn_once(
             ("info key", key),
-            f"the env's info has a {key!r} of its own, which is no dictionary: nothing is shown there; pass "
-            "another info_key=",
+            f"the env's info has a {key!r} of its own, which is not a dictionary, so nothing is shown there; "
+            "pass another info_key=",
             stacklevel=4,
         )
         return info
@@ -51,7 +51,7 @@ def shown_in(info: Any, key: str, numbers: Mapping[str, float]) -> Any:
 
 
 def is_finished(terminated: Any, truncated: Any) -> bool:
-    """Tell if an episode has ended; of several agents, that of any."""
+    """Tell if an episode has ended; with several agents, if it has for any of them."""
     return _any(terminated) or _any(truncated)
 
 

@@ -1,13 +1,13 @@
 """The JSON form of a wrapper's arguments: what an env spec is written with, and read back from.
 
 JSON has no tuples, ranges, arrays or schedules. Each of these is written as an object with a key that
-begins with `$`, and an argument that may hold any is marked as a whole, so that a dictionary of a user is
-never taken for one:
+begins with `$`, and an argument that may hold any is marked as a whole, so that a user's dictionary is never
+mistaken for one:
 
     {"$json": {"gravity": {"$schedule": "Linear", "start": 2.0, "end": 9.8, "duration": 10, "begin": 0.0}}}
 
-Functions, and classes of a user's own, are written as `module:name`, as Gymnasium writes entry points:
-whoever makes an env from a spec runs what the spec names.
+Functions and the user's own classes are written as `module:name`, as Gymnasium writes entry points. So
+making an env from a spec runs the code that the spec names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 _MARK = "$json"
 _PLAIN = (type(None), bool, int, str)
-_DTYPES = "biufU"  # booleans, integers, floats, strings: what survives `tolist`
+_DTYPES = "biufU"  # booleans, integers, floats, strings: the kinds that `tolist` keeps without loss
 
 
 def write_argument(value: Any, name: str) -> Any:
@@ -57,7 +57,7 @@ def read_argument(value: Any) -> Any:
 def add_kind(
     kind: type, tag: str, write: Callable[[Any, str], dict[str, Any]], read: Callable[[dict[str, Any]], Any]
 ) -> None:
-    """Let instances of `kind` be written as `{tag: ..., ...}`; each of the two undoes the other."""
+    """Let instances of `kind` be written as `{tag: ..., ...}`; `read` undoes `write`."""
     _ADDED.append((kind, write))
     _READERS[tag] = read
 
@@ -115,7 +115,7 @@ def import_path(value: Any, place: str) -> str:
     if module == "__main__" or not _found(module, name, value):
         raise refusal(
             place,
-            f"another program does not find {module}.{name}; use a schedule, or a function at the top level "
+            f"another program cannot import {module}.{name}; use a schedule, or a function at the top level "
             "of a module",
         )
     return f"{module}:{name}"

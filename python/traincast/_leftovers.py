@@ -1,4 +1,4 @@
-"""What dead runs left."""
+"""Removes what dead runs left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["remove_what_dead_runs_left"]
 
 def remove_what_dead_runs_left(directory: str | None) -> None:
     """Remove channels with unique names that nobody serves or reads."""
-    # Whatever stands in the way of this, the run starts.
+    # No failure here may keep the new run from starting.
     with suppress(TraincastError, OSError):
         left = leftovers(directory=directory)
         of = {file["path"]: Path(file["path"]).name.lstrip(".").partition("@")[0] for file in left}
@@ -23,7 +23,7 @@ def remove_what_dead_runs_left(directory: str | None) -> None:
             return
         for channel in list_channels(directory=directory):
             if any(reader["alive"] for reader in channel["readers"]):
-                dead.discard(channel["name"])  # its envs may be waiting for somebody to look after them
+                dead.discard(channel["name"])  # the envs of a living process may wait for a new learner
         for path, name in of.items():
             if name in dead:
                 remove_leftover(path, directory=directory)

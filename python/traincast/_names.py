@@ -21,7 +21,11 @@ _made: Counter[str] = Counter()
 
 
 def legal_name(name: str) -> str:
-    """Return `name` with what a channel name cannot have replaced: `"ALE/Pong"` gives `"ALE-Pong"`."""
+    """Return `name` as a legal channel name: `"ALE/Pong"` gives `"ALE-Pong"`.
+
+    Raises:
+        TypeError: `name` is not a string.
+    """
     if not isinstance(name, str):
         raise TypeError(f"the name of a run is a string, not {name!r}")
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
@@ -29,11 +33,11 @@ def legal_name(name: str) -> str:
 
 
 def unique_name(name: str | None, *, per_rank: bool = False) -> str:
-    """Return a name that no other living run has: `name` (None: the program) and the time.
+    """Return a name that no other living run has: `name` (None: the program's), the time and a random number.
 
     Under a launcher with several ranks (`RANK` and `WORLD_SIZE`, as torchrun sets them) all ranks get the
-    same one, unless each wants its own: it is made of what the launcher told them, and of how many runs of
-    that name each has made.
+    same name, unless `per_rank` is set. It is then derived from what the launcher told them, and from how
+    many runs of that name each rank has made.
     """
     base = legal_name(_program() if name is None else name)
     launch = None if per_rank else _launch()
@@ -51,7 +55,7 @@ def is_unique(name: str) -> bool:
 
 
 def base_of(name: str) -> str:
-    """Return what `unique_name` was given."""
+    """Return the base of a name that `unique_name` made; any other name as it is."""
     found = _UNIQUE.fullmatch(name)
     return name[: found.start(1) - 1] if found else name
 
@@ -74,10 +78,10 @@ def _program() -> str:
 
 
 def _launch() -> str | None:
-    """What all ranks of one launch know, and no other one that runs now; None without a launcher.
+    """Return what all ranks of one launch share, and no other running launch; None without a launcher.
 
-    A later launch may have the same port, and then has the same names: rank 0 starts them anew, and the
-    others do not take what is left over.
+    A later launch on the same port gets the same names. Then rank 0 starts the channels anew, and the other
+    ranks do not attach to what the earlier launch left.
     """
     try:
         world = int(os.environ["WORLD_SIZE"])
@@ -87,15 +91,15 @@ def _launch() -> str | None:
     if world <= 1:
         return None
     told = [os.environ.get(name, "") for name in _TOLD]
-    if not os.environ.get("MASTER_PORT"):  # then the ranks are children of one process, we hope
+    if not os.environ.get("MASTER_PORT"):  # then take the ranks for children of one process
         told.append(f"{os.getppid()}-{start_of(os.getppid())}")
     return "/".join(told)
 
 
 def start_of(pid: int) -> str:
-    """Return when a process started, as the kernel counts: pids come again. Empty if it is gone.
+    """Return the start time of a process in clock ticks, because pids are reused; "" if it has ended.
 
-    One that has ended, and that nobody has waited for yet, is gone.
+    A zombie, which its parent has not waited for yet, has ended.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

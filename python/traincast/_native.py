@@ -8,7 +8,7 @@ __all__ = ["cflags", "get_include"]
 
 
 def get_include() -> str:
-    """The directory that holds `traincast.h`, for the compiler's `-I`.
+    """Return the directory that holds `traincast.h`, for the compiler's `-I`.
 
     Example: `Extension("env", ["env.c"], include_dirs=[traincast.get_include()])` in a `setup.py`. In a
     Makefile use `$(shell python -m traincast --cflags)`.
@@ -17,7 +17,7 @@ def get_include() -> str:
 
 
 def cflags() -> str:
-    """The compiler's arguments, quoted for a shell."""
+    """Return the compiler's arguments, quoted for a shell."""
     import shlex
 
     return shlex.quote(f"-I{get_include()}")

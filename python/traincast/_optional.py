@@ -1,4 +1,4 @@
-"""What to say when an optional package is missing."""
+"""Errors for optional packages that are missing."""
 
 from __future__ import annotations
 

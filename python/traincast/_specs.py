@@ -1,8 +1,8 @@
 """Env specs whose arguments survive `to_json`, or refuse it.
 
 Gymnasium writes the arguments of a wrapper by `dataclasses.asdict` and `json.dumps`: a schedule would become
-a dictionary that nobody can call. What is here keeps the objects themselves, for `gymnasium.make(env.spec)`,
-and gives them their JSON form when the spec is written.
+a dictionary that nobody can call. The specs here keep the objects themselves, for `gymnasium.make(env.spec)`,
+and convert them to their JSON form when the spec is written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ A = TypeVar("A", default=Any)
 
 
 class WritableWrapper(gymnasium.Wrapper[O, A, O, A]):
-    """Base of our wrappers: their spec can be written."""
+    """Base class of our wrappers, whose spec can be written."""
 
     _spec: EnvSpec | None = None
 
@@ -37,14 +37,14 @@ class WritableWrapper(gymnasium.Wrapper[O, A, O, A]):
 
 
 def _writable(spec: EnvSpec) -> EnvSpec:
-    """Return `spec`, whose outermost wrapper is one of ours, such that it can be written."""
+    """Return a copy of `spec`, whose outermost wrapper is one of ours, that can be written."""
     *inner, outermost = spec.additional_wrappers
     ours = WritableWrapperSpec(**_fields(outermost))
     return WritableEnvSpec(**_fields(spec) | {"additional_wrappers": (*inner, ours)})
 
 
 class WritableWrapperSpec(WrapperSpec):
-    """The spec of a wrapper of ours; equal to the one that JSON makes of it."""
+    """The spec of one of our wrappers; equal to the spec that is read back from its JSON."""
 
     def written(self) -> WrapperSpec:
         """Return the spec with its arguments in their JSON form; ValueError if one has none."""
@@ -60,17 +60,17 @@ class WritableWrapperSpec(WrapperSpec):
     __hash__ = None  # type: ignore[assignment]  # as of every spec
 
     def __deepcopy__(self, memo: Any) -> WritableWrapperSpec:
-        """Share the arguments: wrappers further out copy the spec, and the values of a level may be large."""
+        """Share the arguments: outer wrappers copy the spec, and a curriculum's values may be large."""
         return WritableWrapperSpec(
             self.name, self.entry_point, None if self.kwargs is None else {**self.kwargs}
         )
 
 
 class WritableEnvSpec(EnvSpec):
-    """An env spec that writes the wrappers of ours in it."""
+    """An env spec that can write our wrappers in it."""
 
     def to_json(self) -> str:
-        """Convert the spec into JSON; ValueError if an argument of ours cannot be written."""
+        """Convert the spec into JSON; ValueError if an argument of one of our wrappers cannot be written."""
         wrappers = tuple(_written(wrapper, strict=True) for wrapper in self.additional_wrappers)
         return EnvSpec(**_fields(self) | {"additional_wrappers": wrappers}).to_json()
 

@@ -1,4 +1,4 @@
-"""Warnings that a user sees once, however many envs of the process have the same trouble."""
+"""Warnings that a user sees once, however many envs of the process have the same problem."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _said: set[Hashable] = set()
 
 
 def warn_once(key: Hashable, message: str, stacklevel: int | None = None) -> bool:
-    """Warn with a `TraincastWarning` unless this process has done so under `key`; tell if it did now.
+    """Warn with a `TraincastWarning`, unless this process has done so under `key`; tell if it did now.
 
     `stacklevel` counts as in `warnings.warn`: 2 names the line that called the caller of this function. None
-    names the line of the user's that led here.
+    names the line in the user's code that led here.
     """
     with _lock:
         if key in _said:
             return False
         _said.add(key)
-    # Outside of the lock: a warning filter may raise, and showwarning is a user's code.
+    # Outside of the lock: a warning filter may raise, and showwarning may be the user's code.
     level = _level_of_the_user() if stacklevel is None else stacklevel + 1
     warnings.warn(message, TraincastWarning, stacklevel=level)
     return True
 
 
 def _level_of_the_user() -> int:
-    """How far up the first frame is that is neither ours nor of a package that calls us."""
+    """The stacklevel of the first frame that belongs neither to us nor to a package that calls us."""
     level, frame = 2, sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
         "traincast",

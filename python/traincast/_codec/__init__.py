@@ -1,11 +1,12 @@
-"""Python objects on behalf of the native core, which knows the exact builtins and asks here for the rest.
+"""The part of the codec that is written in Python: the native core handles exact builtins, this the rest.
 
-`objects` says what an object is, with `arrays` for numpy's, torch's and DLPack's; `refusals` says what to do
-in place of what cannot be published; `makers` puts arrays together for readers; `dtypes` has their names.
+`objects` says what an object is published as, `arrays` does so for those of numpy, torch and DLPack, and
+`refusals` words the error for what cannot be published. `makers` builds arrays for readers; `dtypes` names
+their dtypes.
 
-All of it is imported together with the native core: a child that is forked while another thread imports a
-module can never import it. numpy, torch and ml_dtypes are loaded when the first object of theirs is met, or
-made.
+The native core imports all of these modules with itself, because a child that is forked while another thread
+imports a module can never import that module. numpy, torch and ml_dtypes are loaded when the first of their
+objects is published or read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays, tensors and numpy scalars, taken apart: dtype, shape, bytes."""
+"""Takes arrays, tensors and numpy scalars apart into dtype, shape and bytes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Described", "describe_array", "describe_scalar", "describe_tensor", "from_dlpack"]
 
-# The dtype's name, the size of an item, the shape, the bytes.
+# The dtype's name, the item size in bytes, the shape, the data.
 Described = tuple[str, int, tuple[int, ...], Any]
 
 _EXPERIMENTAL = ("complex32", "bcomplex32")
 
 
 def describe_array(array: np.ndarray[Any, Any]) -> Described | str:
-    """What the core needs of an array; a sentence if it cannot be published."""
+    """Return what the core needs to encode an array, or a sentence that says why it cannot be published."""
     import numpy as np
 
     dtype = array.dtype
     name = name_of(dtype)
     if name is None:
         return _refusal(dtype, "an array")
-    # Not np.ma, which numpy would import now: without it there is none.
+    # Looking up np.ma would import it. While nobody has imported it, there is no masked array.
     if isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())):
         return (
             "a masked array is not supported, since its mask would be lost; use .filled() or .data and .mask"
@@ -40,12 +40,12 @@ def describe_array(array: np.ndarray[Any, Any]) -> Described | str:
 
 
 def describe_scalar(scalar: np.generic) -> tuple[str, int, bytes] | str:
-    """The dtype's name, item size and bytes of a numpy scalar; a sentence if it cannot be published."""
+    """Return the dtype's name, item size and bytes of a numpy scalar, or a sentence as `describe_array`."""
     dtype = scalar.dtype
     name = name_of(dtype)
     if name is None:
         return _refusal(dtype, "a scalar")
-    # numpy keeps a terminator for an empty text, whose dtype has no room for one.
+    # The dtype of an empty string has item size 0, but `tobytes` returns one null character.
     return name, dtype.itemsize, scalar.tobytes()[: dtype.itemsize]
 
 
@@ -58,7 +58,7 @@ def _refusal(dtype: np.dtype[Any], what: str) -> str:
 
 
 def describe_tensor(tensor: Any) -> Described | str:
-    """As `describe_array`, for a torch tensor on any device."""
+    """Do the same as `describe_array` for a torch tensor on any device."""
     import torch
 
     if tensor.is_nested:
@@ -81,31 +81,31 @@ def describe_tensor(tensor: Any) -> Described | str:
 
 
 def _plain(tensor: Any) -> Any:
-    # resolve_*: a conjugated or negated view shares the memory of what it was made from.
+    # A conjugated or negated view shares the unchanged memory of its base: resolve_* computes the values.
     return tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
 
 
 def _unwarned(function: Callable[[Any], Any], argument: Any) -> Any:
-    """Keep quiet about dtypes that few operators support: the learner chose them."""
+    """Call a function without torch's warning that few operators support a dtype: the learner chose it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return function(argument)
 
 
 def from_dlpack(value: Any) -> np.ndarray[Any, Any]:
-    """The numpy array of an object that has `__dlpack__`, on whatever device it is.
+    """Return an object that has `__dlpack__`, on any device, as a numpy array.
 
-    Raises: what the object's own code raises.
+    Raises: whatever the object's own code raises.
     """
     import numpy as np
 
     ways: list[Callable[[Any], np.ndarray[Any, Any]]] = [np.from_dlpack]
-    # The object's own conversion comes first: it knows dtypes that DLPack has no word for, and its errors
+    # The object's own conversion comes first: it supports dtypes that DLPack cannot express, and its errors
     # say what to do.
     if hasattr(type(value), "__array__"):
         ways.insert(0, np.asarray)
     if np.lib.NumpyVersion(np.__version__) >= "2.1.0":
-        ways.append(partial(np.from_dlpack, device="cpu"))  # a copy, if it is another device's
+        ways.append(partial(np.from_dlpack, device="cpu"))  # copies from another device
     errors = []
     for way in ways:
         try:

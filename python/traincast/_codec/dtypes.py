@@ -1,6 +1,7 @@
-"""The names under which dtypes go through a channel.
+"""The names of dtypes in a snapshot.
 
-numpy's own go by `dtype.str` (`"<f8"`), those of ml_dtypes by their name (`"bfloat16"`), torch's by theirs.
+numpy's own dtypes are named by `dtype.str` (`"<f8"`), those of ml_dtypes and torch by their name
+(`"bfloat16"`).
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TENSOR_ITEMSIZE", "check_name", "is_numpys", "name_of", "of_ml_dtypes"]
 
-# bool, integers, floats, complex, datetime64, timedelta64, bytes, str. Not objects, not structured; no
-# multiples of zero, which numpy divides by.
+# bool, integers, floats, complex, datetime64, timedelta64, bytes, str. No objects, no structures; and no time
+# unit with the multiple 0, by which numpy would divide.
 _NUMPY = re.compile(r"[|<>]([biufcSU][0-9]{1,10}|[mM]8(\[([1-9][0-9]{0,9})?([YMWDhms]|[munpfa]s)\])?)")
 
-# A later version of ml_dtypes may have more of the same kinds: of a byte each, except for these.
+# Later versions of ml_dtypes may add dtypes of these kinds. Their items have one byte, apart from these:
 _ML_DTYPES = re.compile(r"b?complex32|bfloat16|float[468]_e[0-9]m[0-9][a-z0-9]{0,8}|u?int[124]")
 _ML_ITEMSIZE = {"bfloat16": 2, "complex32": 4, "bcomplex32": 4}
 
-# torch's plain dtypes.
+# The item sizes in bytes of torch's dtypes, without the quantized ones.
 TENSOR_ITEMSIZE = {
     "bool": 1,
     "uint8": 1,
@@ -52,9 +53,9 @@ TENSOR_ITEMSIZE = {
 }
 
 
-@lru_cache(maxsize=256)  # numpy works a dtype's name out each time
+@lru_cache(maxsize=256)  # numpy computes a dtype's name at each access
 def name_of(dtype: np.dtype[Any]) -> str | None:
-    """The name of a numpy dtype; None if its arrays cannot be published."""
+    """Return the name of a numpy dtype; None if its arrays cannot be published."""
     import numpy as np
 
     name = dtype.name
@@ -62,25 +63,25 @@ def name_of(dtype: np.dtype[Any]) -> str | None:
         known = dtype.isnative and _ML_DTYPES.fullmatch(name) and dtype.itemsize == _ml_itemsize(name)
         return name if known else None
     try:
-        # Other packages' dtypes may call themselves anything: `float8_e5m2` says `<f1`.
+        # The dtypes of other packages may give any string: that of `float8_e5m2` is `<f1`.
         return dtype.str if _NUMPY.fullmatch(dtype.str) and np.dtype(dtype.str) == dtype else None
     except TypeError:
         return None
 
 
 def is_numpys(name: str) -> bool:
-    """Whether a name that was checked is that of a dtype of numpy's own."""
+    """Whether a checked name is that of one of numpy's own dtypes."""
     return name[0] in "|<>"
 
 
 def check_name(name: str, itemsize: int) -> None:
-    """See whether a name that was read from shared memory is one that `name_of` gives.
+    """Check that `name_of` could have returned a name that was read from shared memory.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it could not.
     """
-    # numpy sees only what a writer may have sent: `np.dtype("<M8[s/0]")` ends the process, and an object
-    # array would be a way in.
+    # Nothing else may reach np.dtype: `np.dtype("<M8[s/0]")` crashes the process, and the bytes of an object
+    # array would be used as pointers.
     if _ML_DTYPES.fullmatch(name):
         if itemsize == _ml_itemsize(name):
             return
@@ -90,18 +91,18 @@ def check_name(name: str, itemsize: int) -> None:
         try:
             dtype = np.dtype(name)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name!r} is no dtype") from error
+            raise ValueError(f"{name!r} is not a dtype") from error
         if dtype.itemsize == itemsize and dtype.str == name:
             return
-    raise ValueError(f"{name!r} of {itemsize} bytes is no dtype of a snapshot")
+    raise ValueError(f"{name!r} of {itemsize} bytes is not a dtype that a snapshot can hold")
 
 
 @lru_cache(maxsize=64)
 def of_ml_dtypes(name: str) -> np.dtype[Any]:
-    """The dtype of ml_dtypes that has this name, which was checked.
+    """Return the dtype of ml_dtypes with this name, which must have been checked.
 
     Raises:
-        ImportError: ml_dtypes is not installed, or too old to know it.
+        ImportError: ml_dtypes is not installed, or too old for it.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""What builds arrays, tensors and numpy scalars for readers.
+"""Functions that build arrays, tensors and numpy scalars for readers: makers.
 
-What a maker is told comes from shared memory: names and item sizes are checked when it is made, and bytes
-where numpy does not.
+Their input comes from shared memory, so nothing in it is trusted. Name and item size of a dtype are checked
+when its maker is created; bytes are checked where numpy does not check them itself.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["maker"]
 
-# What makes one of `(shape, buffer, offset in bytes)`.
+# Builds an array or a tensor from `(shape, buffer, offset in bytes)`.
 MakeArray = Callable[[tuple[int, ...], Any, int], Any]
 
 
 def maker(kind: str, name: str, itemsize: int) -> Callable[..., Any]:
-    """What builds an `"array"`, `"tensor"` or `"scalar"` of a dtype that was read from shared memory.
+    """Return the maker of an `"array"`, `"tensor"` or `"scalar"` with a dtype read from shared memory.
 
     Raises:
         ValueError: no writer sends such a dtype.
@@ -40,14 +40,15 @@ def maker(kind: str, name: str, itemsize: int) -> Callable[..., Any]:
 
 
 def _of_ml_dtypes(maker_of: Callable[[Any], Callable[..., Any]], name: str, *arguments: Any) -> Any:
-    """Loads ml_dtypes when something is built: who passes a snapshot on need not have it."""
+    """Import ml_dtypes when something is built: a process that only passes a snapshot on does not need it."""
     return maker_of(of_ml_dtypes(name))(*arguments)
 
 
 def _array_maker(dtype: np.dtype[Any]) -> MakeArray:
-    """What builds a read-only array without a copy.
+    """Return the maker of a read-only array that shares the memory of its buffer.
 
-    A `partial`, no function of its own: without memory for a function, CPython 3.12 corrupts other objects.
+    A `partial`, not a nested function: where memory runs out while CPython 3.12 creates a function, it
+    corrupts other objects.
     """
     import numpy as np
 
@@ -61,7 +62,8 @@ def _array(ndarray: Any, dtype: Any, shape: tuple[int, ...], buffer: Any, offset
 def _texts(dtype: np.dtype[Any], shape: tuple[int, ...], buffer: Any, offset: int) -> np.ndarray[Any, Any]:
     import numpy as np
 
-    # Of items without bytes any number fits into no memory: numpy's own count of them would overflow.
+    # Items of 0 bytes take no memory, so any number of them passes the checks of sizes, and numpy's own
+    # count of them would overflow.
     if math.prod(shape) > sys.maxsize:
         raise ValueError(f"an array of shape {shape} is too large")
     array = np.ndarray(shape, dtype, buffer, offset)
@@ -70,7 +72,7 @@ def _texts(dtype: np.dtype[Any], shape: tuple[int, ...], buffer: Any, offset: in
 
 
 def _check_characters(dtype: np.dtype[Any], buffer: Any, offset: int, size: int) -> None:
-    """Python has no characters above U+10FFFF, and numpy makes some all the same."""
+    """Refuse characters above U+10FFFF: Python has none, but numpy would build strings with them."""
     import numpy as np
 
     if dtype.kind == "U" and size:
@@ -91,13 +93,13 @@ def _scalar(ndarray: Any, dtype: Any, data: bytes) -> Any:
 
 
 def _tensor_maker(name: str, itemsize: int) -> MakeArray:
-    """What builds a tensor with memory of its own: it has no read-only flag, so each reader gets a copy.
+    """Return the maker of a tensor with memory of its own: tensors cannot be read-only, so each is a copy.
 
-    Without torch, or with one too old for the dtype, it is an array: dtypes that numpy lacks are widened to
-    float32 (complex ones to complex64), which holds each of their values exactly.
+    Without torch, or where torch is too old for the dtype, it makes an array. Dtypes that numpy lacks are
+    widened to float32 (complex ones to complex64), which holds each of their values exactly.
     """
     if TENSOR_ITEMSIZE.get(name) != itemsize:
-        raise ValueError(f"{name!r} of {itemsize} bytes is no dtype of a tensor")
+        raise ValueError(f"{name!r} of {itemsize} bytes is not a dtype of a tensor")
     try:
         import torch
 
@@ -112,7 +114,7 @@ def _tensor(torch: Any, dtype: Any, itemsize: int, shape: tuple[int, ...], buffe
 
     size = math.prod(shape) * itemsize
     if not size:
-        with warnings.catch_warnings():  # about dtypes that few operators support: the learner chose them
+        with warnings.catch_warnings():  # that few operators support the dtype: the learner chose it
             warnings.simplefilter("ignore", UserWarning)
             return torch.empty(shape, dtype=dtype)
     own = np.frombuffer(buffer, np.uint8, size, offset).copy()
@@ -123,7 +125,7 @@ def _without_torch(name: str, itemsize: int, shape: tuple[int, ...], buffer: Any
     import numpy as np
 
     count = math.prod(shape)
-    if name in ("bfloat16", "bcomplex32"):  # the upper half of a float32: no need of a package
+    if name in ("bfloat16", "bcomplex32"):  # the upper half of a float32: this needs no package
         halves = np.frombuffer(buffer, np.uint16, count * itemsize // 2, offset)
         parts = (halves.astype(np.uint32) << 16).view(np.float32)
         return (parts if name == "bfloat16" else parts.view(np.complex64)).reshape(shape)

@@ -1,7 +1,4 @@
-"""What an object is that the native core does not know at sight.
-
-The rule of the core goes by exact types; everything else is asked for here.
-"""
+"""Says as what an object is published whose exact type the native core does not know."""
 
 from __future__ import annotations
 
@@ -16,27 +13,28 @@ from traincast._codec.refusals import has, refuse, type_name
 
 __all__ = ["describe", "plain_key"]
 
-# More items than this fit no snapshot of a usual size: a `range` of them must not become a list.
+# More items than this do not fit a snapshot of the usual size: a huge `range` must not become a list.
 _MOST_ITEMS = 1 << 24
 
-# Members that may be one another's values, in a row: a property could go on for ever.
+# How many enum members in a row may be each other's value: a `value` property could go on forever.
 _MOST_ENUMS = 8
 
 
 def _class(module: str, name: str) -> Any:
-    """A class of a module, or a function, if that is loaded: without it there is no object of the class.
+    """Return a class or function of a module that is loaded: otherwise no object of the class exists.
 
-    Else, or while the module is still being imported, `()`, which nothing is an instance of.
+    Where the module is not loaded, or has not been imported far enough, it is `()`, which nothing is an
+    instance of.
     """
     return getattr(sys.modules.get(module), name, ())
 
 
 def describe(value: Any) -> tuple[Any, ...] | str:
-    """What it is and what the core needs to encode it; a sentence if it cannot be published.
+    """Return what a value is and what the core needs to encode it, or a sentence that refuses it.
 
     `("array", dtype, itemsize, shape, buffer, np.ndarray if numpy can lend its memory again)`,
     `("tensor", ..., None)`, `("scalar", dtype, itemsize, bytes)`, `("mapping", value)`, and
-    `("plain", other)`: the core looks at that one anew, and publishes it in place of the value.
+    `("plain", other)`: the core examines `other`, and publishes it in place of the value.
     """
     array = _class("numpy", "ndarray")
     if isinstance(value, array):
@@ -56,7 +54,7 @@ def describe(value: Any) -> tuple[Any, ...] | str:
 
 
 def _describe_builtin(value: Any) -> tuple[Any, ...] | None:
-    """What an instance of a builtin's subclass is, whatever it overrides: the builtin's methods are asked."""
+    """Describe an instance of a builtin's subclass by the builtin's own methods, whatever it overrides."""
     kind = type(value)
     if issubclass(kind, int):
         return "plain", int.__int__(value)
@@ -80,7 +78,7 @@ def _describe_builtin(value: Any) -> tuple[Any, ...] | None:
 def _describe_by_protocol(value: Any) -> tuple[Any, ...] | str:
     if isinstance(value, Mapping):
         return "mapping", value
-    if isinstance(value, UserString):  # each of its characters is one again
+    if isinstance(value, UserString):  # a Sequence, each item of which is a UserString again
         return "plain", str(value)
     if isinstance(value, Sequence):
         return _describe_sequence(value)
@@ -94,7 +92,7 @@ def _describe_by_protocol(value: Any) -> tuple[Any, ...] | str:
 def _describe_sequence(value: Sequence[Any]) -> tuple[Any, ...] | str:
     try:
         fits = len(value) <= _MOST_ITEMS
-    except OverflowError:  # a range of more than can be counted
+    except OverflowError:  # a range whose length does not fit a machine word
         fits = False
     if not fits:
         return f"a {type_name(value)} of more than {_MOST_ITEMS:,} items is not supported; use a numpy array"
@@ -102,7 +100,7 @@ def _describe_sequence(value: Sequence[Any]) -> tuple[Any, ...] | str:
 
 
 def plain_key(key: Any) -> tuple[str | int] | str:
-    """A dictionary's key as an exact str or int; a sentence if it cannot be one."""
+    """Return a dictionary's key as an exact str or int, or a sentence that refuses it."""
     plain = key
     for _ in range(_MOST_ENUMS):
         if not isinstance(plain, Enum):
@@ -113,7 +111,7 @@ def plain_key(key: Any) -> tuple[str | int] | str:
         return (str.__str__(plain),)
     if issubclass(kind, int) and kind is not bool:
         return (int.__int__(plain),)
-    # numpy counts its timedelta64 among the integers.
+    # timedelta64 is a subclass of numpy's integer.
     integer, timedelta = _class("numpy", "integer"), _class("numpy", "timedelta64")
     if isinstance(plain, integer) and not isinstance(plain, timedelta):
         return (int(plain),)

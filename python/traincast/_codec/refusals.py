@@ -1,7 +1,7 @@
-"""What to say of an object that cannot be published: what it is, and what to publish in its place.
+"""The error text for an object that cannot be published: its type, and what to publish instead.
 
-A remedy follows from what an object's type can do. The classes are looked through, and nobody is asked: a
-`__getattr__` may answer to any name.
+The remedy follows from the attributes that the object's classes define. The object itself is not asked,
+because a `__getattr__` may answer to any name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["has", "refuse", "refuse_root", "type_name"]
 
-# What gives a dictionary, and the call: the first that a type has.
+# Attributes of types that can give a dictionary, and the call to suggest. The first match counts.
 _DICTIONARIES = {
     "model_dump": ".model_dump()",
     "__attrs_attrs__": "attrs.asdict(...)",
@@ -26,7 +26,7 @@ _DICTIONARIES = {
     "state_dict": ".state_dict()",
 }
 
-# The same for other values. A table of numbers can be a dictionary too, but is an array first.
+# The same for any value. A data frame has both `to_numpy` and `to_dict`: an array is suggested first.
 _VALUES = {
     "__fspath__": "str(...)",
     "to_numpy": ".to_numpy()",
@@ -53,24 +53,24 @@ _KNOWN = "numbers, str, bytes, list, tuple, dict, numpy arrays or torch tensors"
 
 
 def type_name(value: Any) -> str:
-    """The name of its class, with the module unless it is a builtin."""
+    """Return the name of a value's class, with its module unless it is a builtin."""
     kind = type(value)
     module = getattr(kind, "__module__", "builtins")
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def has(value: Any, name: str) -> bool:
-    """Whether its class, or one that this inherits from, defines an attribute of that name."""
+    """Whether the class of a value, or one of its bases, defines an attribute of that name."""
     return any(name in vars(base) for base in type(value).__mro__)
 
 
 def refuse(value: Any) -> str:
-    """The sentence that refuses a value."""
+    """Return the sentence that refuses a value."""
     return f"{type_name(value)} is not supported; {_remedy(value)}"
 
 
 def refuse_root(value: Any) -> str:
-    """The sentence that refuses what is published, since it is no dictionary."""
+    """Return the sentence that refuses to publish what is not a dictionary."""
     call = _first(_DICTIONARIES, value)
     if call is None and _first(_VALUES, value) is None:
         items = _items(value)
@@ -98,7 +98,7 @@ def _items(value: Any) -> str | None:
     """The call that takes out the items of a container, the bytes of a buffer, the content of a file."""
     try:
         memoryview(value).release()
-    except Exception:  # no buffer, or one that is not to be had now
+    except Exception:  # no buffer, or one that cannot be lent now
         pass
     else:
         return "bytes(...), or numpy.asarray(...) to keep its numbers"
@@ -114,7 +114,7 @@ def _items(value: Any) -> str | None:
 
 
 def _attributes(value: Any) -> str | None:
-    """The call that gives the attributes of an object that is little else: a namespace, a configuration."""
+    """The call that gives the attributes of an object that mainly holds some, such as a namespace."""
     kind = type(value)
     if isinstance(value, (Enum, ModuleType)) or callable(value):
         return None
