@@ -102,7 +102,9 @@ def test_status_shows_the_tree_where_the_learner_is(shell: Shell) -> None:
 @pytest.mark.usefixtures("tree")
 def test_status_of_another_node_says_where_the_tree_is_seen(shell: Shell) -> None:
     first, _, row = shell("relay", "status", "far").stdout.splitlines()
-    assert first == "far, policy 0, via an engine: the learner is on node9, where all relays are seen."
+    assert (
+        first == "far, policy 0, via an engine: the learner is on node9; this command shows all relays there."
+    )
     assert row.split()[0] == "node8"
     assert len(shell("relay", "status").stdout.splitlines()) == 11
     assert shell("relay", "status", "none").stdout == "No relay serves a channel here.\n"

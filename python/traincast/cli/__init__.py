@@ -1,8 +1,8 @@
-"""`traincast` on the command line: look at channels, clean up after dead writers, run the demo.
+"""`traincast` on the command line: show channels and scores, relay them, clean up, run the demo.
 
-Needs typer, rich, humanize and textual (`pip install 'traincast[cli]'`); without them the command says so.
-Only `traincast --cflags`, which builds ask, needs none of them. With `--json` each command prints JSON, as
-the schemas in `traincast/cli/schemas` describe it.
+Needs typer, rich, humanize and, for `traincast top`, textual (`pip install 'traincast[cli]'`); without them
+the command says so. `traincast --cflags` needs none of them, because build scripts call it. With `--json`
+each command prints JSON, which the schemas in `traincast/cli/schemas` describe.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
         print(cflags())
         sys.exit(0)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # closed by the shell
+        if stream is not None:  # None: closed by the shell
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.set_int_max_str_digits(0)  # a snapshot holds ints of any size
     missing = [name for name in ("typer", "rich", "humanize") if find_spec(name) is None]
@@ -42,7 +42,8 @@ def main() -> None:
             if sys.stdout is not None:
                 sys.stdout.flush()
         except BrokenPipeError:
-            # The reader of a pipe (head, say) has enough. Python would complain when it flushes at exit.
+            # The program that reads the pipe, head for example, has ended. Python would complain when it
+            # flushes stdout at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = FAILED
         except (TraincastError, OSError) as error:

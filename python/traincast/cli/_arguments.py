@@ -1,4 +1,4 @@
-"""Arguments that several commands have, and what a shell offers to complete them."""
+"""Arguments that several commands share, and how a shell completes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEYS_OFFERED = 500
 def _names(incomplete: str) -> list[str]:
     try:
         return sorted({c["name"] for c in look() if c["name"].startswith(incomplete)})
-    except Exception:  # nothing may come between a user and the prompt
+    except Exception:  # an error would spoil the user's prompt
         return []
 
 
@@ -38,7 +38,7 @@ def _keys(ctx: typer.Context, incomplete: str) -> list[str]:
         return []
     groups = [key.rpartition(".")[0] for key in found if "." in key]
     offered = [key for key in dict.fromkeys(found + groups) if key.startswith(incomplete)]
-    # What a shell would take for two words cannot be completed.
+    # A shell would split a key at its spaces.
     return [key for key in offered if key.isprintable() and " " not in key][:_KEYS_OFFERED]
 
 
@@ -46,13 +46,13 @@ Name = Annotated[str, typer.Argument(help="The channel.", metavar="NAME", autoco
 Key = Annotated[
     str | None,
     typer.Argument(
-        help="One value of it; dots lead into dictionaries and lists: coefficients.goal, scores.0.",
+        help="One value of the snapshot; dots lead into dictionaries and lists: coefficients.goal, scores.0.",
         metavar="[KEY]",
         autocompletion=_keys,
     ),
 ]
 Policy = Annotated[
     int,
-    typer.Option(min=0, max=65535, help="The policy of the run.", autocompletion=_policies),
+    typer.Option(min=0, max=65535, help="The policy that the channel is about.", autocompletion=_policies),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; errors are JSON too, on stderr.")]

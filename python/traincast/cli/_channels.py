@@ -1,4 +1,4 @@
-"""The channels of this machine as the commands see them, and how they are found by name."""
+"""The channels of this machine as the commands see them, and attaching to one by its name."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Reader(TypedDict):
     pid: int
     alive: bool
     elsewhere: bool
-    """Whether it runs in another container, where its pid comes from."""
+    """Whether it runs in another container, to which its pid belongs."""
     version: int
     behind: int
     seconds_behind: float | None
     command: str | None
-    """Its command line; `None` if it is gone, elsewhere, or somebody else's."""
+    """Its command line; `None` if it has ended, runs elsewhere, or belongs to somebody else."""
 
 
 class Relay(TypedDict, total=False):
-    """What the relay that serves a channel here says of itself."""
+    """The status of the relay that serves a channel on this machine, as it reports it."""
 
     via: str
     """The engine, and where it is."""
@@ -42,18 +42,18 @@ class Relay(TypedDict, total=False):
     node: str
     """Which machine and directory."""
     parent: list[Any] | None
-    """Machine and node of the relay that it has its messages from."""
+    """Machine and node of the relay that it receives from."""
     children: int
-    """How many have theirs from it."""
+    """How many relays receive from it."""
     serves: list[Any] | None
-    """Address and port where these ask."""
+    """Address and port to which these connect."""
     size: int
     """Bytes of the newest snapshot, at a source."""
     origin: list[Any] | None
-    """Host and process id of the learner that it hears of."""
+    """Host and process id of the learner whose snapshots it carries."""
     lag: float | None
     lease: float | None
-    """Seconds until the learner counts as lost; at less than 0 it does."""
+    """Seconds until the learner counts as lost; negative once it does."""
     published: int
     coalesced: int
     outdated: int
@@ -64,7 +64,7 @@ class Relay(TypedDict, total=False):
 
 
 class Channel(TypedDict):
-    """A channel; of a broken one, numbers that its file should tell are `None`."""
+    """A channel; for a broken one, the numbers that its file should hold are `None`."""
 
     name: str
     policy_id: int
@@ -91,7 +91,7 @@ def look(commands: bool = False) -> list[Channel]:
     """Return all channels, by name and policy.
 
     Args:
-        commands: whether to look up the readers' command lines, a file of /proc for each.
+        commands: whether to look up the readers' command lines, which reads a file in /proc for each.
 
     Raises:
         InsecureDirectoryError: the channel directory cannot be trusted.
@@ -109,14 +109,14 @@ def look(commands: bool = False) -> list[Channel]:
 
 
 def _relay(said: str | None) -> Relay | None:
-    """Parse what a relay says; None without one, and while it is being written."""
+    """Parse the status of a relay; None if there is none, or while it is being written."""
     try:
         relay = json.loads(said or "null")
     except ValueError:
         return None
     if not isinstance(relay, dict):
         return None
-    relay.pop("relays", None)  # what others say: `traincast relay status`
+    relay.pop("relays", None)  # the status of the other relays, which `traincast relay status` shows
     return cast(Relay, relay)
 
 
@@ -136,14 +136,18 @@ def living(channel: Channel) -> list[Reader]:
 
 
 def slowest(channel: Channel) -> float | None:
-    """Return how far the last of the living readers is behind, in seconds; `None` if none has read."""
+    """Return how many seconds the slowest living reader is behind; `None` if none has read."""
     return max(
         (r["seconds_behind"] for r in living(channel) if r["seconds_behind"] is not None), default=None
     )
 
 
 def attach(name: str, policy: int, timeout: float = 0.0) -> traincast.TrainingInfoReader:
-    """Return a reader of a channel; if there is none, the error names what the user may have meant."""
+    """Return a reader of a channel.
+
+    Raises:
+        ChannelNotFoundError: there is no such channel; a note names what the user may have meant.
+    """
     try:
         return traincast.TrainingInfoReader(name, policy, attach_timeout=timeout)
     except ChannelNotFoundError as error:

@@ -1,4 +1,4 @@
-"""How channels and readers are described in tables."""
+"""Words for the state of channels and readers in tables."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _STYLES = {"alive": "green", "dead": "yellow", "closed": "dim", "broken": "red"}
 
 
 def writer(channel: Channel) -> Text:
-    """Return how a channel's writer does: alive, dead, closed; broken if the file does not say.
+    """Return the state of a channel's writer: alive, dead or closed; broken if the file does not say.
 
-    Of a learner on another machine: what its relay here knows of it.
+    For a learner on another machine, it is what the relay here knows of it.
     """
     if channel["status"] == "dead" and channel["link"] in ("learner lost", "link lost"):
         return Text(channel["link"], style=_STYLES["dead"])
@@ -35,7 +35,7 @@ def behind(seconds: float | None) -> str:
 
 
 def who(reader: Reader) -> str:
-    """Return a reader's command line, or why there is none."""
+    """Return a reader's command line, or why it is not known."""
     if reader["elsewhere"]:
         return "(in another container)"
     return printable(reader["command"] or ("(unknown)" if reader["alive"] else "-"))

@@ -1,6 +1,6 @@
-"""What went wrong, as a sentence or as JSON, and the exit code.
+"""Errors of the commands, as a sentence or as JSON, and the exit codes.
 
-Needs neither typer nor rich: they may be what is missing.
+Needs neither typer nor rich, because they may be what is missing.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ __all__ = [
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
-"""What a shell reports for a program that Ctrl-C ended."""
+"""The exit code that shells report for a program that Ctrl-C ended."""
 
 
 class ShellError(TraincastError):
-    """Something that the command line needs is not there."""
+    """Something that the command needs is missing."""
 
 
 class NoSuchKeyError(TraincastError):
@@ -43,13 +43,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     for name in known:
         folded.setdefault(name.lower(), name)
     near = get_close_matches(word.lower(), folded, n=3)
-    # A part of a long name is no close match: `ppo` of `ppo-20250301-1f3a`.
+    # difflib does not count a part of a long name as close: `ppo` to `ppo-20250301-1f3a`.
     near += [name for name in folded if word and word.lower() in name and name not in near][: 3 - len(near)]
     return f"did you mean {' or '.join(folded[name] for name in near)}?" if near else None
 
 
 def sentence(error: Exception) -> str:
-    """Return what an exception says; its notes are hints, and kept apart."""
+    """Return the message of an exception, without its notes: those are hints."""
     if isinstance(error, TraincastError) or not isinstance(error, OSError):
         return str(error)
     return f"{error.strerror}: {error.filename}" if error.filename else str(error)
@@ -71,12 +71,12 @@ def report(text: str, kind: str, code: int, hint: str | None = None) -> None:
 
 
 def report_error(error: Exception) -> None:
-    """Say what an exception says."""
+    """Report an exception, with its notes as the hint."""
     notes = getattr(error, "__notes__", [])
     report(sentence(error), type(error).__name__, FAILED, "; ".join(notes) or None)
 
 
 def wants_json(arguments: list[str]) -> bool:
-    """Whether the option --json is among the arguments, right or wrong as these may be."""
+    """Whether --json is among the arguments, even if these are wrong otherwise."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in options

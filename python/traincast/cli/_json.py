@@ -1,4 +1,4 @@
-"""JSON as every command writes it: strict, and readable for a terminal of any encoding."""
+"""JSON as every command writes it: strict, and printable in any encoding."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["json_value", "print_json"]
 
 
 def print_json(value: Any, *, indent: int | None = None, file: TextIO | None = None) -> None:
-    """Print a value as JSON on one line, or indented; at once, for a program that waits for it."""
+    """Print a value as JSON on one line, or indented; flushed at once, as a program may wait for it."""
     out = sys.stdout if file is None else file
-    # An escape that a stream makes of its own would not be one of JSON's.
+    # The escapes that the stream itself would write are not valid in JSON.
     plain = not (out.encoding or "ascii").lower().startswith("utf")
     print(
         json.dumps(json_value(value), ensure_ascii=plain, allow_nan=False, indent=indent),
@@ -25,7 +25,7 @@ def print_json(value: Any, *, indent: int | None = None, file: TextIO | None = N
 
 
 def json_value(value: Any) -> Any:
-    """Return a value as JSON knows it.
+    """Return a value in types that JSON has.
 
     Tuples and arrays become lists, keys strings, dates ISO strings, complex numbers `[real, imaginary]`,
     bytes `{"base64": ...}`. JSON has neither NaN nor infinities: they become the strings `NaN`, `Infinity`

@@ -32,7 +32,7 @@ Relay = dict[str, Any]
 
 
 def status(names: list[str], as_json: bool) -> None:
-    """Print the relays of these channels, or of all: as a tree where the learner is, else this node's."""
+    """Print the relays of these channels, or of all: on the learner's node the tree, else this node's."""
     found = [tree for channel in _core.list_channels() if (tree := _tree(channel, names)) is not None]
     if as_json:
         print_json(found, indent=2)
@@ -46,7 +46,7 @@ def status(names: list[str], as_json: bool) -> None:
         if tree["whole"]:
             print(f"the learner is here; {count} reported.")
         else:
-            print(f"the learner is on {host_of(root.get('origin'))}, where all relays are seen.")
+            print(f"the learner is on {host_of(root.get('origin'))}; this command shows all relays there.")
         print_table(console(), _COLUMNS, [_row(relay, depth) for relay, depth in _ordered(tree["relays"])])
 
 
@@ -81,7 +81,7 @@ def _said(name: str, policy_id: int) -> Relay | None:
 
 
 def _ordered(relays: list[Relay]) -> Iterator[tuple[Relay, int]]:
-    """Go through a tree, children behind their parents, with their depth; what has no parent here, last."""
+    """Yield the relays of a tree with their depth, children after parents; those with no parent here last."""
     below: dict[str | None, list[Relay]] = {}
     known = {relay.get("node") for relay in relays}
     for relay in relays[1:]:
@@ -116,5 +116,5 @@ def _row(relay: Relay, depth: int) -> list[Cell]:
 
 
 def host_of(where: Any) -> str:
-    """Return the machine of a relay or learner, as its status has it: machine, and which node or process."""
+    """Return the machine in an entry of a status, `[machine, node or process]`; `-` if there is none."""
     return printable(str(where[0])) if isinstance(where, list) and where else "-"

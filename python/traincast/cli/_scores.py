@@ -1,4 +1,4 @@
-"""What envs have counted on a scoreboard, for the commands that show it."""
+"""Reads a scoreboard for the commands that show it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROW = struct.Struct("<qqddqd")
 
 @dataclass(frozen=True)
 class Row:
-    """A task, from its sums."""
+    """The counters of a task, and the statistics that follow from them."""
 
     task: int
     episodes: int
@@ -28,28 +28,28 @@ class Row:
 
     @property
     def success_rate(self) -> float:
-        """Between 0 and 1."""
+        """The share of its episodes that succeeded, from 0 to 1."""
         return self.successes / self.episodes
 
     @property
     def mean_return(self) -> float:
-        """Of its episodes."""
+        """The mean return of its episodes."""
         return self.return_sum / self.episodes
 
     @property
     def return_deviation(self) -> float:
-        """The standard deviation of the returns."""
+        """The standard deviation of the returns of its episodes."""
         return math.sqrt(max(0.0, self.squared_return_sum / self.episodes - self.mean_return**2))
 
     @property
     def mean_length(self) -> float:
-        """Steps of an episode."""
+        """The mean length of its episodes, in steps."""
         return self.length_sum / self.episodes
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that records, or the last one that had its block."""
+    """The process that records in a block of the scoreboard, or the last one that did."""
 
     pid: int
     alive: bool
@@ -62,7 +62,7 @@ class Scores:
 
     tasks: int
     rows: list[Row]
-    """Of the tasks that have episodes."""
+    """The tasks that have episodes."""
     processes: list[Process]
 
 

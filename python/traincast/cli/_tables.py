@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: columns that matter least are left out before anything is cut."""
+"""Tables that fit the terminal: the columns that matter least are left out before any cell is shortened."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Cell", "Column", "console", "fit", "fitted", "print_table"]
 
 Cell = str | Text
 
-_UNLIMITED = 100_000  # columns of what is no terminal
-_GAP = 2  # columns between two columns
-_DEAR = 2  # columns that are spared no more than this are worth more than a whole name
+_UNLIMITED = 100_000  # the width where stdout is not a terminal
+_GAP = 2  # spaces between two columns
+_DEAR = 2  # a column with a `spare` up to this matters more than a name in full
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column, and what may happen to it where there is no room."""
+    """A column, and what may happen to it where the terminal is too narrow."""
 
     title: str
     right: bool = False
@@ -30,18 +30,18 @@ class Column:
     spare: int = 0
     """Columns with a higher number are left out sooner; 1 and 2 after names have been shortened; 0 never."""
     least: int = 0
-    """Columns to which its cells may be shortened; 0: never."""
+    """The width to which its cells may be shortened; 0: never."""
     keeps_start: bool = False
-    """Whether they are cut at their end; otherwise in the middle, for names often differ at both ends."""
+    """Whether they are cut at their end; otherwise in the middle, because names often differ at both ends."""
     flexible: bool = False
     """Whether its cells are shortened before any column is left out, not after."""
 
 
 def console() -> Console:
-    """Return a console for stdout: plain if that is no terminal.
+    """Return a console for stdout: plain if that is not a terminal.
 
-    What goes to a file or a pipe is never cut, whatever `COLUMNS` says there: a parent that uses readline
-    sets it for all of its children.
+    Output to a file or a pipe is never cut, whatever `COLUMNS` says: a parent process that uses readline sets
+    it for all of its children.
     """
     out = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     if not out.is_terminal:
@@ -77,7 +77,7 @@ def fit(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int
     leave_out(_DEAR + 1)
     squeeze(flexible=False)
     leave_out(1)
-    for i in shown:  # what went may have left more room than was needed
+    for i in shown:  # a column that was left out may have freed more room than was needed
         if columns[i].least:
             shown[i] = min(widths[i], shown[i] + max(-excess(), 0))
     return shown
@@ -86,9 +86,9 @@ def fit(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int
 def print_table(
     out: Console, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], titles: bool = True
 ) -> None:
-    """Print a table, columns two spaces apart, and which columns have been left out, if any.
+    """Print a table with its columns two spaces apart, and the names of columns that were left out.
 
-    rich's own tables take 0.3 ms a row, and snapshots may have many thousand keys.
+    rich's own tables take 0.3 ms a row, and snapshots may have thousands of keys.
     """
     heads = [[Text(column.title, style="bold") for column in columns]] if titles else []
     lines, left_out = fitted(columns, [*heads, *rows], out.width)

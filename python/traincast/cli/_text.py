@@ -1,4 +1,4 @@
-"""Text for a terminal that may know ASCII only: what it cannot show is escaped, what is long is cut."""
+"""Text for a terminal that may know ASCII only: what it cannot show is escaped, what is too long is cut."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["age", "encoding", "lines_printable", "printable", "shorten", "shorte
 
 def encoding() -> str:
     """Return the name of stdout's encoding: `ascii`, `iso8859-1`, `utf-8`."""
-    stdout = sys.__stdout__ or sys.__stderr__  # not what some code may have put in its place for a while
+    stdout = sys.__stdout__ or sys.__stderr__  # not sys.stdout, which may be redirected for a while
     return codecs.lookup(stdout.encoding if stdout is not None else "ascii").name
 
 
@@ -62,7 +62,7 @@ def shorten_middle(text: str, width: int) -> str:
 
 def age(seconds: float) -> str:
     """Return a duration in the unit that suits it: `12 ms`, `3.4 s`, `5 minutes`, `2 hours`, `3 days`."""
-    seconds = max(round(seconds, 3), 0.0)  # no microseconds: publish times have the grain of a clock tick
+    seconds = max(round(seconds, 3), 0.0)  # no microseconds: publish times are rounded to clock ticks
     if seconds < 120:
         return "0 s" if seconds == 0 else humanize.metric(seconds, "s", precision=2)
     delta = timedelta(seconds=min(seconds, 1e12))

@@ -1,4 +1,4 @@
-"""Snapshot values as text, and keys that lead into them."""
+"""Snapshot values as text, and looking them up by dotted keys."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from traincast.cli._text import printable, shorten
 __all__ = ["flatten", "full_text", "look_up", "short_text"]
 
 _SHORT = 60  # characters of a value in a table
-_NAMED = 20  # keys that are named where one is not found
+_NAMED = 20  # keys that the error for an unknown key lists
 
 
 def look_up(info: Mapping[Any, Any], key: str) -> Any:
-    """Return the value of a key with dots: `coefficients.goal`, `scores.0`.
+    """Return the value of a dotted key: `coefficients.goal`, `scores.0`.
 
-    A key that has dots itself is found as well. Keys may be ints, and lists are indexed.
+    A key that has dots in its name is found as well. Keys may be ints, and lists are indexed.
+
+    Raises:
+        NoSuchKeyError: there is no such key; a note names similar ones.
     """
     found, value = _look_up(info, key)
     if not found:
@@ -52,7 +55,7 @@ def _look_up(value: Any, key: str) -> tuple[bool, Any]:
 
 
 def flatten(info: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give each leaf with its key; keys of nested dictionaries are joined by dots."""
+    """Yield each leaf with its key; the keys of nested dictionaries are joined by dots."""
     for name, value in info.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value:

@@ -1,4 +1,4 @@
-"""The commands, each from a module of its own."""
+"""Registers the commands, each of which has a module of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from traincast.cli.watch import watch
 
 __all__ = ["app", "run"]
 
-# click's own: newer typers bring a click of theirs along, so that no import finds it in all of them.
+# click's UsageError. Newer versions of typer include a copy of click, so no import works with all of them.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ def run() -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "traincast"
         text, _, near = error.format_message().partition(". Did you mean ")  # type: ignore[attr-defined]
-        near = near.partition("?")[0]  # typer and its click may both have asked
+        near = near.partition("?")[0]  # typer and click may both have added the question
         hint = f"did you mean {near}?" if near else f"see {command} --help"
         report(text.rstrip("."), "UsageError", USAGE, hint)
         return USAGE
@@ -83,7 +83,7 @@ def _options(
             "--cflags",
             callback=_show_cflags,
             is_eager=True,
-            help="Show where traincast.h is, as a compiler wants it.",
+            help="Print the compiler's option that finds traincast.h, and exit.",
         ),
     ] = False,
 ) -> None:

@@ -31,7 +31,8 @@ def clean(
 ) -> None:
     """Remove what dead writers left; live channels are never touched.
 
-    Shows the files and asks. Where nobody can answer, and with --json, it removes them with --yes only.
+    It lists the files and asks before it removes them. Where nobody can answer, and with --json, it removes
+    them only with --yes.
     """
     directories = _core.directories()
     leftovers = sorted(_core.leftovers(), key=lambda leftover: str(leftover["path"]))
@@ -65,14 +66,14 @@ def _confirmed(total: str, directory: str, as_json: bool) -> bool:
 
 
 def _remove(file: dict[str, Any], as_json: bool) -> bool:
-    """Remove a file; `False` if that failed. One that has come into use stays, and that is no failure."""
+    """Remove a file; `False` if that failed. A file that is in use again stays, which is not a failure."""
     path = file["path"]
     try:
-        # Files of a channel go together.
+        # The files of a channel are removed together: this one may be gone already.
         file["removed"] = _core.remove_leftover(path) or not os.path.lexists(path)
     except (OSError, TraincastError) as error:
         report_error(error)
         return False
     if not file["removed"] and not as_json:
-        print(f"Kept {path}: it is in use by now.")
+        print(f"Kept {path}: it is in use again.")
     return True

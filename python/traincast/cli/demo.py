@@ -30,13 +30,13 @@ def demo(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 8,
     seeds: Annotated[
-        int, typer.Option(min=1, max=20, help="Trainings with the curriculum, and without.")
+        int, typer.Option(min=1, max=20, help="Trainings with the curriculum, and as many without.")
     ] = 5,
     steps: Annotated[int, typer.Option(min=1000, help="Env steps of each training.")] = 120_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Train MountainCar in worker processes, with a curriculum that broadcast progress drives and without.
+    """Train MountainCar in worker processes, with and without a curriculum that follows broadcast progress.
 
     Ends with a table and a picture. With --json the results are JSON on stdout, and progress goes to stderr.
     """

@@ -56,21 +56,21 @@ _RELAYS = [
 
 def ls(
     readers: Annotated[
-        bool, typer.Option("--readers", "-r", help="A line for each process that reads, with its command.")
+        bool, typer.Option("--readers", "-r", help="List each process that reads, with its command.")
     ] = False,
     relays: Annotated[
-        bool, typer.Option("--relays", help="A line for each channel that a relay serves on this machine.")
+        bool, typer.Option("--relays", help="List each channel that a relay serves on this machine.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the channels: who writes, how new they are, who reads and how far behind.
+    """List the channels: who writes, how new they are, how many read and how far behind.
 
-    AGE is the time since the newest version was published. A reader is BEHIND by how much older the snapshot
-    that it holds is than the newest one; a channel's line shows the slowest of its readers.
+    AGE is the time since the newest version was published. BEHIND is how much older the snapshot that a
+    reader holds is than the newest one; a channel's line shows the slowest of its readers.
 
-    With --relays: LEARNER is its process and machine, PARENT the machine whose relay this one hears,
-    CHILDREN how many hear this one, LAG how long the newest snapshot took to get here, and
-    LEASE how long the learner may be silent from now on before it counts as lost.
+    With --relays: LEARNER is the process and machine of the learner, PARENT the machine whose relay this one
+    receives from, CHILDREN how many relays receive from this one, LAG how long the newest snapshot took to
+    get here, and LEASE how long the learner may still be silent before it counts as lost.
     """
     directory = " or ".join(_core.directories())
     channels = look(commands=readers or as_json)

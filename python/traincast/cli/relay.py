@@ -19,7 +19,7 @@ __all__ = ["relay"]
 
 
 class Via(StrEnum):
-    """The engines that need no launcher."""
+    """The engines that work without a launcher."""
 
     zenoh = "zenoh"
 
@@ -29,8 +29,8 @@ def relay(
         list[str] | None,
         typer.Argument(
             metavar="status|ENDPOINT|NAME",
-            help="Zenoh routers to connect to, as tcp/HOST:7447; and channels, if not all are meant. Or the "
-            "word status, and channels.",
+            help="Zenoh routers to connect to, as tcp/HOST:7447, and the channels to carry; all, if none is "
+            "named. Or the word status, and the channels to show.",
         ),
     ] = None,
     via: Annotated[Via, typer.Option(help="The engine.")] = Via.zenoh,
@@ -38,7 +38,7 @@ def relay(
         list[str] | None,
         typer.Option(
             metavar="ENDPOINT",
-            help="Be a router for the others, at tcp/0.0.0.0:7447 for example. May be repeated.",
+            help="Listen here as a router for the others, for example at tcp/0.0.0.0:7447. May be repeated.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -51,14 +51,14 @@ def relay(
     offer appears here. It runs until Ctrl-C or SIGTERM. Set TRAINCAST_KEY to
     the same secret on all nodes.
 
-    Under torchrun, SLURM and Ray a line in the training does this: see
+    Under torchrun, SLURM and Ray a line in the training program does this: see
     docs/nodes.md.
 
-    traincast relay status [NAME...] shows the relays of all nodes, as the one
-    on the learner's node has heard of them, whatever the engine. PARENT is
-    where a relay has its messages from, LAG how long the newest snapshot took
-    to get there, LEASE how long the learner may be silent from now on before
-    it counts as lost there, SILENT how old the report is.
+    traincast relay status [NAME...] shows the relays of all nodes, as they have
+    reported to the one on the learner's node, whatever the engine. PARENT is
+    the machine that a relay receives from, LAG how long the newest snapshot
+    took to get there, LEASE how long the learner may still be silent before it
+    counts as lost there, SILENT how old the report is.
     """
     if words and words[0] == "status":
         status(words[1:], as_json)
@@ -66,7 +66,7 @@ def relay(
     endpoints = [word for word in words or () if "/" in word]
     names = [word for word in words or () if "/" not in word]
     if not endpoints and not listen:
-        raise typer.BadParameter("where is the router? Name one, as tcp/HOST:7447, or be one: --listen")
+        raise typer.BadParameter("no router is named: name one, as tcp/HOST:7447, or be one with --listen")
     code = _serve(endpoints, listen or [], names)
     with suppress(OSError):
         sys.stdout.flush()
@@ -91,7 +91,7 @@ def _serve(endpoints: list[str], listen: list[str], names: list[str]) -> int:
         warn_once(
             "relay without a key",
             "Zenoh as it is used here has no authentication: whoever reaches a router can publish. On a "
-            "network that others use, set TRAINCAST_KEY to one secret on all nodes",
+            "network that others use, set TRAINCAST_KEY to the same secret on all nodes",
         )
     network = Network(endpoints, listen)
     if listen:
@@ -111,5 +111,5 @@ def _serve(endpoints: list[str], listen: list[str], names: list[str]) -> int:
 
 
 def _say(text: str) -> None:
-    with suppress(OSError):  # who has started it may read no more, and it serves others
+    with suppress(OSError):  # the reader of its output may be gone, while it still serves other nodes
         print(text, flush=True)

@@ -25,14 +25,14 @@ _TASKS = [
 
 
 def scores(name: Name, policy: Policy = 0, as_json: AsJson = False) -> None:
-    """Print what envs have counted on a run's scoreboard, a line for each task that was played.
+    """Print what envs have counted on a run's scoreboard: a line for each task that was played.
 
     RETURN and LENGTH are means over the episodes since the scoreboard was made.
     """
     try:
         found = look_at(name, policy)
     except ChannelNotFoundError:
-        attach(name, policy).close()  # without the channel itself, what the user may have meant
+        attach(name, policy).close()  # if the channel is missing too, its error suggests other names
         raise
     if as_json:
         print_json(_document(name, policy, found), indent=2)

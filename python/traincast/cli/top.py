@@ -19,22 +19,22 @@ __all__ = ["top"]
 
 def top(
     interval: Annotated[
-        float, typer.Option("--interval", "-i", min=0.1, max=3600, help="Seconds between two looks.")
+        float, typer.Option("--interval", "-i", min=0.1, max=3600, help="Seconds between two updates.")
     ] = 2.0,
     pattern: Annotated[
-        str, typer.Option("--filter", help="Only channels with this in their name, or of this state.")
+        str, typer.Option("--filter", help="Show only channels with this in their name or state.")
     ] = "",
     count: Annotated[
-        int, typer.Option("--count", "-n", min=0, help="With --json: how many snapshots; 0: until Ctrl-C.")
+        int, typer.Option("--count", "-n", min=0, help="With --json: how many lines; 0: until Ctrl-C.")
     ] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Show all channels live: rates, ages, sizes, how the steps go, who reads and how far behind.
+    """Show all channels live: rates, ages, sizes, training steps, who reads and how far behind.
 
     Enter shows the readers of a channel with their commands, and its newest values; s sorts,
     / filters, q quits.
 
-    With --json it prints a line for each snapshot instead, the first one after an interval.
+    With --json it prints a line for each update instead, the first one after an interval.
     """
     if as_json:
         _print_snapshots(interval, pattern, count)

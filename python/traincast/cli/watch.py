@@ -25,7 +25,7 @@ from traincast.errors import ChannelNotFoundError
 __all__ = ["watch"]
 
 _SLICE = 0.25  # seconds between two looks at a channel where nothing happens
-_RATE_OVER = 3.0  # seconds that the rate is the mean of
+_RATE_OVER = 3.0  # seconds over which the rate is averaged
 _GLOW = 1.0  # seconds that a changed value is highlighted
 _COLUMNS = [Column("KEY", least=12), Column("VALUE", least=12, keeps_start=True, flexible=True)]
 
@@ -34,11 +34,11 @@ def watch(
     name: Name,
     policy: Policy = 0,
     interval: Annotated[
-        float, typer.Option(min=0.01, help="Least time between two updates, in seconds.")
+        float, typer.Option(min=0.01, help="Shortest time between two updates, in seconds.")
     ] = 0.2,
     follow: Annotated[
         bool,
-        typer.Option("--follow", "-f", help="Wait for the channel, and for the next one after it."),
+        typer.Option("--follow", "-f", help="Wait for the channel, and for the next one of its name."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -105,10 +105,10 @@ class _State:
     def update(
         self, reader: traincast.TrainingInfoReader, info: dict[Any, Any], now: float
     ) -> list[str] | None:
-        """Take over what was read at `now`; return the keys that changed, None if nothing is new."""
-        new = info is not self.info  # a reader gives the same object while nothing changed
+        """Add what was read at the time `now`; return the keys that changed, None if nothing is new."""
+        new = info is not self.info  # a reader returns the same object while nothing changed
         if new and reader.version <= self.version:
-            self._seen.clear()  # another channel of that name: it counts from 1
+            self._seen.clear()  # a new channel of that name, whose versions begin at 1
         self.version, self.epoch, self.age = reader.version, reader.epoch, reader.age
         self.alive = not self.closed and reader.writer_alive
         self._seen.append((now, self.version))
@@ -126,7 +126,7 @@ class _State:
 
     @property
     def rate(self) -> float:
-        """Snapshots per second, of late."""
+        """Snapshots per second over the last 3 seconds."""
         (since, first), (until, last) = self._seen[0], self._seen[-1]
         return (last - first) / (until - since) if until > since else 0.0
 

@@ -1,10 +1,10 @@
 """The live view of `traincast top`.
 
-- `monitor`: looks at all channels again and again; knows rates and how the steps went
-- `rows`: what the tables show, in which order, and how wide
+- `monitor`: polls all channels, and keeps their rates and the history of their training steps
+- `rows`: the columns, cells and order of the tables
 - `table`: a table that is updated in place
 - `details`: one channel: its readers and its newest values
 - `app`: the screen and its keys
 
-`monitor` alone serves `top --json`; textual is loaded with `app`.
+`top --json` needs `monitor` and `rows` alone; textual is loaded with `app`.
 """

@@ -23,10 +23,10 @@ from traincast.cli.live.table import LiveTable
 
 __all__ = ["LOOKALIKES", "Top"]
 
-_ROOMY = 20  # lines that list and details need together
+_ROOMY = 20  # lines that the list and the details need together
 
 LOOKALIKES = "traincast-lookalikes"
-"""An error handler for terminals that lack a character: another one of the same width takes its place."""
+"""An error handler for terminals that lack a character: it writes another one of the same width."""
 
 _SIMILAR = dict(zip("▁▂▃▄▅▆▇█▲▼…─━│┃▏▎▍▌▋▊▉▐▔", "__.-~=+#^v.--||||||||| -", strict=True))
 
@@ -88,7 +88,7 @@ class Top(App[None]):
         self._shown: list[Track] = []
 
     def compose(self) -> ComposeResult:
-        """Make the parts."""
+        """Create the widgets."""
         yield Static(id="summary")
         yield Input(
             self._pattern, placeholder="part of a name, or alive, dead, broken", id="pattern", compact=True
@@ -98,7 +98,7 @@ class Top(App[None]):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Start polling."""
         self.set_interval(self._interval, self.look)
         self.call_after_refresh(self.look)
 
@@ -108,7 +108,7 @@ class Top(App[None]):
         self._show()
 
     def _show(self) -> None:
-        # A timer may ring while the screen is put up or taken down, and only some of its parts are there.
+        # A timer may fire while the screen is being built or removed, when only some of its widgets exist.
         with suppress(NoMatches):
             self._show_all()
 
@@ -150,7 +150,7 @@ class Top(App[None]):
         )
 
     def on_resize(self, event: events.Resize) -> None:
-        """Lay out anew: what has no room is left out."""
+        """Lay out the screen again, without what has no room."""
         self.set_class(event.size.width < 100, "narrow")
         self.set_class(event.size.height < _ROOMY, "low")
         for table in self.query(LiveTable):
@@ -171,7 +171,7 @@ class Top(App[None]):
         self._show()
 
     def action_filter(self) -> None:
-        """Ask for a part of the name."""
+        """Show the field for the filter."""
         pattern = self.query_one("#pattern")
         pattern.display = True
         pattern.focus()
@@ -190,7 +190,7 @@ class Top(App[None]):
         self._show()
 
     def action_zoom(self) -> None:
-        """Give the screen to the selected channel, or back; in the filter: apply it."""
+        """Show the selected channel on the whole screen, or the list again; in the filter, apply it."""
         pattern = self.query_one("#pattern")
         if pattern.has_focus:
             pattern.display = False
@@ -201,7 +201,7 @@ class Top(App[None]):
         self.call_after_refresh(self._show)
 
     def action_leave(self) -> None:
-        """Leave the details; else clear the filter."""
+        """Leave the details, or clear the filter."""
         pattern = self.query_one("#pattern", Input)
         if self.has_class("zoomed") and not pattern.has_focus:
             self.action_zoom()

@@ -1,4 +1,4 @@
-"""One channel: how its steps went, who reads it, and its newest values."""
+"""One channel: the curve of its training steps, its readers, and its newest values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VALUES_SHOWN = 500
 
 
 class Details(Container):
-    """The lower half of the screen, or all of it."""
+    """The channel that the cursor is on, in the lower half of the screen or on all of it."""
 
     def __init__(self) -> None:
         super().__init__(id="details")
@@ -33,7 +33,7 @@ class Details(Container):
         self._texts: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
-        """Make the parts."""
+        """Create the widgets."""
         yield Static(id="head")
         yield Static(id="curve")
         with Container(id="tables"):
@@ -41,7 +41,7 @@ class Details(Container):
             yield LiveTable(VALUES, id="values", cursor=False)
 
     def show(self, track: Track | None) -> None:
-        """Show a channel as it is now; `None`: there is none."""
+        """Show a channel as it is now; `None`: nothing."""
         readers, values = self.query_one("#readers", LiveTable), self.query_one("#values", LiveTable)
         if track is None:
             self._of = None

@@ -1,4 +1,4 @@
-"""Looks at all channels again and again: their rates, and how the training steps went."""
+"""Polls all channels, and keeps their rates and the history of their training steps."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["Key", "Monitor", "Track"]
 Key = tuple[str, int]
 """Name and policy of a channel."""
 
-_RATE_OVER = 5.0  # seconds that a rate is the mean of
-_HISTORY = 120  # looks
+_RATE_OVER = 5.0  # seconds over which a rate is averaged
+_HISTORY = 120  # looks that the history goes back
 _STEPS = "approx_total_training_steps"
 
 
 @dataclass
 class Track:
-    """A channel, and what was seen of it so far."""
+    """A channel, and what earlier looks at it have found."""
 
     channel: Channel
     steps: float | None = None
-    """The newest `approx_total_training_steps`; `None` without a number."""
+    """The newest `approx_total_training_steps`; `None` if that is not a finite number."""
     history: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     """The steps at each look, the newest last."""
     _versions: deque[tuple[float, int]] = field(default_factory=deque)
@@ -38,17 +38,17 @@ class Track:
 
     @property
     def rate(self) -> float | None:
-        """Snapshots per second, of late; `None` before the second look."""
+        """Snapshots per second over the last 5 seconds; `None` before the second look."""
         if len(self._versions) < 2:
             return None
         (since, first), (until, last) = self._versions[0], self._versions[-1]
         return (last - first) / (until - since) if until > since else 0.0
 
     def add(self, channel: Channel, now: float) -> None:
-        """Take over what was seen at `now`."""
+        """Add what a look at the time `now`, in seconds, has found."""
         version = channel["version"] or 0
         if channel["term"] != self.channel["term"] or (self._versions and version < self._versions[-1][1]):
-            self._versions.clear()  # another channel of that name: it counts from 1
+            self._versions.clear()  # a new channel of that name, whose versions begin at 1
             self.history.clear()
         self.channel = channel
         self._versions.append((now, version))
@@ -65,8 +65,8 @@ class Track:
 class Monitor:
     """All channels of this machine.
 
-    It reads a snapshot when there is a new one, and leaves the channel at once: it keeps no lock, and is no
-    reader that `ls` would show.
+    It reads a snapshot when there is a new one, and leaves the channel at once: it keeps no lock, and `ls`
+    does not list it as a reader.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -99,7 +99,7 @@ class Monitor:
 
 
 def read(channel: Channel) -> dict[Any, Any] | None:
-    """Return a channel's newest dictionary; `None` if it is broken, or gone by now."""
+    """Return a channel's newest dictionary; `None` if the channel is broken, or was removed meanwhile."""
     if channel["status"] == "broken":
         return None
     try:

@@ -1,4 +1,4 @@
-"""What the tables of `top` show, in which order, and how wide."""
+"""The columns, cells and order of the tables of `traincast top`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
     "title",
 ]
 
-TREND = 16  # characters of the curve in a row
+TREND = 16  # characters of the curve in a channel's row
 CURVE = "#58d1eb"
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -70,7 +70,7 @@ _SORTED_BY: dict[str, Callable[[Track], Any]] = {
 
 @dataclass(frozen=True)
 class Order:
-    """By which column the channels are sorted."""
+    """The column by which the channels are sorted, and the direction."""
 
     by: str = "CHANNEL"
     falling: bool = False
@@ -81,7 +81,7 @@ class Order:
         return self.of(titles[(titles.index(self.by) + 1) % len(titles)])
 
     def of(self, title: str) -> Order:
-        """Return the order by a column; the other way round if it is this one already."""
+        """Return the order by a column; the reversed order if it is sorted by that column already."""
         if title not in _SORTED_BY:
             return self
         if title == self.by:
@@ -89,7 +89,7 @@ class Order:
         return Order(title, falling=title not in ("CHANNEL", "WRITER"))
 
     def reversed(self) -> Order:
-        """Return the order the other way round."""
+        """Return the reversed order."""
         return Order(self.by, not self.falling)
 
     @property
@@ -99,7 +99,7 @@ class Order:
 
 
 def chosen(tracks: Iterable[Track], order: Order, pattern: str) -> list[Track]:
-    """Return the channels whose name or status has the pattern, sorted; those without a figure come last."""
+    """Return the channels whose name or status has each word of the pattern, sorted; unknown figures last."""
     words = pattern.lower().split()
     shown = [track for track in tracks if all(word in _searched(track.channel) for word in words)]
     figure = _SORTED_BY[order.by]
@@ -112,7 +112,7 @@ def _searched(channel: Channel) -> str:
 
 
 def title(channel: Channel) -> str:
-    """Return the name, with the policy if it is not 0, as the channel's file has it."""
+    """Return the name of a channel, with its policy unless that is 0, as in the file's name."""
     policy = channel["policy_id"]
     return f"{channel['name']}@{policy}" if policy else channel["name"]
 
@@ -157,7 +157,7 @@ def steps_text(steps: float) -> str:
 
 
 def spark(values: Sequence[float] | Iterable[float], width: int) -> str:
-    """Return the latest values as a curve of block characters, from their least to their greatest."""
+    """Return the latest values as a curve of block characters, scaled to their range."""
     shown = list(values)[-width:]
     low, high = min(shown, default=0.0), max(shown, default=0.0)
     span = high - low

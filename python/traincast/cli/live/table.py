@@ -55,10 +55,10 @@ class LiveTable(DataTable[Text]):
         Args:
             rows: the key and the cells of each, for all columns.
             room: columns of the terminal that the table may take.
-            marks: what stands behind a title.
+            marks: the mark to show after a title.
         """
         titles = [f"{column.title}{(marks or {}).get(column.title, '')}" for column in self._all]
-        for i, name in enumerate(titles):  # columns grow and do not shrink: they would jump about
+        for i, name in enumerate(titles):  # columns grow but do not shrink, or the table would keep jumping
             self._needed[i] = max(self._needed[i], len(name), *(row[i].cell_len for _, row in rows), 0)
         shown = fit(self._all, self._needed, room - 2 * self.cell_padding)
         cells = [[self._cell(row[i], i, width) for i, width in shown.items()] for _, row in rows]
@@ -79,7 +79,7 @@ class LiveTable(DataTable[Text]):
             self._update_visible()
 
     def _place(self, keys: list[Hashable]) -> tuple[int, int]:
-        """Return the row for the cursor among new keys, and how far the table is scrolled."""
+        """Return the row for the cursor among the new keys, and how far the table is scrolled."""
         if self._from_top:
             self._from_top = False
             return 0, 0
@@ -97,7 +97,7 @@ class LiveTable(DataTable[Text]):
         self.scroll_to(y=top, animate=False)
 
     def _update_visible(self) -> None:
-        """Hand over the cells that have changed; those out of sight wait until they are scrolled to."""
+        """Draw the cells that have changed; those out of sight wait until they are scrolled to."""
         top = self.scroll_offset.y
         for y in range(top, min(top + self.size.height, len(self._cells))):
             before, now = self._drawn[y], self._cells[y]
@@ -107,7 +107,7 @@ class LiveTable(DataTable[Text]):
             self._drawn[y] = now
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Bring what comes into sight up to date."""
+        """Draw the cells that come into sight, if they have changed."""
         super().watch_scroll_y(old_value, new_value)
         self._update_visible()
 
