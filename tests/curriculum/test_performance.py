@@ -173,7 +173,7 @@ def test_seed_options_and_results_pass_through():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_level": 3}, "max_level is 3, but attributes has values up to level 2 only"),
+        ({"max_level": 3}, "max_level is 3, but attributes has values only up to level 2"),
         ({"min_level": -1}, "min_level is -1, but a sequence of values begins at level 0"),
         ({"min_level": 3}, "no level within"),
         ({"initial_level": 3}, "level 3 is not within"),

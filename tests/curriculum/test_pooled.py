@@ -293,7 +293,7 @@ def test_one_curriculum_for_two_runs_and_two_under_one_key_are_refused(run):
 
 
 def test_a_state_of_other_levels_is_refused(run):
-    with pytest.raises(ValueError, match="of 3 tasks"):
+    with pytest.raises(ValueError, match="for 3 tasks, but"):
         PooledCurriculum(run, levels=4, promote_at=1.0, state=climbing().state_dict())
     with pytest.raises(ValueError, match="it lacks tasks, scores, rule"):
         climbing(state={"level": 1})
@@ -325,6 +325,6 @@ def test_an_env_with_fewer_values_than_there_are_levels_is_refused(run):
     run.attach(climbing())
     env = run.wrap_env(TaskCurriculum(LevelEnv(), {"level": [0, 1]}))
     with pytest.raises(
-        ValueError, match="the learner has 3 tasks, and TaskCurriculum has 2 values of 'level'"
+        ValueError, match="the learner has 3 tasks, but TaskCurriculum has 2 values of 'level'"
     ):
         env.reset()

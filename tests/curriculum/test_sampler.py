@@ -155,10 +155,10 @@ def test_what_cannot_be_is_refused(arguments, message):
 
 def test_scores_that_cannot_be_are_refused(run):
     sampler = TaskSampler(run, tasks=2, score=None)
-    with pytest.raises(ValueError, match="not so those of tasks \\[1\\]"):
+    with pytest.raises(ValueError, match="those of tasks \\[1\\] are not"):
         sampler.give_scores([0, 1], [1.0, float("nan")])
     with pytest.raises(ValueError, match="tasks are 0\\.\\.\\.1, not 0\\.\\.\\.2"):
         sampler.give_scores([0, 2], [1.0, 1.0])
-    with pytest.raises(ValueError, match="2 tasks and 1 scores"):
+    with pytest.raises(ValueError, match=r"tasks have the shape \(2,\), but scores \(1,\)"):
         sampler.give_scores([0, 1], [1.0])
     assert np.isnan(sampler.scores).all()

@@ -153,5 +153,5 @@ def test_what_cannot_be_is_refused():
         with pytest.raises(AttributeError, match="did you mean 'level'"):
             run.wrap_env(TaskCurriculum(LevelEnv(), "levle")).reset()
         env = TaskCurriculum(LevelEnv(), "level", key=STEPS)
-        with pytest.raises(ValueError, match="which is no entry of a PooledCurriculum or TaskSampler"):
+        with pytest.raises(ValueError, match="which is not from a PooledCurriculum or TaskSampler"):
             run.wrap_env(env).reset()

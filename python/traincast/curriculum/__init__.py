@@ -1,7 +1,7 @@
-"""Curricula: how hard an env is follows the progress of the training, or the performance of its agent.
+"""Curricula: the difficulty of an env follows the progress of the training, or the agent's performance.
 
-By progress and by performance, as Sample Factory's documentation distinguishes them ("Passing Info from RL
-Algo to Env"), and the results of one env or of all:
+Sample Factory's documentation ("Passing Info from RL Algo to Env") distinguishes curricula by progress and by
+performance. Here, performance is measured in one env or in all:
 
 - `ProgressCurriculum` sets env attributes from schedules over the training steps that a learner broadcasts.
 - `PerformanceCurriculum` moves the level of one env instance up and down with the agent's results in that
@@ -9,13 +9,14 @@ Algo to Env"), and the results of one env or of all:
   Petrenko et al., "Sample Factory" (2020, arXiv:2006.11751), trained against bots that way. Two thresholds
   over a buffer of results are also what automatic domain randomization uses: Akkaya et al., "Solving Rubik's
   Cube with a Robot Hand" (2019, arXiv:1910.07113).
-- `ProgressCurriculum(PerformanceCurriculum(env, ...), {"max_level": schedule})` bounds the one by the other.
-- `PooledCurriculum`, with the learner, moves one level for all envs with the results of all of them, and
-  `TaskSampler` publishes from which probabilities envs draw their tasks (prioritized level replay). Each env
-  is in a `TaskCurriculum`, which plays what is published and counts how it went.
+- `ProgressCurriculum(PerformanceCurriculum(env, ...), {"max_level": schedule})` combines them: progress
+  limits the level.
+- `PooledCurriculum`, in the learner, moves one level for all envs with the results of all of them, and
+  `TaskSampler` publishes the probabilities with which envs draw their tasks (prioritized level replay). A
+  `TaskCurriculum` around each env plays what is published and records the results.
 
 The schedules and `PerformanceLevel` are plain Python; the wrappers load gymnasium when they are first used,
-and what lives with the learner loads numpy.
+and the curricula of the learner load numpy.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ class AttributeSetter:
     """Sets attributes of an env as Gymnasium 1.x's `set_wrapper_attr` does, with 0.29 too.
 
     The attribute changes in the outermost object that defines it (in each branch, if the env holds several).
-    A wrapper that only forwards the attribute of its inner env does not define it. Where nobody defines it,
-    it is an error: a misspelt name would otherwise be a curriculum without effect.
+    A wrapper that only forwards the attribute of its inner env does not define it. If no object defines it,
+    that is an error: otherwise a misspelt name would be a curriculum without effect.
 
-    In a path with dots, `"unwrapped.model.opt.gravity"`, the first name is looked for in this way, and the
-    others are attributes of what was found, each time anew. A method is called with the value.
+    In a path with dots, `"unwrapped.model.opt.gravity"`, the first name is found in this way. The others are
+    attributes of what was found, and are looked up anew each time. A method is called with the value.
     """
 
     def __init__(self) -> None:
@@ -108,14 +108,14 @@ def _everything_in(env: object) -> set[str]:
 
     def collect(candidate: object) -> bool:
         names.update(_names(candidate))
-        return False  # to go on
+        return False  # so that the walk goes on
 
     any(walk(env, collect))
     return names
 
 
 def _names(owner: object) -> Iterator[str]:
-    """As `dir`, without running code of the object."""
+    """Do as `dir`, without running the object's code."""
     yield from instance_attributes(owner)
     for kind in type(owner).__mro__:
         yield from vars(kind)

@@ -1,4 +1,4 @@
-"""The JSON form of schedules, beside those of all other arguments."""
+"""Adds schedules to the arguments that have a JSON form."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _written_schedule(schedule: Schedule[Any], place: str) -> dict[str, Any]:
     except Exception as error:
         raise refusal(place, f"{kind.__name__} cannot be made from its fields: {error}") from error
     if form != {"$schedule": form["$schedule"], **twin}:
-        raise refusal(place, f"{kind.__name__} is another one when it is made from its fields")
+        raise refusal(place, f"{kind.__name__} made from its fields has other fields than this one")
     return form
 
 

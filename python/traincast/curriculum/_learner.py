@@ -1,4 +1,4 @@
-"""What the curricula of the learner share: a run, the results of all its envs, copies and checkpoints."""
+"""What the learner's curricula share: a run, the results of all its envs, copies and checkpoints."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from traincast.wrappers.channel import Channel
 
 __all__ = ["LearnerCurriculum"]
 
-_UPDATES = 100  # so many without an episode, and ..
-_PATIENCE = 60.0  # .. so many seconds, or the end of the run, before the user is told
+# The user is told after this many updates without an episode, once this many seconds have passed or the run
+# has ended.
+_UPDATES = 100
+_PATIENCE = 60.0
 
 
 class LearnerCurriculum(Companion[Run]):
-    """Has an entry in the training information that follows the results of all envs.
+    """Keeps an entry in the training information that follows the results of all envs.
 
     It belongs to a run: to the one that it is made with, or to that of the integration that gets it as
-    `training_info`. Until then it waits. A copy in the same process is the curriculum itself; one that is
-    pickled begins where the original was, and waits for a run of its own.
+    `training_info`. Until then it waits. A copy in the same process is the curriculum itself; a pickled copy
+    begins where the original was, and waits for a run of its own.
     """
 
     _statistic: str
-    """What of an episode the curriculum needs: envs without a success say so only if it is that."""
+    """What the curriculum uses of an episode. Envs warn of a missing success only for `"success_rate"`."""
 
     def __init__(self, tasks: int, key: str, what: str) -> None:
         if not isinstance(tasks, int) or not 1 <= tasks <= 2**20:
@@ -49,7 +51,7 @@ class LearnerCurriculum(Companion[Run]):
         self._heard = False
 
     def _set_up(self, run: Run | None, state: Mapping[str, Any] | None) -> None:
-        """The end of a subclass's constructor."""
+        """Restore the state and join the run: the last call of a subclass's constructor."""
         if state is not None:
             self.load_state_dict(state)
         if run is not None:
@@ -62,7 +64,7 @@ class LearnerCurriculum(Companion[Run]):
 
     @property
     def key(self) -> str:
-        """The key of the training information that has what envs see of the curriculum."""
+        """The key of the training information under which envs find the curriculum's entry."""
         return self._key
 
     @property
@@ -71,10 +73,10 @@ class LearnerCurriculum(Companion[Run]):
         return self._run
 
     def update(self) -> bool:
-        """Act on the episodes that have ended since the last time, and publish at once; tell if it changed.
+        """Act on the episodes that have ended since the last call; if that changed it, publish, return True.
 
-        Call it as often as you like: it takes microseconds, and waits for nobody. On a rank that does not
-        publish it does nothing.
+        Call it as often as you like: it takes microseconds, and never waits. On a rank that does not publish
+        it does nothing.
 
         Raises: RuntimeError if there is no run yet; and as `Run.publish`.
         """
@@ -86,7 +88,7 @@ class LearnerCurriculum(Companion[Run]):
     def __call__(self, *hand: Any) -> dict[str, Any]:
         """Act on the episodes that have ended, and return the entry to publish: a `training_info` function.
 
-        Integrations call it before each publish; what they hand over is not needed.
+        Integrations call it before each publish; their arguments are not used.
         """
         self._collect()
         return {} if self._board is None or self._run is None else {self._key: self.entry(self._run.channel)}
@@ -99,7 +101,7 @@ class LearnerCurriculum(Companion[Run]):
 
     @abstractmethod
     def _told(self) -> dict[str, Any]:
-        """What envs are told."""
+        """Return the part of the entry that is specific to the subclass."""
 
     @abstractmethod
     def _rule_state(self) -> dict[str, Any]:
@@ -107,7 +109,7 @@ class LearnerCurriculum(Companion[Run]):
 
     @abstractmethod
     def _load_rule(self, state: Mapping[str, Any]) -> None:
-        """Go on from it."""
+        """Restore the state of the rule."""
 
     def _publish(self) -> None:
         if self._run is not None and self._board is not None and not self._run.closed:
@@ -129,12 +131,12 @@ class LearnerCurriculum(Companion[Run]):
     # As a companion of its run.
 
     def entry(self, channel: Channel) -> dict[str, Any]:
-        """Return what envs see: the curriculum's own, and where they count their episodes."""
+        """Return what envs see: what the curriculum has decided, and where to count their episodes."""
         place = (channel.name, channel.policy_id, channel.directory)
         return {**self._told(), "tasks": self._tasks, "statistic": self._statistic, SCOREBOARD: place}
 
     def begin(self, run: Run) -> None:
-        """Belong to `run`: what `Run.attach` calls.
+        """Join `run`; `Run.attach` calls this.
 
         Raises: RuntimeError if it belongs to another run, which has not ended.
         """
@@ -158,13 +160,13 @@ class LearnerCurriculum(Companion[Run]):
                 self._warn_of_silence()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint should hold, in plain JSON types. `Run.state_dict` has it, too."""
+        """Return the state for a checkpoint, in plain JSON types. `Run.state_dict` contains it, too."""
         return {"tasks": self._tasks, "scores": self._saved_board(), "rule": self._rule_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned; episodes that ended since then are in the next update.
+        """Resume from what `state_dict` returned; the next update has the episodes that ended since then.
 
-        Raises: ValueError if it is no such state, or that of another number of tasks.
+        Raises: ValueError if it is not such a state, or one for another number of tasks.
         """
         missing = [key for key in ("tasks", "scores", "rule") if key not in state]
         if missing:
@@ -173,7 +175,7 @@ class LearnerCurriculum(Companion[Run]):
                 f"{', '.join(missing)}"
             )
         if state["tasks"] != self._tasks:
-            raise ValueError(f"the state is of {state['tasks']} tasks, and {self!r} has {self._tasks}")
+            raise ValueError(f"the state is for {state['tasks']} tasks, but {self!r} has {self._tasks}")
         self._load_rule(state["rule"])
         self._board_state = state["scores"]
         if self._board is not None and self._board_state is not None:
@@ -201,8 +203,8 @@ class LearnerCurriculum(Companion[Run]):
         warn_once(
             ("no episodes", self._run.channel),
             f"{self!r} has heard of no episode in {self._updates} updates, so it stays as it is. Put "
-            "traincast.curriculum.TaskCurriculum(env, ...) around each env, inside of what feeds it, or "
-            "record the episodes by traincast.scores, on this run.",
+            "traincast.curriculum.TaskCurriculum(env, ...) around each env, inside of the wrapper that feeds "
+            "it, or record the episodes of this run with traincast.scores",
         )
 
     # Copies.
@@ -211,7 +213,7 @@ class LearnerCurriculum(Companion[Run]):
         return self
 
     def __deepcopy__(self, memo: Any) -> Self:
-        return self  # frameworks copy their configurations, and go on with a copy
+        return self  # frameworks copy their configurations, and train with the copy
 
     def __getstate__(self) -> dict[str, Any]:
         there = {"_run": None, "_board": None, "_board_state": self._saved_board()}

@@ -1,4 +1,4 @@
-"""The rule of `PerformanceLevel`, for results that come many at a time."""
+"""The rule of `PerformanceLevel` for results that arrive in batches."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["PooledLevel"]
 class PooledLevel(PerformanceLevel):
     """A level that the average result of all envs moves up and down, one at a time.
 
-    A batch is what all envs have finished since the last one: how many episodes, and the sum of their
-    results. The average is over the newest batches that together have `window` episodes or more, so it is
-    never over fewer for being late. Where each batch has one episode, it is exactly a `PerformanceLevel`.
+    A batch is the number of episodes that all envs have finished since the last batch, and the sum of their
+    results. The average is over the newest batches that together have at least `window` episodes, however
+    rarely results are collected. With one episode in each batch, it is exactly a `PerformanceLevel`.
 
     Arguments: those of `PerformanceLevel`.
     """
@@ -39,7 +39,7 @@ class PooledLevel(PerformanceLevel):
         return self.record_batch(1, result)
 
     def record_batch(self, episodes: int, total: float) -> int:
-        """Count `episodes`, 1 or more, whose results add up to `total`; returns how the level changed."""
+        """Count `episodes`, at least 1, whose results add up to `total`; returns how the level changed."""
         if not isfinite(total):
             raise ValueError(f"the results of {episodes} episodes must be finite, not {total}")
         self._check_thresholds()
@@ -58,7 +58,7 @@ class PooledLevel(PerformanceLevel):
         return {"level": self._level, "episodes": self._episodes, "results": batches}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned; the level is moved into today's bounds."""
+        """Resume from what `state_dict` returned; the level is moved into the current bounds."""
         batches = [(int(episodes), float(total)) for episodes, total in state["results"]]
         super().load_state_dict({**state, "results": []})
         self._batches.clear()

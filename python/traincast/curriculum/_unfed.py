@@ -1,4 +1,4 @@
-"""Noticing that a curriculum that follows the learner is told nothing, and saying so."""
+"""Warns when a curriculum that follows the learner receives no training information."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _FEEDERS = ("traincast.wrappers.", "traincast.integrations.")
 
 
 class Curriculum(Protocol):
-    """What is watched: a wrapper that follows the training."""
+    """The wrapper that is watched: one that follows the training."""
 
     env: Any
 
     @property
     def progress(self) -> float | None:
-        """What the schedules are called with, if it has any."""
+        """The progress that its schedules are called with; None if they are not called."""
 
 
 class UnfedWatch:
     """Counts the resets of a curriculum that has received nothing, and warns: once per process and cause.
 
-    A wrapper of ours around the curriculum warns by itself while it has nothing to deliver. What is left are
-    a curriculum that nobody feeds, one outside of the wrapper that should feed it, and one behind an
-    interface that hands nothing on.
+    Our wrapper around a curriculum warns by itself while it has nothing to deliver. Three causes remain:
+    nothing feeds the curriculum; it is outside of the wrapper that should feed it; or it is behind an
+    interface that does not pass the information on.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class UnfedWatch:
         self._since = 0.0
 
     def at_reset(self, curriculum: Curriculum) -> None:
-        """Warn if it is time to; a wrong order of wrappers is known at the first reset already."""
+        """Warn if it is time to; a wrong order of wrappers shows at the first reset already."""
         self._resets += 1
         now = monotonic()
         first = self._resets == 1
@@ -57,9 +57,9 @@ class UnfedWatch:
 
 
 def _feeder_outside() -> object | None:
-    """Return the wrapper of ours that is resetting the curriculum, if there is one.
+    """Return our wrapper that is resetting the curriculum, if there is one.
 
-    An env does not know what is around it; but whoever resets it is on the stack.
+    An env does not know the wrappers around it, but the wrapper that resets it is on the stack.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None:
@@ -83,8 +83,8 @@ def _warn_of_nobody(curriculum: Curriculum, resets: int) -> None:
     _warn(
         "nobody",
         f"{curriculum} has received no training information in {resets} resets, so it "
-        f"{_consequence(curriculum)}. Put traincast.TrainingInfoWrapper around it; if nothing is to feed it, "
-        'pass on_missing="ignore"',
+        f"{_consequence(curriculum)}. Put traincast.TrainingInfoWrapper around it; if nothing should feed "
+        'it, pass on_missing="ignore"',
     )
 
 
@@ -92,7 +92,7 @@ def _warn_of_an_interface_between(curriculum: Curriculum, feeder: Any) -> None:
     between = type(find_training_info_interface(feeder.env)).__name__
     _warn(
         "between",
-        f"{between} has received training information from {type(feeder).__name__}, and has not handed it on "
+        f"{between} has received training information from {type(feeder).__name__}, but has not passed it on "
         f"to the curriculum inside of it, {curriculum}, which {_consequence(curriculum)}. Let its "
         "set_training_info call traincast.set_training_info(self.env, training_info)",
     )
@@ -104,4 +104,4 @@ def _consequence(curriculum: Curriculum) -> str:
 
 
 def _warn(cause: str, message: str) -> None:
-    warn_once(("curriculum", cause), message, stacklevel=5)  # who resets the curriculum
+    warn_once(("curriculum", cause), message, stacklevel=5)  # names the line that resets the curriculum

@@ -1,4 +1,4 @@
-"""What the two curricula share: they set attributes, show what they do, and can be written in a spec."""
+"""What the curricula that set attributes share: finding them, showing values in infos, writing a spec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CurriculumWrapper"]
 
 
 class CurriculumWrapper(WritableWrapper[O, A], RecordConstructorArgs):
-    """Base of the curricula.
+    """Base class of the curricula that set attributes of an env.
 
     Args:
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x.
@@ -27,7 +27,7 @@ class CurriculumWrapper(WritableWrapper[O, A], RecordConstructorArgs):
     def __init__(self, env: gymnasium.Env[O, A], *, info_key: str | None, **arguments: Any) -> None:
         RecordConstructorArgs.__init__(
             self,
-            _disable_deepcopy=True,  # the values of a level may be large
+            _disable_deepcopy=True,  # the values for a level may be large
             **arguments,
             info_key=info_key,
         )
@@ -36,5 +36,5 @@ class CurriculumWrapper(WritableWrapper[O, A], RecordConstructorArgs):
         self._setter = AttributeSetter()
 
     def _shown_in(self, info: Any, values: Mapping[str, Any]) -> Any:
-        """Return `info` with those of the values that are numbers under `info_key`."""
+        """Return `info` with those values that are numbers added under `info_key`."""
         return info if self._info_key is None else shown_in(info, self._info_key, numbers_in(values))

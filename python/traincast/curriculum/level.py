@@ -93,7 +93,7 @@ class PerformanceLevel:
 
     @property
     def last_average(self) -> float | None:
-        """The average over the last result and those before it, at the level that it was got at."""
+        """The average right after the last result, at the level at which that was recorded."""
         return self._last_average
 
     def settle(self) -> int:
@@ -134,7 +134,7 @@ class PerformanceLevel:
         return {"level": self._level, "episodes": self._episodes, "results": list(self._results)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned; the level is moved into today's bounds."""
+        """Resume from what `state_dict` returned; the level is moved into the current bounds."""
         level, episodes = int(state["level"]), int(state["episodes"])
         results = [float(result) for result in state["results"]]  # all is read before anything changes
         self.level = level

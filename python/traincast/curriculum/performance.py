@@ -26,15 +26,15 @@ __all__ = ["PerformanceCurriculum"]
 class PerformanceCurriculum(CurriculumWrapper[O, A]):
     """Moves the level of this env instance with the average result of its last episodes.
 
-    The level is an integer. Before each reset it sets attributes of the env, where they are defined, however
-    deep; a name with dots is a path, and a method is called, as with `ProgressCurriculum`. Each instance has
-    a level of its own, and needs to know nothing about the training. Put it outside of `TimeLimit`, so that
-    it sees all episodes end, and inside of what resets the env by itself, so that it sees all resets. An
-    episode that is abandoned by an early reset does not count.
+    The level is an integer. Before each reset it sets attributes of the env, wherever they are defined inside
+    it; a name with dots is a path, and a method is called, as with `ProgressCurriculum`. Each instance has a
+    level of its own, and needs to know nothing about the training. Put it outside of `TimeLimit`, so that it
+    sees the end of every episode, and inside of wrappers that reset the env by themselves, so that it sees
+    every reset. An episode that an early reset abandons does not count.
 
-    At each reset, and in the last step of an episode, `info["curriculum"]` tells what this episode is played
-    with: a dictionary of floats, with `level`, and `average`, that of the results at this level so far. At a
-    reset it is nan while there are none; in the last step the episode's own result counts already.
+    At each reset, and in the last step of an episode, `info["curriculum"]` is a dictionary of floats: the
+    `level` of this episode, and the `average` of the results at this level so far. At a reset the average is
+    nan while there are none; in the last step it includes the episode's own result.
 
     See `PerformanceLevel` for the rule and where it comes from. `max_level` and `min_level` may be set at any
     time, also by a `ProgressCurriculum` around this wrapper; they apply from the next reset on.
@@ -53,7 +53,7 @@ class PerformanceCurriculum(CurriculumWrapper[O, A]):
         min_level: lower bound of the level.
         max_level: upper bound of the level; None: the last of the shortest sequence in `attributes`.
         higher_is_better: False for statistics that fall as the agent improves.
-        info_key: another key of `info` for what it tells; None: nowhere.
+        info_key: another key of `info` for these values; None: do not show them.
 
     Example:
         >>> env = PerformanceCurriculum(env, {"bots": range(8)}, promote_at=0.8)  # doctest: +SKIP
@@ -96,7 +96,7 @@ class PerformanceCurriculum(CurriculumWrapper[O, A]):
         self._top = min(lengths) - 1 if lengths else math.inf
         if max_level is not None and max_level > self._top:
             raise ValueError(
-                f"max_level is {max_level}, but attributes has values up to level {self._top} only"
+                f"max_level is {max_level}, but attributes has values only up to level {self._top}"
             )
         if min_level < 0 and lengths:
             raise ValueError(f"min_level is {min_level}, but a sequence of values begins at level 0")
@@ -164,7 +164,7 @@ class PerformanceCurriculum(CurriculumWrapper[O, A]):
         return self._rule.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned; the level is moved into today's bounds."""
+        """Resume from what `state_dict` returned; the level is moved into the current bounds."""
         self._rule.load_state_dict(state)
 
     def reset(
@@ -197,4 +197,4 @@ class PerformanceCurriculum(CurriculumWrapper[O, A]):
         )
 
 
-PerformanceCurriculum.__module__ = "traincast.curriculum"  # users, pickles and env specs take it from there
+PerformanceCurriculum.__module__ = "traincast.curriculum"  # where users, pickles and env specs find it

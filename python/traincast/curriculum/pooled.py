@@ -1,4 +1,4 @@
-"""`PooledCurriculum`: the level of all envs follows the results of all envs."""
+"""`PooledCurriculum`: one level for all envs, which follows the results of all of them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ class PooledCurriculum(LearnerCurriculum):
         >>> env = run.wrap_env(TaskCurriculum(env, {"size": [4, 6, 8, 12, 16]}))  # doctest: +SKIP
         >>> curriculum.update()  # as often as you like  # doctest: +SKIP
 
-    It lives with the learner. Envs in any process play the level that is published, by a `TaskCurriculum`
-    around each, and count every episode under the level that it was played at. So results at a level that has
-    passed never count for the new one. A new level is published at once: the next reset of any env has it.
+    It lives in the learner's process. Envs in any process play the level that is published, each inside of a
+    `TaskCurriculum`, and count every episode under the level at which it was played. So results at an earlier
+    level never count for the new one. A new level is published at once: the next reset of any env uses it.
 
     Where a framework's integration makes the run, it takes the curriculum as its `training_info`, and calls
     it in its hooks: `TrainingInfoCallback(curriculum)`.
 
-    The rule is `PerformanceLevel`'s. With m the average of the last `window` results at the level or a little
-    more (those that have come together are not told apart), and at least `min_episodes` at this level:
+    The rule is `PerformanceLevel`'s. Let m be the average of the last `window` results at this level, or of a
+    few more, because results that are collected together count together. After at least `min_episodes` at
+    this level, the next level is:
 
         level + 1 if m >= promote_at;  level - 1 if m <= demote_at;  else the same
 
-    and a change of the level forgets the results. Automatic domain randomization moves its bounds so: Akkaya
-    et al., "Solving Rubik's Cube with a Robot Hand" (2019, arXiv:1910.07113), Algorithm 1, where the average
-    over a buffer of all workers' results is compared to the thresholds t_H and t_L. With a window in each env
-    instead, every env has to fill its own: N envs need N times the episodes.
+    A change of the level forgets the results. Automatic domain randomization moves its bounds in this way:
+    Akkaya et al., "Solving Rubik's Cube with a Robot Hand" (2019, arXiv:1910.07113), Algorithm 1, compares
+    the average over a buffer of all workers' results with the thresholds t_H and t_L. With a window in each
+    env instead, every env has to fill its own: N envs need N times the episodes.
 
     Args:
         run: the `Run`; None: that of the integration that gets it as `training_info`, or of `Run.attach`.
@@ -54,10 +55,10 @@ class PooledCurriculum(LearnerCurriculum):
         initial_level: the level to begin with.
         higher_is_better: False for results that fall as the agent improves, such as the steps to a goal.
         key: the key of the training information under which envs find the level, as `key.level`.
-        state: a `state_dict` to go on from. A run that was made with a state of its own has it already.
+        state: a `state_dict` to resume from. A run that was made with a saved state restores it by itself.
 
-    Raises: ValueError if such levels or thresholds cannot be; RuntimeError if it belongs to another run;
-        and as `traincast.scores.Scoreboard`.
+    Raises: ValueError if the levels or thresholds are not possible; RuntimeError if it belongs to another
+        run; and as `traincast.scores.Scoreboard`.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class PooledCurriculum(LearnerCurriculum):
 
     @property
     def level(self) -> int:
-        """The level now; setting it forgets the results, and publishes at once."""
+        """The current level; setting it forgets the results, and publishes at once."""
         return self._rule.level
 
     @level.setter
@@ -122,7 +123,7 @@ class PooledCurriculum(LearnerCurriculum):
     def _learn(self, added: NDArray[np.void]) -> bool:
         here = added[self._rule.level]
         if not here["episodes"]:
-            return False  # stragglers, which began at another level
+            return False  # only episodes that began at another level
         return self._rule.record_batch(int(here["episodes"]), float(here[_SUMS[self._statistic]])) != 0
 
     def _told(self) -> dict[str, Any]:

@@ -30,30 +30,34 @@ _ON_MISSING = ("warn", "ignore")
 class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     """Sets attributes of the env from schedules over the training progress, before each reset.
 
-    It is a `TrainingInfoInterface`: put `TrainingInfoWrapper` around it (Sample Factory feeds it by
-    `traincast.integrations.sample_factory`). What it receives it hands on to an interface further in.
+    It is a `TrainingInfoInterface`: put `TrainingInfoWrapper` around it (with Sample Factory,
+    `traincast.integrations.sample_factory` feeds it). It passes what it receives on to an interface further
+    inside.
 
-    An attribute changes where it is defined, however deep, as with Gymnasium's `set_wrapper_attr`. A name
-    with dots is a path: the first name is looked for in this way, and the others are attributes of what it
-    finds (`"unwrapped.model.opt.gravity"`; `unwrapped` is the innermost env). A method, `"set_gravity"`, is
+    An attribute changes wherever it is defined inside the env, as with Gymnasium's `set_wrapper_attr`. A name
+    with dots is a path: the first name is found in this way, and the others are attributes of what was found
+    (`"unwrapped.model.opt.gravity"`; `unwrapped` is the innermost env). A method, such as `"set_gravity"`, is
     called with the value. If nothing defines the attribute, or it cannot be set, `reset` raises
     `AttributeError`.
 
-    At each reset, and in the last step of an episode, `info["curriculum"]` tells what this episode is played
-    with: a dictionary of floats, with `progress` and each attribute's value, if it is a number. Curricula
-    inside of one another share the dictionary; where two use one key, the outer one's value stands. It is
-    absent while the attributes are left alone.
+    At each reset, and in the last step of an episode, `info["curriculum"]` is a dictionary of floats:
+    `progress`, and the value of each attribute in this episode, if it is a number. Nested curricula share the
+    dictionary; if two use the same key, the value of the outer one counts. There is no such entry while the
+    attributes are left unchanged.
 
     Args:
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x.
         schedules: for each attribute a `Schedule`, or another callable that takes the progress.
-        key: the training information that is the progress.
-        default: the progress while there is no training information; None: attributes stay as they are until
+        key: the key of the training information that holds the progress.
+        default: the progress while there is no training information; None: attributes stay unchanged until
             there is.
-        info_key: another key of `info` for what it tells; None: nowhere.
+        info_key: another key of `info` for these values; None: do not show them.
         on_missing: `"warn"` (a `TraincastWarning`, once per process) if nothing feeds the curriculum, after
             100 resets or 5 seconds; at the first reset, if `TrainingInfoWrapper` is inside of it by mistake.
-            `"ignore"`: it is meant to stay at `default`.
+            `"ignore"` if it is meant to stay at `default`.
+
+    Raises: MissingKeyError at a reset, if the training information has no such key; AttributeError, see
+        above.
 
     Example:
         >>> env = ProgressCurriculum(env, {"gravity": Linear(1.0, 9.8, 1_000_000)})  # doctest: +SKIP
@@ -77,7 +81,7 @@ class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
             if not callable(schedule):
                 raise TypeError(
                     f"the schedule of {name!r} cannot be called with the progress: {schedule!r}; "
-                    "Constant(...) makes a schedule of a value"
+                    "use Constant(...) to make a schedule of a value"
                 )
         super().__init__(
             env, schedules=schedules, key=key, default=default, on_missing=on_missing, info_key=info_key
@@ -88,7 +92,7 @@ class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
         self._schedules = schedules
         self._key = key
         self._default = default
-        self._shown: dict[str, Any] | None = None  # what this episode is played with
+        self._shown: dict[str, Any] | None = None  # the progress and the values of this episode
         self._unfed = UnfedWatch() if on_missing == "warn" else None
 
     def set_training_info(self, training_info: dict[str, Any]) -> None:
@@ -99,7 +103,7 @@ class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
 
     @property
     def progress(self) -> float | None:
-        """What the schedules are called with at the next reset."""
+        """The progress that the schedules are called with at the next reset; None: they are not called."""
         if not self.training_info:
             return self._default
         try:
@@ -128,11 +132,11 @@ class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
         return observation, info if self._shown is None else self._shown_in(info, self._shown)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Step the env; at the end of an episode, tell what it was played with."""
+        """Step the env; at the end of an episode, show its progress and values in the info."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self._shown is not None and is_finished(terminated, truncated):
             info = self._shown_in(info, self._shown)
         return observation, reward, terminated, truncated, info
 
 
-ProgressCurriculum.__module__ = "traincast.curriculum"  # users, pickles and env specs take it from there
+ProgressCurriculum.__module__ = "traincast.curriculum"  # where users, pickles and env specs find it

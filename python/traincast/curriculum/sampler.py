@@ -1,4 +1,4 @@
-"""`TaskSampler`: which task an env plays next follows what there is to learn from it."""
+"""`TaskSampler`: envs play the tasks more often from which there is most to learn."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def replay_probabilities(
     temperature: float,
     staleness: float,
 ) -> Array:
-    """Return the distribution that `TaskSampler` explains; all arrays are of shape `(tasks,)`.
+    """Return the distribution that `TaskSampler` describes; all arrays have the shape `(tasks,)`.
 
     Args:
         scores: S, the last score of each task.
-        seen: which tasks have one.
-        played_at: C, the count of episodes when each was played last.
-        count: c, the count of episodes now.
+        seen: whether a task has a score.
+        played_at: C, the number of episodes so far when each task was played last.
+        count: c, the number of episodes so far.
         temperature: beta.
         staleness: rho.
     """
     tasks = len(scores)
     known = np.flatnonzero(seen)
     probabilities = np.zeros(tasks)
-    if len(known) < tasks:  # 1 - P_D: something new
+    if len(known) < tasks:  # 1 - P_D, the share of new tasks
         probabilities[~seen] = 1 / tasks  # (1 - seen/tasks) / unseen
     if len(known):
         order = np.argsort(-scores[known], kind="stable")
@@ -54,29 +54,30 @@ def replay_probabilities(
 
 
 class TaskSampler(LearnerCurriculum):
-    """Publishes the probabilities from which all envs draw their tasks: prioritized level replay.
+    """Publishes the probabilities with which all envs draw their tasks: prioritized level replay.
 
         >>> sampler = TaskSampler(run, tasks=200)  # doctest: +SKIP
         >>> env = run.wrap_env(TaskCurriculum(env, "level", score="value_loss"))  # doctest: +SKIP
         >>> sampler.update()  # as often as you like  # doctest: +SKIP
 
-    It lives with the learner. Each env, in a `TaskCurriculum`, draws a task at each reset, plays it, and
-    counts the episode under it. Jiang, Grefenstette and Rocktäschel, "Prioritized Level Replay" (2021,
-    arXiv:2010.03934), section 3: with S_i the score of task i, C_i the count of episodes when it was played
-    last and c that of now, tasks that have been seen are drawn from
+    It lives in the learner's process. The `TaskCurriculum` around each env draws a task at each reset, and
+    counts the episode under that task. The rule is from Jiang, Grefenstette and Rocktäschel, "Prioritized
+    Level Replay" (2021, arXiv:2010.03934), section 3. Let S_i be the score of task i, c the number of
+    episodes so far, and C_i that number when task i was played last. Tasks that have been seen are drawn from
 
         P_replay(i) = (1 - rho) P_S(i) + rho P_C(i)
         P_S(i) = h(S_i)^(1/beta) / sum_j h(S_j)^(1/beta),  h(S_i) = 1 / rank(S_i)
         P_C(i) = (c - C_i) / sum_j (c - C_j)
 
-    and a task that has not, all alike, with the share of those among all tasks: as in the paper, that share
-    falls as more are seen (its P_D). Of equal scores the task with the smaller number ranks first.
+    A task that has not been seen is drawn with a probability that equals the share of such tasks among all,
+    each of them equally often: as in the paper, that share falls as more are seen (its P_D). Of tasks with
+    equal scores the one with the smaller number ranks first.
 
-    Scores estimate what there is to learn; the paper's choice is the mean magnitude of the advantages, an "L1
-    value loss". Three ways to have them:
+    Scores estimate how much there is to learn; the paper's choice is the mean magnitude of the advantages, an
+    "L1 value loss". There are three ways to provide them:
 
-    - `"recorded"`: the env records one, `TaskCurriculum(score=...)`. Without that it is the episode's return,
-      which is no such estimate;
+    - `"recorded"`: the env records one, by `TaskCurriculum(score=...)`. Without that it is the episode's
+      return, which is not such an estimate;
     - a function of what all envs have counted. With a success rate p, `p * (1 - p)` is largest for
       tasks that are neither mastered nor hopeless;
     - None: the learner computes them, and calls `give_scores(tasks, scores)`. Each episode's task is in its
@@ -86,14 +87,14 @@ class TaskSampler(LearnerCurriculum):
         run: the `Run`; None: that of the integration that gets it as `training_info`, or of `Run.attach`.
         tasks: how many tasks there are; they are 0 ... tasks - 1.
         temperature: beta, above 0: the smaller, the more the first ranks are preferred.
-        staleness: rho, 0 to 1: how much of the distribution goes to tasks that were not played for long.
+        staleness: rho, 0 to 1: the share of the distribution for tasks that have not been played for long.
         score: where scores come from: `"recorded"`, None, or a function of the episodes that have ended since
             the last update, a structured array of shape `(tasks,)` and dtype `traincast.scores.TALLY`. It
-            returns an array of that shape, of which those tasks count that have new episodes.
+            returns an array of that shape; only tasks with new episodes take their score from it.
         key: the key of the training information under which envs find the array, as `key.probabilities`.
-        state: a `state_dict` to go on from. A run that was made with a state of its own has it already.
+        state: a `state_dict` to resume from. A run that was made with a saved state restores it by itself.
 
-    Raises: ValueError if such numbers cannot be; RuntimeError if it belongs to another run; and as
+    Raises: ValueError if an argument is out of its range; RuntimeError if it belongs to another run; and as
         `traincast.scores.Scoreboard`.
     """
 
@@ -132,7 +133,7 @@ class TaskSampler(LearnerCurriculum):
 
     @property
     def probabilities(self) -> Array:
-        """What envs draw from: float64 of shape `(tasks,)`, read-only; its sum is 1."""
+        """The distribution that envs draw from: float64 of shape `(tasks,)`, read-only; its sum is 1."""
         return self._probabilities
 
     @property
@@ -149,12 +150,15 @@ class TaskSampler(LearnerCurriculum):
         """Take scores that the learner has computed; the next update acts on them.
 
         Args:
-            tasks: their numbers, integers of any shape. Of one that occurs twice the last score counts.
-            scores: the scores, finite numbers of the same shape.
+            tasks: numbers of tasks, integers of any shape. If a task occurs twice, its last score counts.
+            scores: their scores, finite numbers of the same shape.
+
+        Raises: ValueError if the shapes differ, a task does not exist, or a score is not finite; TypeError if
+            tasks are not integers.
         """
         which, values = np.atleast_1d(np.asarray(tasks)), np.atleast_1d(np.asarray(scores, np.float64))
         if which.shape != values.shape:
-            raise ValueError(f"there are {which.size} tasks and {values.size} scores")
+            raise ValueError(f"tasks have the shape {which.shape}, but scores {values.shape}")
         if not np.issubdtype(which.dtype, np.integer) and which.size:
             raise TypeError(f"tasks must be integers, not {which.dtype}")
         if which.size and not (which.min() >= 0 and which.max() < self._tasks):
@@ -165,7 +169,7 @@ class TaskSampler(LearnerCurriculum):
     def _take(self, which: NDArray[np.intp], values: Array) -> None:
         if not np.isfinite(values).all():
             bad = which[~np.isfinite(values)]
-            raise ValueError(f"scores must be finite; not so those of tasks {bad[:5].tolist()}")
+            raise ValueError(f"scores must be finite, but those of tasks {bad[:5].tolist()} are not")
         self._scores[which] = values
         self._seen[which] = True
 
@@ -185,7 +189,7 @@ class TaskSampler(LearnerCurriculum):
                 raise ValueError(f"score must return an array of shape ({self._tasks},), not {scores.shape}")
             self._take(new, scores[new])
         self._count += int(added["episodes"].sum())
-        self._played_at[new] = self._count  # in which order they ended is not known
+        self._played_at[new] = self._count  # the order in which they ended is not known
         self._probabilities = self._computed()
         return True
 

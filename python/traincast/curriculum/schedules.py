@@ -1,7 +1,7 @@
 """Schedules: values that follow the number of training steps.
 
 A schedule is a small immutable object that is called with the steps and returns a value. It can be pickled,
-compared and printed, and has no state: the same steps give the same value in every env, and after a resume.
+compared and printed. It has no state: the same steps give the same value in every env, and after a resume.
 
     >>> Linear(0.0, 1.0, duration=1000)(250)
     0.25
@@ -50,7 +50,7 @@ class Schedule(ABC, Generic[V_co]):
     numbers.
     """
 
-    __array_ufunc__ = None  # numpy's numbers leave `number * schedule` to the schedule
+    __array_ufunc__ = None  # makes numpy scalars leave `scalar * schedule` to the schedule
 
     @abstractmethod
     def __call__(self, steps: float, /) -> V_co:
@@ -83,7 +83,7 @@ class Schedule(ABC, Generic[V_co]):
 
 @dataclass(frozen=True)
 class Constant(Schedule[V]):
-    """The same value, of any type, all the time."""
+    """The same value, of any type, at all steps."""
 
     value: V
 
@@ -94,7 +94,7 @@ class Constant(Schedule[V]):
 
 @dataclass(frozen=True)
 class Linear(Schedule[float]):
-    """From `start` to `end` on a straight line, in `duration` steps that begin at step `begin`.
+    """From `start` to `end` on a straight line, in `duration` steps from step `begin` on.
 
     Constant before and after.
     """
@@ -115,9 +115,9 @@ class Linear(Schedule[float]):
 
 @dataclass(frozen=True)
 class Exponential(Schedule[float]):
-    """From `start` to `end` by a constant factor per step, in `duration` steps that begin at step `begin`.
+    """From `start` to `end` by a constant factor per step, in `duration` steps from step `begin` on.
 
-    Constant before and after. The ends are not zero and have the same sign.
+    Constant before and after. `start` and `end` must have the same sign, and not be zero.
     """
 
     start: float
@@ -165,9 +165,9 @@ class Piecewise(Schedule[float]):
 
 @dataclass(frozen=True)
 class Milestones(Schedule[V]):
-    """`initial`, until the first of `((steps, value), ...)`; from each milestone on, its value.
+    """`initial` until the first of `((steps, value), ...)`; from each milestone on, its value.
 
-    Values of any type.
+    Values may be of any type.
     """
 
     initial: V
@@ -184,9 +184,9 @@ class Milestones(Schedule[V]):
 
 @dataclass(frozen=True)
 class Chain(Schedule[V]):
-    """One schedule after another: `((schedule, duration), ...)`, and then `last` for ever.
+    """One schedule after another: `((schedule, duration), ...)`, and then `last` forever.
 
-    Each counts its steps from where it begins.
+    Each schedule counts its steps from where it begins.
     """
 
     parts: tuple[tuple[Schedule[V], float], ...]
@@ -199,7 +199,7 @@ class Chain(Schedule[V]):
             _check_duration(duration)
 
     def __call__(self, steps: float, /) -> V:
-        """Return what the schedule whose turn it is gives at `steps`."""
+        """Return the value of the schedule that applies at `steps`."""
         begin = 0.0
         for schedule, duration in self.parts:
             if steps < begin + duration:
@@ -234,8 +234,8 @@ class Product(Schedule[float]):
 class Quotient(Schedule[float]):
     """A schedule divided by another; `a / b` makes one.
 
-    ZeroDivisionError where the divisor is zero: when it is called there, and at once if that is everywhere.
-    `Clip` keeps a divisor away from zero.
+    Raises ZeroDivisionError when it is called at steps where the divisor is zero; when it is made, if the
+    divisor is the constant zero. `Clip` keeps a divisor away from zero.
     """
 
     dividend: Schedule[float]
@@ -249,7 +249,9 @@ class Quotient(Schedule[float]):
         """Return the quotient at `steps`."""
         divisor = self.divisor(steps)
         if _has_zero(divisor):
-            raise ZeroDivisionError(f"{self.divisor} is zero at {steps} steps: {self.dividend} divided by it")
+            raise ZeroDivisionError(
+                f"{self.divisor} is zero at {steps} steps, and {self.dividend} is divided by it"
+            )
         return self.dividend(steps) / divisor
 
 
@@ -263,10 +265,10 @@ class Clip(Schedule[float]):
 
     def __post_init__(self) -> None:
         if not self.low <= self.high:
-            raise ValueError(f"low ({self.low}) is not at most high ({self.high})")
+            raise ValueError(f"low ({self.low}) must not be above high ({self.high})")
 
     def __call__(self, steps: float, /) -> float:
-        """Return the schedule's value at `steps`, or the bound that it passes."""
+        """Return the schedule's value at `steps`, or the bound that it exceeds."""
         return min(max(self.schedule(steps), self.low), self.high)
 
 
@@ -274,7 +276,7 @@ class Clip(Schedule[float]):
 class Apply(Schedule[V]):
     """A function of a schedule's value: `Apply(round, Linear(1, 10, 1_000_000))` gives integers.
 
-    For pickling, the function must be importable: no lambda.
+    For pickling, the function must be importable, so not a lambda.
     """
 
     function: Callable[[Any], V]
@@ -311,7 +313,7 @@ def _interpolate(start: float, end: float, fraction: float) -> float:
 
 
 def _exact_ends(value: float, start: float, end: float, fraction: float) -> float:
-    """Undo the rounding that could leave the interval, or miss its ends."""
+    """Correct rounding that leaves the interval or misses its ends."""
     if fraction == 0:
         return start
     if fraction == 1:

@@ -1,4 +1,4 @@
-"""The number that says how well an episode went."""
+"""Statistics of an episode: the number that says how well it went."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Episode", "Statistic", "statistic_of"]
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished episode: what a statistic is computed from.
+    """A finished episode, from which a statistic is computed.
 
-    `total_reward` is the undiscounted return, `length` counts steps, `info` is that of the last step.
+    `total_reward` is the undiscounted return, `length` the number of steps, `info` that of the last step.
     """
 
     total_reward: float
@@ -29,8 +29,12 @@ Statistic = str | tuple[str, ...] | Callable[[Episode], float]
 def statistic_of(episode: Episode, statistic: Statistic) -> float:
     """Return the statistic of an episode.
 
-    `"return"` and `"length"` are the episode's; any other string is a key of the last `info`, and a tuple a
-    path in it (`("episode", "r")`, or `("return",)` for a key of that name); a callable gets the `Episode`.
+    `"return"` and `"length"` are those of the episode. Any other string is a key of the last `info`, and a
+    tuple is a path in it: `("episode", "r")`, or `("return",)` for a key of that name. A callable is called
+    with the `Episode`.
+
+    Raises:
+        KeyError: the last `info` has no such key.
     """
     if callable(statistic):
         return float(statistic(episode))

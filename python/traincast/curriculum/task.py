@@ -1,4 +1,4 @@
-"""`TaskCurriculum`: an env plays the task that the learner publishes, and counts its episode under it."""
+"""`TaskCurriculum`: an env plays the task that the learner publishes, and counts its episodes under it."""
 
 from __future__ import annotations
 
@@ -29,40 +29,42 @@ from traincast.wrappers.missing import RESETS, SECONDS
 __all__ = ["TaskCurriculum"]
 
 _ON_MISSING = ("warn", "ignore")
-_SALT = 0x7461736B  # else the env, which gets the same seed, could draw the same numbers
+_SALT = 0x7461736B  # without it the env, which gets the same seed, could draw the same numbers
 
 
 class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     """Plays the level of a `PooledCurriculum`, or a task drawn from the array of a `TaskSampler`.
 
-    Before each reset it sets attributes of the env for the task, where they are defined, however deep; a name
+    Before each reset it sets attributes of the env for the task, wherever they are defined inside it; a name
     with dots is a path, and a method is called, as with `ProgressCurriculum`. When the episode ends, it is
-    counted on the scoreboard of the learner, under the task that it was played with. Where that is, the
-    training information says: the wrapper needs no run, and works in whatever process a framework puts it.
+    counted on the learner's scoreboard, under the task that was played. The training information says which
+    scoreboard that is, so the wrapper needs no run, and works in any process that a framework puts it in.
 
     It is a `TrainingInfoInterface`: put `TrainingInfoWrapper`, or the integration of a framework, around it.
-    Put it outside of `TimeLimit`, so that it sees all episodes end, and inside of what resets the env by
-    itself. An episode that an early reset abandons does not count, nor does one of an evaluation
-    (`run.wrap_eval_env`, `frozen=`), nor one that began before there was training information.
+    Put it outside of `TimeLimit`, so that it sees the end of every episode, and inside of wrappers that reset
+    the env by themselves. An episode that an early reset abandons does not count, nor does one of an
+    evaluation (`run.wrap_eval_env`, `frozen=`), nor one that began before there was training information.
 
     At each reset, and in the last step of an episode, `info["curriculum"]["task"]` is the task as a float.
 
     Args:
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x, with scalar rewards.
         attributes: for each attribute a sequence with its value for task 0, 1, 2, ..., or a callable that
-            takes the task. A name alone: the attribute is the task's number.
-        option: the key under which `reset(options=)` of the env gets the task's number; None: not so.
+            takes the task. A name alone: the attribute is set to the task's number.
+        option: the key under which `reset(options=)` of the env gets the task's number; None: it does not.
         success: whether an episode succeeded: the name of a key of its last info, or else of an attribute; or
             a function of the env and that info. None: `info["success"]`, or `"is_success"`, or
             `"goal_achieved"`.
-        score: what there is to learn from the task, for a `TaskSampler`: a name or a function, as for
-            `success`, of a finite number. None: the episode's return.
-        key: the key of the training information that has the task.
-        info_key: another key of `info` for what it tells; None: nowhere.
-        on_missing: `"warn"` (a `TraincastWarning`, once per process) if nothing arrives, or nothing about
-            tasks, after 100 resets or 5 seconds. `"ignore"`: the env is meant to stay as it is then.
+        score: how much there is to learn from the task, for a `TaskSampler`, as a finite number: a name or a
+            function, as for `success`. None: the episode's return.
+        key: the key of the training information that holds the task.
+        info_key: another key of `info` for the task; None: do not show it.
+        on_missing: `"warn"` (a `TraincastWarning`, once per process) if no training information arrives, or
+            none about tasks, after 100 resets or 5 seconds. `"ignore"` if the env is then meant to stay as it
+            is.
 
-    Raises: ValueError at a reset, if the learner has more tasks than a sequence has values.
+    Raises: ValueError at a reset, if the learner has more tasks than a sequence has values, or the entry is
+        not one of a `PooledCurriculum` or `TaskSampler`.
 
     Example:
         >>> env = TaskCurriculum(env, {"size": [4, 6, 8, 12]}, success="solved")  # doctest: +SKIP
@@ -103,7 +105,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
         self._values: dict[str, Sequence[Any] | Callable[[int], Any]] = named
         self._option, self._success, self._score, self._key = option, success, score, key
         self._rng = np.random.default_rng()
-        self._drawn_from: tuple[Any, Any] = (None, None)  # an array of probabilities, and its sums
+        self._drawn_from: tuple[Any, Any] = (None, None)  # an array of probabilities, and its cumulative sums
         self._place: Any = None
         self._episodes: Episodes | None = None
         self._return, self._length = 0.0, 0
@@ -112,7 +114,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
         self._without, self._since = 0, 0.0
 
     progress = None
-    """It follows no steps."""
+    """None: it has no schedules that follow a progress."""
 
     def set_training_info(self, training_info: dict[str, Any]) -> None:
         """Receive the newest training information; the next reset acts on it."""
@@ -122,7 +124,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
 
     @property
     def curriculum_state(self) -> dict[str, Any]:
-        """The state of the draws, as plain JSON types; may be set, to draw the same tasks again.
+        """The state of the random numbers, as plain JSON types; may be set, to draw the same tasks again.
 
         Vector envs reach it: `get_attr("curriculum_state")`, `set_attr("curriculum_state", states)`.
         """
@@ -135,7 +137,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[O, dict[str, Any]]:
-        """Choose the task, set the attributes for it, then reset the env. A seed begins the draws anew."""
+        """Choose the task, set the attributes for it, then reset the env. `seed` also seeds the choice."""
         if self._unfed is not None:
             self._unfed.at_reset(self)
         if seed is not None:
@@ -162,7 +164,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
         self._return += float(reward)
         self._length += 1
         if terminated or truncated:
-            episodes, self._episodes = self._episodes, None  # once
+            episodes, self._episodes = self._episodes, None  # so that it is counted once
             if episodes is not None:
                 episodes.record(self.env, info, self._return, self._length)
             info = self._with_task(info)
@@ -171,7 +173,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     def _with_task(self, info: dict[str, Any]) -> Any:
         return info if self.task is None else self._shown_in(info, {"task": self.task})
 
-    # What the learner says.
+    # What the learner publishes.
 
     def _chosen(self, entry: Mapping[str, Any]) -> int:
         self._check(entry)
@@ -183,19 +185,19 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
             sums = np.cumsum(probabilities)
             self._drawn_from = probabilities, sums
         drawn = int(np.searchsorted(sums, self._rng.random() * sums[-1], side="right"))
-        return min(drawn, int(np.searchsorted(sums, sums[-1])))  # rounding does not lead past the last one
+        return min(drawn, int(np.searchsorted(sums, sums[-1])))  # rounding must not lead past the last task
 
     def _check(self, entry: Any) -> None:
         if not isinstance(entry, Mapping) or not ("level" in entry or "probabilities" in entry):
             raise ValueError(
-                f"the training information has {entry!r} under {self._key!r}, which is no entry of a "
+                f"the training information has {entry!r} under {self._key!r}, which is not from a "
                 "PooledCurriculum or TaskSampler: pass another key= to both"
             )
         tasks = int(entry.get("tasks", 0))
         for name, values in self._values.items():
             if not callable(values) and len(values) < tasks:
                 raise ValueError(
-                    f"the learner has {tasks} tasks, and {type(self).__name__} has {len(values)} values of "
+                    f"the learner has {tasks} tasks, but {type(self).__name__} has {len(values)} values of "
                     f"{name!r}"
                 )
 
@@ -207,7 +209,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
             name, policy_id, directory = place
             success = self._success
             if success is None and entry.get("statistic") != "success_rate":
-                success = _succeeded  # nobody needs it: nothing to warn of
+                success = _succeeded  # not needed, so there is no warning if the env does not report it
             self._kept = Episodes(
                 name,
                 task=self._current_task,
@@ -234,12 +236,12 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
                 ("no task", self._key),
                 f"{self} has had no task in {self._without} resets, so it leaves the env as it is: the "
                 f"training information has no {self._key!r}, only {sorted(map(str, self.training_info))}. "
-                "The learner makes a PooledCurriculum or a TaskSampler of its run, and keeps it; an "
-                'integration takes one as training_info=. If there is to be none: on_missing="ignore"',
+                "Make a PooledCurriculum or a TaskSampler in the learner, for its run, and keep it; an "
+                'integration takes one as training_info=. If there should be none, pass on_missing="ignore"',
             )
 
 
-TaskCurriculum.__module__ = "traincast.curriculum"  # users, pickles and env specs take it from there
+TaskCurriculum.__module__ = "traincast.curriculum"  # where users, pickles and env specs find it
 
 
 def _succeeded(env: Any, info: Mapping[str, Any]) -> bool:
