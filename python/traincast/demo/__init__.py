@@ -1,11 +1,11 @@
-"""The demo: MountainCar is learned with a curriculum driven by broadcast training progress, and not without.
+"""The demo: an agent learns MountainCar with a curriculum driven by broadcast progress, but not without it.
 
-- `settings`: the figures of the experiment
+- `settings`: the numbers of the experiment
 - `envs`: MountainCar with a sparse reward and a head start, wrapped as any user would wrap it
 - `values`: the learning algorithm, Q-learning with tile coding
-- `worker`: what a worker process does: play episodes, send them to the learner
+- `worker`: a worker process: plays episodes and sends them to the learner
 - `learner`: one learner: learns from episodes and publishes
-- `record`: what happened, for the display and the report
+- `record`, `summary`: what happened in a run, and in an arm, for the display and the report
 - `training`: starts the workers, runs all learners, and cleans up
 - `display`: progress on a terminal, or as plain lines
 - `report`, `picture`: the table, or JSON, and the PNG at the end

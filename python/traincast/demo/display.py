@@ -36,7 +36,7 @@ def milliseconds(seconds: float) -> str:
 
 @contextmanager
 def progress_display(settings: Settings, console: Console) -> Iterator[Progress]:
-    """Give a function that shows the progress of the learners; it limits its own rate."""
+    """Yield a function that shows the progress of the learners; it limits its own rate."""
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             curves = _Curves(settings, _BLOCKS if console.encoding.startswith("utf") else _ASCII_BLOCKS)
@@ -96,7 +96,7 @@ class _Curves:
         known = [i for i, value in enumerate(values) if value is not None]
         shown = ""
         for i in range(_CURVE):
-            # A place that was passed between two refreshes shows what came before it.
+            # A place that was passed between two refreshes shows the value before it.
             earlier = [k for k in known if k <= i]
             value = values[earlier[-1]] if earlier and i <= known[-1] else None
             shown += " " if value is None else self._blocks[1 + round(value * 7)]

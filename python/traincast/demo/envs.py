@@ -22,22 +22,23 @@ _SPREAD = 0.2
 class HeadStart(gymnasium.Wrapper[Any, Any, Any, Any]):
     """The car starts with speed towards the goal, and the reward is 1 at the goal and 0 elsewhere.
 
-    With a full head start it rolls to the goal by itself; with less and less of it the start states move away
-    from the goal: a reverse curriculum (Florensa et al. 2017, arXiv:1707.05300, which has the sparse reward
-    too). With none it is the env's own start, at rest in the valley, from where random actions never get out.
+    With a full head start it rolls to the goal by itself. As the head start shrinks, the start states move
+    away from the goal: a reverse curriculum (Florensa et al. 2017, arXiv:1707.05300, also with a sparse
+    reward). Without one the car starts as in the env itself: at rest in the valley, which random actions
+    never leave.
 
-    `reset(options={"head_start": False})` is always the env's own start: that is what is evaluated.
+    `reset(options={"head_start": False})` always gives the env's own start, which evaluations use.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         self.head_start = 0.0
-        """0...1, in parts of the greatest speed; a curriculum sets it."""
+        """0...1, a share of the greatest speed; a curriculum sets it."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Reset, then push; `info["head_start"]` is the part of the greatest speed given, 0...1."""
+        """Reset, then push; `info["head_start"]` is the speed given, 0...1, a share of the greatest speed."""
         wanted = self.head_start if (options or {}).get("head_start", True) else 0.0
         observation, info = self.env.reset(seed=seed)
         pushed = 0.0
@@ -64,5 +65,5 @@ def make_env(run: Run, settings: Settings) -> gymnasium.Env[Any, Any]:
         run.channel,
         run.policy_id,
         on_missing="raise",
-        on_undelivered="ignore",  # the arm without a curriculum has nobody who takes it, and pays the same
+        on_undelivered="ignore",  # no env of the baseline takes it, but it should pay the same costs
     )

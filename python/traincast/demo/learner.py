@@ -1,4 +1,4 @@
-"""One learner: learns from the episodes of one run and publishes what its envs need."""
+"""A learner: learns from the episodes of one run and publishes what its envs need."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Learner:
 
     @property
     def done(self) -> bool:
-        """Whether it has had its steps."""
+        """Whether it has learned from all of its steps."""
         return self.steps >= self._settings.steps
 
     def learn(self, episode: Episode) -> None:
         """Learn from an episode, or note the result if it is an evaluation."""
         if self.done:
-            return  # it was already on its way
+            return  # the worker sent it before it knew
         if not episode.evaluation:
             step_size = self._settings.step_size(self.steps)
             self.values.learn(episode.tiles.tolist(), episode.actions.tolist(), episode.reached, step_size)

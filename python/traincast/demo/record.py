@@ -10,7 +10,7 @@ from traincast.demo.worker import Episode
 __all__ = ["RECENT_EVALUATIONS", "Evaluation", "Record", "Training", "mean"]
 
 RECENT_EVALUATIONS = 25
-"""How many evaluations a success rate is the mean of."""
+"""The number of evaluations over which a success rate is averaged."""
 _RECENT_EPISODES = 50
 
 
@@ -33,7 +33,7 @@ class Training(NamedTuple):
 
 
 class Record:
-    """Grows by an entry for each episode."""
+    """The episodes of one run."""
 
     def __init__(self) -> None:
         self.evaluations: list[Evaluation] = []
@@ -51,7 +51,7 @@ class Record:
 
     @property
     def success(self) -> float:
-        """Part of the latest evaluations that reached the goal, 0...1."""
+        """The share of the latest evaluations that reached the goal, 0...1."""
         return mean([e.reached for e in self.evaluations[-RECENT_EVALUATIONS:]])
 
     @property

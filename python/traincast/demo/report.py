@@ -1,4 +1,4 @@
-"""What came out of the demo: as rows of a table, and as a dictionary for JSON."""
+"""The results of the demo: as rows of a table, and as a dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _row(summary: Summary) -> list[str]:
 
 
 def notes(summaries: Sequence[Summary], seconds: float) -> str:
-    """Return what stands below the table: how long it took, and what the columns mean."""
+    """Return the lines below the table: how long it took, and what the columns mean."""
     return (
         f"{_steps(summaries):,} env steps in {seconds:.1f} s.\n"
         "Success: of the latest greedy episodes from the real start.\n"
@@ -41,7 +41,7 @@ def notes(summaries: Sequence[Summary], seconds: float) -> str:
 
 
 def summary_dict(summaries: Sequence[Summary], settings: Settings, seconds: float) -> dict[str, Any]:
-    """Return it all as a dictionary; ages in seconds, success as parts of 1."""
+    """Return the results as a dictionary; ages in seconds, success as a share, 0...1."""
     return {
         "workers": settings.workers,
         "seeds": settings.seeds,

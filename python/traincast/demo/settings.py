@@ -1,4 +1,4 @@
-"""The figures of the experiment."""
+"""The numbers of the experiment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is trained, and for how long. Both arms differ in the curriculum alone."""
+    """What is trained, and for how long. The two arms differ only in the curriculum."""
 
     workers: int = 8
     """Worker processes; each plays one env of every run in turn."""
@@ -34,9 +34,9 @@ class Settings:
     steps: int = 120_000
     """Env steps that each training learns from."""
     seed: int = 0
-    """Where all random numbers come from. The order in which episodes arrive stays random."""
+    """The seed of all random numbers. The order in which episodes arrive stays random."""
     name: str = field(default_factory=lambda: f"demo-{os.getpid()}")
-    """Channels are called after it."""
+    """The names of the channels begin with it."""
 
     @property
     def runs(self) -> list[Run]:
@@ -45,7 +45,7 @@ class Settings:
 
     @property
     def head_start(self) -> Linear:
-        """The curriculum: the speed that the car starts with, as a part of its greatest speed.
+        """The curriculum: the speed that the car starts with, as a share of its greatest speed.
 
         It reaches 0 after 60 % of the steps; from there on both arms train on the same task.
         """

@@ -1,4 +1,4 @@
-"""One arm of the experiment in a few numbers: over its seeds, now or at the end."""
+"""One arm of the experiment in a few numbers over its seeds, at any time of the training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from traincast.demo.settings import ARMS, CURRICULUM, Settings
 __all__ = ["Summary", "Window", "summarize"]
 
 Window = int | None
-"""How many of the latest resets of each run the age of information is computed over; None: all."""
+"""The number of latest resets of each run from which the age of information is computed; None: all."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Summary:
 
     arm: str
     steps: int
-    """Env steps trained by each run so far, mean."""
+    """Env steps that a run has trained so far, mean over the seeds."""
     total: int
     """Env steps that each run gets."""
     level: float
-    """How far the curriculum is, 0...1: 1 less the head start. Without curriculum 1: the task itself."""
+    """How far the curriculum is, 0...1: 1 minus the head start. Without the curriculum 1: the task itself."""
     training_return: float
     """Mean return of the latest training episodes, 0...1, from wherever they start."""
     success: float
-    """Part of the latest evaluations that reached the goal, 0...1, mean over the seeds."""
+    """The share of the latest evaluations that reached the goal, 0...1, mean over the seeds."""
     success_by_seed: tuple[float, ...]
     info_age: float
     """Median age of the training information at a reset, in seconds."""

@@ -1,4 +1,4 @@
-"""Runs all trainings of the experiment at the same time, and leaves nothing behind however it ends."""
+"""Runs all trainings of the experiment at the same time, and leaves nothing behind, however it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Interrupted", "WorkerDiedError", "train"]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_GRACE = 5.0  # seconds for a worker to notice that the learner has gone
+_GRACE = 5.0  # seconds for a worker to notice that the learner has ended
 
 
 class Interrupted(BaseException):
@@ -41,11 +41,11 @@ def train(settings: Settings, progress: Callable[[list[Learner]], None]) -> list
 
     Args:
         settings: the experiment.
-        progress: called after each batch of episodes; it should return soon.
+        progress: called after each batch of episodes; it should return quickly.
 
     Raises:
         Interrupted: on SIGINT, SIGTERM or SIGHUP. As with every other exception, all processes have ended
-            and all channels are removed by then.
+            and all channels have been removed by then.
         WorkerDiedError: if a worker process dies.
     """
     with ExitStack() as cleanup:
@@ -61,7 +61,7 @@ def train(settings: Settings, progress: Callable[[list[Learner]], None]) -> list
                 except EOFError:
                     process = workers[connection]
                     process.join()
-                    check_signals()  # Ctrl-C reaches all: what ended the worker is ours too
+                    check_signals()  # a Ctrl-C that ended the worker was sent to this process, too
                     _check_finished(process)
                     workers.pop(connection).close()
                     connection.close()
@@ -79,7 +79,7 @@ def train(settings: Settings, progress: Callable[[list[Learner]], None]) -> list
 def _signals_at_safe_points() -> Iterator[Callable[[], None]]:
     """Note signals instead of acting on them; the yielded function raises `Interrupted` if there was one.
 
-    So cleaning up is never interrupted, not even by an impatient second Ctrl-C.
+    Thus nothing interrupts the cleanup, not even an impatient second Ctrl-C.
     """
     received: list[int] = []
 
@@ -100,10 +100,10 @@ def _signals_at_safe_points() -> Iterator[Callable[[], None]]:
 
 def _start_workers(settings: Settings, cleanup: ExitStack) -> dict[Connection, ForkServerProcess]:
     context = multiprocessing.get_context("forkserver")
-    # Workers start from a process that has loaded everything already, and inherit its signal mask: Ctrl-C
-    # reaches them through the terminal too, even before their first line of Python.
+    # Workers start from a process that has loaded everything already, and inherit its signal mask: the
+    # terminal sends Ctrl-C to them, too, even before their first line of Python.
     context.set_forkserver_preload(["traincast.demo.worker"])
-    resource_tracker.ensure_running()  # it would unblock the signal again
+    resource_tracker.ensure_running()  # started later, it would unblock the signal again
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         forkserver.ensure_running()
@@ -133,7 +133,7 @@ def _stop_workers(workers: dict[Connection, ForkServerProcess]) -> None:
         connection.close()  # a worker ends when it cannot send any more
     for process in workers.values():
         if process.pid is None:
-            continue  # not started: an exception came first
+            continue  # an exception came before its start
         process.join(_GRACE)
         if process.is_alive():
             process.kill()
