@@ -1,6 +1,6 @@
 """Exceptions of traincast.
 
-Each one is a `TraincastError` and also the builtin that a caller would catch::
+Each one is a `TraincastError`, and most are also the builtin exception that a caller would catch::
 
     TraincastError
     ├── ChannelNotFoundError      (FileNotFoundError)
@@ -20,7 +20,8 @@ Each one is a `TraincastError` and also the builtin that a caller would catch::
     ├── ForkedWriterError         (RuntimeError)
     └── InsecureDirectoryError    (PermissionError)
 
-What a training survives, but its user should know, is a `TraincastWarning` (`UserWarning`).
+Problems that do not stop a training, but that its user should know of, are a `TraincastWarning`
+(`UserWarning`).
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class TraincastError(Exception):
 
 
 class ChannelNotFoundError(TraincastError, FileNotFoundError):
-    """No channel of that name and policy: its learner has not published yet, or has closed it."""
+    """There is no channel of that name and policy: its learner has not published yet, or has closed it."""
 
 
 class ChannelBusyError(TraincastError, BlockingIOError):
@@ -70,7 +71,7 @@ class ChannelExistsError(TraincastError, FileExistsError):
 
 
 class CorruptChannelError(TraincastError):
-    """The file under the channel's name is damaged, or is no regular file."""
+    """The file under the channel's name is damaged, or is not a regular file."""
 
 
 class IncompatibleChannelError(TraincastError):
@@ -82,7 +83,7 @@ class ChannelClosedError(TraincastError, ValueError):
 
 
 class ChannelLostError(TraincastError, BlockingIOError):
-    """Another writer has the channel, or had it meanwhile: this one publishes nothing more."""
+    """Another writer owns the channel, or has owned it meanwhile: this one publishes nothing more."""
 
 
 class PayloadTooLargeError(TraincastError, ValueError):
@@ -90,13 +91,13 @@ class PayloadTooLargeError(TraincastError, ValueError):
 
 
 class UnsupportedTypeError(TraincastError, TypeError):
-    """A value or key of a type that a snapshot cannot hold; the message gives its path."""
+    """A value or key has a type that a snapshot cannot hold; the message gives its path."""
 
 
 class InvalidSnapshotError(TraincastError, ValueError):
-    """A cycle, too deep a nesting, a key that occurs twice, or a string that is not valid Unicode.
+    """There is a cycle, too deep a nesting, a key that occurs twice, or a string that is not valid Unicode.
 
-    The message gives its path. For `publish_wire`: bytes that are no snapshot in wire form.
+    The message gives its path. From `publish_wire`: the bytes are not a snapshot in wire form.
     """
 
 
@@ -105,11 +106,11 @@ class OutdatedSnapshotError(TraincastError, ValueError):
 
 
 class MissingKeyError(TraincastError, KeyError):
-    """A snapshot lacks a key that the channel guarantees to its readers, or a path leads nowhere in it."""
+    """A snapshot lacks a key that the channel guarantees to its readers, or has nothing under a path."""
 
 
 class InvalidNameError(TraincastError, ValueError):
-    """A channel name or policy_id outside of what is allowed."""
+    """A channel name or policy_id is not allowed."""
 
 
 class StorageFullError(TraincastError, OSError):
@@ -131,7 +132,7 @@ class InsecureDirectoryError(TraincastError, PermissionError):
 
 
 class TraincastWarning(UserWarning):
-    """Something is wrong, and the training goes on.
+    """Something is wrong, but the training goes on.
 
     Not a `RuntimeWarning`: some frameworks turn those into errors.
     """

@@ -1,4 +1,4 @@
-"""What an env implements to be told about the training that it serves.
+"""The interfaces that an env implements to receive information about its training.
 
 The two interfaces have the names, methods and constructors of Sample Factory's
 (`sample_factory.envs.env_utils`, described in its documentation under "Passing Info from RL Algo to Env"), so
@@ -25,7 +25,7 @@ else:
     InfoT = Any
 
     class _For:
-        """A base for type checkers alone: with typing's, a class could not inherit from that as well."""
+        """A generic base for type checkers only: a real one would conflict with a class's own `Generic`."""
 
         def __class_getitem__(cls, item: object) -> _For:
             return cls()
@@ -35,13 +35,13 @@ else:
 
 
 class TrainingInfoInterface(_For[InfoT]):
-    """An env (or a wrapper) that wants the training information.
+    """An env (or a wrapper) that receives training information.
 
-    `training_info` is the last dictionary received; `{}` until there is one. A subclass that has a
-    constructor of its own calls `TrainingInfoInterface.__init__(self)` in it.
+    `training_info` is the last dictionary received; `{}` until there is one. A subclass with a constructor of
+    its own calls `TrainingInfoInterface.__init__(self)` in it.
 
-    For type checkers, `TrainingInfoInterface[MyTypedDict]` receives dictionaries of that type. Without
-    it `set_training_info` may take any.
+    For type checkers, `TrainingInfoInterface[MyTypedDict]` receives dictionaries of that type. Without a type
+    it receives any dictionary.
     """
 
     if not TYPE_CHECKING:
@@ -53,9 +53,9 @@ class TrainingInfoInterface(_For[InfoT]):
     def set_training_info(self, training_info: InfoT) -> None:
         """Receive the newest training information; called before a reset, if there is anything new.
 
-        The dictionary belongs to this env: no other env holds it, and it may be kept or changed. It holds at
+        The dictionary belongs to this env, which may keep or change it: no other env holds it. It contains at
         least `approx_total_training_steps`, the env steps that the learner has trained on. Its arrays are
-        read-only, for all envs of a process share their memory: change an `array.copy()`, or pass
+        read-only, because all envs of a process share their memory: change an `array.copy()`, or pass
         `copy_arrays=True` to the wrapper.
         """
         self.training_info = training_info
@@ -67,7 +67,7 @@ class RewardShapingInterface:
     def get_default_reward_shaping(self) -> dict[str, Any] | None:
         """Return the coefficients that the env starts with, by name, or None if it has none.
 
-        The answer stays the same for the life of the env.
+        The return value stays the same for the life of the env.
         """
         raise NotImplementedError
 

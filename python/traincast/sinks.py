@@ -1,4 +1,4 @@
-"""Where a run's numbers can be logged to: functions for `Run.log_to`."""
+"""Sinks for `Run.log_to`: functions that log a run's numbers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from traincast._infos import number_of
 __all__ = ["Sink", "numbers_of", "tensorboard"]
 
 Sink = Callable[[int, dict[str, float]], object]
-"""Takes the training steps and the numbers by name; dots lead into nested dictionaries."""
+"""A function of the training steps and the numbers by name; dots lead into nested dictionaries."""
 
 
 @dataclass
 class Log:
-    """A sink, and when it is to be called next."""
+    """A sink, and when to call it next."""
 
     sink: Sink
     every: float
@@ -43,7 +43,7 @@ def tensorboard(writer: _SummaryWriter, prefix: str = "traincast/") -> Sink:
 def numbers_of(info: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
     """Return the numbers of a dictionary by dotted name: `{"a": {"b": 1}}` gives `{"a.b": 1.0}`.
 
-    Arrays, strings and lists are left out: they are no curves.
+    Arrays, strings and lists are left out, because they cannot be drawn as a curve.
     """
     numbers: dict[str, float] = {}
     for key, value in info.items():

@@ -19,14 +19,14 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Where wrappers keep what they wrap: Gymnasium and most others, PettingZoo's aec_to_parallel_wrapper,
+# Where wrappers keep the wrapped env: Gymnasium and most others, PettingZoo's aec_to_parallel_wrapper,
 # SuperSuit (the next two), Stable-Baselines3's VecEnvWrapper, skrl and TorchRL's GymWrapper, dm_env and Acme.
 _INNER = ("env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment")
 # Where vector envs keep their envs: Gymnasium's SyncVectorEnv and most others, SuperSuit's ConcatVecEnv.
 _INNERS = ("envs", "vec_envs")
-# More general names, which other classes use for other things: no property is run for these. tianshou's
-# vector envs keep workers, TorchRL's SerialEnv `_envs`. Its TransformedEnv is a torch module, and all that is
-# a module in a torch module is kept in a dictionary, the base env too.
+# More general names, which other classes use for other things: so no property is run for these. tianshou's
+# vector envs keep `workers`, and TorchRL's SerialEnv `_envs`. Its TransformedEnv is a torch module, which
+# keeps its submodules, the base env among them, in the dictionary `_modules`.
 _STORED_INNER = "base_env"
 _STORED_INNERS = ("workers", "_envs", "_modules")
 _ABSENT = object()
@@ -36,12 +36,12 @@ def find_wrapper_interface(env: object, interface: type[T]) -> T | None:
     """Return the first object in `env`, from outside in, that implements `interface`; None if there is none.
 
     The search follows the attributes in which wrappers keep the wrapped env (`env`, `aec_env`, `par_env`,
-    `venv`, `base_env`, `_env`, `_environment`, ...) and goes into the `envs` or `workers` of vector envs, one
-    after the other, and into the submodules of an env that is a torch module. Every object is looked at once.
+    `venv`, `base_env`, `_env`, `_environment`, ...), goes into the `envs` or `workers` of vector envs, one
+    after the other, and into the submodules of an env that is a torch module. It looks at every object once.
 
-    An object implements a class without bases, or a protocol, if it has all its public methods, and any other
-    class if it inherits from it. What counts is the object's type and its own attributes: not what it
-    forwards from another one, nor what its `==` says.
+    An object implements a class without bases, or a protocol, if it has all public methods of it; it
+    implements any other class if it inherits from it. The object's type and its own attributes decide, not
+    what it forwards from another object, nor its `==`.
     """
     return next(_implementers(env, interface), None)
 
@@ -52,18 +52,17 @@ def find_training_info_interface(env: object) -> TrainingInfoInterface | None:
 
 
 def find_reward_shaping_interface(env: object) -> RewardShapingInterface | None:
-    """Return the first object in `env`, from outside in, that takes a reward shaping, or None."""
+    """Return the first object in `env`, from outside in, that is a `RewardShapingInterface`, or None."""
     return find_wrapper_interface(env, RewardShapingInterface)
 
 
 def set_training_info(env: object, training_info: Mapping[str, Any], *, copy_arrays: bool = False) -> int:
-    """Hand `training_info` to the interface in `env`; in a vector env, to that of every sub-env.
+    """Pass `training_info` to the interface in `env`; in a vector env, to that of every sub-env.
 
-    Each one receives a copy of its own. Arrays that are read-only are shared, unless `copy_arrays` gives each
-    one arrays that it may write to. Returns how many received it:
-    0 if nothing in `env` implements the interface, or if its sub-envs live in other processes
-    (`AsyncVectorEnv`: put `TrainingInfoWrapper` around each env there). `env` may be None, or the interface
-    itself.
+    Each interface receives a copy of its own. Read-only arrays are shared, unless `copy_arrays` is set, so
+    that each receives writable ones. Returns how many interfaces received it: 0 if nothing in `env`
+    implements the interface, or if its sub-envs live in other processes (with `AsyncVectorEnv`, put
+    `TrainingInfoWrapper` around each env). `env` may be None, or the interface itself.
     """
     interfaces = find_all(env, TrainingInfoInterface)
     for found in interfaces:
@@ -99,17 +98,17 @@ def _copied(value: Any, copy_arrays: bool) -> Any:
 
 
 def walk(env: object, matches: Callable[[object], bool]) -> Iterator[object]:
-    """Give what matches in `env`, from outside in, one branch after the other; not what is inside a match.
+    """Yield the objects in `env` that match, from outside in, one branch after the other, outermost only.
 
-    Every object is looked at once, told apart by identity: an env's `==` may return an array, and wrappers
-    may form a circle.
+    Every object is looked at once. Objects are compared by identity, because an env's `==` may return an
+    array, and wrappers may form a cycle.
     """
     seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
     stack = [env]
     while stack:
         current = stack.pop()
-        # A class has its instances' methods: `self.env = MyEnv` (a factory) must not be taken for an env. Nor
-        # must a module: `_modules` and `workers` may be lists of those, and ours has `set_training_info`.
+        # A class has the methods of its instances, but `self.env = MyEnv` (a factory) is not an env. Nor is a
+        # Python module: `_modules` and `workers` may hold some, and ours has a function `set_training_info`.
         if current is None or issubclass(type(current), type | ModuleType) or id(current) in seen:
             continue
         seen[id(current)] = current
@@ -120,7 +119,7 @@ def walk(env: object, matches: Callable[[object], bool]) -> Iterator[object]:
 
 
 def everything_in(env: object) -> list[object]:
-    """Return what the search looks at, in its order."""
+    """Return all objects that the search looks at, in its order."""
     seen: list[object] = []
 
     def note(inner: object) -> bool:
@@ -137,7 +136,7 @@ def defines(owner: object, name: str) -> bool:
 
 
 def instance_attributes(owner: object) -> dict[str, Any]:
-    """Return what the instance itself keeps, as it is kept, also where a proxy would forward the question."""
+    """Return the `__dict__` of the instance itself, even if it is a proxy that forwards attributes."""
     try:
         attributes: dict[str, Any] = object.__getattribute__(owner, "__dict__")
     except AttributeError:  # only slots
@@ -151,7 +150,7 @@ def _implementers(env: object, interface: type[T]) -> Iterator[T]:
 
 
 def _public_methods(interface: type) -> tuple[str, ...]:
-    """Return what an object must have to implement `interface` without inheriting (nothing: it must)."""
+    """Return the methods that make an object implement `interface`; empty if it must inherit from it."""
     if interface.__bases__ != (object,) and not getattr(interface, "_is_protocol", False):
         return ()
     return tuple(
@@ -162,7 +161,7 @@ def _public_methods(interface: type) -> tuple[str, ...]:
 def _implements(candidate: object, interface: type, methods: tuple[str, ...]) -> bool:
     if methods:
         return all(_is_method(_static_attribute(candidate, name)) for name in methods)
-    return issubclass(type(candidate), interface)  # not isinstance: it believes a forwarded `__class__`
+    return issubclass(type(candidate), interface)  # not isinstance, which trusts a forwarded `__class__`
 
 
 def _is_method(value: object) -> bool:
@@ -188,7 +187,7 @@ def _several(inners: object) -> Iterable[object]:
 
 
 def _static_attribute(owner: object, name: str) -> object:
-    """As `inspect.getattr_static`, which takes tens of microseconds for the attributes of one wrapper."""
+    """A faster `inspect.getattr_static`, which takes tens of microseconds for each wrapper."""
     attributes = instance_attributes(owner)
     if name in attributes:
         return attributes[name]
@@ -199,12 +198,12 @@ def _static_attribute(owner: object, name: str) -> object:
 
 
 def _own_attribute(owner: object, name: str) -> object:
-    """Return an attribute (a property or a slot, too) that the instance or its type defines, or None."""
+    """Return an attribute that the instance or its type defines, such as a property or a slot, or None."""
     return getattr(owner, name, None) if defines(owner, name) else None
 
 
 def _stored_attribute(owner: object, name: str) -> object:
-    """Return an attribute that is stored in the instance, its type or a slot, or None; runs no property."""
+    """Return an attribute stored in the instance, its type or a slot, without running a property; or None."""
     value = _static_attribute(owner, name)
     if isinstance(value, MemberDescriptorType):
         return getattr(owner, name, None)

@@ -27,7 +27,7 @@ TILES = _TILINGS * _SIDE * _SIDE
 
 
 def tiles_of(position: float, velocity: float) -> list[int]:
-    """Return the tiles that a state lies in, one index for each tiling."""
+    """Return the tiles that contain a state, one index for each tiling."""
     x = (position - LOW[0]) * (_BINS / (HIGH[0] - LOW[0]))
     y = (velocity - LOW[1]) * (_BINS / (HIGH[1] - LOW[1]))
     return [first + int(x + dx) * _SIDE + int(y + dy) for dx, dy, first in _OFFSETS]
@@ -54,7 +54,7 @@ class ActionValues:
         return [sum([weights[tile] for tile in tiles]) for weights in self._weights]
 
     def greedy(self, tiles: Sequence[int], rng: random.Random) -> int:
-        """Return the best action; among equals a random one."""
+        """Return the best action; if several are equally good, a random one of them."""
         values = self.values(tiles)
         best = max(values)
         ties = values.count(best)
@@ -68,9 +68,9 @@ class ActionValues:
         """Learn from one episode, last step first, so that one pass carries a success back to the start.
 
         Args:
-            tiles: of the states, one more than there are actions.
-            actions: what was done in each state.
-            reached: whether the last step reached the goal, for a reward of 1; all others have 0.
+            tiles: the tiles of each state; there is one state more than there are actions.
+            actions: the action in each state but the last.
+            reached: whether the last step reached the goal, for a reward of 1; all other rewards are 0.
             step_size: 0...1.
         """
         rate = step_size / _TILINGS

@@ -1,4 +1,4 @@
-"""A worker process: plays episodes with the policy that the env was given, and sends them to the learner."""
+"""A worker process: plays episodes with the policy that its envs received, and sends them to the learner."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _EVALUATE_EVERY = 5
 
 @dataclass(frozen=True)
 class Episode:
-    """What a worker sends: one episode of one run."""
+    """One episode of one run, as a worker sends it."""
 
     run: int
-    """Which one of `Settings.runs`."""
+    """The index of the run in `Settings.runs`."""
     evaluation: bool
     """Greedy, from the env's own start; the learner does not learn from it."""
     tiles: NDArray[np.int16]
-    """Of the states, shape (steps + 1, tilings)."""
+    """The tiles of each state, shape (steps + 1, tilings)."""
     actions: NDArray[np.int8]
-    """Shape (steps,)."""
+    """The action of each step, shape (steps,)."""
     reached: bool
     """Whether it ended at the goal."""
     head_start: float
@@ -43,11 +43,11 @@ class Episode:
 
 
 def work(worker: int, settings: Settings, connection: Connection) -> None:
-    """Play one env of each run in turn until the training information says that all have had their steps.
+    """Play one env of each run in turn, until the training information says that all have done their steps.
 
-    A full pipe makes `send` wait for the learner: workers never run far ahead of the policy that they play.
+    A full pipe makes `send` wait for the learner, so that workers never run far ahead of their policy.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the learner decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the learner ends the workers
     os.nice(5)  # on a machine with few cores the learner comes first, so that policies are fresh
     slots = [_Slot(index, run, worker, settings) for index, run in enumerate(settings.runs)]
     try:
@@ -59,7 +59,7 @@ def work(worker: int, settings: Settings, connection: Connection) -> None:
                 else:
                     connection.send(episode)
     except BrokenPipeError:
-        pass  # the learner has gone
+        pass  # the learner has ended
     finally:
         for slot in slots:
             slot.close()
@@ -78,12 +78,12 @@ class _Slot:
         self._episodes = worker  # so that workers evaluate at different times
 
     def play(self) -> Episode | None:
-        """Play an episode; None when the run has had its steps."""
+        """Play an episode; None when the run has done its steps."""
         evaluation = self._episodes % _EVALUATE_EVERY == 0
         self._episodes += 1
         observation, reset_info = self._env.reset(seed=self._env_seed, options={"head_start": not evaluation})
         self._env_seed = None  # only the first reset seeds
-        # From here on all that the agent knows came with the training information.
+        # All that the agent knows from here on came with the training information.
         info = self._env.training_info
         age = time.monotonic() - info["published_at"]
         if info["approx_total_training_steps"] >= self._steps:
