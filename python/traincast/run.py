@@ -43,37 +43,39 @@ class Run:
         >>> envs = [run.wrap_env_fn(make_env) for _ in range(64)]  # doctest: +SKIP
         >>> run.publish(global_step, reward_shaping={"goal": 1.0})  # doctest: +SKIP
 
-    A run has a unique name, so that two runs of one script, a sweep in one process and a notebook cell that
-    is run again never meet. The first snapshot is published at once: no env resets before it. The run ends
-    with `close`, as a context manager, or with the process.
+    A run has a unique name, so that two runs of a script, a sweep in one process, or a notebook cell that is
+    run again never share a channel. The first snapshot is published at once: no env resets before it. The run
+    ends with `close`, with its `with` block, or with the process.
 
-    It pickles as a reference: what travels to worker processes in an env function or a callback can wrap envs
-    there, but not publish. In the process that made the run, a copy is the run itself.
+    It pickles as a reference: a copy that an env function or a callback takes to a worker process can wrap
+    envs there, but not publish. In the process that made the run, a copy is the run itself.
 
-    Under torchrun, or whatever sets `RANK` and `WORLD_SIZE`, all ranks that make their runs in the same order
-    share them. Rank 0 publishes; on the others `publish` does nothing, and envs wait for the first snapshot.
+    Under torchrun, or any launcher that sets `RANK` and `WORLD_SIZE`, all ranks that make their runs in the
+    same order share them. Rank 0 publishes; on the others `publish` does nothing, and envs wait for the first
+    snapshot.
 
     When a run starts, it removes what dead runs left: channels with unique names that nobody serves or reads.
 
     Args:
-        name: what the run is; the unique name begins with it. None: the name of the program. With
-            `unique=False` this is the channel's name itself.
-        policy_id: which policy the training information is about, 0 to 65535.
-        start: the training steps at the start (`approx_total_training_steps`): the number to go on from where
-            a framework resumes by itself.
+        name: the beginning of the unique name; None: the name of the program. With `unique=False` it is the
+            channel's name itself.
+        policy_id: the policy that the training information is about, 0 to 65535.
+        start: the training steps at the start (`approx_total_training_steps`), where a framework resumes by
+            itself.
         state: a `state_dict` of an earlier run: its training information is published at the start, and
             versions and steps go on from it.
         training_info: further entries of the first snapshot.
         curriculum: a `PooledCurriculum` or `TaskSampler`, as with `attach`.
         unique: False for two programs that meet under a fixed name. Versions go on after a dead learner of
             that name.
-        per_rank: each rank trains by itself, and publishes to a run of its own.
-        supersede: with `unique=False`: take the place of a writer of this process that still has the channel.
-        directory: where the channel is; None: `$TRAINCAST_DIR`, or the default. A directory that was asked
-            for in one of the two ways travels with the reference.
+        per_rank: whether each rank trains by itself, and publishes to a run of its own.
+        supersede: with `unique=False`: take the channel from another writer of this process that still owns
+            it.
+        directory: where the channel is; None: `$TRAINCAST_DIR`, or the default. If one of the first two is
+            set, references keep that directory.
         options: further arguments of `TrainingInfoWriter`.
 
-    Raises: as `TrainingInfoWriter`; ValueError if `start` is no number of steps, or `state` no state.
+    Raises: as `TrainingInfoWriter`; ValueError if `start` is not a number of steps, or `state` not a state.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class Run:
         **options: Any,
     ) -> None:
         if name is None and not unique:
-            raise ValueError("unique=False needs a name that the other program knows too")
+            raise ValueError(
+                "unique=False needs a name that the other program knows: Run(name, unique=False)"
+            )
         first = first_info(start, state, training_info)
         if name is None and state is not None and "name" in state:
             name = base_of(state["name"])
@@ -112,7 +116,7 @@ class Run:
         first |= {} if curriculum is None else self._companions.add(curriculum, self._channel)
         if self._follows:
             return self._companions.begin(self)
-        if unique:  # what a launch of the same address and port left is no part of this run
+        if unique:  # an earlier launch with the same address and port may have left a channel of this name
             options = {"leftover": "replace"} | options
         writer = TrainingInfoWriter(
             self.name, self.policy_id, directory=self._channel.directory, supersede=supersede, **options
@@ -125,20 +129,20 @@ class Run:
             self._writer = writer
             self._companions.begin(self)
         except BaseException:
-            writer.close()  # a traceback may keep it
+            writer.close()  # a traceback may keep it alive
             raise
         _living[self._channel] = self
         remove_what_dead_runs_left(self._channel.directory)
 
     @property
     def name(self) -> str:
-        """The name of the channel: what `TrainingInfoWrapper` and the shell take."""
+        """The name of the channel, for `TrainingInfoWrapper` and the command line."""
         assert self._channel.name is not None
         return self._channel.name
 
     @property
     def policy_id(self) -> int:
-        """Which policy the training information is about."""
+        """The policy that the training information is about."""
         return self._channel.policy_id
 
     @property
@@ -148,7 +152,7 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """The training steps that were published last; elsewhere than where the run was made, read anew."""
+        """The training steps that were published last; in other processes, read from the channel."""
         if self.publishes or self._follows:
             return self._steps
         return int(self.state_dict()["training_info"][STEPS_KEY])
@@ -160,17 +164,17 @@ class Run:
 
     @property
     def closed(self) -> bool:
-        """Whether the run has ended, or another writer has its channel."""
+        """Whether the run has ended, or has lost its channel to another writer."""
         return self._writer is not None and self._writer.closed
 
     def publish(self, steps: SupportsIndex | float, /, **info: Any) -> int | None:
-        """Publish the training steps so far and whatever else has changed; keys that are not given stay.
+        """Publish the training steps so far and other entries that have changed; all other entries stay.
 
-        Costs some hundred nanoseconds, and waits for nobody. Returns the version; None on a rank that does
-        not publish.
+        It takes a few hundred nanoseconds, and never waits. Returns the version; None on a rank that does not
+        publish.
 
-        Raises: as `TrainingInfoWriter.update`; ValueError if the steps are no whole number from 0 up;
-        `ForkedWriterError` from a reference in another process.
+        Raises: as `TrainingInfoWriter.update`; ValueError if the steps are not a whole number from 0 up;
+            ForkedWriterError from a reference in another process.
         """
         writer = self._writer
         if writer is None:
@@ -188,9 +192,9 @@ class Run:
         return version
 
     def attach(self, curriculum: Companion[Run]) -> None:
-        """Publish what a curriculum of the learner tells, and save and restore it with the run.
+        """Publish the entry of a learner's curriculum, and save and restore the curriculum with the run.
 
-        `PooledCurriculum(run, ...)` does it, and integrations do with the one that they are given.
+        `PooledCurriculum(run, ...)` does so by itself, and integrations do with a curriculum that they get.
         """
         if not self._follows:
             self._published_here()
@@ -200,18 +204,21 @@ class Run:
     def log_to(self, sink: Sink, *, every: float = 0.0) -> None:
         """Log every publish: `sink(steps, {name: number})` gets all numbers of the training information.
 
-        Dots lead into nested dictionaries (`"reward_shaping.goal"`). `every` is the least time between two
-        calls, in seconds. An exception of the sink is raised by `publish`, which has published by then.
-        `traincast.sinks.tensorboard` makes a sink of a `SummaryWriter`. On a rank that does not publish
+        Dots lead into nested dictionaries (`"reward_shaping.goal"`). `every` is the shortest time between two
+        calls, in seconds. `publish` raises an exception of the sink, but has published by then.
+        `traincast.sinks.tensorboard` turns a `SummaryWriter` into a sink. On a rank that does not publish,
         nothing is logged.
+
+        Raises: TypeError if the sink cannot be called; ValueError if `every` is negative; ForkedWriterError
+            from a reference in another process.
         """
         if not callable(sink):
             raise TypeError(
                 f"a sink is a function of (step, {{name: number}}), not {type(sink).__qualname__}; for a "
-                "SummaryWriter: traincast.sinks.tensorboard(writer)"
+                "SummaryWriter use traincast.sinks.tensorboard(writer)"
             )
         if not every >= 0:
-            raise ValueError(f"every must be seconds from 0 up, not {every}")
+            raise ValueError(f"every must be a number of seconds from 0 up, not {every}")
         if not self._follows:
             self._published_here()
             self._logs.append(Log(sink, every))
@@ -235,9 +242,11 @@ class Run:
         def wrap_env(self, env: Any, **options: Any) -> Any: ...
 
     def wrap_env(self, env: Any, **options: Any) -> Any:
-        """Wrap an env that reads this run: Gymnasium's single and vector envs, PettingZoo's of both kinds.
+        """Wrap an env so that it reads this run: a single or vector env of Gymnasium, or one of PettingZoo.
 
         `options` are those of the wrapper, `TrainingInfoWrapper` for a Gymnasium env.
+
+        Raises: TypeError if it is none of these.
         """
         return wrap(env, self, **self._defaults | options)
 
@@ -284,9 +293,9 @@ class Run:
         ) -> Any: ...
 
     def wrap_eval_env(self, env: Any, training_info: Mapping[str, Any] | None = None, **options: Any) -> Any:
-        """Wrap an env whose training information stays the same, whatever the training does.
+        """Wrap an env for an evaluation: its training information stays the same, whatever the training does.
 
-        It sees `training_info`. Without one it keeps what is newest at its first reset, and warns if that is
+        It sees `training_info`. Without it, it keeps what is newest at its first reset, and warns if that is
         still the start of the training.
         """
         frozen = True if training_info is None else training_info
@@ -294,20 +303,20 @@ class Run:
 
     @property
     def _defaults(self) -> dict[str, Any]:
-        # Rank 0 may be slower than we are, and an earlier launch may have left what is not ours.
+        # Rank 0 may be slower than this rank, and an earlier launch may have left a channel of this name.
         return {"on_missing": "wait", "leftover": "ignore"} if self._follows else {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint should hold: name, policy_id, version, epoch, training_info (and curricula).
+        """Return the state for a checkpoint: name, policy_id, version, epoch, training_info (and curricula).
 
-        A closed run still has its last one. On a rank that does not publish, and in another process: what was
-        published last.
+        A closed run still has its last state. On a rank that does not publish, and in another process, it is
+        what was published last, without curricula.
         """
         if self._writer is not None and self.publishes:
             state = self._writer.state_dict()
             if state["training_info"] is None:  # closed, or lost
                 if self._last_state is None:
-                    raise ChannelClosedError(f"run {self.name!r} has lost its channel, and has no state")
+                    raise ChannelClosedError(f"run {self.name!r} has lost its channel, and has no state left")
                 state = self._last_state
             return state | self._companions.states()
         with self._channel.open() as reader:
@@ -326,7 +335,7 @@ class Run:
         self._log(self._logs)
 
     def close(self) -> None:
-        """End the run: its channel goes, and envs keep what they have. Closing twice is allowed."""
+        """End the run: its channel is removed, and envs keep what they have. Closing twice is allowed."""
         if self._writer is None:
             return
         if self.publishes and not self._writer.closed:
@@ -345,7 +354,7 @@ class Run:
         warn_once(
             ("steps went back", self._channel),
             f"run {self.name!r} went back from {before} training steps to {self._steps}, and curricula with "
-            "it. To go on after a checkpoint: Run(state=...) or Run(start=...)",
+            "it. To go on after a checkpoint, use Run(state=...) or Run(start=...)",
         )
 
     def __enter__(self) -> Self:
@@ -365,13 +374,13 @@ class Run:
         return f"<Run {self.name!r} policy_id={self.policy_id}{of}{closed}>"
 
 
-Run.__module__ = "traincast"  # users and pickles take it from the package
+Run.__module__ = "traincast"  # where users and pickles find it
 
 _living: WeakValueDictionary[Channel, Run] = WeakValueDictionary()
 
 
 def _referred(channel: Channel, follows: bool) -> Run:
-    """Return the run in the process that made it, elsewhere a reference."""
+    """Return the run itself in the process that made it, and a reference elsewhere."""
     living = _living.get(channel)
     if living is not None and living._pid == os.getpid():
         return living
