@@ -1,1 +1,1 @@
-"""Wrappers that give envs the newest training information: one module for each kind of env."""
+"""Wrappers that deliver the newest training information to envs: one module for each kind of env."""

@@ -1,4 +1,4 @@
-"""Which channel a wrapper reads: what a run, a name or the environment says."""
+"""The channel that a wrapper reads, given by a run, a name or the environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Channel", "HasChannel", "channel_of"]
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel by its name: what travels to the processes that read it."""
+    """A reference to a channel, by name: it is pickled to the processes that read the channel."""
 
     name: str | None
     """None: the environment variable `TRAINCAST_NAME` of the process that reads."""
@@ -24,23 +24,23 @@ class Channel:
 
     @property
     def actual_name(self) -> str | None:
-        """The name, in this process; None if there is none."""
+        """The name that applies in this process; None if there is none."""
         return (os.environ.get("TRAINCAST_NAME") or None) if self.name is None else self.name
 
     @property
     def why_nameless(self) -> str:
-        """What is wrong where there is no name, and what to do."""
+        """The sentence for a channel without a name: what is wrong, and what to do."""
         return "the wrapper has no name. Pass a run or its name=, or set TRAINCAST_NAME where the env lives."
 
     @property
     def here(self) -> Channel:
-        """The channel with the name that it has in this process."""
+        """The channel with the name that applies in this process."""
         return replace(self, name=self.actual_name) if self.name is None else self
 
     def open(self) -> TrainingInfoReader:
-        """Attach to it.
+        """Attach a reader to the channel, which must have a name.
 
-        Raises: `ChannelNotFoundError` if it is not there, and as `TrainingInfoReader`.
+        Raises: ChannelNotFoundError if there is no such channel, and as `TrainingInfoReader`.
         """
         assert self.actual_name is not None
         return TrainingInfoReader(self.actual_name, self.policy_id, directory=self.directory)
@@ -52,7 +52,7 @@ class Channel:
 
 @runtime_checkable
 class HasChannel(Protocol):
-    """A `Run`."""
+    """An object that has a channel, such as a `Run`."""
 
     @property
     def channel(self) -> Channel:
@@ -62,7 +62,10 @@ class HasChannel(Protocol):
 def channel_of(
     run: HasChannel | str | None, policy_id: int | None, directory: str | os.PathLike[str] | None
 ) -> Channel:
-    """Return the channel of a run, or of a run's name."""
+    """Return the channel of a run, or of a run's name; `policy_id` and `directory` override the run's.
+
+    Raises: TypeError if `run` is neither.
+    """
     place = None if directory is None else os.path.abspath(directory)
     policy = None if policy_id is None else index(policy_id)
     if run is None or isinstance(run, str):

@@ -1,4 +1,4 @@
-"""What the wrappers of all kinds of envs share: attaching to a channel, and handing on what is new."""
+"""`Feed`: attaches to a channel and delivers what is new, for the wrappers of all kinds of envs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ OnMissing = Literal["warn", "wait", "raise", "ignore"]
 Leftover = Literal["use", "ignore"]
 OnUndelivered = Literal["warn", "ignore"]
 
-_EAGER = 100  # looks at a missing channel before they are spaced
+_EAGER = 100  # looks for a missing channel without a pause between them
+_SPACING = 0.02  # seconds between two later looks, each of which takes tens of microseconds
 _READ_ONLY = "These arrays are read-only: change array.copy(), or pass copy_arrays=True to the wrapper."
-_SPACING = 0.02  # seconds between two of them then: each costs tens of microseconds
 
 
 class Feed:
-    """Attaches to a channel where the env lives, and hands what is new to the interfaces in the env.
+    """Attaches to a channel in the env's process, and delivers what is new to the interfaces in the env.
 
-    `poll()` returns a dictionary if there is a new one. It is replaced as the feed goes on: at first it looks
-    for the channel; once that is found, it *is* the reader's `read_if_changed`.
+    `poll()` returns a dictionary if there is a new one. The attribute is replaced over time: at first `poll`
+    looks for the channel; once that is found, it *is* the reader's `read_if_changed`.
 
     A copy (pickled, forked, spawned) attaches by itself.
     """
@@ -56,7 +56,7 @@ class Feed:
         _check("leftover", leftover, ("use", "ignore"))
         _check("on_undelivered", on_undelivered, ("warn", "ignore"))
         if not attach_timeout >= 0:
-            raise ValueError(f"attach_timeout must be seconds from 0 up, not {attach_timeout}")
+            raise ValueError(f"attach_timeout must be a number of seconds from 0 up, not {attach_timeout}")
         if isinstance(frozen, Mapping) and STEPS_KEY not in frozen:
             raise MissingKeyError(f"the training information that is given (frozen=) lacks {STEPS_KEY!r}")
         if not isinstance(frozen, Mapping | bool):
@@ -71,9 +71,9 @@ class Feed:
         self._forget()
 
     def _forget(self) -> None:
-        """Begin anew: nothing found, nothing delivered."""
+        """Start again: nothing found, nothing delivered."""
         self._reader: TrainingInfoReader | None = None
-        self._facts = (0.0, math.nan, 0.0)  # version, age, and when that was; of what is frozen
+        self._facts = (0.0, math.nan, 0.0)  # of frozen information: version, age, and when the age was taken
         self._targets: list[TrainingInfoInterface] = []
         self._targets_env: object = None
         self._looks = 0
@@ -87,13 +87,13 @@ class Feed:
 
     @property
     def channel(self) -> Channel:
-        """What it reads."""
+        """The channel that it reads."""
         return self._channel
 
     # Finding the channel.
 
     def look_in_step(self) -> dict[str, Any] | None:
-        """As `poll` while `looking`, in a step: 100 steps without anything are no 100 resets."""
+        """Do as `poll` while `looking`, but in a step, which does not count as a reset."""
         return self._look(reset=False)
 
     def _look(self, *, reset: bool = True) -> dict[str, Any] | None:
@@ -114,7 +114,7 @@ class Feed:
         return self._freeze(reader) if self._frozen else reader.read_if_changed()
 
     def _attach(self) -> TrainingInfoReader | None:
-        """Open the channel; None if it is not there, and the user does not want to wait for it."""
+        """Open the channel; None if it does not exist, after waiting for it if the user wants that."""
         deadline = time.monotonic() + (self._attach_timeout if self._on_missing == "wait" else 0.0)
         pause = 0.001
         while True:
@@ -126,7 +126,7 @@ class Feed:
             pause = min(2 * pause, 0.05)
 
     def _open(self) -> TrainingInfoReader | None:
-        """Open a channel with a living writer; another one if the user wants what a dead one left."""
+        """Open the channel if its writer lives, or if the user wants what a dead one has left."""
         channel = self._channel
         if channel.actual_name is None:
             return None
@@ -159,10 +159,10 @@ class Feed:
             )
 
     def wait_on(self) -> None:
-        """Note that an env without training information makes a step: an episode may be long."""
+        """Note a step of an env without training information: an episode may be long."""
         self.waiting = not missing.watch(self._channel).missed(reset=False)
 
-    # What stays as it is.
+    # Frozen training information.
 
     def _give(self) -> dict[str, Any]:
         self.poll = _nothing
@@ -175,7 +175,7 @@ class Feed:
         self._reader = None
         at_the_start = reader.version == 1
         reader.close()
-        self.poll = self._give  # the warning may be an error
+        self.poll = self._give  # before the warning, which may be raised as an error
         if at_the_start:
             warn_once(
                 ("frozen at the start", self._channel.here),
@@ -185,21 +185,21 @@ class Feed:
             )
         return self._give()
 
-    # Handing it on.
+    # Delivery.
 
     def deliver(self, env: object, info: dict[str, Any]) -> bool:
-        """Hand `info` to every interface in `env`; tell if there is any.
+        """Deliver `info` to every interface in `env`; tell if there is any.
 
-        An exception of an interface is the user's, and `info` counts as not delivered: it comes again.
+        An exception of an interface goes to the user. Then `info` counts as not delivered, and comes again.
         """
         try:
-            # Found once. Searched again while there is none: some envs build their inner env at a reset.
+            # Searched once, and again while there is none: some envs build their inner env at a reset.
             if not self._targets or self._targets_env is not env:
                 self._targets = find_all(env, TrainingInfoInterface)
                 self._targets_env = env
             if not self._targets:
                 return False
-            # Made before an env can change it.
+            # Copied before an env can change it.
             copies = [own_copy(info, copy_arrays=self._copy_arrays) for _ in self._targets[1:]]
             first = own_copy(info, copy_arrays=True) if self._copy_arrays else info
             for target, copy in zip(self._targets, [first, *copies], strict=True):
@@ -212,12 +212,12 @@ class Feed:
         return True
 
     def _deliver_again(self, info: dict[str, Any]) -> None:
-        """At the next poll."""
+        """Return `info`, or something newer, at the next poll."""
         if self._kept is not None:
             self.poll = self._give
             return
         afterwards = self.poll
-        # The env may have changed its dictionary before it failed: take another.
+        # The env may have changed its dictionary before it failed, so read another one.
         with suppress(TraincastError), self._channel.open() as reader:  # the channel may have ended
             info = reader.read()
 
@@ -229,9 +229,9 @@ class Feed:
         self.poll = again
 
     def check_undelivered(self, env: object, info: dict[str, Any]) -> None:
-        """After a reset that delivered to nobody: deliver at the next one if there is an interface now.
+        """After a reset at which nothing took `info`: deliver it at the next one if there is an interface.
 
-        Else warn, once per channel and kind of env.
+        Otherwise warn, once per channel and kind of env.
         """
         if find_all(env, TrainingInfoInterface):
             self._deliver_again(info)
@@ -239,14 +239,14 @@ class Feed:
             undelivered.warn(self._channel, env)
 
     def facts(self) -> dict[str, float]:
-        """Return the version of what was received last, and its age in seconds; 0 and nan before that."""
+        """Return version and age, in seconds, of the information received last; 0 and nan before that."""
         if self._reader is not None:
             return {"version": float(self._reader.version), "age": self._reader.age}
         version, age, at = self._facts
         return {"version": version, "age": age + (time.monotonic() - at)}
 
     def close(self) -> None:
-        """Let go of the channel."""
+        """Detach from the channel; another poll would attach again."""
         reader = self._reader
         self._forget()
         if reader is not None:

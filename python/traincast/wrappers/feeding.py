@@ -1,4 +1,4 @@
-"""The part of every wrapper that is the same for all kinds of envs."""
+"""`Feeding`: the part of the wrappers that is the same for all kinds of envs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ABSENT = object()
 
 
 class Feeding:
-    """Mixin of the wrappers: a feed, and when it is asked."""
+    """Mixin of the wrappers: a feed, and the moments at which it is polled."""
 
     env: Any
     training_info: dict[str, Any]
@@ -43,9 +43,9 @@ class Feeding:
         frozen: bool | Mapping[str, Any],
         directory: str | os.PathLike[str] | None,
     ) -> dict[str, Any]:
-        """Check the arguments of a constructor; return those that make the same wrapper elsewhere.
+        """Check the arguments of a constructor; return those from which a spec makes the same wrapper.
 
-        What has its default is left out: specs stay short.
+        Arguments that have their default are left out, so that specs stay short.
         """
         if deliver not in _DELIVER:
             raise ValueError(f"deliver must be one of {_DELIVER}, not {deliver!r}")
@@ -79,17 +79,17 @@ class Feeding:
             "frozen": own_copy(frozen) if isinstance(frozen, Mapping) else frozen,
             "directory": channel.directory,
         }
-        defaults = _defaults(type(self).__init__)  # a subclass has its own
+        defaults = _defaults(type(self).__init__)  # a subclass may have its own
         return {name: value for name, value in arguments.items() if value != defaults.get(name, _ABSENT)}
 
     def _deliver(self, info: dict[str, Any]) -> bool:
-        """Hand on what is new; tell if there is anybody who takes it."""
+        """Deliver what is new; tell if anything in the env takes it."""
         taken = self._feed.deliver(self.env, info)
         self.training_info = info
         return taken
 
     def _before_reset(self) -> dict[str, Any] | None:
-        """Deliver what is new, if it is time; return what reached nobody, for `_after_reset`."""
+        """Deliver what is new, if it is time; return what nothing has taken, for `_after_reset`."""
         new = self._feed.poll() if self._at_reset else None
         return new if new is not None and not self._deliver(new) else None
 
@@ -109,5 +109,5 @@ class Feeding:
 
 @cache
 def _defaults(constructor: Callable[..., None]) -> dict[str, Any]:
-    """The arguments of a wrapper's constructor, and what they are if they are not given."""
+    """Return the arguments of a wrapper's constructor with their defaults."""
     return {name: of.default for name, of in signature(constructor).parameters.items()}

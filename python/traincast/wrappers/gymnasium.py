@@ -1,4 +1,4 @@
-"""`TrainingInfoWrapper`: gives a Gymnasium env the newest training information before it resets."""
+"""`TrainingInfoWrapper`: delivers the newest training information to a Gymnasium env before it resets."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ __all__ = ["TrainingInfoWrapper"]
 
 
 class TrainingInfoWrapper(WritableWrapper[O, A], Feeding, RecordConstructorArgs):
-    """Hands the newest training information to the env inside, before each reset.
+    """Delivers the newest training information to the env inside before each reset.
 
-    The env receives it through `set_training_info` of the first object, from outside in, that has it
-    (`TrainingInfoInterface`, Sample Factory's class of that name, or just the method). `training_info` of
-    this wrapper holds the last dictionary. A version that was delivered is not delivered again, so a reset
-    with nothing new costs next to nothing. An exception of `set_training_info` is the caller's; the version
-    then counts as not delivered, and comes again.
+    The env receives it through `set_training_info` of the first object, from outside in, that has the method
+    (a `TrainingInfoInterface`, Sample Factory's class of that name, or any other object). The wrapper's
+    `training_info` holds the last dictionary. A version that was delivered is not delivered again, so a reset
+    with nothing new costs next to nothing. If `set_training_info` raises an exception, the caller gets it;
+    the version then counts as not delivered, and comes again.
 
-    Use it around each single env, inside the functions that a vector env is built from, and outside of
-    curricula. `run.wrap_env(env)` and `run.wrap_env_fn(make_env)` do so. The channel is opened at the first
-    reset, in the process that the env lives in: the wrapper can be pickled, forked and spawned, the channel
-    may appear later, and a channel that another one replaces is followed.
+    Put it around each single env, inside the functions that a vector env is built from, and outside of
+    curricula. `run.wrap_env(env)` and `run.wrap_env_fn(make_env)` do so. It opens the channel at the first
+    reset, in the process that the env lives in. So the wrapper can be pickled, forked and spawned, the
+    channel may appear later, and the env follows a channel that replaces an earlier one.
 
     Args:
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x.
         name: the `Run`, or the name of its channel; None: the environment variable `TRAINCAST_NAME` of the
             process that the env lives in.
-        policy_id: which policy of the run, 0...65535; None: the run's, else 0.
+        policy_id: the policy of the run, 0 to 65535; None: the run's, or 0.
         deliver: `"reset"`: before each reset. `"step"`: before each step, for envs that reset themselves
-            inside `step`. `"both"`: before each of the two.
+            inside `step`. `"both"`: before each reset and each step.
         on_missing: what to do at a reset while there is no channel with a living writer. `"warn"`: a
             `TraincastWarning` once per process and channel, after 5 seconds or 100 resets without anything.
             `"wait"` for up to `attach_timeout` seconds, then raise. `"raise"` `ChannelNotFoundError` at once.
@@ -52,16 +52,19 @@ class TrainingInfoWrapper(WritableWrapper[O, A], Feeding, RecordConstructorArgs)
         attach_timeout: seconds that `on_missing="wait"` waits.
         leftover: what to do with the last snapshot of a learner that died: `"ignore"` it, as if there were no
             channel, or `"use"` it, with a warning. None: `"use"` if a `Run` is given, whose name belongs to
-            its learner alone, else `"ignore"`. An env that was attached before goes on in either case.
+            its learner alone, otherwise `"ignore"`. An env that was attached before goes on in either case.
         on_undelivered: `"warn"` once if nothing in the env takes training information, or `"ignore"`.
         copy_arrays: whether the env gets arrays that it may write to, rather than read-only views on memory
             that all readers of the process share.
-        info_key: the key of `info`, at reset and at the end of an episode, under which the training
-            information's `version` and `age` (in seconds) stand, beside what a curriculum shows under the
-            same key; None: nowhere.
-        frozen: for evaluation. True keeps what is newest at the first reset; a dictionary is delivered in
-            place of what the channel has.
-        directory: where the channel is; None: `$TRAINCAST_DIR`, or the default.
+        info_key: the key of `info`, at reset and at the end of an episode, under which to show the training
+            information's `version` and `age` (in seconds), beside what a curriculum shows under the same key;
+            None: do not show them.
+        frozen: for evaluation. True keeps what is newest at the first reset; a dictionary is delivered
+            instead of what the channel has.
+        directory: where the channel is; None: the run's directory, `$TRAINCAST_DIR`, or the default.
+
+    Raises: TypeError if the env is not a single Gymnasium env; ValueError if an option has none of these
+        values; MissingKeyError if `frozen` lacks `approx_total_training_steps`.
 
     Example:
         >>> env = traincast.TrainingInfoWrapper(gymnasium.make("CartPole-v1"), "my-run")  # doctest: +SKIP
@@ -126,12 +129,12 @@ class TrainingInfoWrapper(WritableWrapper[O, A], Feeding, RecordConstructorArgs)
         return observation, reward, terminated, truncated, info
 
     def close(self) -> None:
-        """Let go of the channel, then close the env."""
+        """Detach from the channel, then close the env."""
         self._feed.close()
         self.env.close()
 
 
-TrainingInfoWrapper.__module__ = "traincast"  # users, pickles and env specs take it from the package
+TrainingInfoWrapper.__module__ = "traincast"  # where users, pickles and env specs find it
 
 
 def _check_env(env: object) -> None:

@@ -1,4 +1,4 @@
-"""Which wrapper is for which kind of env."""
+"""Chooses the wrapper for an env by the kind of the env."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __all__ = ["wrap"]
 def wrap(env: Any, run: HasChannel | str, **options: Any) -> Any:
     """Wrap a Gymnasium env, a Gymnasium vector env, or a PettingZoo env of either kind.
 
-    An env of a package that is not loaded cannot exist: nothing is imported to find out.
+    While a package is not loaded, no env of it can exist, so nothing is imported to find out.
+
+    Raises: TypeError if it is none of these.
     """
     if isinstance(env, _class("gymnasium.vector", "VectorEnv")):  # a gymnasium.Env too, in 0.29
         from traincast.wrappers.vector import TrainingInfoVectorWrapper
@@ -29,7 +31,7 @@ def wrap(env: Any, run: HasChannel | str, **options: Any) -> Any:
         return TrainingInfoAECWrapper(env, run, **options)
     if isinstance(env, _class("stable_baselines3.common.vec_env", "VecEnv")):
         raise TypeError(
-            f"wrap_env goes around each single env, not around {type(env).__name__}: "
+            f"wrap_env goes around each single env, not around {type(env).__name__}: use "
             "make_vec_env(..., wrapper_class=run.wrap_env), or wrap_env_fn for each function that it is "
             "built from"
         )

@@ -1,4 +1,4 @@
-"""A channel that gives nothing: when its user is told, and in which words.
+"""Warns when nothing arrives from a channel: when to warn, and what to say.
 
 All envs of a process that read one channel are watched together: the user is told once, not once per env.
 """
@@ -30,7 +30,7 @@ _watches: dict[tuple[int, Channel], Watch] = {}
 
 
 class Watch:
-    """How long the envs of this process have got nothing from a channel."""
+    """Counts how long the envs of this process have received nothing from a channel."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -39,31 +39,31 @@ class Watch:
         self.arrived()
 
     def arrived(self) -> None:
-        """Note that an env has received something. One that is made after the end of the run may not."""
+        """Note that an env has received something, and start again: later envs may receive nothing."""
         self._looked = False
         self._resets = 0
         self._since = self._checked = time.monotonic()
 
     def missed(self, *, reset: bool) -> bool:
-        """Note a reset or a step without anything; warn if it is time, and tell if that has been done."""
+        """Note a reset or a step without information; warn if it is time, and tell if the user was warned."""
         if self._told:
             return True
         now = time.monotonic()
         if not self._looked:
             self._since = self._checked = now
-            self._there = _channels_of(self._channel)  # they may be gone when the process ends
+            self._there = _channels_of(self._channel)  # noted now: they may be gone when the process ends
         self._looked = True
         self._resets += reset
         if self._resets < RESETS and now - self._checked < SECONDS:
             return False
-        if _is_served(self._channel):  # it has just come: the next reset gets it
+        if _is_served(self._channel):  # it has just appeared, and the next reset reads it
             self._checked = now
             return False
         self.warn()
         return True
 
     def warn(self, end: str = "") -> None:
-        """Warn, unless that has been done, or something has arrived."""
+        """Warn, unless this was done before, or something has arrived."""
         if self._told or not self._looked:
             return
         self._told = True
@@ -90,17 +90,17 @@ def watch(channel: Channel) -> Watch:
 
 
 def note_arrival(channel: Channel) -> None:
-    """Note that something has come from a channel: all is well with it."""
+    """Note that something has arrived from a channel."""
     watch(channel).arrived()
     nameless = _watches.get((os.getpid(), channel))
-    if nameless is not None:  # the name came later
+    if nameless is not None:  # TRAINCAST_NAME was set later
         nameless.arrived()
 
 
 def advice(channel: Channel, before: list[tuple[str, int]] | None = None) -> str:
-    """Return what is wrong with a channel that gives nothing, and what to do.
+    """Return the sentence that says why nothing arrives from a channel, and what to do.
 
-    `before`: the channels that were there at the first look.
+    `before`: the channels that existed at the first look.
     """
     name = channel.actual_name
     if name is None:
@@ -150,10 +150,10 @@ def _places_of(channel: Channel) -> list[str]:
 
 
 def _channels_of(channel: Channel) -> list[tuple[str, int]]:
-    """Return name and policy of each channel where this one would be."""
+    """Return name and policy of each channel in the directories where this one would be."""
     files: list[str] = []
     for place in _places_of(channel):
-        with suppress(OSError):  # not there yet, or not ours
+        with suppress(OSError):  # it does not exist yet, or belongs to somebody else
             files += os.listdir(place)
     return sorted((found[1], int(found[2])) for found in map(_CHANNEL_FILE.fullmatch, files) if found)
 
@@ -162,7 +162,7 @@ def _near_misses(name: str, policy_id: int, there: list[tuple[str, int]]) -> lis
     policies = [f"policy {policy}" for other, policy in there if other == name and policy != policy_id]
     if policies:
         return policies[:3]
-    if is_unique(name):  # it was carried here, not typed
+    if is_unique(name):  # such a name is not typed, and so not misspelt
         return []
     known = {spelling.lower(): other for other, _ in there for spelling in (base_of(other), other)}
     spellings = get_close_matches(name.lower(), known, n=6, cutoff=0.6)
@@ -170,10 +170,10 @@ def _near_misses(name: str, policy_id: int, there: list[tuple[str, int]]) -> lis
 
 
 def _say_at_exit() -> None:
-    """A program that ends before it is time to warn has a last chance."""
+    """Warn at exit, too: a program may end before it is time to warn."""
     atexit.register(_say_what_never_arrived)
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:  # its children leave without atexit
+    if util is not None:  # its child processes exit without atexit
         util.Finalize(None, _say_what_never_arrived, exitpriority=0)
 
 
@@ -184,5 +184,5 @@ def _say_what_never_arrived() -> None:
                 found.warn("the process ends, and ")
             except TraincastWarning as warning:  # warnings are errors; nobody could catch this one
                 print(f"TraincastWarning: {warning}", file=sys.stderr)
-            except TraincastError:  # of the directory: each reset has raised it
+            except TraincastError:  # about the directory: each reset has raised it already
                 pass

@@ -23,7 +23,7 @@ __all__ = ["TrainingInfoAECWrapper", "TrainingInfoParallelWrapper"]
 
 
 class _Feeding(Feeding):
-    """What the two have in common: their arguments."""
+    """What the two wrappers share: their arguments and infos."""
 
     _wraps: type
 
@@ -65,7 +65,7 @@ class _Feeding(Feeding):
         super().__init__(env)  # type: ignore[call-arg]  # PettingZoo's wrapper is next
 
     def _shown(self, infos: Mapping[Any, dict[str, Any]], agents: Iterable[Any]) -> dict[Any, dict[str, Any]]:
-        """Return the infos of these agents with version and age in them, if that was asked for."""
+        """Return the infos of these agents with version and age added; empty without `info_key`."""
         if self._info_key is None:
             return {}
         facts = self._feed.facts()
@@ -73,16 +73,16 @@ class _Feeding(Feeding):
 
 
 class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignore[misc]  # it is untyped
-    """Hands the newest training information to a PettingZoo parallel env, before each reset.
+    """Delivers the newest training information to a PettingZoo parallel env before each reset.
 
     The first object in the env, from outside in, that has `set_training_info` receives it. Put it around the
-    env before PettingZoo's and SuperSuit's converters: they reset what is inside, also by themselves.
+    env before PettingZoo's and SuperSuit's converters, because they may reset the env by themselves.
 
     Args:
         env: a `pettingzoo.ParallelEnv`.
-        info_key: as of `TrainingInfoWrapper`, in the info of each agent.
+        info_key: as for `TrainingInfoWrapper`, in the info of each agent.
 
-    All others as of `TrainingInfoWrapper`.
+    The other arguments are those of `TrainingInfoWrapper`.
 
     Example:
         >>> env = traincast.TrainingInfoParallelWrapper(pistonball_v6.parallel_env(), "run")  # doctest: +SKIP
@@ -116,15 +116,15 @@ class TrainingInfoParallelWrapper(_Feeding, BaseParallelWrapper):  # type: ignor
 
 
 class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it is untyped
-    """Hands the newest training information to a PettingZoo AEC env, before each reset.
+    """Delivers the newest training information to a PettingZoo AEC env before each reset.
 
     The first object in the env, from outside in, that has `set_training_info` receives it.
 
     Args:
         env: a `pettingzoo.AECEnv`.
-        info_key: as of `TrainingInfoWrapper`, in the info of each agent.
+        info_key: as for `TrainingInfoWrapper`, in the info of each agent.
 
-    All others as of `TrainingInfoWrapper`.
+    The other arguments are those of `TrainingInfoWrapper`.
 
     Example:
         >>> env = traincast.TrainingInfoAECWrapper(tictactoe_v3.env(), "my-run")  # doctest: +SKIP
@@ -156,4 +156,4 @@ class TrainingInfoAECWrapper(_Feeding, BaseWrapper):  # type: ignore[misc]  # it
 
 
 for _wrapper in (TrainingInfoParallelWrapper, TrainingInfoAECWrapper):
-    _wrapper.__module__ = "traincast"  # users and pickles take them from the package
+    _wrapper.__module__ = "traincast"  # where users and pickles find them

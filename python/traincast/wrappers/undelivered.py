@@ -1,4 +1,4 @@
-"""Training information that reached nobody: the warning, and what may be the reason."""
+"""Warns when nothing in an env takes the training information, with the likely reason."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def _remedy(looked_at: list[object]) -> str:
 
 
 def _has_processes(inner: object) -> bool:
-    """Gymnasium's AsyncVectorEnv, SuperSuit's ProcConcatVec and others keep a list of processes."""
+    """Tell if an object keeps a list of processes, as AsyncVectorEnv and SuperSuit's ProcConcatVec do."""
     lists = (value for value in instance_attributes(inner).values() if isinstance(value, list | tuple))
     return any(isinstance(item, BaseProcess) for items in lists for item in items[:1])
 
 
 def _misspelt(kind: type) -> str | None:
-    """Return a method that has nearly the name of the interface's, with its class."""
+    """Return a class and its method whose name is nearly `set_training_info`, as text; None without one."""
     for owner in kind.__mro__:
         if owner.__module__.partition(".")[0] in ("builtins", "gymnasium", "pettingzoo"):
             continue

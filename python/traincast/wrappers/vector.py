@@ -1,4 +1,4 @@
-"""`TrainingInfoVectorWrapper`: for vector envs that are one object."""
+"""`TrainingInfoVectorWrapper`: for vector envs that are implemented as one object."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ from traincast.wrappers.feeding import Deliver, Feeding
 
 __all__ = ["TrainingInfoVectorWrapper"]
 
-# Gymnasium 0.29 has it under another name.
+# Gymnasium 0.29 has the base class under another name.
 _names = ("VectorWrapper", "VectorEnvWrapper")
 _Base: Any = next(getattr(gymnasium.vector, name) for name in _names if hasattr(gymnasium.vector, name))
 
 
 class TrainingInfoVectorWrapper(_Base, Feeding, RecordConstructorArgs):  # type: ignore[misc]  # as said above
-    """Hands the newest training information to a vector env, before it resets and before it steps.
+    """Delivers the newest training information to a vector env before it resets and before it steps.
 
-    For vector envs that are one object: what `gymnasium.make_vec` gives where an env has a vector form of its
-    own, or envs on an accelerator. They reset episodes inside `step`, so the wrapper delivers there too. The
-    first object, from outside in, that has `set_training_info` receives it; in a `SyncVectorEnv`, each env.
+    It is for vector envs that are implemented as one object: envs with a vectorized form of their own, as
+    `gymnasium.make_vec` returns it, or envs on an accelerator. They reset episodes inside `step`, so the
+    wrapper also delivers there. The first object, from outside in, that has `set_training_info` receives it;
+    in a `SyncVectorEnv`, each env.
 
-    Where a vector env is built from functions, put `TrainingInfoWrapper` around each env instead: it delivers
-    when that env resets, and also in the processes of an `AsyncVectorEnv`.
+    If a vector env is built from functions, put `TrainingInfoWrapper` around each env instead: it delivers
+    when that env resets, and also works in the processes of an `AsyncVectorEnv`.
 
     Args:
         env: a `gymnasium.vector.VectorEnv`, of Gymnasium 0.29 or 1.x.
-        deliver: `"reset"`: before `reset`. `"step"`: before each `step`. `"both"`: before each of the two.
-        info_key: as of `TrainingInfoWrapper`; the infos have an array of `num_envs` numbers for each, at
-            `reset` and at each step at which an episode ends.
+        deliver: `"reset"`: before `reset`. `"step"`: before each `step`. `"both"`: before both.
+        info_key: as for `TrainingInfoWrapper`; the infos then have arrays of shape `(num_envs,)` for
+            `version` and `age`, at `reset` and at each step at which an episode ends.
 
-    All others as of `TrainingInfoWrapper`.
+    The other arguments are those of `TrainingInfoWrapper`.
 
     Example:
         >>> envs = gymnasium.make_vec("CartPole-v1", 8)  # doctest: +SKIP
@@ -104,18 +105,18 @@ class TrainingInfoVectorWrapper(_Base, Feeding, RecordConstructorArgs):  # type:
         return observations, rewards, terminated, truncated, infos
 
     def close(self, **kwargs: Any) -> None:
-        """Let go of the channel, then close the envs."""
+        """Detach from the channel, then close the envs."""
         self._feed.close()
         self.env.close(**kwargs)
 
-    if hasattr(_Base, "__del__"):  # Gymnasium 0.29's asks for an env that the constructor may have refused
+    if hasattr(_Base, "__del__"):  # that of Gymnasium 0.29 fails if the constructor has refused the env
 
         def __del__(self) -> None:
             if "env" in self.__dict__:
                 super().__del__()
 
     def _put_facts(self, infos: dict[str, Any]) -> None:
-        """Show version and age as Gymnasium's vector envs show what their envs do: arrays, and masks."""
+        """Add version and age to the infos as Gymnasium's vector envs do: as arrays with masks."""
         if self._info_key is None:
             return
         arrays: dict[str, Any] = {}
@@ -126,4 +127,4 @@ class TrainingInfoVectorWrapper(_Base, Feeding, RecordConstructorArgs):  # type:
         infos[f"_{self._info_key}"] = np.ones(self.env.num_envs, bool)
 
 
-TrainingInfoVectorWrapper.__module__ = "traincast"  # users, pickles and env specs take it from the package
+TrainingInfoVectorWrapper.__module__ = "traincast"  # where users, pickles and env specs find it
