@@ -64,7 +64,7 @@ def test_episodes_of_an_env_are_counted_under_their_tasks(channel_name, task, su
 def test_a_success_that_nothing_tells_of_is_asked_for_once(channel_name):
     with Scoreboard(channel_name, 1) as board:
         env = RecordScores(TaskEnv(), channel_name)
-        with pytest.warns(UserWarning, match="none counts as a success. Say what one is: success="):
+        with pytest.warns(UserWarning, match="none counts as a success. Pass success="):
             play(env, 3)
         assert board.collect()["episodes"].tolist() == [3]
         env = RecordScores(PlainEnv(), channel_name)  # has info["success"]

@@ -157,7 +157,7 @@ def test_what_makes_no_sense_is_refused(channel_name):
         assert episodes(board.collect()) == [0, 0]
         with pytest.raises(ValueError, match="lacks incarnation"):
             Scoreboard(channel_name, 2, state={})
-        with pytest.raises(ValueError, match="of 2 tasks, and this scoreboard has 3"):
+        with pytest.raises(ValueError, match="for 2 tasks, but this scoreboard has 3"):
             Scoreboard(channel_name, 3, state=board.state_dict())
     with pytest.raises(traincast.ChannelClosedError):
         board.collect()

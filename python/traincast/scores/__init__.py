@@ -5,7 +5,7 @@
     added = board.collect()                                      # per task: episodes, successes, sums
 
 An episode is counted exactly once, whatever is killed: it is recorded whole or not at all, and what a killed
-process has recorded stays. Recording waits for nobody, and neither does collecting.
+process has recorded stays. Neither recording nor collecting ever waits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Scoreboard`: what the learner collects."""
+"""`Scoreboard`: the learner's side, which collects what envs have counted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TALLY = np.dtype(
         ("last_score", "<f8"),
     ]
 )
-"""One task: how many episodes and successes, sums of return, squared return and length, the last score."""
+"""The counters of a task: episodes, successes, the sums of return, squared return and length, last score."""
 
 
 class Scoreboard:
@@ -36,24 +36,24 @@ class Scoreboard:
         >>> added = board.collect()  # doctest: +SKIP
         >>> rates = added["successes"] / added["episodes"].clip(1)  # doctest: +SKIP
 
-    Both methods give structured arrays of shape `(tasks,)` and dtype `TALLY`, with the fields `episodes`,
-    `successes`, `return_sum`, `squared_return_sum`, `length_sum` and `last_score`.
+    `collect` and `totals` return structured arrays of shape `(tasks,)` and dtype `TALLY`, with the fields
+    `episodes`, `successes`, `return_sum`, `squared_return_sum`, `length_sum` and `last_score`.
 
     The scoreboard lasts as long as this object, or the newest one if there are several in the process. When
-    the learner is killed, envs go on counting, and the next learner of that name finds it.
+    the learner is killed, envs go on counting, and the next learner of that name finds their counts.
 
     Args:
         run: the `Run`, or its name.
-        tasks: how many tasks there are: 1 to 2**20. Episodes name theirs by its index.
-        policy_id: which policy of the run.
-        state: a `state_dict` to go on from: what was recorded since, also while no learner lived, is in the
+        tasks: how many tasks there are, 1 to 2**20; they are 0 ... tasks - 1.
+        policy_id: the policy of the run; None: the run's.
+        state: a `state_dict` to resume from: what was recorded since, even while no learner lived, is in the
             next `collect`, exactly once.
-        directory: where the channel is; None: where the run has it, or the default.
+        directory: where the channel is; None: the run's directory, or the default.
 
     Raises:
         ChannelBusyError: another process keeps the run's scoreboard, with another number of tasks.
         StorageFullError: there is no room for it.
-        ValueError: such a number of tasks cannot be, or the state is of another one.
+        ValueError: the number of tasks is out of range, or the state is for another number.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Scoreboard:
         if channel.name is None:
             raise InvalidNameError("a scoreboard needs a run, or the name of one")
         if state is not None:
-            _checked(state, tasks)  # before there is a scoreboard
+            _checked(state, tasks)  # before a scoreboard is created
         self._channel = channel
         self._counters = ScoreCounters(channel.name, channel.policy_id, tasks, directory=channel.directory)
         if state is None:
-            self._counters.collect()  # what an earlier run of this name left is none of ours
+            self._counters.collect()  # skips what an earlier run of this name has left
             self._counters.resume()
         else:
             self.load_state_dict(state)
@@ -84,18 +84,18 @@ class Scoreboard:
         return self._counters.tasks
 
     def collect(self) -> NDArray[np.void]:
-        """Return what was recorded since the last call, per task; `last_score` is the newest there is.
+        """Return what was recorded since the last call, per task; `last_score` is always the newest.
 
-        Costs microseconds for one task, and less than a millisecond for a thousand.
+        It takes microseconds for one task, and less than a millisecond for a thousand.
         """
         return _tallies(self._counters.collect())
 
     def totals(self) -> NDArray[np.void]:
-        """Return all that was collected, with what the `state` had."""
+        """Return all that was collected, including the totals of `state`."""
         return _tallies(self._counters.collected())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint should hold: the totals, and what of them this scoreboard has counted."""
+        """Return the state for a checkpoint: the totals, and the counters up to which they were collected."""
         return {
             "name": self._channel.name,
             "policy_id": self._channel.policy_id,
@@ -106,11 +106,11 @@ class Scoreboard:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to what `state_dict` returned: what was recorded since is in the next `collect`.
+        """Go back to what `state_dict` returned: the next `collect` has what was recorded since.
 
-        The state of an earlier scoreboard, whose file is gone, changes the totals alone.
+        The state of an earlier scoreboard, whose file is gone, changes only the totals.
 
-        Raises: ValueError if it is no such state, or one of another number of tasks.
+        Raises: ValueError if it is not such a state, or one for another number of tasks.
         """
         totals, counted = _checked(state, self.tasks)
         if state["incarnation"] == self._counters.incarnation:
@@ -146,7 +146,7 @@ def _array(saved: Any, tasks: int) -> NDArray[np.void]:
         saved = [tuple(row) for row in saved]  # JSON makes lists of them
     array = np.asarray(saved, TALLY)
     if array.shape != (tasks,):
-        raise ValueError(f"the state is of {array.size} tasks, and this scoreboard has {tasks}")
+        raise ValueError(f"the state is for {array.size} tasks, but this scoreboard has {tasks}")
     return array.copy()
 
 

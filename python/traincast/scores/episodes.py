@@ -14,21 +14,22 @@ from traincast.wrappers.channel import HasChannel
 __all__ = ["Episodes", "Score", "Success", "Task", "usual_success"]
 
 Task = int | str | Callable[[Any, Mapping[str, Any]], Any]
-"""A number; a key of the last info, else an attribute of the env; or a function of env and last info."""
+"""A number; a key of the last info, or else an attribute of the env; or a function of env and last info."""
 
 Success = str | Callable[[Any, Mapping[str, Any]], Any]
-"""A key of the last info, else an attribute of the env; or a function of env and last info."""
+"""A key of the last info, or else an attribute of the env; or a function of env and last info."""
 
 Score = str | Callable[[Any, Mapping[str, Any]], Any]
-"""As a success, but a number."""
+"""The same for a number."""
 
-_USUAL = ("success", "is_success", "goal_achieved")  # keys that envs of the field use
-_PATIENCE = 5.0  # seconds, or ..
-_EPISODES = 100  # .. so many episodes without a scoreboard, before the user is told
+_USUAL = ("success", "is_success", "goal_achieved")  # keys that many envs use
+# The user is told after this many seconds, or this many episodes, without a scoreboard.
+_PATIENCE = 5.0
+_EPISODES = 100
 
 
 class Episodes:
-    """Records finished episodes, and says so if there is no scoreboard for them."""
+    """Records finished episodes, and warns if there is no scoreboard for them."""
 
     def __init__(
         self,
@@ -78,8 +79,8 @@ class Episodes:
         warn_once(
             ("no success", self._writer.channel.here),
             f"episodes of {self._writer.channel} have none of {', '.join(_USUAL)} in their last info: none "
-            'counts as a success. Say what one is: success="key", or a function of env and info; if only '
-            "returns matter: success=lambda env, info: False.",
+            'counts as a success. Pass success="key", or a function of env and info; if only returns matter, '
+            "success=lambda env, info: False",
         )
         return False
 
@@ -96,7 +97,7 @@ class Episodes:
 
 
 def usual_success(info: Mapping[str, Any]) -> bool | None:
-    """Return whether an episode succeeded, by the keys that envs of the field use; None if it has none."""
+    """Return whether an episode succeeded, by the keys that many envs use; None if it has none of them."""
     return next((bool(info[key]) for key in _USUAL if key in info), None)
 
 

@@ -23,19 +23,21 @@ _Wrapper = gymnasium.Wrapper[Any, Any, Any, Any]
 class RecordScores(_Wrapper):
     """Counts each episode of an env on the scoreboard of a run.
 
-    Put it outside of `TimeLimit`, so that it sees all episodes end, and inside of what resets the env by
-    itself. An episode that an early reset abandons does not count.
+    Put it outside of `TimeLimit`, so that it sees the end of every episode, and inside of wrappers that reset
+    the env by themselves. An episode that an early reset abandons does not count.
 
     Args:
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x, with scalar rewards.
         run: the `Run`, or its name; None: the name in `TRAINCAST_NAME`.
-        task: which task an episode is of: a number; the name of a key of its last info, or else of an
-            attribute of the env, however deep; or a function of the env and that info.
-        success: whether it succeeded: a name, as above, or a function of the env and its last info. None:
-            `info["success"]`, or `"is_success"`, or `"goal_achieved"`.
+        task: the task of an episode: a number; the name of a key of its last info, or else of an attribute of
+            the env or an inner one; or a function of the env and that info.
+        success: whether the episode succeeded: a name, as above, or a function of the env and its last info.
+            None: `info["success"]`, or `"is_success"`, or `"goal_achieved"`.
         score: a number for `last_score`: a name or function, as above. None: the episode's return.
-        policy_id: which policy of the run.
-        directory: where the channel is; None: where the run has it, or the default.
+        policy_id: the policy of the run; None: the run's.
+        directory: where the channel is; None: the run's directory, or the default.
+
+    Raises: TypeError if the env is not a single env, or another argument is of a wrong type.
 
     Example:
         >>> env = traincast.scores.RecordScores(env, run, task="level")  # doctest: +SKIP

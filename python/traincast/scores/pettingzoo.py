@@ -51,7 +51,7 @@ class _Recording:
 
     def _end(self, infos: dict[Any, dict[str, Any]]) -> None:
         if not self._returns:
-            return  # it was recorded
+            return  # the episode was recorded already
         merged: dict[str, Any] = {}
         for info in infos.values():
             merged |= info
@@ -63,8 +63,9 @@ class _Recording:
 class RecordParallelScores(_Recording, BaseParallelWrapper):  # type: ignore[misc]  # it is untyped
     """Counts each episode of a PettingZoo parallel env on the scoreboard of a run.
 
-    An episode ends when no agent is left. Its return is the mean of the agents' returns, its length the
-    number of steps, its last info those of the last agents merged. All arguments are those of `RecordScores`.
+    An episode ends when no agent is left. Its return is the mean of the agents' returns, its length is the
+    number of steps, and its last info is merged from those of the last agents. The arguments are those of
+    `RecordScores`.
 
     Example:
         >>> env = traincast.scores.RecordParallelScores(env, run, success="won")  # doctest: +SKIP
@@ -89,7 +90,7 @@ class RecordParallelScores(_Recording, BaseParallelWrapper):  # type: ignore[mis
 class RecordAECScores(_Recording, BaseWrapper):  # type: ignore[misc]  # it is untyped
     """Counts each episode of a PettingZoo AEC env on the scoreboard of a run.
 
-    As `RecordParallelScores`; the length counts the steps of single agents.
+    It works like `RecordParallelScores`, but the length counts the steps of single agents.
 
     Example:
         >>> env = traincast.scores.RecordAECScores(env, run, success="won")  # doctest: +SKIP
@@ -101,7 +102,7 @@ class RecordAECScores(_Recording, BaseWrapper):  # type: ignore[misc]  # it is u
         self._begin()
 
     def step(self, action: Any) -> None:
-        """Step the env, and record the episode if that has ended for all agents."""
+        """Step the env, and record the episode if it has ended for all agents."""
         env = self.env
         was_over = env.terminations[env.agent_selection] or env.truncations[env.agent_selection]
         env.step(action)

@@ -1,4 +1,4 @@
-"""`RecordVectorScores`: for vector envs that are one object."""
+"""`RecordVectorScores`: for vector envs that are implemented as one object."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ __all__ = ["RecordVectorScores"]
 class RecordVectorScores(_Base):  # type: ignore[misc]  # its name depends on the version
     """Counts each episode of a vector env on the scoreboard of a run.
 
-    For vector envs that are one object. Where a vector env is built from functions, put `RecordScores`
-    around each env instead. All arguments are those of `RecordScores`; names are looked up in the final info
-    of the env whose episode ended, then as arrays of the vector env, of which the env's item is taken; a
-    function gets the vector env and the final info, which has the env's number under `"env_index"`.
+    It is for vector envs that are implemented as one object. If a vector env is built from functions, put
+    `RecordScores` around each env instead. The arguments are those of `RecordScores`. Names are looked up in
+    the final info of the env whose episode has ended; then as attributes of the vector env, where an array
+    has an item for each env. A function is called with the vector env and the final info, which has the
+    env's index under `"env_index"`.
 
     Example:
         >>> envs = traincast.scores.RecordVectorScores(envs, run, task="level")  # doctest: +SKIP
@@ -61,7 +62,7 @@ class RecordVectorScores(_Base):  # type: ignore[misc]  # its name depends on th
 
     def step(self, actions: Any) -> Any:
         """Step the envs, and record the episodes that have ended."""
-        # With Gymnasium's NEXT_STEP mode the step after an episode's end is a reset, and no step.
+        # In Gymnasium's NEXT_STEP mode the step after an episode's end is a reset, not a step.
         resets = self._over if _resets_in_next_step(self.env) else np.zeros_like(self._over)
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
         self._returns += np.where(resets, 0.0, np.asarray(rewards, np.float64))
@@ -84,7 +85,7 @@ def _resets_in_next_step(env: Any) -> bool:
 
 
 class _Item:
-    """One env of a vector env: attributes that are sequences give its item."""
+    """One env of a vector env: of attributes that are sequences, it has its own item."""
 
     def __init__(self, envs: Any, index: int) -> None:
         self.envs = envs
@@ -98,8 +99,8 @@ class _Item:
 
 
 def _final_info(infos: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """Return the last info of one env's episode, out of the arrays of all envs."""
-    final = infos.get("final_info", infos)  # with SAME_STEP, the others are those of the next episode
+    """Return the last info of one env's episode from the arrays of all envs."""
+    final = infos.get("final_info", infos)  # in SAME_STEP mode, the other infos are of the next episode
     if isinstance(final, np.ndarray | list | tuple):  # Gymnasium 0.29
         found = dict(final[index] or {})
     else:
@@ -108,7 +109,7 @@ def _final_info(infos: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 
 def _has_item(infos: Mapping[str, Any], key: str, index: int) -> bool:
-    """Tell if an entry is an array of all envs, and has a value of this one: `_key` says which have."""
+    """Tell if an entry is an array with a value for this env; the mask `_key` says which envs have one."""
     mask = infos.get(f"_{key}", infos.get("_final_info", True))
     one = mask if np.ndim(mask) == 0 else mask[index]
     return not key.startswith("_") and isinstance(infos[key], np.ndarray | list | tuple) and bool(one)

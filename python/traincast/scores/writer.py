@@ -1,4 +1,4 @@
-"""`ScoreWriter`: counting episodes by hand."""
+"""`ScoreWriter`: counts episodes without a wrapper."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ class ScoreWriter(_core.ScoreWriter):
         >>> scores = traincast.scores.ScoreWriter(run)  # doctest: +SKIP
         >>> scores.record(level, success=True, episode_return=7.5, length=40)  # doctest: +SKIP
 
-    All writers of a process share one block of the scoreboard, which it takes at its first episode; a forked
-    child takes its own. It pickles as a reference. A call takes some ten nanoseconds and waits for nobody.
+    All writers of a process share one block of the scoreboard, which the process takes at its first episode;
+    a forked child takes its own. A writer pickles as a reference. A call takes some ten nanoseconds and never
+    waits.
 
     Args:
         run: the `Run`, or its name; None: the name in `TRAINCAST_NAME`.
-        policy_id: which policy of the run.
-        directory: where the channel is; None: where the run has it, or the default.
+        policy_id: the policy of the run; None: the run's.
+        directory: where the channel is; None: the run's directory, or the default.
 
-    Raises: `InvalidNameError`.
+    Raises:
+        InvalidNameError: there is no name, or it is not allowed.
     """
 
     _channel: Channel
@@ -42,7 +44,7 @@ class ScoreWriter(_core.ScoreWriter):
         """Find out the channel's name; the scoreboard is looked for at the first episode."""
         channel = channel_of(run, policy_id, directory)
         if channel.actual_name is None:
-            raise InvalidNameError("the scores have no name: pass a run or its name, or set TRAINCAST_NAME")
+            raise InvalidNameError("ScoreWriter has no run: pass a run or its name, or set TRAINCAST_NAME")
         self = super().__new__(cls, channel.actual_name, channel.policy_id, directory=channel.directory)
         self._channel = channel
         return self
