@@ -116,7 +116,9 @@ def test_a_message_for_another_channel_or_about_another_snapshot_is_dropped(
 
 def test_what_is_dropped_is_counted_and_told_once() -> None:
     gate = Gate(CHANNEL, None)
-    with pytest.warns(traincast.TraincastWarning, match="was dropped: it does not begin like one"):
+    with pytest.warns(
+        traincast.TraincastWarning, match="was dropped: it does not begin like a message of traincast"
+    ):
         assert gate.admit(b"") is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,11 +1,12 @@
 """Many nodes: the same channel on all of them, over an engine that the training already has.
 
-Each node runs one relay for a channel, a process of its own, elected by a lock. Where the learner runs it is
-the source, an ordinary reader; elsewhere the sink, the writer of that node's file. No call of the network is
-ever made in the learner's process. Guide: docs/nodes.md.
+Each node runs one relay for a channel, a process of its own, which a lock elects. On the learner's node the
+relay is the source, an ordinary reader; elsewhere it is the sink, the writer of that node's file. Publishing
+never makes a network call. Guide: docs/nodes.md.
 
 - `join(run)` in every rank, under torchrun or SLURM
 - `ray.start(run)` in the driver, after `ray.init`
+- the command `traincast relay`, over Zenoh, where there is neither
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m traincast.relay`: a relay, as `traincast.relay.join` executes it."""
+"""`python -m traincast.relay CONFIGURATION`: the relay process that `traincast.relay.join` starts."""
 
 from __future__ import annotations
 

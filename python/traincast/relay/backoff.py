@@ -8,9 +8,10 @@ __all__ = ["Backoff"]
 
 
 class Backoff:
-    """Grows from 50 ms to 0.6 s, with jitter, so that nodes that lost a hub do not all come back at once.
+    """Pauses that grow from 50 ms to 0.6 s, with jitter, so that nodes do not all reconnect at once.
 
-    Not to more: a node must be fresh within 2 s of its link's return, and a try may take half a second.
+    They do not grow further, because a node must be up to date within 2 s after its link is back, and an
+    attempt may take half a second.
     """
 
     FIRST, LAST = 0.05, 0.6
@@ -24,5 +25,5 @@ class Backoff:
         return pause * random.uniform(0.5, 1.0)
 
     def reset(self) -> None:
-        """Begin anew: something worked."""
+        """Start again with short pauses, because a connection was made."""
         self._next = self.FIRST

@@ -1,4 +1,4 @@
-"""A relay's place in the tree: whom it hears, and whom it serves."""
+"""A relay's place in the tree: its parent, and the children that it serves."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = ["Branch", "address_towards"]
 _PLAN_EVERY = 1.0
 _SAY_AGAIN = 5.0
 _PATIENCE = 0.6
-"""Part of a lease after which a silent parent is left, so that the lease does not end."""
+"""The share of a lease after which a relay leaves a silent parent, so that the lease does not end."""
 
 _LINES = 2
-"""Connections that a child has."""
+"""Connections of each child."""
 
 
 class Branch:
-    """What a relay has to do with a tree. Its methods may be called by any thread."""
+    """The part of a relay that deals with the tree. Any thread may call its methods."""
 
     def __init__(
         self, gate: Gate, node: str, root: Engines, address: str | None, fan_out: int | None
     ) -> None:
-        """`address`: where other nodes reach this one; None: there is no tree with this engine."""
+        """`address`: where other nodes reach this one; None: the engine needs no tree."""
         self._gate, self._node, self._address = gate, node, address
         self.upstream = Upstream(root)
         self._planner = Planner(fan_out)
@@ -48,25 +48,25 @@ class Branch:
 
     @property
     def serves(self) -> list[Any] | None:
-        """Address and port at which this relay passes on what it hears; None: it does not."""
+        """Address and port at which this relay serves children; None: it serves none."""
         server = self._server
         return None if server is None else [self._address, server.port]
 
     @property
     def children(self) -> int:
-        """How many relays hear this one."""
+        """How many relays receive from this one."""
         server = self._server
         return 0 if server is None else -(-server.connections // _LINES)
 
     def pass_on(self, topic: str, data: bytes) -> None:
-        """Give what was heard, and was found to be a message, to the children."""
+        """Pass a message that was received and checked on to the children."""
         with self._lock:
             self._newest[topic] = data
             if self._server is not None:
                 self._server.put(topic, data)
 
     def obey(self, engine: Engine, timeout: float) -> None:
-        """Wait for news of the plan, and take the place that it says."""
+        """Wait for a new plan of the tree, and take the place that it assigns."""
         news = engine.wait(PLAN, self._mark, timeout)
         if news is None:
             return
@@ -80,19 +80,19 @@ class Branch:
             self.upstream.follow(plan.parents.get(self._node))
 
     def be_root(self) -> None:
-        """Hear the engine, and serve nobody: the learner is here."""
+        """Receive from the engine and serve no children, because the learner is on this node."""
         self._serve(False)
         self.upstream.follow(None)
 
     def plan(self, engine: Engine, reports: Sequence[dict[str, Any]], size: int) -> None:
-        """Tell the relays whom to hear, by what they have reported. `size`: bytes of a snapshot."""
+        """Send the relays a plan that is based on their reports. `size`: bytes of a snapshot."""
         now = time.monotonic()
         if now - self._planned_at < _PLAN_EVERY:
             return
         self._planned_at = now
         places = {report["node"]: tuple(report.get("serves") or ()) or None for report in reports}
         plan = self._planner.plan(places, size)
-        if self._address is None:  # this engine spreads messages in its own way
+        if self._address is None:  # this engine distributes messages itself
             plan = Plan({}, frozenset(), plan.pace)
         self.pace = plan.pace
         if plan != self._plan or now - self._said_at > _SAY_AGAIN:
@@ -100,7 +100,7 @@ class Branch:
             engine.put(PLAN, seal_plan(plan, self._gate.channel, self._gate.key))
 
     def tick(self, silent: float, lease: float) -> None:
-        """Look whether the parent still speaks: `silent` seconds ago something was heard of the learner."""
+        """Leave a parent that is silent too long. `silent`: seconds since the last message on the learner."""
         parent = self.upstream.parent
         if parent is None or parent != self._heard_from:
             self._heard_from, self._since = parent, time.monotonic()
@@ -108,7 +108,7 @@ class Branch:
             self.upstream.fall_back()
 
     def close(self) -> None:
-        """Serve nobody any more."""
+        """Stop serving children."""
         self._serve(False)
 
     def _serve(self, wanted: bool) -> None:
@@ -124,7 +124,7 @@ class Branch:
 
 
 def address_towards(host: str) -> str | None:
-    """Return this machine's address, as a host sees it that is reached by that name."""
+    """Return the address under which `host` reaches this machine; None if it cannot be found out."""
     with suppress(OSError):
         family, kind, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind) as probe:

@@ -1,4 +1,4 @@
-"""How old a snapshot of another machine is, without trust in wall clocks."""
+"""The age of a snapshot from another machine, computed without its wall clock."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["ClockOffset"]
 
 
 class ClockOffset:
-    """How far this machine's monotonic clock is ahead of another's: the smallest (receive - send) of late.
+    """How far this machine's monotonic clock is ahead of another's: the least (receive - send) in a window.
 
-    Too large by the shortest time that a message took, so ages come out too small by that and never negative.
-    The window lets go of a value that clocks have drifted away from.
+    It is too large by the time that the fastest message took; so ages are too small by that, but never
+    negative. Because the window slides, the difference follows clocks that drift apart.
     """
 
     WINDOW_NS = 60_000_000_000
@@ -29,7 +29,7 @@ class ClockOffset:
             self._smallest.popleft()
 
     def here(self, there_ns: int, now_ns: int) -> int:
-        """Return what this machine's clock said at a moment of the other one's; `now_ns` at the latest."""
+        """Convert a time of the other machine's clock to this machine's; at most `now_ns`."""
         if not self._smallest:
             return now_ns
         return max(0, min(there_ns + self._smallest[0][1], now_ns))

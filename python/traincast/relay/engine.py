@@ -1,4 +1,4 @@
-"""What a relay needs of an engine, whichever it is."""
+"""The interface of an engine, which carries messages between relays: all that a relay needs of it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from traincast.errors import TraincastError
 __all__ = ["Engine", "EngineLost", "Engines"]
 
 
-class EngineLost(TraincastError, ConnectionError):  # noqa: N818 - it names what has happened
+class EngineLost(TraincastError, ConnectionError):  # noqa: N818 - it names an event
     """The engine cannot be reached, or does not answer."""
 
 
 class Engine(Protocol):
-    """A connection. One thread uses it; every method may take as long as a network does.
+    """A connection to an engine. One thread uses it; each method may take as long as the network does.
 
-    Raises: `EngineLost` from every method. The connection is then of no more use.
+    Raises: `EngineLost` from every method. The connection cannot be used afterwards.
     """
 
     def put(self, topic: str, value: bytes) -> None:
         """Make a value the newest of its topic."""
 
     def wait(self, topic: str, newer_than: Any, timeout: float) -> tuple[Any, bytes] | None:
-        """Return the newest value, and its mark, when it is another one than that with the mark `newer_than`.
+        """Return the mark and the newest value as soon as its mark is another one than `newer_than`.
 
-        Values that were overtaken are skipped. `newer_than=None` takes any. None: nothing came within
-        `timeout` seconds. A mark may come from an earlier connection: to an engine that has begun anew since,
-        every value is newer.
+        Values that were overtaken meanwhile are skipped. `newer_than=None` accepts any value. Returns None if
+        nothing came within `timeout` seconds. A mark may come from an earlier connection: for an engine that
+        was restarted since, every value is newer.
         """
 
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
-        """Put `new` under a key if `expected` is there (empty: nothing), and return what is there now."""
+        """Replace the value of a key by `new` if it is `expected` (empty: none), and return the value now."""
 
     def close(self) -> None:
         """End the connection."""
@@ -41,7 +41,7 @@ class Engines(Protocol):
     """Makes connections to one engine."""
 
     via: str
-    """What `ls` shows: the kind of engine, and where it is."""
+    """The kind of engine and where it is, as `traincast ls` shows it."""
 
     def connect(self) -> Engine:
         """Return a new connection.
@@ -50,7 +50,7 @@ class Engines(Protocol):
         """
 
     def cut(self) -> None:
-        """Have all calls that are under way fail with `EngineLost`: they take longer than they should."""
+        """Make all calls in progress fail with `EngineLost`, because they take too long."""
 
     def close(self) -> None:
-        """Let go of what is hosted here."""
+        """End what this process hosts of the engine."""

@@ -1,7 +1,7 @@
-"""The newest value of each topic, for those who wait for it: what runs in Ray's hub actor, without Ray.
+"""A hub: holds the newest value of each topic and answers long polls. Ray's hub actor runs it.
 
-Long polls, as Ray Serve's LongPollHost answers them: a call comes back when there is something newer than
-what the caller has, and whoever calls late gets the newest at once. Nothing is queued for anybody.
+It works like Ray Serve's `LongPollHost`: a call returns when there is something newer than what the caller
+has, and a caller that comes late gets the newest value at once. Nothing is queued.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ __all__ = ["Hub", "Mark"]
 
 
 class Mark(NamedTuple):
-    """Which value of a topic."""
+    """Identifies a value of a topic."""
 
     hub: str
-    """A hub that begins anew counts anew."""
+    """The hub that numbered it: a restarted hub begins at 1 again."""
     number: int
 
 
 class Hub:
-    """The methods are those of an `Engine`, for all connections at once."""
+    """Serves the methods of an `Engine` to all connections."""
 
     def __init__(self) -> None:
         self._id = secrets.token_hex(8)
@@ -47,7 +47,7 @@ class Hub:
         return self._newest(topic, newer_than)
 
     async def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
-        """Put `new` under a key if `expected` is there (empty: nothing), and return what is there now."""
+        """Replace the value of a key by `new` if it is `expected` (empty: none), and return the value now."""
         if self._claims.get(key, b"") == expected:
             self._claims[key] = new
         return self._claims.get(key, b"")

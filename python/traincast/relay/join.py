@@ -22,14 +22,14 @@ from traincast.wrappers.channel import HasChannel, channel_of
 __all__ = ["Membership", "join"]
 
 _LOOK_EVERY = 0.25
-_PORTS = range(15_000, 30_000)  # below those that the kernel gives away
+_PORTS = range(15_000, 30_000)  # below the kernel's ephemeral ports
 
 
 class Membership:
-    """Sees to it that this node has a relay, as long as this process lives.
+    """Keeps a relay running on this node, as long as this process lives.
 
-    A thread looks for it four times a second, through a lock; it makes no call of the network. The relay
-    itself is another process.
+    A thread checks for it four times a second, by a lock and without any network call. The relay itself is
+    another process.
     """
 
     def __init__(self, configuration: Configuration) -> None:
@@ -40,7 +40,7 @@ class Membership:
         threading.Thread(target=self._look_after, name="traincast-relay", daemon=True).start()
 
     def status(self) -> dict[str, Any] | None:
-        """Return what this node's relay says of itself; None without one."""
+        """Return the status that this node's relay reports; None if there is no relay."""
         at = self.configuration
         text = relay_status(at.name, at.policy_id, directory=at.directory)
         if text is None:
@@ -52,19 +52,19 @@ class Membership:
         return status
 
     def leave(self) -> None:
-        """Look after the relay no more. It goes on serving the others, and ends with the job."""
+        """Stop looking after the relay. It goes on serving the others, and ends with the job."""
         self._stop.set()
 
     def _look_after(self) -> None:
         while not self._stop.is_set():
             with suppress(TraincastError, OSError):
-                # A child that lives serves, or finds out that another one does.
+                # A living child serves, or is about to find out that another relay does.
                 if (self._child is None or self._child.poll() is not None) and self.status() is None:
                     self._child = start(self.configuration)
             self._stop.wait(_LOOK_EVERY)
 
     def disown(self) -> None:
-        """The relay outlives this process: Popen need not warn of that."""
+        """Keep Popen from warning that the relay still runs: it is meant to outlive this process."""
         if self._child is not None and self._child.poll() is None:
             self._child.returncode = 0
 
@@ -82,31 +82,32 @@ def join(
     job: int | None = None,
     timeout: float = 60.0,
 ) -> Membership:
-    """Carry a run to all nodes of a job: to be called in every rank, under torchrun or SLURM.
+    """Carry a run to all nodes of a job; call it in every rank, under torchrun or SLURM.
 
-    One relay on each node, a process of its own, is elected by a lock. They meet in a TCPStore that the relay
-    of the master's node hosts, and end with the job. Env code does not change: on each node there is an
+    A lock elects one relay on each node, which is a process of its own. The relays meet in a TCPStore that
+    the relay of the master's node hosts, and end with the job. Env code does not change: each node has an
     ordinary channel.
 
         >>> run = traincast.Run("ppo")  # doctest: +SKIP
         >>> traincast.relay.join(run)  # doctest: +SKIP
 
-    The store has no authentication. Set `TRAINCAST_KEY` to the same secret on all nodes, and messages of
-    anybody else are dropped; without it, use trusted networks only.
+    The store has no authentication. Set `TRAINCAST_KEY` to the same secret on all nodes, so that messages
+    from anybody else are dropped; without a key, use only trusted networks.
 
     Args:
         run: the run, or its name.
-        policy_id: which policy's channel; None: the run's.
+        policy_id: the policy whose channel it is; None: the run's.
         host: where the store is; None: `MASTER_ADDR`.
-        port: its port; None: `TRAINCAST_RELAY_PORT`, or what follows from `MASTER_PORT` and the name.
+        port: its port; None: `TRAINCAST_RELAY_PORT`, or one derived from `MASTER_PORT` and the name.
         directory: where the channel is; None: the run's.
-        job: the process with whose end the relay ends; None: the launcher, or this process without one.
-        timeout: seconds to wait for this node's relay to have met the others.
+        job: the id of the process with which the relay ends; None: the launcher, or this process if there is
+            none.
+        timeout: seconds to wait until this node's relay has met the others.
 
     Raises:
-        ChannelBusyError: a learner on another node has the channel, and this process publishes to it.
+        ChannelBusyError: a learner on another node owns the channel, and this process publishes to it.
         ValueError: there is no host.
-        TimeoutError: there is no relay within `timeout`.
+        TimeoutError: this node's relay has not met the others within `timeout`.
     """
     channel = channel_of(run, policy_id, directory)
     name = channel.actual_name
@@ -128,7 +129,7 @@ def join(
         warn_once(
             ("relay without a key", host),
             "the relays' TCPStore has no authentication: whoever reaches its port can publish. On a network "
-            "that others use, set TRAINCAST_KEY to one secret on all nodes",
+            "that others use, set TRAINCAST_KEY to the same secret on all nodes",
         )
     membership = Membership(configuration)
     _memberships.append(membership)
@@ -137,7 +138,7 @@ def join(
 
 
 def _wait(membership: Membership, publishes: bool, timeout: float) -> None:
-    """Until the relay has met the others; and where this process publishes, until the channel is its own."""
+    """Wait until the relay has met the others; if this process publishes, until it has won the channel."""
     at, deadline = membership.configuration, time.monotonic() + timeout
     status: dict[str, Any] | None = None
     while time.monotonic() < deadline:
@@ -165,7 +166,7 @@ def _launcher() -> int:
 
 
 def _port(port: int | None, channel: str) -> int:
-    """The port that all nodes find: no other run of the job has it, and most likely nobody else."""
+    """Return a port that all nodes derive alike: no other run of the job has it, and probably nobody else."""
     if port is not None:
         return index(port)
     if told := os.environ.get("TRAINCAST_RELAY_PORT"):

@@ -1,4 +1,4 @@
-"""Connections that are made again, and calls that take too long."""
+"""Lines to an engine: connections that are made anew when they break, and calls that are timed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Line"]
 class Line:
     """The connections of one thread, one after the other.
 
-    What the thread does with a connection is on the clock: `overdue` says if a call has not come back in
-    time, for another thread to cut it. An engine's own time limits do not fire when the link is dead.
+    The calls of the thread are timed: `overdue` says if one has not returned in time, so that another thread
+    can cut it. An engine's own timeouts do not fire when the link is dead.
     """
 
     PATIENCE = 1.5
-    """Seconds that a call may take beyond the time that it was given to wait."""
+    """Seconds that a call may take in addition to its own timeout."""
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
@@ -29,19 +29,19 @@ class Line:
         self._clock = _Clock(self)
         self._due_ns = 0
         self.last_answer_ns = 0
-        """When a call came back last."""
+        """When a call last returned, by the monotonic clock."""
         self.fault: str | None = None
         """Why there is no connection."""
 
     @property
     def overdue(self) -> bool:
-        """Whether a call should have come back by now."""
+        """Whether a call should have returned by now."""
         due = self._due_ns
         return due != 0 and time.monotonic_ns() > due
 
     @property
     def tried(self) -> bool:
-        """Whether it is known by now if the engine can be reached."""
+        """Whether it is known by now if the engine is reachable."""
         return self.fault is not None or self.last_answer_ns != 0
 
     @property
@@ -53,7 +53,7 @@ class Line:
     def connection(self, stop: threading.Event) -> Iterator[Engine]:
         """Connect, however long that takes, and close at the end.
 
-        Raises: `EngineLost` once `stop` is set, or what the body raises.
+        Raises: `EngineLost` once `stop` is set; and what the body raises.
         """
         engine = self._connect(stop)
         try:
@@ -104,7 +104,7 @@ class _Clock:
 
 
 class _Watched:
-    """A connection whose calls are on the clock."""
+    """A connection whose calls are timed."""
 
     def __init__(self, engine: Engine, line: Line) -> None:
         self._engine, self._line = engine, line

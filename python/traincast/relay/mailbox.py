@@ -1,4 +1,4 @@
-"""What has come of a topic, to which several senders may put: the newest of each, by its own numbers."""
+"""A mailbox for one topic with several senders, which keeps the newest value of each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import NamedTuple
 __all__ = ["Mailbox", "Mark"]
 
 Mark = Mapping[str, int]
-"""Which value of each sender was taken last."""
+"""The number of the value that was last taken from each sender."""
 
 _MOST_SENDERS = 4096
-"""More of them are strangers."""
+"""Senders beyond this number cannot all be relays."""
 
 
 class _Letter(NamedTuple):
@@ -24,17 +24,17 @@ class _Letter(NamedTuple):
 
 
 class Mailbox:
-    """Threads of the engine put into it, and one that waits takes out."""
+    """The engine's threads put values into it, and one thread waits for them."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._letters: dict[str, _Letter] = {}
-        self._announced: dict[str, int] = {}  # of which there is more than was delivered
-        self._fetched: dict[str, float] = {}  # since when something is under way from there
+        self._announced: dict[str, int] = {}  # senders with a newer value than was delivered, and its number
+        self._fetched: dict[str, float] = {}  # senders that were asked for a value, and when
         self._arrivals = itertools.count()
 
     def deliver(self, sender: str, number: int, value: bytes) -> None:
-        """Take a value; an older one than that which is here changes nothing."""
+        """Add a value; it is ignored if it is not newer than the sender's last one."""
         with self._changed:
             before = self._letters.pop(sender, None)
             if before is None or number > before.number:
@@ -46,7 +46,7 @@ class Mailbox:
             self._changed.notify_all()
 
     def announce(self, sender: str, number: int) -> None:
-        """Note that a sender has a value of that number, which did not come along."""
+        """Note that a sender has a value with this number, which must be fetched."""
         with self._changed:
             letter = self._letters.get(sender)
             if (letter is None or number > letter.number) and len(self._announced) < _MOST_SENDERS:
@@ -54,9 +54,9 @@ class Mailbox:
                 self._changed.notify_all()
 
     def to_fetch(self, patience: float) -> list[str]:
-        """Return whose values are to be fetched now: one at a time from each, and each once until it came.
+        """Return the senders from which to fetch now: from each only one value at a time.
 
-        `patience`: seconds after which a value counts as lost on the way.
+        `patience`: seconds after which a value that was asked for counts as lost.
         """
         now = time.monotonic()
         with self._changed:
@@ -68,13 +68,13 @@ class Mailbox:
             return wanted
 
     def fetched(self, sender: str) -> None:
-        """Note that what was asked for has come, or will not."""
+        """Note that the value that was asked for has come, or will not come."""
         with self._changed:
             self._fetched.pop(sender, None)
             self._changed.notify_all()
 
     def newer(self, mark: Mark) -> tuple[Mark, bytes] | None:
-        """Return what came first of what `mark` does not know; None: nothing."""
+        """Return the value that came first of those that `mark` does not have; None if there is none."""
         with self._changed:
             news = [
                 (letter, sender)

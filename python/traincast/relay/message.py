@@ -1,8 +1,8 @@
-"""What relays send each other: a snapshot in wire form, or none, and what its source knows of the learner.
+"""Messages between relays: what a source knows of the learner, with or without a snapshot in wire form.
 
-A message is untrusted bytes. All of it is checked before anything of it is used: here the envelope, and by
-`publish_wire` the snapshot. With a key it carries an HMAC-SHA256 over everything, and without a checksum of
-the envelope, which finds damage but no malice.
+A message is untrusted bytes. All of it is checked before any of it is used: the envelope here, the snapshot
+by `publish_wire`. With a key, a message ends with an HMAC-SHA256 over all of it; without a key, with a
+checksum of the envelope, which detects damage but not malice.
 
     bytes    0  magic                            72  number: counts the messages of this sender
              8  version of the form              80  when it was sent, CLOCK_MONOTONIC ns there
@@ -55,7 +55,7 @@ _HEAD = struct.Struct("<8sQ16sQQQQQQQ3QQ64sQ")
 HEAD_BYTES, TAG_BYTES = 192, 32
 _START = struct.Struct("<8sQ16sQQQQQ")
 
-_WIRE = struct.Struct("<32x3QQQQ24x24x64s")  # the words of the wire form that are needed here: docs/layout.md
+_WIRE = struct.Struct("<32x3QQQQ24x24x64s")  # the fields of the wire form that are used here: docs/layout.md
 assert _HEAD.size == HEAD_BYTES
 assert _WIRE.size == 192
 
@@ -64,17 +64,17 @@ M = TypeVar("M")
 
 
 class Life(IntEnum):
-    """How the learner is, where it is."""
+    """The state of the learner on its node."""
 
     ALIVE = 0
     CLOSED = 1
     """It has closed the channel."""
     LOST = 2
-    """It is gone without closing the channel."""
+    """It ended without closing the channel."""
 
 
 class Stamp(NamedTuple):
-    """Where a snapshot stands among those of its channel: newer ones are larger."""
+    """The order of a channel's snapshots: newer ones are larger."""
 
     term: int
     epoch: int
@@ -82,7 +82,7 @@ class Stamp(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Which learner, on whatever node. The larger one has the channel."""
+    """Identifies a learner on any node. The learner with the larger key has the channel."""
 
     term: int
     epoch: int
@@ -95,11 +95,11 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a source says."""
+    """A message of a source."""
 
     life: Life
     node: int
-    """Which machine and directory it speaks for: a node has one learner at most."""
+    """The machine and directory of the source. A node has at most one learner for a channel."""
     sender: int
     number: int
     sent_ns: int
@@ -111,11 +111,11 @@ class Message:
     board: int = 0
     """Incarnation of the scoreboard that the learner keeps; 0: none."""
     tasks: int = 0
-    """How many tasks that has."""
+    """How many tasks that scoreboard has."""
 
     @property
     def key(self) -> Key:
-        """Which learner it is about."""
+        """The learner that it is about."""
         return Key(self.stamp.term, self.stamp.epoch, self.host, self.pid)
 
     @property
@@ -125,12 +125,12 @@ class Message:
 
 
 def identity_of(wire: bytes) -> bytes:
-    """Return whose a snapshot in wire form is, as bytes: the same ones for all of one learner."""
+    """Return bytes that identify the learner of a snapshot in wire form: the same for all its snapshots."""
     return wire[32:48] + wire[72:80] + wire[128:192]
 
 
 class Malformed(ValueError):  # noqa: N818 - it describes bytes
-    """Bytes that are no message of this channel."""
+    """The bytes are not a message of this channel."""
 
 
 class WireHeader(NamedTuple):
@@ -143,7 +143,7 @@ class WireHeader(NamedTuple):
 
 
 def wire_header(wire: bytes) -> WireHeader:
-    """Return what a snapshot in wire form says of itself. Only its length is checked.
+    """Return the header of a snapshot in wire form. Only the length is checked.
 
     Raises: `Malformed`.
     """
@@ -169,7 +169,7 @@ def key_from_environment() -> bytes | None:
 
 
 def seal(message: Message, channel: str, key: bytes | None) -> bytes:
-    """Put a message into bytes. `channel` is its name and policy: `"run@0"`."""
+    """Return the bytes of a message. `channel` is the channel's name and policy: `"run@0"`."""
     head = _HEAD.pack(
         _MAGIC,
         _FORM,
@@ -190,17 +190,17 @@ def seal(message: Message, channel: str, key: bytes | None) -> bytes:
 
 
 def unseal(data: bytes, channel: str, key: bytes | None, *, checked: bool = False) -> Message:
-    """Check bytes, and return the message that they are. `checked`: how they end was looked at before.
+    """Check bytes, and return the message in them. `checked`: the tag at their end was checked before.
 
     Raises: `Malformed`.
     """
     if len(data) < _HEAD.size + TAG_BYTES or data[:8] != _MAGIC:
-        raise Malformed("it does not begin like one")
+        raise Malformed("it does not begin like a message of traincast")
     head, wire, tag = data[: _HEAD.size], data[_HEAD.size : -TAG_BYTES], data[-TAG_BYTES:]
     _, form, digest, life, node, sender, board, tasks, number, sent_ns, *rest = _HEAD.unpack(head)
     term, epoch, version, pid, host, length = rest
     if form != _FORM:
-        raise Malformed("it has another version of the form: all nodes need the same traincast")
+        raise Malformed("its form has another version: install the same traincast on all nodes")
     if not checked:
         check_tag(tag, tag_of(head, wire, key), key)  # a snapshot has a checksum of its own
     if digest != channel_digest(channel):
@@ -218,25 +218,25 @@ def unseal(data: bytes, channel: str, key: bytes | None, *, checked: bool = Fals
 
 
 class Gate:
-    """Lets messages of one channel in; drops and counts the others, and says so once."""
+    """Admits messages of one channel; drops and counts all others, and warns once."""
 
     def __init__(self, channel: str, key: bytes | None) -> None:
         self.channel = channel
         self.key = key
         self._lock = threading.Lock()
         self.dropped: Counter[str] = Counter()
-        """How many messages were dropped, by why."""
+        """How many messages were dropped, by reason."""
 
     def seal(self, message: Message) -> bytes:
-        """Put a message into bytes."""
+        """Return the bytes of a message."""
         return seal(message, self.channel, self.key)
 
     def admit(self, data: bytes) -> Message | None:
-        """Return the message that bytes are; None if they are none."""
+        """Return the message in bytes; None if they are not a message of this channel."""
         return self.admit_as(unseal, data)
 
     def admit_as(self, unseal: Callable[[bytes, str, bytes | None], M], data: bytes) -> M | None:
-        """The same for what has another form."""
+        """Do the same for another kind of message."""
         try:
             return unseal(data, self.channel, self.key)
         except Malformed as error:
@@ -244,18 +244,18 @@ class Gate:
             return None
 
     def drop(self, why: str, more: str = "") -> None:
-        """Count a message that is not used. There are few reasons `why`, and as many counters."""
+        """Count a message that is not used. `why` is one of a few fixed reasons, each with a counter."""
         with self._lock:
             self.dropped[why] += 1
         warn_once(
             ("relay dropped", self.channel, why),
             f"a message for {self.channel} was dropped: {why}{more and f' ({more})'}. More of them are only "
-            "counted: `traincast ls --relays`",
+            "counted: see `traincast ls --relays`",
         )
 
 
 def check_tag(found: bytes, wanted: bytes, key: bytes | None) -> None:
-    """Raise `Malformed` unless a message ends as it should."""
+    """Raise `Malformed` unless the tag at the end of a message is the one that is wanted."""
     if not hmac.compare_digest(found, wanted):
         what = "its checksum is wrong" if key is None else "it was not sealed with this node's TRAINCAST_KEY"
         raise Malformed(what)
@@ -263,12 +263,12 @@ def check_tag(found: bytes, wanted: bytes, key: bytes | None) -> None:
 
 @functools.cache
 def channel_digest(channel: str) -> bytes:
-    """Return 16 bytes that say which channel a message is for."""
+    """Return 16 bytes that identify the channel of a message."""
     return hashlib.blake2b(channel.encode(), digest_size=16).digest()
 
 
 def tag_of(head: bytes, body: bytes, key: bytes | None) -> bytes:
-    """Return what a message ends with: an HMAC over all of it, or without a key a checksum of its head."""
+    """Return the tag at the end of a message: an HMAC over all of it; without a key, the head's CRC-32."""
     if key is None:
         return zlib.crc32(head).to_bytes(4, "little").ljust(TAG_BYTES, b"\0")
     mac = _mac(key).copy()
@@ -279,7 +279,7 @@ def tag_of(head: bytes, body: bytes, key: bytes | None) -> bytes:
 
 @functools.cache
 def _mac(key: bytes) -> hmac.HMAC:
-    """Return an HMAC-SHA256 that has seen its key: making one takes longer than a short message."""
+    """Return an HMAC-SHA256 with its key set up: that takes longer than hashing a short message."""
     return hmac.new(key, digestmod=hashlib.sha256)
 
 

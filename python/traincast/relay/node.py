@@ -1,4 +1,4 @@
-"""The relay of one channel on one node: who does what, and when it ends."""
+"""The relay of one channel on one node: its threads, its status and its end."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ _MOST_FAULT = 300  # characters: others hear of it
 class Relay:
     """Serves one channel on this node until it is told to end.
 
-    Six threads: two that listen, one that speaks for a learner of this node, one for scoreboards, one that
-    reports, and the one that calls `run`, which makes no call of the engine: a lease ends though that hangs.
+    It has six threads: two that listen, one that speaks for a learner of this node, one for scoreboards, one
+    that reports, and the one that calls `run`. The last one makes no engine call except to cut or close, so
+    that a lease ends even if the engine hangs.
 
-    Raises: ChannelBusyError if the node has a relay for the channel.
+    Raises: ChannelBusyError if the node has a relay for the channel already.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Relay:
         self._lock = RelayLock(name, policy_id, directory=directory)
         self._engines = engines
         self._stop = threading.Event()
-        # From here on the channel has one directory, also where there are two to choose from.
+        # From here on the channel has one directory, even where there are two default ones.
         place = str(self._lock.directory)
         self._node = _node_id(place)
         self.gate = Gate(f"{name}@{policy_id}", key)
@@ -120,11 +121,11 @@ class Relay:
             self.end()
 
     def end(self) -> None:
-        """Let go of the channel. Threads that hang in a call of the engine end with the process."""
+        """Stop serving the channel. Threads that hang in a call of the engine end with the process."""
         self._stop.set()
         self.sink.end()
         if self._threads[-1].is_alive():
-            self._threads[-1].join(_LAST_TOTALS)  # what was counted here is said once more
+            self._threads[-1].join(_LAST_TOTALS)  # it sends the final totals of this node
         self._engines.cut()
         self.branch.close()
         for thread in self._threads:
@@ -134,7 +135,7 @@ class Relay:
         self._lock.close()
 
     def status(self) -> dict[str, Any]:
-        """Return what this relay says of itself."""
+        """Return the status of this relay."""
         sink, source = self.sink, self.source
         followed = sink.followed
         refused, fault = source.refused, self._listening[LIFE].fault
@@ -169,7 +170,7 @@ class Relay:
         }
 
     def _announced(self) -> dict[str, Any]:
-        """Return what is written down on this node: where the learner is, that is what all relays say."""
+        """Return the status to store on this node; on the learner's node, with those of all relays."""
         status = self.status()
         return {**status, "relays": self.reports.all()} if status["role"] == "source" else status
 
@@ -180,7 +181,7 @@ class Relay:
                 with line.connection(self._stop) as engine:
                     while not self._stop.is_set():
                         if topic == SNAPSHOT and self.sink.learner_is_here:
-                            # Each one of its own would come back, and keep this node busy.
+                            # This node's own messages would come back, and keep it busy.
                             self._stop.wait(_TICK)
                             continue
                         news = engine.wait(topic, mark, _WAIT)
@@ -196,14 +197,14 @@ class Relay:
                             self.sink.receive(message)
             except EngineLost:
                 pass
-            except Exception as error:  # whatever it is, this node must go on to listen
+            except Exception as error:  # whatever it is, this node must go on listening
                 line.fault = f"{type(error).__name__}: {error}"
                 warn_once(("relay listens", type(error)), f"{self.gate.channel}: {line.fault}")
                 self._stop.wait(_WAIT)
 
 
 def _node_id(directory: str) -> int:
-    """Which machine and directory this is: what has the same one has the same locks."""
+    """Return a number for this machine and directory: processes with the same number share their locks."""
     boot = ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()

@@ -1,7 +1,7 @@
 """A relay as a process of its own: `python -m traincast.relay CONFIGURATION`.
 
 It is executed, not forked, so that nothing of the learner lives on in it: no threads, no CUDA, no locks. It
-outlives the learner, and ends with its job: when the launcher that started the learner is gone.
+outlives the learner, and ends with its job: when the launcher that started the learner has ended.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Job:
         return cls(pid, start_of(pid))
 
     def lives(self) -> bool:
-        """Tell if it does; its number alone may be another one's by now."""
+        """Tell if the process lives; the pid alone may belong to another process by now."""
         if self.started:
             return start_of(self.pid) == self.started
-        try:  # it is hidden from this user
+        try:  # /proc hides it from this user
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
@@ -64,24 +64,24 @@ class Configuration:
     lease: float = LEASE
 
     def to_json(self) -> str:
-        """Return it as an argument of a command line."""
+        """Return it as one argument of a command line."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Configuration:
-        """Return what `to_json` gave."""
+        """Undo `to_json`."""
         fields = json.loads(text)
         return cls(**{**fields, "job": Job(**fields["job"])})
 
 
 def start(configuration: Configuration) -> subprocess.Popen[bytes]:
-    """Execute a relay: in a session of its own, so that a Ctrl-C for the learner does not end it."""
+    """Start a relay in a session of its own, so that a Ctrl-C for the learner does not end it."""
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "TORCH_CPP_LOG_LEVEL": "ERROR",
         "CUDA_VISIBLE_DEVICES": "",
-        # The package that runs here, wherever it was found.
+        # So that the relay finds the same package as this process.
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     return subprocess.Popen(
@@ -118,6 +118,6 @@ def _serve(configuration: Configuration) -> int:
             fan_out=int(os.environ.get("TRAINCAST_RELAY_FAN_OUT", "0")) or None,
         )
     except ChannelBusyError:
-        return 0  # another rank of this node was quicker
+        return 0  # another rank of this node was faster
     relay.run(lambda: not told() and configuration.job.lives())
     return 0

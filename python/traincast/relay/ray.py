@@ -1,12 +1,13 @@
 """Ray as an engine: `traincast.relay.ray.start(run)`, in the driver.
 
-A named hub actor has the newest messages, and answers long polls. Each node has a zero-CPU actor pinned to
-it, whose process is that node's relay. A thread of the driver starts actors on nodes that come, and forgets
-those that go. All of them end with the driver's job, as Ray sees it: it notices a dead node after some 14 s,
-and a dead driver after some 30 s, so that the learner lives is said by the messages, not by Ray.
+A named hub actor holds the newest messages, and answers long polls. Each node has a zero-CPU actor pinned to
+it, whose process is that node's relay. A thread of the driver starts actors on nodes that join, and forgets
+those of nodes that leave. All of them end with the driver's job. But Ray notices a dead node only after about
+14 s, and a dead driver after about 30 s, so the messages themselves say whether the learner lives.
 
-Objects under 100 KB travel inside Ray's own messages, larger ones by the object store, which takes longer: so
-a value goes in parts of less than that, up to about a megabyte, and beyond that by the object store.
+Ray sends objects under 100 KB inside its own messages, and larger ones through the object store, which takes
+longer. So a value of up to about a megabyte is sent in parts of less than 100 KB, and a larger one through
+the object store.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ __all__ = ["RayRelays", "start"]
 _PART = 90_000
 _MOST_PARTS = 12
 _GRACE = 3.0
-"""Seconds that a call may take beyond what it waits."""
+"""Seconds that a call may take in addition to its own timeout."""
 
 _LOOK_EVERY = 1.0
 
@@ -46,14 +47,14 @@ _SERVED = "another one serves this machine"
 
 
 class HubActor(Hub):
-    """The hub, as Ray's actors see it: values come in parts, or as a reference to an object."""
+    """The hub as an actor of Ray: values come in parts, or as a reference to an object."""
 
     async def put_parts(self, topic: str, *parts: Any) -> None:
         """Make a value the newest of its topic."""
         await self.put(topic, parts)
 
     async def wait_parts(self, topic: str, newer_than: Mark | None, timeout: float, parts: int) -> Any:
-        """Return the mark of the newest value, and the value in so many parts."""
+        """Return the mark of the newest value, and the value in this number of parts."""
         news = await self.wait(topic, newer_than, timeout)
         if news is None:
             return [None, *[b""] * parts]
@@ -65,7 +66,7 @@ class HubActor(Hub):
 
 
 class HubEngine:
-    """A connection: the calls of one thread."""
+    """A connection to the hub, for the calls of one thread."""
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
@@ -78,7 +79,7 @@ class HubEngine:
         if len(value) <= _PART * _MOST_PARTS:
             parts = [value[at : at + _PART] for at in range(0, max(len(value), 1), _PART)]
         else:
-            self._held = ray.put(value)  # kept, so that it lives until the next one is there
+            self._held = ray.put(value)  # the reference keeps the object alive until the next one
             parts = [[self._held]]
         _get(self._hub.put_parts.remote(topic, *parts), _GRACE)
 
@@ -102,7 +103,7 @@ class HubEngine:
 
 
 class HubEngines:
-    """Connections to one hub, an actor of that name."""
+    """Makes connections to one hub, the actor of that name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -114,7 +115,7 @@ class HubEngines:
             engine = HubEngine(ray.get_actor(self._name))
         except (ValueError, RayError) as error:
             raise EngineLost(f"ray: there is no actor {self._name}") from error
-        engine.swap("", b"-", b"-")  # does it answer? Ray may be about to start it
+        engine.swap("", b"-", b"-")  # to see if it answers: Ray may still be starting it
         return engine
 
     def cut(self) -> None:
@@ -136,14 +137,14 @@ class NodeActor:
         self._thread.start()
 
     def status(self) -> dict[str, Any]:
-        """Return what this node's relay says; empty while it starts."""
+        """Return the status of this node's relay; empty while it starts."""
         relay = self._relay
         if relay is None:
             return {"state": _SERVED} if self._served else {}
         return relay.status()
 
     def end(self) -> None:
-        """Let go of the channel."""
+        """Stop serving the channel."""
         self._ending.set()
         self._thread.join()
 
@@ -154,7 +155,7 @@ class NodeActor:
                 self._served = False
                 self._relay.run(lambda: not self._ending.is_set())
             except ChannelBusyError:
-                self._served = True  # a machine with several of Ray's nodes has one relay
+                self._served = True  # a machine with several Ray nodes has one relay
             self._relay = None
             self._ending.wait(_LOOK_EVERY)
 
@@ -167,7 +168,7 @@ def _get(reference: Any, timeout: float) -> Any:
 
 
 class RayRelays:
-    """Sees to it that each node of the cluster has a relay for a channel."""
+    """Keeps a relay for a channel running on each node of the cluster."""
 
     def __init__(self, name: str, policy_id: int, directory: str | None) -> None:
         self.name, self.policy_id, self.directory = name, policy_id, directory
@@ -195,7 +196,7 @@ class RayRelays:
         self._thread.start()
 
     def reconcile(self) -> None:
-        """Start relays on nodes that have come, and forget those that have gone."""
+        """Start relays on nodes that have joined, and forget those of nodes that have left."""
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         for gone in self._actors.keys() - alive:
             del self._actors[gone]
@@ -213,7 +214,7 @@ class RayRelays:
             )
 
     def status(self, timeout: float = 10.0) -> dict[str, dict[str, Any]]:
-        """Return what the relays say, by Ray's name of the node; without those that do not answer in time."""
+        """Return the status of each relay by Ray's node id, except for those that do not answer in time."""
         asked = {actor.status.remote(): node for node, actor in dict(self._actors).items()}
         ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=timeout)
         said = {}
@@ -223,9 +224,9 @@ class RayRelays:
         return said
 
     def wait(self, timeout: float = 60.0) -> bool:
-        """Wait until each node has the channel; whether they have it.
+        """Wait until each node has the channel; return whether all have it.
 
-        Before an env of another node resets, it should have what the learner has published.
+        Call it before envs on other nodes reset for the first time, so that they have what was published.
         """
         ready = {"speaking", "live", _SERVED}
         deadline = time.monotonic() + timeout
@@ -237,15 +238,15 @@ class RayRelays:
         return False
 
     def stop(self) -> None:
-        """End the relays. What was published or closed just before has half a second to arrive."""
+        """End the relays, half a second after the call, so that the last messages arrive."""
         with self._stopping:
             if not self._stop.is_set():
                 self.look_after_no_more()
-                if ray.is_initialized():  # else they ended with the job
+                if ray.is_initialized():  # otherwise they have ended with the job
                     self._end()
 
     def look_after_no_more(self) -> None:
-        """Make no more calls of Ray: in the middle of one the interpreter cannot end."""
+        """Stop the thread that calls Ray: the interpreter cannot exit during such a call."""
         self._stop.set()
         if self._thread is not threading.current_thread() and self._pid == os.getpid():
             self._thread.join(_GRACE)
@@ -268,7 +269,7 @@ class RayRelays:
 _started: dict[tuple[str, int], RayRelays] = {}
 
 
-@atexit.register  # after Ray's own, so it is called before that
+@atexit.register  # registered after Ray's own handler, and so called before it
 def _look_after_no_more() -> None:
     for relays in _started.values():
         with relays._stopping:  # another thread may be about to end them
@@ -281,21 +282,23 @@ def start(
     *,
     directory: str | os.PathLike[str] | None = None,
 ) -> RayRelays:
-    """Carry a run to all nodes of the Ray cluster: to be called in the driver, after `ray.init`.
+    """Carry a run to all nodes of the Ray cluster; call it in the driver, after `ray.init`.
 
         >>> run = traincast.Run("ppo")  # doctest: +SKIP
         >>> traincast.relay.ray.start(run)  # doctest: +SKIP
 
-    Env code does not change: on each node there is an ordinary channel, wherever the learner runs. Nodes that
-    come later get it too. It ends with the driver's job.
+    Env code does not change: each node has an ordinary channel, wherever the learner runs. Nodes that join
+    later get it, too. The relays end with the driver's job.
 
     Args:
         run: the run, or its name.
-        policy_id: which policy's channel; None: the run's.
-        directory: where the channel is on each node; None: as the run says.
+        policy_id: the policy whose channel it is; None: the run's.
+        directory: where the channel is on each node; None: the run's.
+
+    Raises: RuntimeError before `ray.init`; ValueError if there is no name.
     """
     if not ray.is_initialized():
-        raise RuntimeError("traincast.relay.ray.start comes after ray.init")
+        raise RuntimeError("call traincast.relay.ray.start after ray.init")
     channel = channel_of(run, policy_id, directory)
     name = channel.actual_name
     if name is None:

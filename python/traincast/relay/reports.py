@@ -1,8 +1,8 @@
-"""What each relay says of itself, heard where the learner is: the tree, as `traincast relay status` shows it.
+"""Reports: each relay sends its status, which the learner's node collects for `traincast relay status`.
 
-All relays put to one topic, where what one says may be overtaken by what another one does: so each says it
-every second or so, and a report counts for some seconds. Nothing that a channel needs depends on it.
-As with snapshots (`message`), the bytes are untrusted.
+All relays put to one topic, where one report may be overtaken by the next: so each relay sends its own about
+once a second, and a report counts for some seconds. No channel depends on reports. As with snapshots
+(`message`), the bytes are untrusted.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _MAGIC = b"trainrep"
 _HEAD = len(_MAGIC) + 16
 _TURN = 0.5
 _FORGET_AFTER = 10
-"""How many reports of a relay must fail to come until it is forgotten."""
+"""The number of reports in a row that a relay must miss to be forgotten."""
 
 _MOST_BYTES = 4096
 _MOST_TEXT = 1024
 _MOST = 4096
 
 Report = dict[str, Any]
-"""What `Relay.status` gives."""
+"""What `Relay.status` returns."""
 
 
 def _is_text(value: Any) -> bool:
@@ -81,19 +81,19 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 
 
 def seal_report(report: Report, channel: str, key: bytes | None) -> bytes:
-    """Put a report into bytes. `channel` is its name and policy: `"run@0"`."""
+    """Return the bytes of a report. `channel` is the channel's name and policy: `"run@0"`."""
     text = json.dumps(report, separators=(",", ":")).encode()
     whole = _MAGIC + channel_digest(channel) + text
     return whole + tag_of(whole, b"", key)
 
 
 def unseal_report(data: bytes, channel: str, key: bytes | None) -> Report:
-    """Check bytes, and return the report that they are.
+    """Check bytes, and return the report in them.
 
     Raises: `Malformed`.
     """
     if not data.startswith(_MAGIC) or not _HEAD + TAG_BYTES < len(data) <= _MOST_BYTES:
-        raise Malformed("it does not begin like one")
+        raise Malformed("it does not begin like a message of traincast")
     whole, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
     check_tag(tag, tag_of(whole, b"", key), key)
     if whole[len(_MAGIC) : _HEAD] != channel_digest(channel):
@@ -101,22 +101,22 @@ def unseal_report(data: bytes, channel: str, key: bytes | None) -> Report:
     try:
         said = json.loads(whole[_HEAD:])
     except (ValueError, RecursionError) as error:
-        raise Malformed("its report is no JSON") from error
+        raise Malformed("its report is not JSON") from error
     if not isinstance(said, dict) or "node" not in said:
-        raise Malformed("its report does not say of which node it is")
+        raise Malformed("its report does not name its node")
     report = {field: said[field] for field in _FIELDS.keys() & said.keys()}  # a later version may say more
     if not all(_FIELDS[field](value) for field, value in report.items()):
-        raise Malformed("its report says what cannot be")
+        raise Malformed("its report has impossible values")
     return report
 
 
 class Reports:
-    """Says what this node's relay does; where the learner is, hears the others. One thread runs it."""
+    """Sends this relay's reports; on the learner's node, collects those of the others. One thread runs it."""
 
     def __init__(
         self, gate: Gate, node: str, line: Line, status: Callable[[], Report], branch: Branch
     ) -> None:
-        """`status`: what this relay says of itself. `branch`: its place in the tree."""
+        """`status`: returns the status of this relay. `branch`: its place in the tree."""
         self._branch = branch
         self._gate, self.node, self._line, self._status = gate, node, line, status
         self._heard: dict[str, tuple[float, Report]] = {}
@@ -124,7 +124,7 @@ class Reports:
         self._mark: Any = None
 
     def all(self) -> list[Report]:
-        """Return what the other relays have said of late, and for how many seconds each has said no more."""
+        """Return the latest reports of the other relays, with the seconds since then as `silent`."""
         now, limit = time.monotonic(), _FORGET_AFTER * self._branch.pace
         with self._lock:
             self._heard = {
@@ -133,13 +133,13 @@ class Reports:
             return [{**report, "silent": round(now - at, 3)} for at, report in self._heard.values()]
 
     def children(self) -> int:
-        """Return how many relays have their messages from this one, as far as was heard."""
+        """Return how many relays receive from this one, by their reports."""
         with self._lock:
             reports = [report for _, report in self._heard.values()]
         return sum((report.get("parent") or [None])[-1] == self.node for report in reports)
 
     def run(self, stop: threading.Event) -> None:
-        """Go on until told to stop."""
+        """Run until `stop` is set."""
         while not stop.is_set():
             try:
                 with self._line.connection(stop) as engine:
@@ -150,7 +150,7 @@ class Reports:
                             say_at = time.monotonic() + self._branch.pace * random.uniform(0.75, 1.25)
                             engine.put(REPORTS, seal_report(report, self._gate.channel, self._gate.key))
                         if report["role"] != "source":
-                            # Until its own moment: news of the plan wakes all of them at once.
+                            # No longer than until its next report: a new plan wakes all relays at once.
                             self._branch.obey(engine, min(max(say_at - time.monotonic(), 0.001), _TURN))
                         else:
                             self._branch.be_root()
@@ -164,7 +164,7 @@ class Reports:
                 stop.wait(_TURN)
 
     def _gather(self, engine: Engine) -> None:
-        """Hear what there is to hear for a while: of many that report at once some are overtaken."""
+        """Collect reports for a while; of many that come at once, some are overtaken."""
         until = time.monotonic() + _TURN
         while (left := until - time.monotonic()) > 0:
             news = engine.wait(REPORTS, self._mark, left)

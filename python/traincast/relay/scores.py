@@ -1,11 +1,12 @@
-"""The way back over many nodes: what the envs of a node have counted arrives at the learner exactly once.
+"""Scoreboards over many nodes: each episode that an env counts on any node reaches the learner exactly once.
 
-The learner keeps a scoreboard on its node (`traincast.scores`). Signs of life say which one, and the relays
-of other nodes keep a *part* of it each: a scoreboard of their own, where the node's envs count as always.
+The learner keeps a scoreboard on its node (`traincast.scores`). Signs of life say which one it is, and the
+relays of the other nodes each keep a *part* of it: a scoreboard of their own, on which the node's envs count
+as usual.
 
-A part's relay says what it adds up to, all of it each time, and the relay of the learner's node sets a block
-of the learner's scoreboard to that. So nothing needs an answer: totals that are lost are said again, those
-that come twice or late change nothing, and a relay that is killed leaves nothing that is not in a file.
+The relay of a part always sends its complete totals, and the relay of the learner's node sets a block of the
+learner's scoreboard to them. So nothing needs an acknowledgement: lost totals are sent again, totals that
+come twice or late change nothing, and a relay that is killed loses nothing, because all counts are in files.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ TALLIES = "tallies"
 
 _SAY_EVERY = 0.25
 _SAY_AGAIN = 2.0
-"""Seconds after which totals that have not changed are said again: the last ones may have been overtaken."""
+"""Seconds after which unchanged totals are sent again: the last ones may have been overtaken."""
 
 _SHARE = 10
-"""Adding up and saying it take at most one in so many seconds."""
+"""Reading the counters and sending them takes at most this fraction, one in ten, of the time."""
 
 _WAIT = 0.5
 
@@ -49,7 +50,7 @@ class Board(NamedTuple):
 
 
 class Scores:
-    """What a relay does for scoreboards. One thread runs it, and makes all calls of the engine."""
+    """The part of a relay that deals with scoreboards. One thread runs it, and makes all engine calls."""
 
     def __init__(
         self,
@@ -69,14 +70,15 @@ class Scores:
         self._part: tuple[Board, ScoreCounters] | None = None
         self._mark: Any = None
         self.said = 0
-        """How often this node's totals were handed to the engine."""
+        """How often this node's totals were sent to the engine."""
         self.heard = 0
         """How often totals of other nodes brought something new."""
 
     def board(self) -> Board:
-        """Return the scoreboard that a learner of this node keeps; looked for now.
+        """Look for the scoreboard that a learner of this node keeps, and return it.
 
-        Where that fails it is taken to be as before: if there were none, all nodes would let go of theirs.
+        If that fails, return what was found last: if it said that there is none, all nodes would drop their
+        parts.
         """
         try:
             own = self._find_own()
@@ -86,7 +88,7 @@ class Scores:
         return self._said
 
     def run(self, stop: threading.Event) -> None:
-        """Go on until told to stop."""
+        """Run until `stop` is set."""
         while not stop.is_set():
             try:
                 self._look()
@@ -117,7 +119,7 @@ class Scores:
                     self._say(engine, board, counters.incarnation, totals)
                     said, say_again_at = totals, began + _SAY_AGAIN * random.uniform(0.75, 1.25)
                 pause = max(_SAY_EVERY, _SHARE * (time.monotonic() - began))
-                stop.wait(pause * random.uniform(0.75, 1.25))  # several nodes do not overtake each other
+                stop.wait(pause * random.uniform(0.75, 1.25))  # so that nodes do not overtake each other
             before = self._part
             self._look()
             if self._part is not before:
@@ -146,7 +148,7 @@ class Scores:
         try:
             self.heard += own.take(tallies.part, tallies.totals) > 0
         except ValueError as error:
-            self._gate.drop("its counters cannot be", str(error))
+            self._gate.drop("its counters are impossible", str(error))
 
     @property
     def _gathers(self) -> bool:
@@ -162,12 +164,13 @@ class Scores:
             return self._own
 
     def _look(self) -> None:
-        """Keep a part of the scoreboard of the learner that lives elsewhere, if that keeps one.
+        """Keep a part of the scoreboard of a learner on another node, if that learner keeps one.
 
-        While no learner lives, or none is heard of, the part stays: one that comes back goes on with it.
+        While no learner lives, or none is heard of, the part stays: a learner that comes back goes on with
+        it.
         """
         if self._part is not None and self._part[1].ended:
-            self._part = None  # a learner of this node has made its own
+            self._part = None  # a learner of this node has created its own
         living = None if self._sink.learner_is_here else self._sink.living
         if living is None:
             return
@@ -188,8 +191,8 @@ class Scores:
                 directory=self._directory,
             )
         except ChannelBusyError:
-            return  # a learner of this node has one; what it is will be seen at its first snapshot
-        except (TraincastError, OSError, ValueError) as error:  # so many tasks cannot be
+            return  # a learner of this node has one, which will be found with its first snapshot
+        except (TraincastError, OSError, ValueError) as error:  # ValueError: an impossible number of tasks
             warn_once(("relay scoreboard", self._name, str(error)), f"{self._gate.channel}: {error}")
             return
         self._part = board, counters

@@ -1,7 +1,7 @@
-"""The relay of a node that no training starts: it finds the channels by itself, and carries them all.
+"""`traincast relay`: a relay that no training starts. It finds channels by itself, and carries all of them.
 
-What has a living learner on this node is offered; what is heard of from elsewhere is carried here. One
-process, with one session, and for each channel what a relay consists of.
+Channels with a living learner on this node are offered to the other nodes; channels that other nodes offer
+are carried to this one. It is one process with one session, which runs a `Relay` for each channel.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["Service"]
 _LOOK_EVERY = 0.25
 _TRY_AGAIN = 1.0
 _KEPT_SECONDS = 10.0
-"""How long a channel is still carried after its learner has closed it."""
+"""Seconds for which a channel is still carried after its learner has closed it."""
 
 _MOST = 256
-"""Channels that are carried without having been named: a stranger may speak of more."""
+"""The most channels that are carried without being named: anybody could announce more."""
 
 _CHANNEL = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]{0,127})@(0|[1-9]\d{0,4})")
 
@@ -52,7 +52,7 @@ class _Carried:
         self._ended.set()
 
     def idle(self) -> float:
-        """For how many seconds there has been no learner, here or elsewhere, that may come back."""
+        """Return for how many seconds no learner has lived, here or elsewhere, or may come back."""
         if self.relay.source.state != "absent" or self.relay.sink.link not in ("none", "learner closed"):
             self._idle_since = time.monotonic()
         return time.monotonic() - self._idle_since
@@ -62,7 +62,7 @@ class _Carried:
 
 
 class Service:
-    """Carries the channels of this user's directory, or those of these names, until it is told to end."""
+    """Carries all channels of this user, or those with these names, until it is told to end."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Service:
         lease: float = LEASE,
         say: Callable[[str], None] = print,
     ) -> None:
-        """`say`: called with a sentence when a channel is begun with, and when it is left."""
+        """`say`: called with a sentence when the service starts or stops carrying a channel."""
         self._network, self._names, self._key, self._lease, self._say = network, names, key, lease, say
         self._carried: dict[Channel, _Carried] = {}
         self._heard: set[Channel] = set()
@@ -83,9 +83,9 @@ class Service:
         self._session = 0
 
     def begin(self) -> None:
-        """Take the channels that were named.
+        """Start to carry the channels that were named.
 
-        Raises: ChannelBusyError if another relay of this node has one of them.
+        Raises: ChannelBusyError if another relay of this node serves one of them.
         """
         for name in self._names:
             self._carry((name, 0))
@@ -103,14 +103,14 @@ class Service:
             self.end()
 
     def end(self) -> None:
-        """Let go of all channels."""
+        """Stop serving all channels."""
         self._stop.set()
         for carried in self._carried.values():
             carried.thread.join(3.0)
         self._network.close()
 
     def _wanted(self) -> set[Channel]:
-        """Return what is to be carried and is not, by what is known now."""
+        """Return the channels that should be carried, but are not yet."""
         here = {
             (channel["name"], channel["policy_id"])
             for channel in _core.list_channels()
@@ -126,13 +126,16 @@ class Service:
         if time.monotonic() < self._again.get(channel, 0.0):
             return
         if len(self._carried) >= _MOST and not self._names:
-            warn_once(("relay carries too many", _MOST), f"no more than {_MOST} channels are carried")
+            warn_once(
+                ("relay carries too many", _MOST),
+                f"no more than {_MOST} channels are carried: name the ones to carry, traincast relay NAME",
+            )
             return
         try:
             self._carry(channel)
             self._again.pop(channel, None)
-        except ChannelBusyError as error:  # it may end, and then this one is there
-            warn_once(("relay busy", channel), f"{error}: it is not carried by this process")
+        except ChannelBusyError as error:  # the other relay may end, and then this one takes over
+            warn_once(("relay busy", channel), f"{error}: this process does not carry it until that one ends")
             self._again[channel] = time.monotonic() + _TRY_AGAIN
         except (TraincastError, OSError) as error:
             warn_once(("relay cannot carry", channel, str(error)), f"{channel[0]}: {error}")
@@ -155,7 +158,7 @@ class Service:
                 self._say(f"leaves {channel[0]}, policy {channel[1]}")
 
     def _listen(self) -> None:
-        """Hear of channels on other nodes, by their learners' signs of life."""
+        """Subscribe to the learners' signs of life, which tell of channels on other nodes."""
         try:
             number, session = self._network.session()
         except EngineLost as error:
@@ -177,7 +180,7 @@ class Service:
         try:
             message = unseal(sample.payload.to_bytes(), channel, self._key)
         except Malformed:
-            return  # where a channel is carried these are counted
+            return  # a relay that carries the channel counts these
         with self._lock:
             if message.life is Life.ALIVE and len(self._heard) < _MOST:
                 self._heard.add((found[1], int(found[2])))

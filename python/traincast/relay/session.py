@@ -1,4 +1,4 @@
-"""The Zenoh session of a process, opened again when it is lost, and what has been declared in it."""
+"""The Zenoh session of a process, which is reopened when it is lost, and what is declared in it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Network:
     """The session of this process."""
 
     def __init__(self, connect: Sequence[str], listen: Sequence[str] = ()) -> None:
-        """`connect`, `listen`: endpoints as Zenoh writes them, `"tcp/HOST:7447"`. Who listens is a router."""
+        """`connect`, `listen`: endpoints such as `"tcp/HOST:7447"`. A process that listens is a router."""
         self.endpoints, self._listen = list(connect), list(listen)
         self.via = "zenoh " + ", ".join([*self.endpoints, *(f"{place} (here)" for place in listen)])
         self._session: Any = None
         self._number = 0
-        self._failed: tuple[float, str] | None = None  # when it was tried last, and why not
+        self._failed: tuple[float, str] | None = None  # when the last attempt failed, and why
         self._lock = threading.Lock()
 
     def session(self) -> tuple[int, Any]:
-        """Return the session, and which one it is: what an earlier one declared is gone.
+        """Return the session and its number, which tells if earlier declarations are still valid.
 
         Raises: `EngineLost`, within a second or so.
         """
@@ -47,7 +47,7 @@ class Network:
                 self._drop()
             if self._session is None:
                 if self._failed is not None and self._failed[0] > asked:
-                    # Somebody else has tried meanwhile. One after the other they would take seconds.
+                    # Another thread has tried meanwhile. One attempt after the other would take seconds.
                     raise EngineLost(self._failed[1])
                 self._session = self._open()
                 self._number += 1
@@ -63,7 +63,7 @@ class Network:
 
     def _drop(self) -> None:
         session, self._session = self._session, None
-        if session is not None:  # where the link is dead it may take long
+        if session is not None:  # closing may take long if the link is dead
             threading.Thread(target=_close, args=(session,), daemon=True).start()
 
     def _open(self) -> Any:
@@ -100,7 +100,7 @@ class Network:
 
 
 class Declared:
-    """What has been declared in the present session."""
+    """What is declared in the current session."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -124,7 +124,7 @@ class Declared:
             raise EngineLost(f"{self._network.via}: {error}") from error
 
     def once(self, key: str, declare: Callable[[], Any]) -> bool:
-        """Declare something if this session has not done so; whether it did now."""
+        """Declare something unless it is declared in this session already; return whether it did."""
         with self._lock:
             if key in self._entities:
                 return False
@@ -132,7 +132,7 @@ class Declared:
             return True
 
     def close(self) -> None:
-        """Take back all that was declared."""
+        """Undeclare everything."""
         with self._lock:
             for entity in self._entities.values():
                 with suppress(zenoh.ZError):
@@ -141,7 +141,7 @@ class Declared:
 
 
 def _probe(endpoints: Sequence[str]) -> None:
-    """Look whether a router can be reached: Zenoh's own attempts take long where a link is dead."""
+    """Check that a router is reachable: Zenoh's own attempts take long if a link is dead."""
     reasons = []
     for endpoint in endpoints:
         kind, _, place = endpoint.partition("/")

@@ -1,4 +1,4 @@
-"""How a relay is told to end."""
+"""The signals that end a relay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["told_to_end"]
 
 
 def told_to_end() -> Callable[[], bool]:
-    """Take SIGTERM and SIGINT from now on, and return what tells if one has come."""
+    """Handle SIGTERM and SIGINT from now on; return a function that tells if one has come."""
     told = False
 
     def end(_number: int, _frame: FrameType | None) -> None:

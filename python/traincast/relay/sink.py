@@ -1,14 +1,14 @@
 """The writer of a node on which the learner does not run.
 
-Two locks say who is what: `.relay` elects the relay, `.lock` says that the learner lives. So a sink holds
-`.lock` only while it hears that; then `writer_alive` is the learner's on this node too, and a learner that
-starts here is told where the other one is. Without it, the file stays for its readers, and whoever comes
-takes it over: a learner that starts again here (epoch + 1, versions go on), or this sink when it hears of
-one.
+There are two locks: `.relay` elects the relay, and `.lock` says that the learner lives. So a sink holds
+`.lock` only while it hears that the learner lives. Then `writer_alive` is true on this node, too, and a
+learner that starts here is told where the other one is. Without the lock, the file stays for its readers, and
+a new writer can take it over: a learner that starts here (epoch + 1, versions go on), or this sink when it
+hears of a learner again.
 
-    nothing ──alive──▶ live ──lost──▶ learner lost ──alive──▶ live
-                        │ └──silence for a lease──▶ link lost ──alive──▶ live
-                        └──closed──▶ learner closed: the files are gone, as where the learner was
+    none ──alive──▶ live ──lost──▶ learner lost ──alive──▶ live
+                     │ └──silence for a lease──▶ link lost ──alive──▶ live
+                     └──closed──▶ learner closed: the files are removed, as on the learner's node
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from traincast.relay.succession import Opener, published_ns_of
 __all__ = ["LEASE", "Rival", "Sink"]
 
 LEASE = 1.5
-"""Seconds of silence after which a learner counts as lost. A source says something each 0.4 s."""
+"""Seconds of silence after which a learner counts as lost. A source sends something every 0.4 s."""
 
 _NEVER = Stamp(0, 0, 0)
 Away = Literal["learner closed", "learner lost", "link lost"]
@@ -36,46 +36,46 @@ Away = Literal["learner closed", "learner lost", "link lost"]
 
 @dataclass
 class Rival:
-    """A learner elsewhere, as far as it was heard of."""
+    """A learner on another node, as far as messages tell."""
 
     key: Key
     life: Life
     node: int
     first: tuple[int, int]
-    """Sender and number of the first message: that may have lain in the engine for long."""
+    """Sender and number of the first message, which may be an old one that the engine had kept."""
     latest: tuple[int, int]
     heard_ns: int
     last_sign: tuple[int, int] = (0, 0)
-    """Sender and number of the newest sign of life: a snapshot that was said later may arrive earlier."""
+    """Sender and number of the newest sign of life: a snapshot that was sent later may arrive earlier."""
     board: int = 0
     """Incarnation of the scoreboard that it keeps; 0: none."""
     tasks: int = 0
 
     @property
     def life_heard(self) -> bool:
-        """Whether it was more than a snapshot that was heard."""
+        """Whether a sign of life was heard, not only a snapshot."""
         return self.last_sign != (0, 0)
 
     @property
     def proven(self) -> bool:
-        """Whether its source has said something since it was first heard of."""
+        """Whether its source has sent something since it was first heard of."""
         return self.latest > self.first
 
 
 @dataclass
 class Counts:
-    """What `ls` shows."""
+    """The counts that `traincast ls --relays` shows."""
 
     published: int = 0
     coalesced: int = 0
     outdated: int = 0
     lag: float | None = None
-    """Seconds from publishing to here, of the newest snapshot."""
+    """Seconds that the newest snapshot took from its publishing to here."""
 
 
 @dataclass
 class Sink:
-    """Takes messages of any thread, in any order."""
+    """Publishes the snapshots of a learner on another node. Any thread may pass it messages, in any order."""
 
     gate: Gate
     name: str
@@ -86,9 +86,9 @@ class Sink:
     link: str = "none"
     since_ns: int = field(default_factory=time.monotonic_ns)
     learner_is_here: bool = False
-    """Then this node's file is the learner's own, and messages are only listened to."""
+    """Whether the learner is on this node: then the file is its own, and messages are not published."""
     replaces: bool = False
-    """Whether a file with later numbers may be replaced: that of a learner of this node that has lost."""
+    """Whether a file with later numbers may be replaced, because its learner, on this node, has lost."""
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class Sink:
 
     @property
     def silent(self) -> float:
-        """For how many seconds nothing was heard of the learner that is followed; 0 if there is none."""
+        """Seconds since something was heard of the learner that is followed; 0 if there is none."""
         followed = self._followed
         if followed is None or followed.life is not Life.ALIVE:
             return 0.0
@@ -125,20 +125,20 @@ class Sink:
 
     @property
     def living(self) -> Rival | None:
-        """The learner elsewhere that is followed, if that lives as far as anybody knows."""
+        """The learner on another node that is followed, if it lives as far as is known."""
         followed = self._followed
         if followed is None or not followed.life_heard:
             return None
         return self.rival(followed.key)
 
     def disputed(self, key: Key) -> bool:
-        """Tell if another learner than this one is heard of."""
+        """Tell if another learner than this one has been heard of within a lease."""
         with self._lock:
             now = time.monotonic_ns()
             return any(other != key and not self._silent(rival, now) for other, rival in self._rivals.items())
 
     def rival(self, key: Key) -> Rival | None:
-        """Return what was heard of a learner, if that lives as far as anybody knows."""
+        """Return what was heard of a learner, if it lives as far as is known; otherwise None."""
         with self._lock:
             rival = self._rivals.get(key)
             dead = rival is None or rival.life is not Life.ALIVE or self._silent(rival, time.monotonic_ns())
@@ -168,7 +168,7 @@ class Sink:
             return True
 
     def receive(self, message: Message) -> None:
-        """Take a message. What is old, or of a learner that has lost, changes nothing."""
+        """Take a message. It has no effect if it is old, or from a learner that has lost the channel."""
         now = time.monotonic_ns()
         with self._lock:
             self._catch_up()
@@ -182,7 +182,7 @@ class Sink:
             self._take(message, rival, now)
 
     def tick(self) -> None:
-        """Look at the clock: to be called several times a second."""
+        """Act on the time that has passed; call this several times a second."""
         now = time.monotonic_ns()
         with self._lock:
             self._catch_up()
@@ -202,7 +202,7 @@ class Sink:
             self._clocks = {node: clock for node, clock in self._clocks.items() if node in nodes}
 
     def end(self, link: Away = "link lost") -> None:
-        """Let go of the channel: this relay ends."""
+        """Let go of the channel, because this relay ends."""
         with self._lock:
             self._catch_up()
             self._leave(link)
@@ -226,7 +226,7 @@ class Sink:
         if rival is None:
             rival = self._rivals[message.key] = Rival(message.key, message.life, message.node, at, at, now)
         elif at > rival.latest or (self._silent(rival, now) and at[0] != rival.latest[0]):
-            # After silence also an earlier sender counts: a clock may have been set back.
+            # After silence, an earlier sender counts, too: its clock may have been set back.
             rival.latest, rival.life, rival.node, rival.heard_ns = at, message.life, message.node, now
         if not message.wire and (at > rival.last_sign or at == rival.latest):
             rival.last_sign, rival.board, rival.tasks = at, message.board, message.tasks
@@ -237,7 +237,7 @@ class Sink:
 
     def _take(self, message: Message, rival: Rival, now: int) -> None:
         if message.wire and not rival.life_heard:
-            # It may have lain in the engine since its learner ended. The next sign of life says so.
+            # The engine may have kept it although its learner has ended. The next sign of life tells.
             self._held_back = (message, now)
             return
         if self._held_back is not None and self._held_back[0].key == message.key:
@@ -258,7 +258,7 @@ class Sink:
         self.counts.lag = (now - published) / 1e9
 
     def _settle(self, rival: Rival, now: int) -> None:
-        """Bring the file to what is known."""
+        """Bring the file and the locks in line with what is known."""
         if self.learner_is_here:
             self._state("local")
             return
@@ -293,9 +293,9 @@ class Sink:
                 self._opener = Opener(self.gate.channel, self.gate.key, message)
                 self._followed_clock = self._clock(message.node)
         except ChannelBusyError:
-            pass  # a learner of this node has just begun: what it is will be seen at its first snapshot
+            pass  # a learner of this node has just started: the source finds it with its first snapshot
         except (TraincastError, OSError) as error:
-            if isinstance(error, ValueError):  # these bytes are no better the next time
+            if isinstance(error, ValueError):  # the same bytes would fail again
                 self.gate.drop("its snapshot cannot be read", str(error))
                 self._published = message.stamp
             else:

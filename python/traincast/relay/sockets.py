@@ -1,13 +1,13 @@
-"""A hub behind a TCP port, without any framework: the edges of a tree of relays.
+"""A hub behind a TCP port, without any framework: the connections in a tree of relays.
 
-A relay that has children serves them what it has last heard: they ask, and are answered when there is
-something newer (`Hub`). It answers questions about these topics only: nothing that comes from the network is
-put into it, unless it serves all topics, as the root of a tree of its own.
+A relay with children serves them the newest messages: they ask, and get an answer when there is something
+newer (`Hub`). It answers only requests to wait for its topics. Nobody can put values from the network, unless
+the hub serves all topics, as the root of a tree of its own.
 
-    request   what, length of the topic, of the mark or what is expected, of the value; seconds to wait; these
-    answer    lengths of the mark and the value; these. Without a mark: nothing is there
+    request   kind; lengths of topic, mark (or expected value) and value; seconds to wait; then these three
+    answer    lengths of mark and value; then these two. Without a mark there is no value
 
-Lengths are checked, and messages are sealed: whoever reaches the port can read, and no more.
+Lengths are checked, and messages are sealed: anybody who reaches the port can read, but do nothing else.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _GRACE = 1.5
 
 
 class HubServer:
-    """Serves a hub, in a thread of its own."""
+    """Serves a hub in a thread of its own."""
 
     def __init__(self, host: str, port: int = 0, topics: Collection[str] | None = None) -> None:
-        """`host`, `port`: where it listens; 0: a free one. `topics`: which; None: all, and others may put."""
+        """`port`: 0: a free one. `topics`: those that it serves; None: all, and clients may put values."""
         self._listening = socket.create_server((host, port), backlog=1024)
         self.port = int(self._listening.getsockname()[1])
         self._topics = topics
@@ -55,7 +55,7 @@ class HubServer:
 
     @property
     def connections(self) -> int:
-        """How many there are."""
+        """How many connections are open."""
         return len(self._connections)
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class HubServer:
                 writer.writelines([_ANSWER.pack(len(mark), len(found)), mark, found])
                 await writer.drain()
         except (OSError, EOFError, ValueError, asyncio.CancelledError):
-            pass  # it is gone, or a stranger, or this ends
+            pass  # the client has gone, or sends nonsense, or this server ends
         finally:
             self._connections.discard(writer)
             writer.close()
@@ -105,7 +105,7 @@ class HubServer:
             news = await self._hub.wait(topic, mark, max(0.0, min(timeout, 60.0)))
             return (b"", b"") if news is None else (" ".join(map(str, news[0])).encode(), news[1])
         if self._topics is not None:
-            raise ValueError("it answers no such question")
+            raise ValueError("this hub only answers requests to wait for its topics")
         if what == _SWAP:
             return b"-", await self._hub.swap(topic, small, value)
         await self._hub.put(topic, value)
@@ -113,7 +113,7 @@ class HubServer:
 
 
 class SocketEngines:
-    """Connections to a hub behind a port."""
+    """Makes connections to a hub behind a port."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
@@ -150,7 +150,7 @@ class SocketEngines:
 
 
 class SocketEngine:
-    """One connection."""
+    """A connection to a hub behind a port."""
 
     def __init__(self, connection: socket.socket, engines: SocketEngines) -> None:
         self._connection, self._engines = connection, engines
@@ -180,7 +180,7 @@ class SocketEngine:
             self._connection.sendall(b"".join((head, name, small, value)))
             mark, found = _ANSWER.unpack(self._receive(_ANSWER.size))
             if mark > _MOST_SMALL or found > _MOST_BYTES:
-                raise EngineLost(f"{self._engines.via}: no hub of ours")
+                raise EngineLost(f"{self._engines.via}: this is not a hub of traincast")
             return self._receive(mark), self._receive(found)
         except EngineLost:
             raise
@@ -192,6 +192,6 @@ class SocketEngine:
         while len(received) < length:
             part = self._connection.recv(min(length - len(received), 1 << 20))
             if not part:
-                raise EngineLost(f"{self._engines.via}: the hub is gone")
+                raise EngineLost(f"{self._engines.via}: the hub has closed the connection")
             received += part
         return bytes(received)

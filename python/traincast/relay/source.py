@@ -2,8 +2,8 @@
 
 ::
 
-    absent ──learner of this node──▶ speaking ──it has ended──▶ absent
-                                        └──another one has the channel──▶ refused ──it has let go──▶ absent
+    absent ──a learner on this node──▶ claiming ──it has the channel──▶ speaking ──it has ended──▶ absent
+                                          └──another learner has it──▶ refused ──it has let go──▶ absent
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TICK = 0.1
 
 
 class Source:
-    """Watches for a learner on this node. One thread runs it, and makes all calls of the engine."""
+    """Watches for a learner on this node. One thread runs it, and makes all engine calls."""
 
     def __init__(
         self,
@@ -46,12 +46,12 @@ class Source:
         self._speech: Speech | None = None
         self._displacing = False
         self.refused: tuple[Key, Key] | None = None
-        """The learner of this node that was refused last, and the one that has the channel."""
+        """The learner of this node that was refused last, and the learner that has the channel."""
         self._spoken_before = 0
 
     @property
     def spoken(self) -> int:
-        """How many snapshots were handed to the engine."""
+        """How many snapshots were sent to the engine."""
         speech = self._speech
         return self._spoken_before + (0 if speech is None else speech.spoken)
 
@@ -63,7 +63,7 @@ class Source:
 
     @property
     def state(self) -> str:
-        """One word, for people."""
+        """The state in one word: absent, claiming, speaking or refused."""
         if self._displacing:
             return "refused"
         if self._speech is None:
@@ -71,21 +71,19 @@ class Source:
         return "speaking" if self._speech.established and self._speech.spoken else "claiming"
 
     def run(self, stop: threading.Event) -> None:
-        """Go on until told to stop."""
+        """Run until `stop` is set."""
         while not stop.is_set():
             try:
                 speech, watch = self._learner()
                 if speech is not None and watch is not None:
                     self._speak(speech, watch, stop)
-            except (
-                Exception
-            ) as error:  # whatever is wrong with this learner, the next one is to be spoken for
+            except Exception as error:  # it must not keep the source from speaking for the next learner
                 said = f"{self._gate.channel}: {type(error).__name__}: {error}"
                 warn_once(("relay source", self._gate.channel, type(error)), said)
             stop.wait(_TICK)
 
     def _learner(self) -> tuple[Speech, RelaySource] | tuple[None, None]:
-        """Return who is to be spoken for, if a learner of this node has the channel."""
+        """Return what is needed to speak for the learner of this node, if one has the channel."""
         if self._sink.writing:
             return None, None
         try:
@@ -98,7 +96,7 @@ class Source:
         return Speech(watch, newest, self._gate, self._node, self._sink, self._board), watch
 
     def _speak(self, speech: Speech, watch: RelaySource, stop: threading.Event) -> None:
-        # On this side of a cut nobody could be asked. The lease ends before a dead connection is noticed.
+        # After a cut the other side could not be asked. The lease ends before a dead connection is noticed.
         cut_off = self._sink.link == "link lost"
         self._speech, self._sink.learner_is_here = speech, True
         while not self._listening.tried and not stop.is_set():
@@ -121,7 +119,7 @@ class Source:
             self._speech, self._displacing, self._sink.learner_is_here = None, False, False
 
     def _has_successor(self, speech: Speech) -> bool:
-        """Whether the learner ended while the engine was away, and another one of this node has come."""
+        """Whether the learner ended while the engine was unreachable, and another one has started here."""
         other, _ = self._learner()
         return other is not None and other.key != speech.key
 
@@ -132,7 +130,7 @@ class Source:
         warn_once(
             ("refused", self._gate.channel, loser),
             f"{self._gate.channel}: the learner of this node, {loser}, is refused: {winner} has the channel. "
-            "Its next publish raises ChannelLostError",
+            "Its next publish raises ChannelLostError; give one of them another name, or end it",
         )
         while not stop.is_set() and watch.writer_alive:
             displace(self._name, self._policy_id, winner.host, winner.pid, directory=self._directory)

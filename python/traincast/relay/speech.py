@@ -1,4 +1,4 @@
-"""What the source says of one learner, from its first snapshot to its end."""
+"""What the source sends for one learner, from its first snapshot to its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIFE, SNAPSHOT = "life", "snapshot"
 """The topics."""
 
 CLAIM = "claim"
-"""Under this key the engine has the learner that has the channel."""
+"""The key under which the engine keeps who has the channel."""
 
 BEAT = 0.4
 """Seconds between two signs of life."""
@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 _sender = time.time_ns()
 
 
-class Refused(Exception):  # noqa: N818 - it names what has happened
+class Refused(Exception):  # noqa: N818 - it names an event
     """Another learner has the channel."""
 
     def __init__(self, winner: Key) -> None:
@@ -58,7 +58,7 @@ class Speech:
         self.life = Life.ALIVE
         self._sealer = self._sealer_for(self.life)
         self.established = False
-        """Whether it had the channel, or nobody could be asked: then numbers decide, not who was first."""
+        """Whether it has had the channel, or nobody could be asked: then the larger key wins."""
         self.spoken = 0
 
     @property
@@ -67,15 +67,15 @@ class Speech:
         return len(self._newest)
 
     def run(self, engine: Engine, stop: threading.Event) -> None:
-        """Speak until the learner has ended and that has been said.
+        """Speak until the learner has ended and this has been sent.
 
-        Raises: `Refused`; `EngineLost`: go on with another connection, which may be to an engine that has
-        forgotten everything.
+        Raises: `Refused`; or `EngineLost`: then call it again with a new connection, even if the engine has
+            forgotten everything.
         """
         self.look(0)
         if self.life is Life.ALIVE:
             self._claim(engine, stop)
-            self._say(engine, LIFE)  # first: who comes late takes no snapshot without a sign of life
+            self._say(engine, LIFE)  # first, because a sink uses no snapshot before a sign of life
             self._say(engine, SNAPSHOT)
         claim_at = beat_at = time.monotonic() + BEAT
         while self.life is Life.ALIVE and not stop.is_set():
@@ -85,7 +85,7 @@ class Speech:
             if now >= beat_at and self.life is Life.ALIVE:
                 beat_at = now + BEAT
                 self._say(engine, LIFE)
-                if self._sink.disputed(self.key):  # the other one's snapshots lie over this one's
+                if self._sink.disputed(self.key):  # another learner's snapshots may have replaced this one's
                     self._say(engine, SNAPSHOT)
             if now >= claim_at and self.life is Life.ALIVE:
                 claim_at = now + _CLAIM_EVERY
@@ -97,13 +97,13 @@ class Speech:
             engine.swap(CLAIM, self._packed, _FREE)
 
     def look(self, timeout: float) -> bool:
-        """Look at the channel, and wait for news of it; whether there were any."""
+        """Wait for a new snapshot on the channel; return whether there was one."""
         news = self._watch.wait(timeout)
         if news is not None and identity_of(news) == self._identity:
             self._newest = news
             return True
         if news is not None:
-            self.life = Life.LOST  # another learner of this node has taken it over, and is spoken for next
+            self.life = Life.LOST  # another learner of this node has taken over, and will have its own speech
         elif not self._watch.writer_alive:
             last = self._watch.wait(0)  # published between the two looks
             if last is not None and identity_of(last) == self._identity:
@@ -127,10 +127,10 @@ class Speech:
         engine.put(topic, self._gate.seal(said))
 
     def _claim(self, engine: Engine, stop: threading.Event) -> None:
-        """Make sure that the channel is this learner's.
+        """Make sure that this learner has the channel.
 
-        One that comes while another one's source is heard is the second one, and is refused. Two that have
-        both had the channel, on two sides of a cut, go by their numbers.
+        A learner that comes while the source of another one is heard is the second one, and is refused. If
+        both have had the channel, on two sides of a network cut, the larger key wins.
         """
         held = b""
         while not stop.is_set():
@@ -146,7 +146,7 @@ class Speech:
     def _outlives(self, other: Key, node: int, stop: threading.Event) -> bool:
         """Whether another learner keeps the channel."""
         if node == self._node:
-            return False  # a node has one learner: that was an earlier one
+            return False  # a node has one learner at a time, so that was an earlier one
         deadline = time.monotonic() + self._sink.lease * 1.1
         while not stop.is_set():
             rival = self._sink.rival(other)
@@ -166,12 +166,12 @@ class Speech:
 
 
 def claimed_by(claim: bytes) -> tuple[Key, int] | None:
-    """Return which learner has the channel, and its node; None if none has."""
+    """Return the learner that has the channel, and its node; None if none has it."""
     try:
         term, epoch, pid, node, host = claim.decode().split(" ", 4)
         return Key(int(term), int(epoch), host, int(pid)), int(node)
     except ValueError:
-        return None  # free, or nothing of ours
+        return None  # free, or not written by a relay
 
 
 def _key(wire: bytes) -> Key:

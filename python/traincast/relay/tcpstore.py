@@ -1,14 +1,14 @@
-"""torch's TCPStore as an engine: under torchrun and SLURM, where torch is there anyway.
+"""torch's TCPStore as an engine: under torchrun and SLURM, where torch is installed anyway.
 
-The store is one of its own, on its own port, and lives in the relay of the node that has the address: the
-job's own store ends with rank 0, and its keys are other people's. It has no authentication, so messages
-should carry an HMAC (`TRAINCAST_KEY`), and it is bound to the one address, not to all interfaces, where torch
-can do that.
+The store is a separate one on a port of its own, in the relay process of the node that has the address. The
+job's own store ends with rank 0, and its keys belong to torch. A store has no authentication, so messages
+should carry an HMAC (`TRAINCAST_KEY`); and it listens only at that address, not on all interfaces, if this
+version of torch can do so.
 
-What it can do is `set`, `get` (which waits for a key), `add` and `compare_set`. So each value has a key of
-its own, numbered by a counter, and whoever waits gets the key that comes next: one round trip after the value
-is there. After a value it looks at the counter, which is where values that were overtaken are skipped. The
-putter deletes old keys.
+Its operations are `set`, `get` (which waits for a key), `add` and `compare_set`. So each value has a key of
+its own, numbered by a counter. A connection that waits asks for the next key, and gets the value one round
+trip after it was put. Before each wait it looks at the counter, and so skips values that were overtaken. The
+connection that puts values deletes old keys.
 """
 
 from __future__ import annotations
@@ -33,19 +33,18 @@ __all__ = ["StoreEngine", "StoreEngines", "is_address_of_this_machine", "torch_s
 _CONNECT_SECONDS = 1.0
 _PART = 4 << 20  # a value has at most 8 MiB
 _KEPT_BYTES = 64 << 20
-_KEPT_SECONDS = 0.5  # for those who know a number and have not got its value yet
-_SWEPT = 8  # keys of an earlier putter that are deleted with each put
+_KEPT_SECONDS = 0.5  # so that others can still get a value whose number they know
+_SWEPT = 8  # keys of an earlier connection that are deleted with each put
 _WHOLE, _IN_PARTS = b"\0", b"\1"
 
 
 def torch_store() -> Any:
-    """Return torch's class; the first call imports torch, which takes seconds.
+    """Return the class `TCPStore`; the first call imports torch, which takes seconds.
 
     Raises: ModuleNotFoundError without torch.
     """
-    os.environ.setdefault(
-        "TORCH_CPP_LOG_LEVEL", "ERROR"
-    )  # each wait that ends without news is a warning of its
+    # torch would log a warning for each wait that ends without news.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         from torch.distributed import TCPStore
     except ModuleNotFoundError as error:
@@ -54,15 +53,15 @@ def torch_store() -> Any:
 
 
 class Mark(NamedTuple):
-    """Which value of a topic."""
+    """Identifies a value of a topic."""
 
     store: bytes
-    """A store that begins anew counts anew."""
+    """The store that numbered it: a restarted store begins at 1 again."""
     number: int
 
 
 class StoreEngines:
-    """Connections to one store, hosted here if this machine has the address and nobody has the port."""
+    """Makes connections to one store, which it hosts if this machine has the address and the port is free."""
 
     def __init__(self, host: str, port: int, prefix: str) -> None:
         self.host, self.port, self._prefix = host, port, f"traincast/{prefix}"
@@ -71,7 +70,7 @@ class StoreEngines:
         self._lock = threading.Lock()
 
     def host_if_possible(self) -> bool:
-        """Host the store if this machine has its address and nobody the port; whether it is hosted here."""
+        """Host the store if this machine has the address and the port is free; return whether it is here."""
         with self._lock:
             if self._hosted is None and is_address_of_this_machine(self.host):
                 with suppress(OSError):
@@ -81,14 +80,14 @@ class StoreEngines:
     def connect(self) -> StoreEngine:
         """Return a connection; see `Engines`."""
         self.host_if_possible()
-        try:  # the store's own attempts to connect cannot be told to end soon
+        try:  # the store's own attempts to connect take long
             socket.create_connection((self.host, self.port), _CONNECT_SECONDS / 2).close()
         except OSError as error:
             raise EngineLost(f"{self.via}: {error}") from error
         return StoreEngine(self.host, self.port, self._prefix)
 
     def cut(self) -> None:
-        """Shut all connections to the store: then their calls fail, which would not end by themselves."""
+        """Shut down all connections to the store, so that calls fail that would not end by themselves."""
         addresses = {info[4][0] for info in _addresses(self.host, self.port)}
         for entry in Path("/proc/self/fd").iterdir():
             with suppress(OSError, ValueError, IndexError, TypeError):
@@ -106,11 +105,11 @@ class StoreEngines:
 
 
 class _Kept:
-    """The values of a topic that this putter has not deleted."""
+    """The values of a topic that this connection has put and not deleted."""
 
     def __init__(self, behind: int) -> None:
         self.behind = behind
-        """The next number of an earlier putter's to delete; 0: there are none."""
+        """The next number of an earlier connection's values to delete; 0: there are none."""
         self._values: deque[tuple[float, int, int, int]] = deque()
         self._bytes = 0
 
@@ -119,7 +118,7 @@ class _Kept:
         self._bytes += size
 
     def overdue(self) -> Iterator[tuple[int, int]]:
-        """Take out what nobody needs any more: number and parts. The newest stays."""
+        """Remove values that nobody needs any more, and yield their numbers and parts. The newest stays."""
         long_ago = time.monotonic() - _KEPT_SECONDS
         while len(self._values) > 1 and (self._values[0][0] < long_ago or self._bytes > _KEPT_BYTES):
             _, number, size, parts = self._values.popleft()
@@ -128,7 +127,7 @@ class _Kept:
 
 
 class StoreEngine:
-    """One connection."""
+    """A connection to the store."""
 
     def __init__(self, host: str, port: int, prefix: str) -> None:
         store_class = torch_store()
@@ -152,8 +151,8 @@ class StoreEngine:
         """See `Engine`."""
         parts = [value[at : at + _PART] for at in range(0, len(value), _PART)]
         try:
-            # Those who wait have the value before the counter has been asked, which is a round trip. Where
-            # somebody else has had that number, it comes again under its own.
+            # Setting the expected key before the round trip to the counter delivers the value sooner. If
+            # another connection has that number already, the value is put again under its own number.
             expected = self._last_put.get(topic, 0) + 1
             if expected > 1:
                 self._set(self._value(topic, expected), value, parts)
@@ -189,7 +188,7 @@ class StoreEngine:
                 if whole is not None:
                     return Mark(self._id, number), whole
                 if value is not None:
-                    seen = number  # it was deleted while it was asked for: there is a newer one
+                    seen = number  # it was deleted meanwhile, so there is a newer one
                 if time.monotonic() >= deadline:
                     return None
         except RuntimeError as error:
@@ -208,7 +207,7 @@ class StoreEngine:
         self._store = None
 
     def _get(self, key: str, timeout: float) -> bytes | None:
-        # A key that was deleted before it was got never comes: in between, the counter is looked at again.
+        # A key that was deleted before it was read never comes, so the counter is read again now and then.
         timeout = min(timeout, 1.0)
         if timeout != self._timeout:
             self._store.set_timeout(timedelta(seconds=timeout))
@@ -224,7 +223,7 @@ class StoreEngine:
     def _whole(self, key: str, value: bytes) -> bytes | None:
         if value[:1] == _WHOLE:
             return value[1:]
-        # Anybody may have put it there.
+        # Not trusted: anybody may have put it there.
         count = int(value[1:]) if value[1:].isdigit() and len(value) < 5 else 0
         parts = []
         for i in range(count):
@@ -239,7 +238,7 @@ class StoreEngine:
         kept.add(number, size, parts)
         for old, its_parts in kept.overdue():
             self._delete(topic, old, its_parts)
-        # What an earlier putter left: no more than it kept, and all of it one after the other.
+        # What an earlier connection left: no more than it kept, in consecutive numbers.
         for old in range(kept.behind, max(kept.behind - _SWEPT, 0), -1):
             kept.behind = old - 1 if self._delete(topic, old, 0) else 0
 
@@ -257,7 +256,7 @@ class StoreEngine:
 
 
 def is_address_of_this_machine(host: str) -> bool:
-    """Tell if a host name is this machine's: a socket can be bound to it."""
+    """Tell if a host name belongs to this machine: then a socket can be bound to it."""
     for family, kind, _, _, address in _addresses(host, 0):
         with suppress(OSError), socket.socket(family, kind) as probe:
             probe.bind(address)
@@ -279,7 +278,7 @@ def _hosted_store(host: str, port: int) -> Any:
     own_socket: dict[str, int] = {}
     if "master_listen_fd" in store_class.__init__.__doc__:
         own_socket["master_listen_fd"] = listening.detach()
-    else:  # it binds all interfaces
+    else:  # this version of torch listens on all interfaces
         listening.close()
     try:
         store = store_class(

@@ -1,8 +1,9 @@
-"""Who has its messages from whom, where there are many nodes.
+"""The tree: from whom each relay receives its messages when there are many nodes.
 
-Up to 32 nodes all hear the engine itself. Beyond that the relay of the learner's node, which knows all others
-by their reports, gives most of them a parent: a relay that passes on what it hears. A relay whose parent is
-silent or gone goes back to the engine at once, and stays there until it is given another one.
+Up to 32 nodes all receive from the engine itself. Beyond that the relay of the learner's node, which knows
+all others by their reports, assigns a parent to most of them: a relay that passes on what it receives. A
+relay whose parent is silent or has ended returns to the engine at once, and stays there until it is assigned
+another one, or that parent is tried again.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ PLAN = "plan"
 """The topic."""
 
 _FLAT = 32
-"""So many nodes need no tree."""
+"""Up to this many nodes need no tree."""
 
 _FAN_OUT, _FAN_OUT_LARGE, _LARGE = 32, 10, 65_536
 
 _TRY_AGAIN = 10.0
-"""Seconds after which a parent that was left is heard again, if it is still the one that was assigned."""
+"""Seconds after which a relay tries a parent again that it has left, if that is still its assigned one."""
 
 _REPORTS_A_SECOND = 50
 _SLOWEST = 3600.0
@@ -38,7 +39,7 @@ _HEAD = len(_MAGIC) + 16
 
 
 class Parent(NamedTuple):
-    """A relay that passes on what it hears."""
+    """A relay that passes on what it receives, and where it listens."""
 
     node: str
     host: str
@@ -46,26 +47,26 @@ class Parent(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What the relays are told."""
+    """The shape of the tree, which the relay of the learner's node sends to all others."""
 
     parents: Mapping[str, Parent]
-    """By node. Who is not in it hears the engine."""
+    """The parent of each node. A node that is not in it receives from the engine."""
     serving: frozenset[str]
-    """Who is to pass on what it hears."""
+    """The nodes whose relays pass on what they receive."""
     pace: float = 1.0
     """Seconds between two reports of a relay."""
 
 
 class Planner:
-    """Gives nodes their parents, and changes little when nodes come and go."""
+    """Assigns parents to nodes, and changes little when nodes come and go."""
 
     def __init__(self, fan_out: int | None = None) -> None:
-        """`fan_out`: children of a relay, and how many nodes need no tree; None: as was measured."""
+        """`fan_out`: children of a relay, and how many nodes need no tree; None: the measured optimum."""
         self._fan_out = fan_out
         self._order: list[str] = []
 
     def plan(self, addresses: Mapping[str, tuple[str, int] | None], size: int) -> Plan:
-        """Return a plan for nodes, by where they serve if they do. `size`: bytes of a snapshot."""
+        """Return a plan. `addresses`: where each node serves, or None. `size`: bytes of a snapshot."""
         self._remember(addresses)
         fan_out = self._fan_out or (_FAN_OUT if size < _LARGE else _FAN_OUT_LARGE)
         pace = min(max(1.0, len(self._order) / _REPORTS_A_SECOND), _SLOWEST)
@@ -80,7 +81,7 @@ class Planner:
         return Plan(parents, frozenset(serving), pace)
 
     def _remember(self, nodes: Iterable[str]) -> None:
-        """The last ones take the places of those that are gone; new ones come behind all."""
+        """Let the last nodes take the places of those that are gone; append the new ones."""
         here = dict.fromkeys(nodes)
         while True:
             while self._order and self._order[-1] not in here:
@@ -94,19 +95,19 @@ class Planner:
 
 
 def seal_plan(plan: Plan, channel: str, key: bytes | None) -> bytes:
-    """Put a plan into bytes. `channel` is its name and policy: `"run@0"`."""
+    """Return the bytes of a plan. `channel` is the channel's name and policy: `"run@0"`."""
     text = json.dumps([plan.parents, sorted(plan.serving), plan.pace], separators=(",", ":"))
     whole = _MAGIC + channel_digest(channel) + text.encode()
     return whole + tag_of(whole, b"", key)
 
 
 def unseal_plan(data: bytes, channel: str, key: bytes | None) -> Plan:
-    """Check bytes, and return the plan that they are.
+    """Check bytes, and return the plan in them.
 
     Raises: `Malformed`.
     """
     if not data.startswith(_MAGIC) or len(data) < _HEAD + TAG_BYTES:
-        raise Malformed("it does not begin like one")
+        raise Malformed("it does not begin like a message of traincast")
     whole, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
     check_tag(tag, tag_of(whole, b"", key), key)
     if whole[len(_MAGIC) : _HEAD] != channel_digest(channel):
@@ -121,7 +122,7 @@ def unseal_plan(data: bytes, channel: str, key: bytes | None) -> Plan:
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Malformed("its plan cannot be read") from error
     if not (1.0 <= plan.pace <= _SLOWEST and all(is_port(parent.port) for parent in plan.parents.values())):
-        raise Malformed("its plan says what cannot be")
+        raise Malformed("its plan has impossible values")
     return plan
 
 
@@ -131,7 +132,7 @@ def is_port(value: object) -> bool:
 
 
 class Upstream:
-    """Where a relay listens: `Engines` that are the root's, or a parent's."""
+    """Where a relay listens: `Engines` that connect to the engine itself, the root, or to a parent."""
 
     def __init__(self, root: Engines) -> None:
         self._root = root
@@ -143,18 +144,18 @@ class Upstream:
 
     @property
     def parent(self) -> Parent | None:
-        """Whom this relay hears; None: the engine."""
+        """The parent that this relay receives from; None: the engine."""
         return self._target[2]
 
     def follow(self, parent: Parent | None) -> None:
-        """Hear this relay, if that was not so already, or was tried and failed."""
+        """Receive from this parent from now on (None: the engine), unless it has failed recently."""
         with self._lock:
             if parent != self._assigned or time.monotonic() - self._fell_back_at > _TRY_AGAIN:
                 self._assigned = parent
                 self._turn_to(parent)
 
     def fall_back(self) -> None:
-        """Hear the engine: the parent is gone, or silent."""
+        """Receive from the engine, because the parent is silent or has ended."""
         with self._lock:
             self._fall_back()
 
@@ -172,10 +173,10 @@ class Upstream:
         self._target[1].cut()
 
     def close(self) -> None:
-        """See `Engines`: the root is closed by whoever has opened it."""
+        """See `Engines`: whoever has opened the root closes it."""
 
     def is_at(self, number: int) -> bool:
-        """Whether connections of that number are the present ones."""
+        """Whether connections with this number are the current ones."""
         return self._target[0] == number
 
     def _lost(self, number: int, parent: Parent | None) -> None:
@@ -198,7 +199,7 @@ class Upstream:
 
 
 class _Bound:
-    """A connection that ends when the relay turns to somebody else."""
+    """A connection that ends when the relay turns to another parent, or to the engine."""
 
     def __init__(self, engine: Engine, number: int, upstream: Upstream) -> None:
         self._engine, self._number, self._upstream = engine, number, upstream
@@ -206,7 +207,7 @@ class _Bound:
     def wait(self, topic: str, newer_than: Any, timeout: float) -> tuple[Any, bytes] | None:
         number, mark = newer_than or (self._number, None)
         if not self._upstream.is_at(self._number):
-            raise EngineLost("this relay hears another one by now")
+            raise EngineLost("this relay has turned to another parent")
         try:
             news = self._engine.wait(topic, mark if number == self._number else None, timeout)
         except EngineLost:
@@ -215,7 +216,7 @@ class _Bound:
         return None if news is None else ((self._number, news[0]), news[1])
 
     def put(self, topic: str, value: bytes) -> None:
-        raise NotImplementedError("a relay listens to its parent")
+        raise NotImplementedError("a relay only listens to its parent")
 
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
         raise NotImplementedError("a relay listens to its parent")

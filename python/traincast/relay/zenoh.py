@@ -1,13 +1,13 @@
-"""Zenoh as an engine: `traincast relay --via zenoh`, where nothing launches the ranks: ssh, Kubernetes.
+"""Zenoh as an engine: `traincast relay --via zenoh`, where no launcher starts the ranks: ssh, Kubernetes.
 
-Relays meet in a Zenoh router: one of them that listens, or a `zenohd` of yours. Nothing is scouted by
-multicast. All channels of a process share one session, which is opened again when the router is lost.
+Relays meet at a Zenoh router: one of them that listens, or a `zenohd` of yours. Multicast scouting is off.
+All channels of a process share one session, which is reopened when the router is lost.
 
-A router forwards what is put to all who subscribe, so a value of up to 60 kB goes along with the news of it,
-once to each. Where a link is congested Zenoh drops it, the newer one. So the news is said again twice a
-second, and who lacks a value, as everybody lacks a larger one, asks its sender for the newest: one message at
-a time to each node. Answers go behind everything else, so that a large snapshot does not hold up the signs of
-life. There is no compare-and-set: see `agreement`.
+A router forwards what is put to all subscribers, so a value of up to 60 kB is sent with its announcement,
+once to each. Where a link is congested, Zenoh drops the newer message. So announcements are repeated twice a
+second, and a relay that lacks a value, as all do with a larger one, asks its sender for the newest: one
+message at a time to each node. Replies have a lower priority than everything else, so that a large snapshot
+does not delay the signs of life. There is no compare-and-set: see `agreement`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from traincast.relay.session import Declared, Network, zenoh
 __all__ = ["ROOT", "ZenohEngine", "ZenohEngines"]
 
 ROOT = "traincast/1"
-"""All keys of ours are below this one."""
+"""The prefix of all our keys."""
 
-_ALONG = 60_000  # bytes that fit into one of Zenoh's batches
+_ALONG = 60_000  # bytes of a value that is sent with its announcement: they fit into one of Zenoh's batches
 _AGAIN = 0.5
 _FETCH_SECONDS = 30.0
 _ASK_SECONDS = 0.5
 _MARK = struct.Struct("<Q?")
-"""The number, and whether the value goes along; of a register: and whether it asks."""
+"""The number of a value, and whether it is included. In a register: the count, and whether the owner asks."""
 _LAST = 1 << 63
 
 _EVERYBODY: dict[str, Any] = {
@@ -45,7 +45,7 @@ _EVERYBODY: dict[str, Any] = {
 
 
 class ZenohEngines:
-    """The engine of one channel. Its connections share the session, and what one of them has put."""
+    """The engine for one channel. Its connections share the session, and the values that they have put."""
 
     def __init__(self, network: Network, channel: str) -> None:
         self._network, self._base = network, f"{ROOT}/{channel}"
@@ -66,7 +66,7 @@ class ZenohEngines:
         return ZenohEngine(self)
 
     def cut(self) -> None:
-        """See `Engines`: no call of this engine waits for an answer beyond its time."""
+        """See `Engines`: no call of this engine waits longer than its timeout."""
 
     def close(self) -> None:
         """See `Engines`. The session stays: other channels may use it."""
@@ -125,7 +125,7 @@ class ZenohEngines:
 
     def _queryable(self, session: Any, place: str, answer: Callable[[], tuple[bytes, bytes] | None]) -> Any:
         def reply(query: Any) -> None:
-            with query, suppress(zenoh.ZError):  # it has gone meanwhile
+            with query, suppress(zenoh.ZError):  # the asker may have gone meanwhile
                 found = answer()
                 if found is not None:
                     attachment, value = found
@@ -148,7 +148,7 @@ class ZenohEngines:
         self._said[topic] = time.monotonic()
 
     def _repeat(self) -> None:
-        """Say again what has been said for a while: it may have been dropped, or somebody may be new."""
+        """Repeat announcements: one may have been dropped, or a relay may have joined since."""
         while not self._closed.wait(_AGAIN / 2):
             for topic, (number, _) in list(self._own.items()):
                 if time.monotonic() - self._said.get(topic, 0.0) < _AGAIN:
@@ -213,7 +213,7 @@ class ZenohEngines:
 
 
 class ZenohEngine:
-    """A connection."""
+    """A connection of one thread, which uses the session that all share."""
 
     def __init__(self, engines: ZenohEngines) -> None:
         self._engines = engines
@@ -231,11 +231,11 @@ class ZenohEngine:
         return self._engines.swap(key, expected, new)
 
     def close(self) -> None:
-        """See `Engine`: there is nothing that the others do not use."""
+        """See `Engine`: it has nothing of its own to close."""
 
 
 def _marked(sample: Any) -> tuple[str, int, bool]:
-    """Return who sent a sample, its number, and its flag; the number 0 if anybody could have."""
+    """Return the sender of a sample, its number and its flag; the number is 0 if no relay sent it."""
     attachment = b"" if sample.attachment is None else sample.attachment.to_bytes()
     if len(attachment) != _MARK.size:
         return "", 0, False
