@@ -1,1 +1,1 @@
-"""Drop-ins for RL frameworks: the framework's own extension points on both sides, nothing patched."""
+"""Integrations with RL frameworks, by the frameworks' own extension points; nothing is patched."""

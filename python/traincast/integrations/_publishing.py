@@ -1,4 +1,4 @@
-"""What the classes for all frameworks have in common: a run inside, and what they publish with the steps."""
+"""What the integrations share: a run, the publishing of steps and other entries, and a look for readers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ TrainingInfo = Mapping[str, Any] | Callable[..., Mapping[str, Any] | None]
 
 
 class Publishing:
-    """Has a run, and publishes to it from the hooks of a framework.
+    """Holds a run, and publishes to it from the hooks of a framework.
 
     Args:
         training_info: entries beside `approx_total_training_steps`. A mapping: constant ones. A function: it
-            is called before each publish, with what the framework hands to such functions, and returns the
+            is called before each publish, with the arguments that the integration documents, and returns the
             entries that have changed, or None. A `PooledCurriculum` or `TaskSampler` is such a function, and
             is attached to the run.
-        start: the training steps so far, to go on from.
-        first_info: what envs see of the entries of a function until its first call.
+        start: the training steps so far, from which the count goes on.
+        first_info: the function's entries until its first call.
         run: a run that the caller has made; None: one of its own, with a unique name.
         options: arguments of `Run`.
 
-    Raises: TypeError if `training_info` is neither; and as `Run`.
+    Raises: TypeError if `training_info` is neither a mapping nor a function; and as `Run`.
     """
 
     run: Run
@@ -62,7 +62,7 @@ class Publishing:
         if run is None:
             run = Run(start=start, training_info=first, curriculum=curriculum, **options)
         elif options:
-            raise TypeError(f"{', '.join(options)}: arguments of a run that is not made here, but given")
+            raise TypeError(f"pass {', '.join(options)} to the Run itself, which run= gives")
         else:
             if curriculum is not None:
                 run.attach(curriculum)
@@ -71,7 +71,7 @@ class Publishing:
         self.run = run
         self._steps = _Steps(run.steps)
 
-    # Bound to the run, so that what travels to the envs' processes is a reference to it and nothing else.
+    # Bound to the run, so that nothing but a reference to it is pickled to the envs' processes.
 
     @property
     def wrap_env(self) -> Callable[..., Any]:
@@ -80,47 +80,47 @@ class Publishing:
 
     @property
     def wrap_env_fn(self) -> Callable[..., EnvFn[Any]]:
-        """`Run.wrap_env_fn`: of a function that makes an env, one that makes a wrapped env."""
+        """`Run.wrap_env_fn`: turns a function that makes an env into one that makes a wrapped env."""
         return self.run.wrap_env_fn
 
     @property
     def wrap_eval_env(self) -> Callable[..., Any]:
-        """`Run.wrap_eval_env`: wraps an env of an evaluation, which sees what it is given."""
+        """`Run.wrap_eval_env`: wraps an env of an evaluation, which sees fixed training information."""
         return self.run.wrap_eval_env
 
     def _begin(self, counted: Any) -> int:
-        """Return the training steps of a training that begins: the framework counts from `counted`.
+        """Return the training steps at the start of a training, where the framework's count is `counted`.
 
-        A framework that counts from 0 again, as at a second `learn()`, is taken to go on.
+        If the framework counts from 0 again, as at a second `learn()`, the training steps go on.
         """
         return self._steps.begin(whole_steps(counted))
 
     def _resume(self, state: Mapping[str, Any]) -> None:
-        """Publish the state of a checkpoint, and go on from it, whatever the framework counts from."""
+        """Publish the state of a checkpoint, and go on from it, wherever the framework's count begins."""
         self.run.load_state_dict(state)
         self._steps = _Steps(self.run.steps)
 
     def _publish(self, counted: Any, *hand: Any) -> int:
-        """Publish the steps that the framework has `counted`, and return them with what was before it.
+        """Publish the total steps at `counted` of the framework's steps, and return them.
 
-        `hand`: what a function `training_info` is called with.
+        `hand`: the arguments for the function `training_info`.
         """
         steps = self._steps.at(whole_steps(counted))
         self._publish_at(steps, *hand)
         return steps
 
     def _publish_at(self, steps: int, *hand: Any) -> None:
-        """Publish these training steps: those of a framework whose count is restored with a checkpoint."""
+        """Publish these training steps, for a framework that restores its count from a checkpoint."""
         more = {} if self._more is None else self._more(*hand) or {}
         self.run.publish(steps, **more)
 
     def _numbers(self) -> dict[str, float]:
-        """Return the numbers of what was published last, by dotted name, for the framework's own log."""
+        """Return the numbers that were published last, by dotted name, for the framework's own log."""
         return numbers_of(self.run.state_dict()["training_info"])
 
 
 class ReaderWatch:
-    """Warns once if a training is well under way and no env reads its run: nobody has wrapped one."""
+    """Warns once if a training is well under way and no env reads its run, because none was wrapped."""
 
     PUBLISHES = 100
     SECONDS = 5.0
@@ -133,7 +133,7 @@ class ReaderWatch:
         self._looked = not run.publishes
 
     def published(self) -> None:
-        """Note a publish of a training whose envs have been reset."""
+        """Count a publish; the envs of the training have been reset by then."""
         if self._looked:
             return
         self._publishes += 1
@@ -164,7 +164,7 @@ def has_readers(run: Run) -> bool:
 
 
 class _Steps:
-    """A count that goes on where that of the framework begins anew."""
+    """The total steps of a run, which go on where the framework's count starts again."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -172,7 +172,7 @@ class _Steps:
         self._counted: int | None = None
 
     def begin(self, counted: int, total: int | None = None) -> int:
-        """Go on from `total`, or from what was reached, at `counted` of the framework's steps."""
+        """Go on from `total` (None: the total so far), where the framework's count is `counted`."""
         self._total = self._total if total is None else total
         self._counted = None
         return self.at(counted)

@@ -1,12 +1,12 @@
-"""skrl: an agent publishes the training information, and the envs see the newest at each reset.
+"""skrl: an agent publishes training information, and the envs see the newest at each reset.
 
     run = traincast.Run("ppo")
     envs = skrl_wrap_env(AsyncVectorEnv([run.wrap_env_fn(make_env) for _ in range(8)]))
     broadcast(agent, run)  # after the agent is made, before `agent.load` and the trainer
 
-skrl has no callbacks. Its trainers call public methods of the agent in each timestep, and `broadcast` has
-some of them do a little more, on this one object: `post_interaction` publishes, and `write_tracking_data`
-and `record_transition` track numbers. The count is one of the agent's `checkpoint_modules`, so that skrl
+skrl has no callbacks. Its trainers call public methods of the agent in each timestep, and `broadcast` extends
+some of them on this one object: `post_interaction` also publishes, and `write_tracking_data` and
+`record_transition` also track numbers. The count is one of the agent's `checkpoint_modules`, so that skrl
 saves and loads it with the agent.
 """
 
@@ -30,7 +30,7 @@ require("skrl", "skrl", __name__)
 __all__ = ["TrainingInfoBroadcast", "broadcast"]
 
 MODULE = "training_info"
-"""What skrl's checkpoints call it."""
+"""The name of the count in skrl's checkpoints."""
 
 
 def broadcast(
@@ -41,26 +41,27 @@ def broadcast(
     first_info: Mapping[str, Any] | None = None,
     num_envs: int = 1,
 ) -> TrainingInfoBroadcast:
-    """Have an agent of skrl publish the training information to `run` in each timestep of its training.
+    """Make an agent of skrl publish training information to `run` in each timestep of its training.
 
     Call it before `agent.load`, which restores the count, and before the trainer resets the envs. An
-    evaluation (`trainer.eval`) publishes nothing. Of several agents each has its own call; they may have one
-    run, or one each.
+    evaluation (`trainer.eval`) publishes nothing. With several agents, call it for each; they may share a
+    run, or have one each.
 
     Args:
         agent: an `Agent` or `MultiAgent` of skrl, of any of its backends.
-        run: the run that the envs read; its steps are where the count begins.
+        run: the run that the envs read; the count begins at its steps.
         training_info: entries beside `approx_total_training_steps`. A mapping: constant ones. A function of
-            `(timestep, timesteps)`, as `rewards_shaper` has them: it is called before each publish, and
-            returns the entries that have changed, or None. `timestep` is the count that is published, with
-            what was before a resume; `timesteps` is the trainer's.
-        first_info: what envs see of the function's entries until its first call.
-        num_envs: what a timestep counts. 1: the steps are skrl's timesteps, as in its logs, checkpoints and
-            schedules, however many envs there are. `env.num_envs`: they are steps of all envs together.
+            `(timestep, timesteps)`, as for `rewards_shaper`: it is called before each publish, and returns
+            the entries that have changed, or None. `timestep` is the count that is published, which includes
+            the steps before a resume; `timesteps` is the trainer's.
+        first_info: the function's entries until its first call.
+        num_envs: the number of steps that a timestep counts for. 1: the steps are skrl's timesteps, as in its
+            logs, checkpoints and schedules, however many envs there are. `env.num_envs`: they are the steps
+            of all envs together.
 
-    Returns the module that skrl saves: its `run`, `state_dict` and `load_state_dict`.
+    Returns the module that skrl saves, which has `run`, `state_dict` and `load_state_dict`.
 
-    Raises: TypeError if `agent` is no agent, or `run` no `Run`; ValueError if `num_envs` is below 1.
+    Raises: TypeError if `agent` is not an agent, or `run` not a `Run`; ValueError if `num_envs` is below 1.
 
     Example:
         >>> broadcast(agent, run, lambda timestep, timesteps: {"noise": 0.1})  # doctest: +SKIP
@@ -94,16 +95,16 @@ class TrainingInfoBroadcast(Publishing):
         modules[MODULE] = self
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint of the agent has: the state of the run."""
+        """Return the state for a checkpoint of the agent, which is that of the run."""
         return self.run.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Publish what a checkpoint has, and count on from there."""
+        """Publish the state of a checkpoint, and count on from there."""
         self.run.load_state_dict(state)
         self._total = whole_steps((state["training_info"] or {}).get(STEPS_KEY, 0))
 
     def _count(self, *, timesteps: int, **_: Any) -> None:
-        """Publish a timestep that is done; the checkpoint that skrl may write next has it."""
+        """Publish a finished timestep, so that a checkpoint that skrl writes next includes it."""
         if not self._agent.training:
             return
         self._total += self._each
@@ -120,12 +121,12 @@ class TrainingInfoBroadcast(Publishing):
             )
 
     def _track_published(self, **_: Any) -> None:
-        """Track the published numbers just before skrl writes what it has tracked."""
+        """Track the published numbers, just before skrl writes what was tracked."""
         for name, number in self._numbers().items():
             self._agent.track_data(f"Traincast / {name}", number)
 
     def _track_curricula(self, *, infos: Any, **_: Any) -> None:
-        """Track what the curricula of the envs show; skrl writes the mean."""
+        """Track the numbers that the envs' curricula show; skrl writes the means."""
         agent = self._agent
         shown = infos.get("curriculum") if isinstance(infos, dict) else None
         if agent.training and agent.write_interval > 0 and isinstance(shown, dict):
@@ -133,7 +134,7 @@ class TrainingInfoBroadcast(Publishing):
                 agent.track_data(f"Curriculum / {name}", number)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel without the function, which may not be fit for it: elsewhere it would not be used."""
+        """Leave out the function, which may not be picklable and would not be used in a copy."""
         return self.__dict__ | {"_more": None}
 
 
@@ -142,11 +143,11 @@ _HOOKS = {
     "write_tracking_data": "_track_published",
     "record_transition": "_track_curricula",
 }
-"""The methods of an agent that do something more, and what they do first."""
+"""The methods of an agent that are extended, and the method that each one calls first."""
 
 
 class _Method:
-    """A method of one agent that does something else first; it goes with copies of the agent."""
+    """A method of one agent, extended by a call before it; copies of the agent keep it."""
 
     def __init__(self, method: Callable[..., None], first: Callable[..., None]) -> None:
         self._method = method
@@ -158,9 +159,9 @@ class _Method:
 
 
 def _means(shown: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The numbers of an env, or the means over those envs of a vector env that show one.
+    """Yield the numbers of an env, or their means over those envs of a vector env that show them.
 
-    There may be none: the average of no episodes is nan.
+    nan is left out: it is the average of no episodes.
     """
     for name, values in shown.items():
         mask = shown.get(f"_{name}")

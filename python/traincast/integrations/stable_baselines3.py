@@ -18,7 +18,7 @@ from traincast.integrations._publishing import Publishing, TrainingInfo, has_rea
 
 require("stable_baselines3", "stable-baselines3", __name__)
 
-from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402 - where it is missing, we say so
+from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402 - after `require`
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingInfoCallback"]
 
-_TABLE_WIDTH = 33  # what SB3's tables of the console show of a name; two that are cut to one end the training
+_TABLE_WIDTH = 33  # characters of a name in SB3's console tables; two names that are equal up to there raise
 
 
 class TrainingInfoCallback(Publishing, BaseCallback):
     """Publishes the training steps after each step of the envs, and whatever else `training_info` returns.
 
-    `learn()` resets the envs before it calls any callback. Hence the callback is made before the envs, and
-    publishes at once; a resumed training passes `start=model.num_timesteps`.
+    `learn()` resets the envs before it calls any callback. So make the callback before the envs: it publishes
+    at once. To resume a training, pass `start=model.num_timesteps`.
 
-    The count goes on at a second `learn()`, also where that sets `model.num_timesteps` back to 0.
+    The count goes on at a second `learn()`, even if that sets `model.num_timesteps` back to 0.
 
     At the end of each episode and rollout the SB3 logger gets the numbers that were published last, as
     `traincast/...`, and those that curricula show in `info["curriculum"]`, as `curriculum/...`: means over
-    the episodes that ended since it was last dumped.
+    the episodes that ended since the logger was last dumped.
 
     Args:
         training_info: entries beside `approx_total_training_steps`. A mapping: constant ones. A function: it
             is called with this callback at the start of each `learn()` and after each step of the envs, and
             returns the entries that have changed, or None. The callback has `model`, `num_timesteps`,
             `training_env`, `locals` and `logger`.
-        start: the training steps so far: `model.num_timesteps` of the model that goes on.
-        first_info: what envs see of a function's entries until its first call: at the first reset of all.
+        start: the training steps so far: `model.num_timesteps` of a model that is trained further.
+        first_info: the function's entries until its first call, which envs see at their first reset.
         run: a run that the caller has made; None: one of its own, with a unique name.
         verbose: as for every callback.
         options: arguments of `traincast.Run`.
@@ -58,8 +58,8 @@ class TrainingInfoCallback(Publishing, BaseCallback):
 
     Raises: TypeError if `training_info` is neither; and as `traincast.Run`.
 
-    A copy in another process is a reference: it wraps envs there, and has no model. So env functions may
-    refer to the callback.
+    Env functions may refer to the callback: a copy in another process is a reference to its run, which wraps
+    envs there and has no model.
 
     Example:
         >>> def more(callback):
@@ -123,7 +123,7 @@ class TrainingInfoCallback(Publishing, BaseCallback):
     # What a user may have forgotten.
 
     def _look_for_readers(self) -> None:
-        """Warn if episodes end and nobody reads the run."""
+        """Warn if episodes end but no env reads the run."""
         if self._looked_for_readers or not self.run.publishes:
             return
         self._looked_for_readers = True
@@ -131,26 +131,26 @@ class TrainingInfoCallback(Publishing, BaseCallback):
             warn_once(
                 ("nobody reads", self.run.channel),
                 f"no env reads run {self.run.name!r}. Wrap each env: make_vec_env(..., "
-                "wrapper_class=info.wrap_env). Envs that were wrapped for another run stay with that: make "
-                "them again, with the callback that learn() gets.",
+                "wrapper_class=info.wrap_env). Envs that were wrapped for another run stay with that run: "
+                "make them again, with the callback that learn() gets.",
             )
 
     def _warn_of_the_start(self, reached: int, counted: int) -> None:
         warn_once(
             ("start", self.run.channel),
             f"learn() has reset the envs at {reached} training steps, but the model goes on from {counted}: "
-            "TrainingInfoCallback(start=model.num_timesteps)",
+            "pass TrainingInfoCallback(start=model.num_timesteps)",
         )
 
     def _warn_of_another_model(self, reached: int) -> None:
         warn_once(
             ("another model", self.run.channel),
-            f"another model begins at 0, and the training steps of the run go on from {reached}. For a new "
-            "training make a new TrainingInfoCallback, and envs that it wraps; for a model that goes on: "
+            f"another model begins at 0, but the training steps of the run go on from {reached}. For a new "
+            "training make a new TrainingInfoCallback, and envs that it wraps; to train a model further, use "
             "learn(..., reset_num_timesteps=False)",
         )
 
-    # Env functions that refer to the callback take it to worker processes.
+    # Env functions that refer to the callback pickle it to worker processes.
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the model, and whatever else belongs to the training."""
@@ -158,5 +158,5 @@ class TrainingInfoCallback(Publishing, BaseCallback):
 
 
 def _excluded(name: str) -> tuple[str, ...] | None:
-    """Which outputs of the logger cannot show a number of that name."""
+    """Return the outputs of the logger that cannot show a number of that name."""
     return ("stdout", "log") if len(name) > _TABLE_WIDTH else None

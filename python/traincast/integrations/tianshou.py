@@ -4,9 +4,9 @@
     envs = SubprocVectorEnv([info.wrap_env_fn(make_env) for _ in range(8)])
     params = OnPolicyTrainerParams(..., training_collector=Collector(..., envs), training_fn=info)
 
-The trainer calls `training_fn` at the beginning of each training step, before it collects. It resets the envs
-before that: so the run inside publishes as soon as it is made. `CurriculumCollectStats` has the collectors
-report what the curricula of their envs do.
+The trainer calls `training_fn` at the beginning of each training step, before it collects. But it resets the
+envs before that, so the run publishes as soon as it is made. With `CurriculumCollectStats` the collectors
+report the numbers that the curricula of their envs show.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from traincast.run import Run
 
 require("tianshou", "tianshou", __name__)
 
-from tianshou.data import CollectStats  # noqa: E402 - after the advice
+from tianshou.data import CollectStats  # noqa: E402 - after `require`
 from tianshou.utils import BaseLogger  # noqa: E402
 
 __all__ = ["CurriculumCollectStats", "TrainingInfoFn"]
@@ -33,18 +33,18 @@ __all__ = ["CurriculumCollectStats", "TrainingInfoFn"]
 class TrainingInfoFn(Publishing):
     """A `training_fn` that publishes the training information; the envs that it wraps read it.
 
-    A later `Trainer.run` goes on from the steps of the one before. To go on from a checkpoint, say where:
-    `start=logger.restore_data()[1]` beside `resume_from_log=True`, or the number that your checkpoint has.
+    A later `Trainer.run` goes on from the steps of the one before. To go on from a checkpoint, say where it
+    was: `start=logger.restore_data()[1]` beside `resume_from_log=True`, or the number in your checkpoint.
 
-    As `test_fn`, too, it publishes the complete count at the end of each epoch: then a second `run` also
-    counts the last training step of the first.
+    If you pass it as `test_fn` as well, it publishes the complete count at the end of each epoch; then a
+    second `run` also counts the last training step of the first.
 
     Args:
         training_info: entries beside `approx_total_training_steps`. A mapping: constant ones. A function of
-            `(epoch, env_step)`, as Tianshou's own are: it is called before each publish, and returns the
-            entries that have changed, or None. `env_step` counts the steps before this `run`, too.
+            `(epoch, env_step)`, like Tianshou's own: it is called before each publish, and returns the
+            entries that have changed, or None. `env_step` includes the steps before this `run`.
         start: the env steps so far.
-        first_info: what envs see of the function's entries until its first call.
+        first_info: the function's entries until its first call.
         run: a `Run` that you have made; None: one of its own, with a unique name.
         logger: the logger of the trainer; it gets the numbers, as `traincast/...`, once in its
             `training_interval`.
@@ -77,7 +77,7 @@ class TrainingInfoFn(Publishing):
         self._readers = ReaderWatch(self.run, "SubprocVectorEnv([info.wrap_env_fn(make_env)] * 8)")
 
     def __call__(self, epoch: int, env_step: int) -> None:
-        """Publish the steps that the trainer has counted; this is what it calls."""
+        """Publish the steps that the trainer has counted; the trainer calls this."""
         if not self._called:
             self._called = True
             self._check_start(env_step)
@@ -103,7 +103,7 @@ class TrainingInfoFn(Publishing):
             logger.write("traincast/env_step", steps, self._numbers())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel as what can wrap envs: a function or a logger may not be fit for it."""
+        """Keep only the run, with which a copy wraps envs: function and logger may not be picklable."""
         return {"run": self.run}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -116,23 +116,23 @@ class TrainingInfoFn(Publishing):
 
 @dataclass(kw_only=True)
 class CurriculumCollectStats(CollectStats):
-    """Statistics of a collector, with what the curricula of its envs showed at the ends of episodes.
+    """Statistics of a collector, with the numbers that the curricula of its envs showed at ends of episodes.
 
-    Tianshou's loggers show them: `training/curriculum/level` and the like, and `test/curriculum/...` of the
-    test collector.
+    Tianshou's loggers log them: `training/curriculum/level` and so on, and `test/curriculum/...` for the test
+    collector.
 
     Example:
         >>> Collector(policy, envs, collect_stats_class=CurriculumCollectStats)  # doctest: +SKIP
     """
 
     info_key: ClassVar[str] = "curriculum"
-    """Where the infos of the envs have it: `info_key` of the curricula."""
+    """The key of the envs' infos that has the numbers: the `info_key` of the curricula."""
 
     curriculum: dict[str, float] = field(default_factory=dict)
     """Means over the episodes that ended in this collection."""
 
     def update_at_episode_done(self, episode_batch: Any, *args: Any, **kwargs: Any) -> None:
-        """Count an episode."""
+        """Add an episode to the means."""
         super().update_at_episode_done(episode_batch, *args, **kwargs)
         shown = episode_batch.info[-1].get(self.info_key)
         for name, number in {} if shown is None else numbers_in(shown).items():

@@ -81,7 +81,7 @@ def test_what_cannot_work_is_refused_when_the_algorithm_is_built(configure: Conf
 def test_before_there_is_an_algorithm_there_is_no_run() -> None:
     from traincast.integrations.rllib import TrainingInfoCallback
 
-    with pytest.raises(RuntimeError, match="made when the algorithm is"):
+    with pytest.raises(RuntimeError, match="made with the algorithm"):
         _ = TrainingInfoCallback().run
 
 

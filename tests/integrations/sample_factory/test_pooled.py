@@ -74,5 +74,5 @@ def test_one_curriculum_for_two_policies_is_refused(configuration: Any) -> None:
         cfg = configuration("--env=levels", "--num_policies=2")
 
     observer = TrainingInfoObserver(PooledCurriculum(levels=3, promote_at=1.0))
-    with pytest.raises(ValueError, match="2 policies, and training_info has curricula for 1"):
+    with pytest.raises(ValueError, match="2 policies, but training_info has curricula for 1"):
         observer.on_init(Runner())

@@ -80,6 +80,6 @@ def test_a_key_that_no_curriculum_shows_is_refused(hook):
 
 def test_an_env_without_a_curriculum_is_told_of(hook):
     env = GymWrapper(PlainEnv()).set_info_dict_reader(CurriculumInfoReader(["level"]))
-    with pytest.warns(traincast.TraincastWarning, match="is there a curriculum"):
+    with pytest.warns(traincast.TraincastWarning, match="put a curriculum with this info_key"):
         data = env.reset()
     assert math.isnan(data["curriculum", "level"])

@@ -92,7 +92,7 @@ def test_wrong_arguments_are_refused_at_once(made, tmp_path):
     hook.register(trainer)
     with pytest.raises(RuntimeError, match="already registered"):
         hook.register(trainer)
-    with pytest.raises(ValueError, match="did not save this"):
+    with pytest.raises(ValueError, match="not saved by a TrainingInfoHook"):
         hook.load_state_dict({"snapshot": torch.zeros(8, dtype=torch.uint8)})
 
 

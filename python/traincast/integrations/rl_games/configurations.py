@@ -1,4 +1,4 @@
-"""Configurations of rl_games whose envs read a run, also in processes where they were never registered."""
+"""Configurations of rl_games whose envs read a run, even in processes where nobody registered them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ def wrap_env_creator(
 ) -> Callable[..., TrainingInfoEnv]:
     """Return an `env_creator` whose envs take the training information of a checkpoint, for `play`.
 
-    In a training they read the run of the vec env, as those of any other `env_creator` do.
+    In a training they read the run of the vec env, as the envs of any other `env_creator` do.
 
     Args:
-        env_creator: what rl_games' configurations have under this name.
-        eval_info: what the env of a player sees, in place of what its checkpoint has (not that of a player
-            with `use_vecenv`).
-        options: those of `TrainingInfoWrapper`, in a training too: `deliver="both"` for envs that reset
-            themselves inside `step`.
+        env_creator: the function that makes an env, as in rl_games' configurations.
+        eval_info: what the env of a player sees instead of the training information in its checkpoint. It has
+            no effect on a player with `use_vecenv`.
+        options: options of `TrainingInfoWrapper`, which also apply in a training: `deliver="both"` for envs
+            that reset themselves inside `step`.
+
+    Raises: TypeError if `env_creator` is not a function, or an option does not exist.
 
     Example:
         >>> configuration = {"vecenv_type": "TC", "env_creator": wrap_env_creator(make_env)}  # doctest: +SKIP
@@ -62,7 +64,7 @@ class _Name(str):
     configuration: dict[str, Any]
 
     def __reduce__(self) -> tuple[Callable[[str, dict[str, Any]], _Name], tuple[str, dict[str, Any]]]:
-        # Ray's pickler takes lambdas along too, and functions of a script that nobody can import.
+        # Ray pickles with cloudpickle, which includes lambdas and functions of the main script.
         return _register, (str(self), self.configuration)
 
 

@@ -1,4 +1,4 @@
-"""`TrainingInfoEnv`: around an env of rl_games, in a training or in a player."""
+"""`TrainingInfoEnv`: wraps an env of rl_games, in a training or in a player."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ DEFAULTS: dict[str, Any] = {
     "leftover": None,
     "on_undelivered": "warn",
     "copy_arrays": False,
-    "info_key": None,  # the envs' infos at resets are not handed on by rl_games
+    "info_key": None,  # rl_games drops the infos of resets
     "frozen": False,
     "directory": None,
 }
 
 
 class TrainingInfoEnv(Feeding):
-    """Hands the newest training information to an env of rl_games, before each reset.
+    """Delivers the newest training information to an env of rl_games before each reset.
 
-    For envs of rl_games' kind, whose `reset` returns an observation alone and whose `step` a 4-tuple, of one
-    agent or several. It has whatever the env has. What it delivers and when is as in `TrainingInfoWrapper`.
+    It wraps envs as rl_games expects them, of one agent or several: `reset` returns only an observation, and
+    `step` a 4-tuple. It has all attributes of the env. What it delivers, and when, is as in
+    `TrainingInfoWrapper`.
 
-    In a training it reads the run. In a player it keeps `eval_info`, or what the checkpoint has.
+    In a training it reads the run. In a player it keeps `eval_info`, or the training information of the
+    checkpoint.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class TrainingInfoEnv(Feeding):
             print(f"=> the env sees the training information of the checkpoint: {_summary(info)}")
             self._set_up(None, None, **DEFAULTS | self._options | {"frozen": info})
             self._is_fed = True
-        if inner is not None and hasattr(self.env, "set_env_state"):  # of a vec env; few envs are one
+        if inner is not None and hasattr(self.env, "set_env_state"):  # the env may be a vec env itself
             self.env.set_env_state(inner)
 
     def reset(self, *args: Any, **kwargs: Any) -> Any:
@@ -65,7 +67,7 @@ class TrainingInfoEnv(Feeding):
             warn_once(
                 "player without a state",
                 "the player's env gets no training information, and stays as it was built: no checkpoint was "
-                "restored, or it is of a training without traincast. To say what it shall see: "
+                "restored, or it is from a training without traincast. To give it some, pass "
                 "wrap_env_creator(env_creator, eval_info={...})",
             )
             return self.env.reset(*args, **kwargs)
@@ -81,14 +83,14 @@ class TrainingInfoEnv(Feeding):
         return self.env.step(action)
 
     def close(self) -> None:
-        """Let go of the channel, then close the env."""
+        """Detach from the channel, then close the env."""
         if self._is_fed:
             self._feed.close()
         if hasattr(self.env, "close"):
             self.env.close()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "env":  # asked by a copy that has none yet
+        if name == "env":  # while a copy is being made, it has no env yet
             raise AttributeError(name)
         return getattr(self.env, name)
 

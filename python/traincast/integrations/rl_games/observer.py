@@ -1,4 +1,4 @@
-"""`TrainInfoObserver`: for algorithms of rl_games that tell their vec env nothing."""
+"""`TrainInfoObserver`: for algorithms of rl_games that do not call `set_train_info`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["TrainInfoObserver"]
 
 
 class TrainInfoObserver(DefaultAlgoObserver):
-    """An `AlgoObserver` that calls `set_train_info` where the algorithm does not: SAC.
+    """An `AlgoObserver` that calls `set_train_info` for algorithms that do not, which is SAC.
 
     Example:
         >>> Runner(TrainInfoObserver()).run({"train": True})  # doctest: +SKIP

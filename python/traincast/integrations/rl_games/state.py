@@ -1,4 +1,4 @@
-"""What a checkpoint of rl_games has as its `env_state`."""
+"""The `env_state` in a checkpoint of rl_games: that of the run, and that of the vec env inside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def state_of(run: Run, inner: Any) -> dict[str, Any]:
 
 
 def parts_of(env_state: Any) -> tuple[dict[str, Any] | None, Any]:
-    """Return the run's part of an `env_state`, None if it has none, and that of the vec env inside."""
+    """Return the run's part of an `env_state`, or None, and the part of the vec env inside."""
     if isinstance(env_state, Mapping) and _OURS in env_state:
         return env_state[_OURS], env_state.get("env")
     return None, env_state

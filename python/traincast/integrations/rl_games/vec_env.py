@@ -1,4 +1,4 @@
-"""`publishing`: a vec env that publishes what rl_games tells it."""
+"""`publishing`: makes a vec env that publishes the frames that rl_games tells it."""
 
 from __future__ import annotations
 
@@ -35,18 +35,20 @@ def publishing(
     run: Run | None = None,
     **options: Any,
 ) -> Callable[..., PublishingVecEnv]:
-    """Return a function that makes a `PublishingVecEnv` around what `vec_env` makes.
+    """Return a function that makes a `PublishingVecEnv` around the vec env that `vec_env` makes.
 
     Args:
-        vec_env: a class such as `RayVecEnv`, or a function; it gets the name of a configuration, the number
-            of actors, and the `env_config`.
+        vec_env: a class such as `RayVecEnv`, or a function; it is called with the name of a configuration,
+            the number of actors, and the `env_config`.
         training_info: entries beside `approx_total_training_steps`. A mapping: constant ones. A function: it
-            is called before each publish with what `set_train_info` gets, `(env_frames, algo)`, and returns
-            the entries that have changed, or None.
-        start: the frames so far, where no checkpoint says so.
-        first_info: what envs see of a function's entries until its first call: at the first reset of all.
+            is called before each publish with the arguments of `set_train_info`, `(env_frames, algo)`, and
+            returns the entries that have changed, or None.
+        start: the frames so far, if no checkpoint has them.
+        first_info: the function's entries until its first call, which envs see at their first reset.
         run: a `Run` that you have made; None: each vec env has one of its own, with a unique name.
         options: arguments of `Run`.
+
+    Raises: TypeError if `vec_env` is not callable.
 
     Example:
         >>> vecenv.register("TC", publishing(RayVecEnv))  # doctest: +SKIP
@@ -72,17 +74,17 @@ def publishing(
 
 
 class PublishingVecEnv(Publishing, IVecEnv):
-    """A vec env that publishes what rl_games tells it at `set_train_info`, and whose envs read it.
+    """A vec env that publishes the frames which rl_games passes to `set_train_info`; its envs read them.
 
-    It has whatever the vec env inside has. That one is made with the name of a configuration whose envs are
-    each in a `TrainingInfoEnv`. The name takes this configuration to other processes: Ray workers know it,
-    though what a program registers is not registered there.
+    It has all attributes of the vec env inside, which is made with the name of a configuration whose envs are
+    each in a `TrainingInfoEnv`. The pickled name contains this configuration, so that it also exists in Ray
+    workers, where a program's own registrations are missing.
 
-    A checkpoint has the run in its `env_state`, beside what the vec env inside has to say. After a restore
-    the run goes on from there, before envs are reset.
+    A checkpoint has the state of the run in its `env_state`, beside that of the vec env inside. After a
+    restore the run goes on from there, before envs are reset.
 
     The log of the algorithm gets the numbers that were published as `traincast/...`, and those that curricula
-    show in `info["curriculum"]` as `curriculum/...`: means over the episodes that ended since the last time.
+    show in `info["curriculum"]` as `curriculum/...`: means over the episodes that ended since the last log.
 
     Attributes:
         run: the `traincast.Run`.
@@ -108,7 +110,7 @@ class PublishingVecEnv(Publishing, IVecEnv):
         try:
             self.env = make(name)
         except BaseException:
-            self._end()  # a traceback may keep it
+            self._end()  # a traceback may keep this object alive
             raise
 
     def set_train_info(self, env_frames: Any, *args: Any, **kwargs: Any) -> None:
@@ -132,8 +134,8 @@ class PublishingVecEnv(Publishing, IVecEnv):
         if not is_wrapped(self._config_name) and not self._envs_take_states():
             warn_once(
                 ("plain player", self._config_name),
-                f"rl_games' player hands the env_state of this checkpoint to its env, and the envs of "
-                f"{self._config_name!r} take none: `play` would end with an AttributeError. Register "
+                f"rl_games' player passes the env_state of this checkpoint to its env, but the envs of "
+                f"{self._config_name!r} do not accept one: `play` would end with an AttributeError. Register "
                 'wrap_env_creator(env_creator) as the "env_creator", or set player: {use_vecenv: True}.',
             )
         return state_of(self.run, self.env.get_env_state())
@@ -153,13 +155,13 @@ class PublishingVecEnv(Publishing, IVecEnv):
             warn_once(
                 ("no env_state", self.run.channel),
                 "the checkpoint has no training information: the envs' first episodes see 0 training steps. "
-                "If it was made without traincast: publishing(..., start=...)",
+                "If it was made without traincast, pass publishing(..., start=...)",
             )
         self._was_reset = True
         return self.env.reset()
 
     def step(self, actions: Any) -> Any:
-        """Step the vec env, and note what curricula show."""
+        """Step the vec env, and collect the numbers that curricula show."""
         if not self._was_told:
             self._warn_of_silence()
         result = self.env.step(actions)
@@ -181,24 +183,24 @@ class PublishingVecEnv(Publishing, IVecEnv):
             self._end()
 
     def has_action_masks(self) -> Any:
-        """Return what the vec env inside says."""
+        """Return that of the vec env inside."""
         return self.env.has_action_masks()
 
     def get_number_of_agents(self) -> Any:
-        """Return what the vec env inside says."""
+        """Return that of the vec env inside."""
         return self.env.get_number_of_agents()
 
     def get_env_info(self) -> Any:
-        """Return what the vec env inside says."""
+        """Return that of the vec env inside."""
         return self.env.get_env_info()
 
     @property
     def seed(self) -> Any:
-        """What the vec env inside has: a method, or in a `RayVecEnv` the seed."""
+        """The attribute of the vec env inside: a method, or in a `RayVecEnv` the seed."""
         return self.env.seed
 
     def __getattr__(self, name: str) -> Any:
-        if name == "env":  # asked by a copy that has none yet
+        if name == "env":  # while a copy is being made, it has no env yet
             raise AttributeError(name)
         return getattr(self.env, name)
 
@@ -208,7 +210,7 @@ class PublishingVecEnv(Publishing, IVecEnv):
             self.run.close()
 
     def _envs_take_states(self) -> bool:
-        """Whether an env of this process has `set_env_state` itself, as those that are vec envs."""
+        """Whether an env of this process has a `set_env_state` of its own, because it is a vec env."""
         wrapped = walk(self.env, lambda inner: type(inner) is TrainingInfoEnv)
         return any(hasattr(found.env, "set_env_state") for found in wrapped)  # type: ignore[attr-defined]
 
@@ -216,9 +218,9 @@ class PublishingVecEnv(Publishing, IVecEnv):
         self._was_told = True
         warn_once(
             ("never told", self.run.channel),
-            f"nothing calls set_train_info, so envs stay at {self.run.steps} training steps. SAC of "
-            "rl_games does not: pass Runner(TrainInfoObserver()), from traincast.integrations.rl_games. In a "
-            "player of a vec env: restore a checkpoint.",
+            f"nothing calls set_train_info, so envs stay at {self.run.steps} training steps. rl_games' SAC "
+            "does not call it: pass Runner(TrainInfoObserver()), from traincast.integrations.rl_games. In a "
+            "player with a vec env: restore a checkpoint.",
         )
 
     def _look_for_readers(self) -> None:

@@ -1,4 +1,4 @@
-"""`TrainingInfoCallback`: publishes where the algorithm lives, and wraps envs where env runners live."""
+"""`TrainingInfoCallback`: publishes in the algorithm's process, and wraps the envs in the env runners'."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _RESULTS = "traincast"
 
 
 class TrainingInfoCallback(RLlibCallback):
-    """Publishes RLlib's count of env steps, and hands it to all envs before they reset.
+    """Publishes RLlib's count of env steps, which all envs receive before they reset.
 
-    Give the class to `config.callbacks`; with arguments: `partial(TrainingInfoCallback, training_info=f)`.
+    Pass the class to `config.callbacks`; with arguments: `partial(TrainingInfoCallback, training_info=f)`.
     Each algorithm, and so each trial of a sweep, has a run of its own, which ends with `algo.stop()`.
     `algo.restore` and `Algorithm.from_checkpoint` go on with the count of the checkpoint.
 
-    What is published stands in `algo.train()`'s result under `"traincast"`, and what curricula show in infos
-    at the ends of episodes under `["env_runners"]["curriculum"]`: means over recent episodes. In evaluation
-    both are in `result["evaluation"]`.
+    The result of `algo.train()` has the published numbers under `"traincast"`, and the numbers that curricula
+    show in infos at the ends of episodes under `["env_runners"]["curriculum"]`, as means over recent
+    episodes. In evaluation both are in `result["evaluation"]`.
 
     Args:
         training_info: entries beside `approx_total_training_steps`: a mapping, or a function that is called
@@ -44,8 +44,8 @@ class TrainingInfoCallback(RLlibCallback):
             once before anything is sampled, then after each training iteration, before each evaluation, and
             after a restore. After `from_checkpoint` the first call comes from another thread, while the
             algorithm waits for its env runners.
-        evaluation_info: what the envs of evaluation env runners see. None: what is newest at the first
-            evaluation; they keep it.
+        evaluation_info: what the envs of evaluation env runners see. None: the training information that is
+            newest at the first evaluation; they keep it.
         wrapper_kwargs: further arguments of the `TrainingInfoWrapper` around each env, for instance
             `{"info_key": "curriculum"}`.
         curriculum_key: the key of infos under which curricula show their values (their `info_key`).
@@ -78,16 +78,17 @@ class TrainingInfoCallback(RLlibCallback):
         self._wrapper_kwargs = dict(wrapper_kwargs or {})
         self._curriculum_key = curriculum_key
         self._options = {"start": start, "run": run, **options}
-        self._publishing: Publishing | None = (
-            None  # RLlib makes an object of this class in each env runner too
-        )
+        # RLlib makes an object of this class in each env runner, too, where it stays None.
+        self._publishing: Publishing | None = None
         self._lock = threading.Lock()
 
     @property
     def run(self) -> Run:
         """The run of the algorithm, in its process: `algo.callbacks[0].run`."""
         if self._publishing is None:
-            raise RuntimeError("the run is made when the algorithm is, in the process of the algorithm")
+            raise RuntimeError(
+                "there is no run here: it is made with the algorithm, in the process of the algorithm"
+            )
         return self._publishing.run
 
     # In the process of the algorithm.
@@ -107,7 +108,7 @@ class TrainingInfoCallback(RLlibCallback):
         self._before = self.run.steps
         close = _leave_open if options["run"] is not None else self.run.close
         relays = None
-        if sum(node["Alive"] for node in ray.nodes()) > 1:  # env runners elsewhere have memory of their own
+        if sum(node["Alive"] for node in ray.nodes()) > 1:  # other nodes do not share this node's memory
             relays = start(self.run)
             close = _closing_both(relays.stop, close)
         try:
@@ -121,7 +122,7 @@ class TrainingInfoCallback(RLlibCallback):
             if algorithm.env_runner_group is not None:
                 self._serve(algorithm.env_runner_group, self._service())
         except BaseException:
-            close()  # a traceback may keep it
+            close()  # a traceback may keep this object alive
             raise
         self._watch = Watch(algorithm, self._on_restored, close)
         self._watch.start()
@@ -137,7 +138,7 @@ class TrainingInfoCallback(RLlibCallback):
     ) -> None:
         """Tell env runners that were restarted; those of an evaluation are told when it starts."""
         if not is_evaluation:
-            self._publish(algorithm)  # it is what RLlib has just told them
+            self._publish(algorithm)  # RLlib has just given them this count
             self._serve(
                 env_runner_group,
                 self._service(),
@@ -146,13 +147,13 @@ class TrainingInfoCallback(RLlibCallback):
             )
 
     def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
-        """Publish, and show in the result what was published."""
+        """Publish, and add the published numbers to the result."""
         self._watch.trained()
         self._publish(algorithm)
         result[_RESULTS] = numbers_of(self.run.state_dict()["training_info"])
 
     def on_checkpoint_loaded(self, *, algorithm: Any, **kwargs: Any) -> None:
-        """Go on from the checkpoint, which may be behind: population based training goes back."""
+        """Go on from the checkpoint, which may be older: population based training goes back."""
         steps, state = self._steps(algorithm), self.run.state_dict()
         if steps < self.run.steps:
             info = {**state["training_info"], STEPS_KEY: steps}
@@ -169,13 +170,13 @@ class TrainingInfoCallback(RLlibCallback):
         elif algorithm.env_runner_group is not None:
             warn_once(
                 ("evaluation in the envs of the training", self.run.channel),
-                "this evaluation runs in the envs of the training, which see the training's information, and "
-                "whose curricula by performance it moves. For envs of its own: config.evaluation("
-                "evaluation_interval=...)",
+                "this evaluation runs in the envs of the training: they see the training's information, and "
+                "its episodes change their curricula by performance. To give it envs of its own, use "
+                "config.evaluation(evaluation_interval=...)",
             )
 
     def on_evaluate_end(self, *, algorithm: Any, evaluation_metrics: dict[str, Any], **kwargs: Any) -> None:
-        """Show in the result what the envs of the evaluation saw."""
+        """Add the numbers that the envs of the evaluation saw to the result."""
         if algorithm.eval_env_runner_group is not None and self._evaluation_info is not None:
             evaluation_metrics[_RESULTS] = numbers_of(self._evaluation_info)
 
@@ -191,7 +192,7 @@ class TrainingInfoCallback(RLlibCallback):
     def _on_restored(self, algorithm: Any) -> None:
         try:
             self._publish(algorithm)
-        except Exception:  # the user's function; the next publish raises it where the user sees it
+        except Exception:  # from the user's function: the next publish raises it where the user sees it
             self.run.publish(self._steps(algorithm))
 
     def _service(self, evaluation_info: Mapping[str, Any] | None = None) -> runners.Service:
@@ -208,8 +209,8 @@ class TrainingInfoCallback(RLlibCallback):
             warn_once(
                 ("frozen at the start", self.run.channel),
                 f"the envs of the evaluation keep what they see now, at the start of the training "
-                f"({STEPS_KEY}={info[STEPS_KEY]}). Say what they shall see: partial(TrainingInfoCallback, "
-                "evaluation_info={...})",
+                f"({STEPS_KEY}={info[STEPS_KEY]}). To give them something else, pass "
+                "partial(TrainingInfoCallback, evaluation_info={...})",
             )
         return info
 
@@ -220,7 +221,7 @@ class TrainingInfoCallback(RLlibCallback):
         runners.prepare(env_runner)
 
     def on_episode_created(self, *, env_runner: Any, **kwargs: Any) -> None:
-        """Before the first reset of all: see that the learner's count is that of a restored algorithm."""
+        """Before the very first reset, wait until the learner has published a restored algorithm's count."""
         runners.await_learner(env_runner)
 
     def on_episode_end(
@@ -239,4 +240,4 @@ def _closing_both(stop: Callable[[], None], close: Callable[[], None]) -> Callab
 
 
 def _leave_open() -> None:
-    """The caller's run goes on."""
+    """Leave the caller's run open."""

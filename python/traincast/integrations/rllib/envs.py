@@ -1,4 +1,4 @@
-"""`wrap_env_creator`, and the wrapper that is told later which run it reads."""
+"""`wrap_env_creator`, and the wrapper that learns later which run it reads."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class FollowingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Reset the env, which gets what is new."""
+        """Deliver what is new, then reset the env."""
         if not self._told:
             warn_once(
                 "no run to follow",
                 "an env that wrap_env_creator or TrainingInfoCallback has wrapped resets without training "
-                "information, since nobody has told it which run it reads. In a training: "
-                "config.callbacks(TrainingInfoCallback). Elsewhere: make the env without wrap_env_creator, "
-                "and wrap it by run.wrap_eval_env(env, {...}).",
+                "information, because nobody has told it which run it reads. In a training, use "
+                "config.callbacks(TrainingInfoCallback). Elsewhere, make the env without wrap_env_creator, "
+                "and wrap it with run.wrap_eval_env(env, {...}).",
             )
         return self.env.reset(seed=seed, options=options)
 
@@ -55,14 +55,14 @@ class FollowingEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         return result
 
     def close(self) -> None:
-        """Close the env; where it lives with its algorithm, that may have been the algorithm's end."""
+        """Close the env; in the algorithm's own process, this may mean that the algorithm has stopped."""
         super().close()
         look_at_all()
 
 
 @dataclass(frozen=True)
 class EnvCreator:
-    """What `wrap_env_creator` returns."""
+    """A function that makes an env and wraps it: what `wrap_env_creator` returns."""
 
     make_env: Callable[[Any], Any]
 
@@ -71,12 +71,12 @@ class EnvCreator:
         env = self.make_env(env_context)
         if isinstance(env, gymnasium.Env) and not isinstance(env, gymnasium.vector.VectorEnv):
             return FollowingEnv(env)
-        return env  # a vector env as one object lives in the env runner, where the callback reaches it
+        return env  # a vector env lives in the env runner itself, where the callback reaches it
 
 
 @dataclass(frozen=True)
 class _Registered:
-    """Makes an env that Gymnasium knows by name, as RLlib does."""
+    """Makes an env from Gymnasium's registry, as RLlib does."""
 
     name: str
 
@@ -87,11 +87,13 @@ class _Registered:
 def wrap_env_creator(make_env: Callable[[Any], Any] | str) -> EnvCreator:
     """Return an env creator for `register_env` whose envs follow the run of `TrainingInfoCallback`.
 
-    Needed where `gym_env_vectorize_mode` is `"async"`, and good in every other mode.
+    It is needed where `gym_env_vectorize_mode` is `"async"`, and works in every other mode.
 
     Args:
-        make_env: what `register_env` takes, a function or class that is called with the `EnvContext`; or the
-            name of an env in Gymnasium's registry. It returns a `gymnasium.Env` or a `MultiAgentEnv`.
+        make_env: as for `register_env`, a function or class that is called with the `EnvContext` and returns
+            a `gymnasium.Env` or a `MultiAgentEnv`; or the name of an env in Gymnasium's registry.
+
+    Raises: TypeError if `make_env` is neither.
 
     Example:
         >>> register_env("my_env", wrap_env_creator(MyEnv))  # doctest: +SKIP

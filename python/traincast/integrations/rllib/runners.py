@@ -1,4 +1,4 @@
-"""What happens in env runners: their envs are wrapped, and told which run they read."""
+"""The part in the env runners: wraps their envs, and tells them which run to read."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from traincast.run import Run
 
 __all__ = ["Service", "await_learner", "log_curriculum", "prepare", "serve"]
 
-_PATIENCE = 10.0  # seconds that a first reset waits for a learner that has restored a checkpoint
+_PATIENCE = 10.0  # seconds that the first reset waits for a learner that has restored a checkpoint
 
 _ASYNC = (
-    'the envs live in processes of their own (gym_env_vectorize_mode="async"), where no callback reaches '
-    "them, and get no training information. Wrap what makes them: register_env(name, "
+    'the envs live in processes of their own (gym_env_vectorize_mode="async"), which no callback reaches, '
+    "and get no training information. Wrap the function that makes them: register_env(name, "
     "wrap_env_creator(make_env)), from traincast.integrations.rllib"
 )
 
 
 @dataclass(frozen=True)
 class Service:
-    """What an env runner is told: which run its envs read, and how."""
+    """What the callback tells an env runner: which run its envs read, and how."""
 
     run: Run
     before: int
-    """The training steps when RLlib's count began."""
+    """The training steps before RLlib's count began."""
     wrapper_kwargs: Mapping[str, Any]
     evaluation_info: Mapping[str, Any] | None = None
-    """In evaluation: what envs see in place of the run's training information."""
+    """In an evaluation: what envs see instead of the run's training information."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -49,13 +49,13 @@ class Service:
         return {**self.wrapper_kwargs, **frozen}
 
 
-# An env runner makes its envs anew after a failure, and must know by then what it was told.
+# After a failure an env runner makes its envs anew, and must remember what it was told.
 _services: WeakKeyDictionary[Any, Service] = WeakKeyDictionary()
 _unconfirmed: WeakSet[Any] = WeakSet()
 
 
 def serve(env_runner: Any, service: Service) -> str | None:
-    """Tell an env runner which run its envs read; return what is wrong with it, if anything is."""
+    """Tell an env runner which run its envs read; return a sentence if they cannot be told, else None."""
     known = _services.get(env_runner)
     if known is not None and known.run.channel == service.run.channel:
         return None
@@ -65,7 +65,7 @@ def serve(env_runner: Any, service: Service) -> str | None:
 
 
 def prepare(env_runner: Any) -> None:
-    """Wrap the envs that a runner has just made; those of one that was made again are told at once."""
+    """Wrap the envs that a runner has just made; if it has made them anew, tell them at once."""
     service = _services.get(env_runner)
     if service is None:
         _wrap(env_runner.env)
@@ -76,7 +76,7 @@ def prepare(env_runner: Any) -> None:
 
 
 def _wrap(env: Any) -> list[Any] | None:
-    """Wrap each env that lives in this process, unless it is wrapped; return them if there are such."""
+    """Wrap each env in this process that is not wrapped yet, and return them; None if none are here."""
     envs = _sub_envs(env)
     if envs is not None:
         for index, sub_env in enumerate(envs):
@@ -87,7 +87,7 @@ def _wrap(env: Any) -> list[Any] | None:
 
 def _tell(env_runner: Any, service: Service) -> str | None:
     run, options, env = service.run, service.options, env_runner.env
-    if env is None:  # the algorithm's own env runner has no envs beside remote ones
+    if env is None:  # the algorithm's local env runner has no envs if there are remote ones
         return None
     sub_envs = _wrap(env)
     if sub_envs is not None:
@@ -97,7 +97,7 @@ def _tell(env_runner: Any, service: Service) -> str | None:
         if not all(env.unwrapped.call("has_wrapper_attr", "follow_run")):
             return _ASYNC
         env.unwrapped.call("follow_run", run, **options)
-    else:  # one object: a vector env of its own kind, in RLlib's wrapper, or whatever a custom runner has
+    else:  # one object: a custom vector env in RLlib's wrapper, or the env of a custom runner
         holder = env if isinstance(env, gymnasium.vector.VectorWrapper) else env_runner
         whole = holder.env
         holder.env = run.wrap_env(
@@ -107,13 +107,13 @@ def _tell(env_runner: Any, service: Service) -> str | None:
 
 
 def _sub_envs(env: Any) -> list[Any] | None:
-    """Return the list in which a vector env of RLlib's or Gymnasium's keeps its envs in this process."""
+    """Return the list in which a vector env of RLlib or Gymnasium keeps its envs in this process."""
     envs = getattr(getattr(env, "unwrapped", None), "envs", None)
     return envs if isinstance(envs, list) else None
 
 
 def await_learner(env_runner: Any) -> None:
-    """Before the first reset: wait until the learner has published what RLlib has told the env runner.
+    """Before the first reset, wait until the learner has published the count that RLlib gave the env runner.
 
     The two differ after `Algorithm.from_checkpoint`, which restores the count and calls no callback.
     """
@@ -131,7 +131,7 @@ def await_learner(env_runner: Any) -> None:
             if left <= 0:
                 warn_once(
                     ("not confirmed", service.run.channel),
-                    f"the envs begin at {reader.read()[STEPS_KEY]} training steps, though RLlib counts "
+                    f"the envs begin at {reader.read()[STEPS_KEY]} training steps, although RLlib counts "
                     f"{steps}: the process of the algorithm has not published them in {_PATIENCE:g} s",
                 )
                 return
@@ -139,7 +139,7 @@ def await_learner(env_runner: Any) -> None:
 
 
 def log_curriculum(env_runner: Any, metrics_logger: Any, episode: Any, env_index: int, key: str) -> None:
-    """Log what the infos at the end of an episode say about its curriculum: the mean over recent episodes."""
+    """Log the curriculum's numbers in the infos at the end of an episode, as means over recent episodes."""
     config = env_runner.config
     window = max(1, math.ceil(config.metrics_num_episodes_for_smoothing / (config.num_env_runners or 1)))
     for info in _last_infos(env_runner, episode, env_index):

@@ -1,4 +1,4 @@
-"""A thread for the two moments of an algorithm at which RLlib calls no callback."""
+"""A thread that notices two events for which RLlib calls no callback."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from weakref import WeakSet, ref
 
 __all__ = ["Watch", "look_at_all"]
 
-_SECONDS = 0.02  # a look costs microseconds
+_SECONDS = 0.02  # between two looks, each of which takes microseconds
 
 _watches: WeakSet[Watch] = WeakSet()
 
 
-@atexit.register  # before Ray ends: a program may be over right after `algo.stop()`
+@atexit.register  # before Ray shuts down: a program may end right after `algo.stop()`
 def look_at_all() -> None:
     """Look now: an env of this process has been closed, and perhaps its algorithm has stopped."""
     for watch in list(_watches):
@@ -25,14 +25,14 @@ def look_at_all() -> None:
 class Watch(threading.Thread):
     """Notices that an algorithm was restored by `from_checkpoint`, and that it has ended.
 
-    `Algorithm.restore` calls `on_checkpoint_loaded`; `Algorithm.from_checkpoint` calls nothing, nor does
-    `Algorithm.stop`. A restored algorithm has an iteration before it has trained any. A stopped one has shut
-    down its learners, and one that nobody holds is gone.
+    `Algorithm.restore` calls `on_checkpoint_loaded`, but `Algorithm.from_checkpoint` and `Algorithm.stop`
+    call nothing. A restored algorithm has an iteration above 0 before it has trained. A stopped one has shut
+    down its learners, and one that nothing refers to has been freed.
 
     Args:
-        algorithm: held weakly.
+        algorithm: the algorithm; only a weak reference to it is kept.
         on_restored: called with the algorithm, at most once, and not after `trained()`.
-        on_end: may be called twice.
+        on_end: called when the algorithm has ended; perhaps twice.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Watch(threading.Thread):
         _watches.add(self)
 
     def trained(self) -> None:
-        """Note that callbacks tell everything from here on."""
+        """Note that a training iteration is done: an iteration above 0 says nothing from here on."""
         self._restorable = False
 
     def run(self) -> None:
@@ -62,7 +62,7 @@ class Watch(threading.Thread):
             self._ended.wait(_SECONDS)
 
     def look(self) -> None:
-        """End the run if the algorithm has ended; from any thread, and twice at once does no harm."""
+        """Call `on_end` if the algorithm has ended. Any thread may call this, and two at once."""
         algorithm = self._algorithm()
         if (algorithm is None or _has_stopped(algorithm)) and not self._ended.is_set():
             self._on_end()
@@ -70,6 +70,6 @@ class Watch(threading.Thread):
 
 
 def _has_stopped(algorithm: Any) -> bool:
-    # stop() begins with the learners. They alone remember it: envs are closed at other times too, and with
-    # no env runners of its own (offline training) an algorithm has nothing else that ends.
+    # stop() shuts down the learners first, and only they show it: envs are closed at other times, too, and an
+    # algorithm without env runners (offline training) has nothing else to shut down.
     return getattr(algorithm.learner_group, "_is_shut_down", False) is True

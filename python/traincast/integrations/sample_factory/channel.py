@@ -1,4 +1,4 @@
-"""How a worker's env knows the name of the run's channels."""
+"""How the envs in a worker learn the name of the run's channels."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 __all__ = ["channel_of", "hide_channel", "show_channel"]
 
-# An attribute of the configuration, which Sample Factory pickles to its workers. It is there only while a run
-# lasts, and never in the saved config.json: an evaluation must not look for the channel of a run that is
-# over.
+# An attribute of the configuration, which Sample Factory pickles to its workers. It exists only while a run
+# lasts, and never in the saved config.json: an evaluation must not look for the channel of a run that has
+# ended.
 _KEY = "traincast_channel"
 
 
@@ -18,7 +18,7 @@ def show_channel(cfg: Any, name: str) -> None:
 
 
 def hide_channel(cfg: Any) -> None:
-    """Forget the name: the run is over."""
+    """Remove the name, because the run has ended."""
     # A resumed run has an AttrDict, whose attributes are items; a new one has a Namespace.
     (cfg if isinstance(cfg, dict) else vars(cfg)).pop(_KEY, None)
 

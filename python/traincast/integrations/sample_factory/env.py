@@ -1,4 +1,4 @@
-"""`wrap_env_func`: what is put around the function that is given to `register_env`."""
+"""`wrap_env_func`: wraps the function that is passed to `register_env`."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ def wrap_env_func(
         make_env: called as `make_env(full_env_name, cfg, env_config, render_mode)`, like every function that
             Sample Factory registers. It must be picklable if Sample Factory's workers are processes.
         eval_info: what envs receive where no learner runs (`enjoy`); None: what the last run of the
-            experiment saved.
+            experiment has saved.
         on_missing: what to do at a reset when there is no information: `"warn"` with a `TraincastWarning`,
             once per process, after 5 seconds or 100 resets, or when the env is closed; `"raise"`
             `ChannelNotFoundError`; `"ignore"`.
-        deliver: `"auto"`: before each reset, and before each step of an env that resets itself inside `step`
-            (Sample Factory expects that of envs with several agents, vectorised ones too). `"reset"`,
-            `"both"`: as they say.
-        attach_timeout: seconds that a worker's first reset waits for the learner's first report, which
-            normally is there.
+        deliver: `"reset"`: before each reset. `"both"`: before each reset and each step. `"auto"`: `"both"`
+            for envs that reset themselves inside `step`, as Sample Factory expects of envs with several
+            agents and of vectorised ones; otherwise `"reset"`.
+        attach_timeout: seconds that a worker's first reset waits for the learner's first report, which has
+            usually come by then.
 
     Raises:
         MissingKeyError: `eval_info` lacks `approx_total_training_steps`.
+        ValueError: `on_missing` or `deliver` is none of these.
     """
     if on_missing not in ("warn", "raise", "ignore"):
         raise ValueError(f"on_missing must be 'warn', 'raise' or 'ignore', not {on_missing!r}")
@@ -55,7 +56,7 @@ def wrap_env_func(
 
 @dataclass(frozen=True)
 class WrappedEnvFunc:
-    """A picklable `make_env` with its options."""
+    """A picklable function that makes an env and wraps it: what `wrap_env_func` returns."""
 
     make_env: Callable[..., Any]
     eval_info: Mapping[str, Any] | None
@@ -67,7 +68,7 @@ class WrappedEnvFunc:
         """Make the env and wrap it; the arguments are those of `make_env`."""
         env = patch_non_gymnasium_env(self.make_env(*args, **kwargs))
         cfg = args[1] if len(args) > 1 else kwargs.get("cfg")
-        # None for the env that Sample Factory makes before a run, only to look at its spaces.
+        # None for the env that Sample Factory makes before a run only to look at its spaces.
         env_config = args[2] if len(args) > 2 else kwargs.get("env_config")
         is_multiagent, num_agents = get_multiagent_info(env)
         return SampleFactoryWrapper(

@@ -1,4 +1,4 @@
-"""Where an env gets the newest information on each policy."""
+"""The sources from which an env gets the newest information on each policy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OnMissing = Literal["warn", "raise", "ignore"]
 
 @dataclass(frozen=True)
 class _NothingSaved(Channel):
-    """In the place of a channel where no learner runs and none has saved anything."""
+    """Stands in for a channel where no learner runs and none has saved anything."""
 
     why_nameless: str = ""
 
@@ -38,14 +38,14 @@ class _NothingSaved(Channel):
 
 
 class Feeds:
-    """A feed for each policy that acts in an env, made when it is first asked.
+    """A feed for each policy that acts in an env, made when it is first needed.
 
-    While a learner runs, it is the policy's channel that feeds. Everywhere else it is `eval_info`, or what
-    the last run of the experiment has saved.
+    While a learner runs, a feed reads the policy's channel. Otherwise it has `eval_info`, or what the last
+    run of the experiment has saved.
 
     Attributes:
         online: whether a learner runs.
-        newest: the newest dictionary on each policy; nobody changes it.
+        newest: the newest dictionary on each policy, which nobody changes.
     """
 
     def __init__(
@@ -82,25 +82,25 @@ class Feeds:
         return feed
 
     def note_arrival(self) -> None:
-        """Note that the env has got its information elsewhere: nothing is missing."""
+        """Note that the env has its information from elsewhere, so that nothing is missing."""
         for feed in self._feeds.values():
             missing.note_arrival(feed.channel)
 
     def give_up(self) -> None:
-        """Say now, rather than when the process ends, what has never arrived."""
+        """Warn now, rather than when the process ends, about what has never arrived."""
         for feed in self._feeds.values():
             if feed.waiting:
                 missing.watch(feed.channel).warn("the env is closed, and ")
 
     def close(self) -> None:
-        """Let go of the channels; another poll would open them again."""
+        """Detach from the channels; another poll would open them again."""
         for feed in self._feeds.values():
             feed.close()
 
     def _published(self, policy_id: int) -> Feed:
         assert self._name is not None
-        # The learner's first report publishes the first snapshot. In practice that is before the first env is
-        # made. In serial mode the learner is this process, and would not publish while it waits.
+        # The learner's first report publishes the first snapshot, in practice before the first env is made.
+        # In serial mode the learner runs in this process, and could not publish while this waits.
         if not self._cfg.serial_mode:
             with suppress(ChannelNotFoundError):
                 TrainingInfoReader(self._name, policy_id, attach_timeout=self._attach_timeout).close()
@@ -119,7 +119,7 @@ class Feeds:
 
     def _why(self, policy_id: int) -> str:
         if self._cfg is None:
-            return "no training is running, and there is no configuration that says where one has saved it."
+            return "no training is running, and no configuration says where one has saved it."
         path = os.path.relpath(info_file(self._cfg, policy_id))
         return f"no training is running, none has saved {path}, and wrap_env_func got no eval_info=."
 
@@ -129,7 +129,7 @@ class Feeds:
             on_missing=self._on_missing,
             attach_timeout=0.0,
             leftover="use",  # the name belongs to one learner alone
-            on_undelivered="ignore",  # some envs want a reward shaping only
+            on_undelivered="ignore",  # some envs take only a reward shaping
             copy_arrays=False,
             frozen=frozen,
         )

@@ -1,4 +1,4 @@
-"""The learner's side: publishes what the runner knows, when it learns it."""
+"""The learner's side: publishes what the runner knows as soon as it knows it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _POLICY, _SHAPING = "policy_id", "reward_shaping"
 class TrainingInfoObserver(AlgoObserver, EventLoopObject):
     """Publishes the training information of a Sample Factory run to the envs that `wrap_env_func` wrapped.
 
-    It goes on the runner between its construction and `runner.init()`::
+    Register it on the runner between its construction and `runner.init()`::
 
         cfg, runner = make_runner(cfg)
         runner.register_observer(TrainingInfoObserver())
@@ -40,18 +40,18 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
     Each policy has a `traincast.Run`; the runs of a training have one unique name. A snapshot holds what the
     runner's own `_propagate_training_info` sends (`policy_id`, `approx_total_training_steps` in env steps,
     `reward_shaping`, and what a subclass of the runner adds to it), and what `training_info(runner,
-    policy_id)` returns. It is published at each report of that policy's learner and whenever the runner sends
-    its own; never before the learner's first report, since until then the steps of a resumed training are
-    unknown. So a policy's run begins with that report. Its numbers are among the policy's summaries, which
-    TensorBoard shows under `traincast/`.
+    policy_id)` returns. It is published at each report of that policy's learner, and whenever the runner
+    sends its own; never before the learner's first report, because until then the steps of a resumed training
+    are unknown. So a policy's run begins with that report. Its numbers are among the policy's summaries,
+    which TensorBoard shows under `traincast/`.
 
-    The last snapshot is kept in wire form beside the checkpoints (`checkpoint_p0/training_info.wire`), for
-    evaluation and for a resumed training, which goes on with its version and epoch numbers.
+    The last snapshot is saved in wire form beside the checkpoints (`checkpoint_p0/training_info.wire`), for
+    an evaluation and for a resumed training, whose version and epoch go on from it.
 
     Args:
-        training_info: returns the keys that have changed, or None; keys that it does not return stay. It may
-            not return the three keys that the runner itself sends. Or a `PooledCurriculum` or `TaskSampler`,
-            where there is one policy; with several: a list that has one for each.
+        training_info: a function that returns the keys that have changed, or None; keys that it does not
+            return stay. It must not return the three keys that the runner itself sends. Or a
+            `PooledCurriculum` or `TaskSampler`; with several policies, a list that has one for each.
 
     Attributes:
         name: the name of the runs; empty before `runner.init()`.
@@ -59,7 +59,7 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
     """
 
     def __init__(self, training_info: ExtraInfo | None = None) -> None:
-        self.event_loop: Any = None  # the runner's, from on_init on; its destructor looks at it
+        self.event_loop: Any = None  # the runner's, from on_init on; the base class's destructor needs it
         self.name = ""
         self.runs: dict[int, Run] = {}
         self._extra: Callable[[Any, int], Mapping[str, Any] | None] | None = None
@@ -82,11 +82,11 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
         cfg = runner.cfg
         if self._curricula and len(self._curricula) != cfg.num_policies:
             raise ValueError(
-                f"there are {cfg.num_policies} policies, and training_info has curricula for "
-                f"{len(self._curricula)}: give a list with one for each policy"
+                f"there are {cfg.num_policies} policies, but training_info has curricula for "
+                f"{len(self._curricula)}: pass a list with one for each policy"
             )
         self.name = unique_name(f"sf-{cfg.experiment}", per_rank=True)
-        TrainingInfoWriter(self.name).close()  # what is wrong with the directory is told before workers start
+        TrainingInfoWriter(self.name).close()  # raises before workers start if the directory is not usable
         if cfg.restart_behavior == "resume":
             states = {policy_id: load_state(cfg, policy_id) for policy_id in range(cfg.num_policies)}
             self._resumed = {policy_id: state for policy_id, state in states.items() if state}
@@ -116,7 +116,7 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
 
     def on_update_training_info(self, training_info: Mapping[int, Mapping[str, Any]]) -> None:
         """The runner has sent its own training information."""
-        # The message waited in a queue: only keys that the runner's attributes do not tell are taken from it.
+        # The message has waited in a queue: the keys that the runner has as attributes are newer there.
         for policy_id, info in training_info.items():
             self._carried[policy_id] = {key: value for key, value in info.items() if key != STEPS_KEY}
             self.publish(self._runner, policy_id)
@@ -126,7 +126,7 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
         self.save(policy_id)
 
     def on_all_components_stopped(self) -> None:
-        """The training is over."""
+        """The training has ended."""
         self.close()
 
     # --- publishing
@@ -154,8 +154,8 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
         except StorageFullError:
             if run is None:
                 raise
-            # A full /dev/shm may be someone else's doing and pass: the envs keep what they have, the training
-            # goes on.
+            # Another program may have filled /dev/shm for a while: the envs keep what they have, and the
+            # training goes on.
             log.exception("The training information of policy %d was not published", policy_id)
 
     def save(self, policy_id: int | None = None) -> None:
@@ -171,7 +171,7 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
                 log.exception("The training information of policy %d was not saved", each)
 
     def close(self) -> None:
-        """Save, end the runs and remove their files; envs keep what they have. Twice is harmless."""
+        """Save, end the runs and remove their files; envs keep what they have. Closing twice is allowed."""
         atexit.unregister(self.close)
         self.save()
         runs, self.runs = self.runs, {}
@@ -194,10 +194,10 @@ class TrainingInfoObserver(AlgoObserver, EventLoopObject):
             self.name,
             policy_id,
             start=steps,
-            state=state and {**state, "training_info": None},  # its numbers go on, its values are old
+            state=state and {**state, "training_info": None},  # only version and epoch: its values are old
             training_info=info,
             curriculum=curriculum,
-            unique=False,  # it is by itself; all policies have the same
+            unique=False,  # the name is unique already, and all policies share it
             per_rank=True,
         )
         run.log_to(tensorboard(runner.writers[policy_id]), every=runner.summaries_interval_sec)
@@ -211,7 +211,8 @@ def _curricula_in(training_info: Any) -> list[Companion[Any]]:
     if isinstance(training_info, Sequence) and all(isinstance(one, Companion) for one in training_info):
         return list(training_info)
     raise TypeError(
-        f"training_info must be a function of (runner, policy_id), not {type(training_info).__name__}"
+        "training_info must be a function of (runner, policy_id), or a curriculum, or a list with one for "
+        f"each policy, not {type(training_info).__name__}"
     )
 
 

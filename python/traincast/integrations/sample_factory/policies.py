@@ -2,26 +2,27 @@
 
 With one policy, with batched sampling and in synchronous mode the mapping is fixed. Otherwise Sample
 Factory's workers draw a policy for each agent at the end of its episode, after the env has reset itself.
-Nothing that a worker hands to an env tells which one it has drawn: the training information at the end of an
-episode is that of the policy before. There is one trace, meant for envs that keep something for each policy:
-whenever the worker chooses a policy, it sets `env.unwrapped.curr_policy_idx`, if `env.unwrapped` has that.
+Nothing that a worker passes to an env says which one it has drawn: the training information at the end of an
+episode is that of the previous policy. There is one trace, meant for envs that keep something for each
+policy: whenever the worker chooses a policy, it sets `env.unwrapped.curr_policy_idx`, if `env.unwrapped` has
+that attribute.
 
-So `SampleFactoryWrapper` has a property of that name, and is what `unwrapped` gives while the worker is at
-work; the setter tells us, and passes the number on to an env that has the attribute as well. While the env
-is at work, `unwrapped` is the env, as always. Where the mapping is fixed, it is the env at all times.
+So `SampleFactoryWrapper` has a property of that name, and returns itself as `unwrapped` while the worker's
+code runs. The setter notes the number, and passes it on to an env that has the attribute as well. While the
+env's code runs, `unwrapped` is the innermost env, as always. Where the mapping is fixed, it always is.
 
 What we tried instead:
 
-- An attribute of our own in the user's env, as an earlier version had it: no other object may be touched, and
-  with several agents a write of the same number does not show unless an odd object stands in the attribute.
-- The worker's books (`env_runners`, `actor_states`, `curr_policy_id`) have the exact numbers. A worker lists
-  them after the envs have been reset for the first time; and to reach them an object of ours would have to
-  travel to each worker process within Sample Factory's own objects.
-- A subclass of `AgentPolicyMapping`, whose docstring invites to it: the worker makes the mapping itself, and
+- An attribute of our own in the user's env, in an earlier version: we must not change the user's objects, and
+  with several agents a write of the same number goes unnoticed unless the attribute is a special object.
+- The worker's own records (`env_runners`, `actor_states`, `curr_policy_id`) have the exact numbers. But a
+  worker fills them after the first reset of the envs, and to reach them one of our objects would have to be
+  sent to each worker process inside of Sample Factory's own objects.
+- A subclass of `AgentPolicyMapping`, which its docstring suggests: the worker makes the mapping itself, and
   neither the configuration nor the runner can name another class ("TODO: would be nice to have a mechanism").
 
-Either of two lines in Sample Factory would do: a mapping that can be named, or `set_attr_if_exists` on the
-outermost env that has the attribute.
+One line in Sample Factory would make this easy: a mapping class that can be named, or `set_attr_if_exists`
+on the outermost env that has the attribute.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def fixed_policy(cfg: Any, env_config: Any) -> int | None:
 
 
 class AgentPolicies:
-    """A mapping that stays as it is.
+    """A mapping of agents to policies that stays as it is.
 
     Attributes:
         current: the policy of each agent.
@@ -59,12 +60,12 @@ class AgentPolicies:
         self.current = [policy_id] * num_agents
 
     def told(self, policy_id: int) -> None:
-        """The worker's late copy of the training information names the policy: believe it."""
+        """The worker's late copy of the training information names this policy: use it."""
         if policy_id != self.current[0]:
             self.current = [policy_id] * len(self.current)
 
     def chosen(self, policy_id: int) -> None:
-        """The worker has chosen a policy for the agent that it is at."""
+        """The worker has chosen a policy for the agent that it is dealing with."""
 
     def after_step(self, finished: Sequence[int]) -> None:
         """The episodes of the `finished` agents have ended."""
@@ -73,12 +74,12 @@ class AgentPolicies:
 class FollowedPolicies(AgentPolicies):
     """A mapping that changes from episode to episode.
 
-    The order in which the worker does its work says whose policy it has chosen:
+    The order of the worker's calls tells for which agent it has chosen a policy:
 
     1. It makes the agents one after the other and chooses a policy for each, before the first reset.
     2. After a step it goes through the agents. For each that has finished its episode it calls
-       `set_training_info` with the information of that agent's policy (`told`), and then says which policy it
-       has chosen, if that is another one.
+       `set_training_info` with the information of that agent's policy (`told`). Then it sets the policy that
+       it has chosen (`chosen`), if that is another one.
     """
 
     follows = True
@@ -90,13 +91,13 @@ class FollowedPolicies(AgentPolicies):
         self._finished: deque[int] = deque()
 
     def told(self, policy_id: int) -> None:
-        """The worker has come to the next finished agent, which so far had `policy_id`."""
+        """The worker has come to the next finished agent, whose policy was `policy_id` until now."""
         if self._finished:
             self._agent = self._finished.popleft()
             self.current[self._agent] = policy_id
 
     def chosen(self, policy_id: int) -> None:
-        """The worker has chosen a policy for the agent that it is at."""
+        """The worker has chosen a policy for the agent that it is dealing with."""
         self.current[self._agent] = policy_id
         if self._new:
             self._agent = self._new.popleft()

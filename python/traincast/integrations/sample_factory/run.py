@@ -1,4 +1,4 @@
-"""`run_rl`: Sample Factory's training run, with the envs fed from shared memory."""
+"""`run_rl`: Sample Factory's training run, whose envs get training information from shared memory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def run_rl(cfg: Any, training_info: ExtraInfo | None = None) -> int:
     Args:
         cfg: Sample Factory's configuration.
         training_info: `training_info(runner, policy_id)` returns keys to add to what the envs of that policy
-            receive; called in the runner's process at each report of a learner, so it should be quick.
+            receive. It is called in the runner's process at each report of a learner, so it should be quick.
+            Or one curriculum or several, as for `TrainingInfoObserver`.
 
     Returns:
-        Sample Factory's `ExperimentStatus`: 0 success, 1 failure, 2 interrupted.
+        Sample Factory's `ExperimentStatus`: 0 for success, 1 for a failure, 2 if it was interrupted.
     """
     cfg, runner = make_runner(cfg)
     observer = TrainingInfoObserver(training_info)

@@ -1,4 +1,4 @@
-"""The last training information of a run, in wire form beside its checkpoints; its curricula as JSON."""
+"""Saves a run's last training information beside its checkpoints: in wire form, its curricula as JSON."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def load_training_info(cfg: Any, policy_id: int = 0) -> dict[str, Any] | None:
 
     Args:
         cfg: Sample Factory's configuration; `train_dir` and `experiment` say where to look.
-        policy_id: which policy of the run.
+        policy_id: the policy of the run.
 
     Raises:
-        ValueError: the file is there, but holds no snapshot, or traincast 0.1 has saved it.
+        ValueError: the file does not hold a snapshot, or traincast 0.1 has saved it.
     """
     state = load_state(cfg, policy_id)
     return None if state is None else state["training_info"]
@@ -65,10 +65,10 @@ def _refuse_json(path: str) -> None:
 
 
 def save_wire(cfg: Any, policy_id: int, snapshot: bytes, curricula: Any = None) -> None:
-    """Write a writer's `read_wire()`, and the states of curricula, each as a whole.
+    """Write a snapshot in wire form, and the states of curricula, each file as a whole or not at all.
 
     Raises:
-        OSError: a file could not be written; the one before is untouched.
+        OSError: a file could not be written; the previous one is untouched.
     """
     path = info_file(cfg, policy_id)
     os.makedirs(os.path.dirname(path), exist_ok=True)

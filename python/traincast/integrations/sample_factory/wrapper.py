@@ -1,4 +1,4 @@
-"""The env's side: the outermost wrapper, which Sample Factory takes for the env's own interfaces."""
+"""The env's side: the outermost wrapper, whose interfaces Sample Factory finds before those of the env."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["SampleFactoryWrapper"]
 
 _Wrapper = gymnasium.Wrapper[Any, Any, Any, Any]
 _ABSENT: Any = object()
-_SHOWN = "curriculum"  # where the curricula of traincast show what they do, unless told otherwise
-_LOGGED = "episode_extra_stats"  # what Sample Factory averages and logs, of the last info of an episode
+_SHOWN = "curriculum"  # the usual `info_key` of traincast's curricula
+_LOGGED = "episode_extra_stats"  # what Sample Factory averages and logs from the last info of an episode
 
 
 class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterface):
-    """Delivers the newest training information before the env resets, and swallows the queue's late copies.
+    """Delivers the newest training information before the env resets, and drops the queue's late copies.
 
-    `wrap_env_func` makes it. It inherits from Sample Factory's interfaces, so the workers call it in place of
-    the env inside; such a call says which policy it is about, and is answered with the newest snapshot of
-    that policy from shared memory.
+    `wrap_env_func` makes it. It inherits from Sample Factory's interfaces, so the workers call it instead of
+    the env inside. Such a call says which policy it is about, and the wrapper then delivers the newest
+    snapshot of that policy from shared memory.
 
     With one agent `training_info` is what the env received last. With several agents and several policies it
     is that of the first agent's policy, and its key `agents` holds a list with one dictionary for each agent.
@@ -39,10 +39,11 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         env: the user's env.
         feeds: has the newest information on each policy.
         num_agents: how many agents the env has.
-        policy_id: the policy of all agents; None: find out what the worker chooses.
+        is_multiagent: whether Sample Factory treats it as an env of several agents.
+        policy_id: the policy of all agents; None: find out which ones the worker chooses.
         num_policies: how many policies the run trains.
-        at_step: deliver before each step, too: the env resets itself inside `step`.
-        one_slice: the workers name the agents of this env by a slice, not one by one.
+        at_step: whether to deliver before each step, too, because the env resets itself inside `step`.
+        one_slice: whether the workers name the agents of this env by a slice, not one by one.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         self._at_step = at_step
         self._one_slice = one_slice
         self._shaping_target = find_reward_shaping_interface(env)
-        # Asked once: an env may answer with what it uses now, and Sample Factory stops if the answer changes.
+        # Asked once: an env may return what it uses now, and Sample Factory stops if that changes.
         target = self._shaping_target
         self._default_shaping = None if target is None else target.get_default_reward_shaping()
 
@@ -90,7 +91,7 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
             self._env_at_work = False
 
     def step(self, action: Any) -> Any:
-        """Step the env; before, deliver what is new if the env resets itself or has got another policy."""
+        """Deliver what is new if the env resets itself or has another policy now, then step it."""
         agents = self._agents
         if self._at_step or (agents.follows and agents.current != self._delivered_for):
             self._deliver()
@@ -104,23 +105,23 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         return observation, reward, terminated, truncated, _logged(info)
 
     def close(self) -> None:
-        """Let go of the channels, then close the env."""
+        """Detach from the channels, then close the env."""
         if not self.training_info:
             self._feeds.give_up()
         self._feeds.close()
         self.env.close()
 
-    # --- what the worker looks at: `policies` says why
+    # --- what the worker looks at: the module `policies` says why
 
     @property
     def unwrapped(self) -> Any:
-        """The innermost env; this wrapper where Sample Factory would miss us, or stumble over that env."""
+        """The innermost env; this wrapper where Sample Factory would miss it, or would fail at that env."""
         choosing = self._agents.follows and not self._env_at_work
         return self if choosing or self._stands_in else self.env.unwrapped
 
     @property
     def curr_policy_idx(self) -> int:
-        """The policy of the first agent; the worker sets it for the agent that it is at."""
+        """The policy of the first agent; the worker sets it for the agent that it is dealing with."""
         return self._agents.current[0]
 
     @curr_policy_idx.setter
@@ -142,14 +143,14 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
             self._feeds.note_arrival()
             warn_once(
                 ("sample_factory", "no run"),
-                "wrap_env_func is used without traincast's run_rl or TrainingInfoObserver: "
-                "envs receive Sample Factory's own copies",
+                "wrap_env_func is used without traincast's run_rl or TrainingInfoObserver, so envs receive "
+                "Sample Factory's own, late copies: use traincast.integrations.sample_factory.run_rl",
             )
         self.training_info = own_copy(training_info)
         traincast.set_training_info(self.env, training_info)
 
     def get_default_reward_shaping(self) -> dict[str, Any] | None:
-        """Return what the env inside said when it was made, or None if it has no reward shaping."""
+        """Return what the env inside returned when it was wrapped; None if it has no reward shaping."""
         return None if self._default_shaping is None else own_copy(self._default_shaping)
 
     def set_reward_shaping(
@@ -169,7 +170,7 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
     # --- delivery
 
     def _deliver(self, *, reset: bool = False) -> bool:
-        """Give the env what is new to it; return whether there is anything at all."""
+        """Deliver what is new to the env; return whether there is any information at all."""
         if self._fed_by_queue:
             return False
         agents, newest = self._agents.current, self._feeds.newest
@@ -178,11 +179,11 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
         if agents[0] not in newest:
             return False
         if any(changed) or agents != self._delivered_for:
-            # Copied: what is newest is given again after a change of policies.
+            # Copied, because the newest dictionary is delivered again after a change of policies.
             info = own_copy(newest[agents[0]])
             if self._per_agent:
                 info["agents"] = [own_copy(newest.get(policy_id, {})) for policy_id in agents]
-            self._delivered_for = []  # an env that refuses is told again
+            self._delivered_for = []  # if the env raises, it is told again
             self._shape_rewards()
             self._feeds[agents[0]].deliver(self.env, info)
             self.training_info = info
@@ -202,7 +203,7 @@ class SampleFactoryWrapper(_Wrapper, TrainingInfoInterface, RewardShapingInterfa
 
 
 def _logged(info: Any) -> Any:
-    """Return the info of a step, with a curriculum's numbers where Sample Factory takes what it logs."""
+    """Return the info of a step, with a curriculum's numbers added where Sample Factory logs them."""
     if isinstance(info, list | tuple):  # one for each agent
         return type(info)([_logged(one) for one in info])
     numbers = info.get(_SHOWN) if isinstance(info, dict) else None
@@ -212,7 +213,7 @@ def _logged(info: Any) -> Any:
 
 
 def _finished(terminated: Any, truncated: Any) -> list[int]:
-    """Return the agents whose episode the step has ended; one agent's flags are two booleans."""
+    """Return the agents whose episode has ended in this step; with one agent, the flags are booleans."""
     done = np.atleast_1d(np.logical_or(terminated, truncated))
     return [int(agent) for agent in np.flatnonzero(done)]
 
@@ -220,7 +221,7 @@ def _finished(terminated: Any, truncated: Any) -> list[int]:
 def _misleads_lookup(wrapper: Any, env: Any) -> bool:
     """Tell whether `env.unwrapped` would make Sample Factory's `find_wrapper_interface` fail.
 
-    It compares each env of the chain with that one by `==`, which an env may have defined for itself.
+    It compares each env of the chain with that one by `==`, which an env may have overridden.
     """
     try:
         return bool(wrapper == env.unwrapped)

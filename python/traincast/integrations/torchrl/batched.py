@@ -1,4 +1,4 @@
-"""Envs that are made of many: a transform around them goes into each one."""
+"""Batched envs: a transform of a batched env is put into each of its envs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["hand_over", "transformed"]
 def hand_over(env: EnvBase, transform: Transform, channel: Channel) -> bool:
     """Have a batched env make its envs with a transform like this one, of `channel`; tell if it does.
 
-    Not if it has made them already: what lives in other processes is out of reach then, and the transform
-    warns at the first reset.
+    It does not if it has made them already: then they may live in other processes, which cannot be reached,
+    and the transform warns at the first reset.
     """
     if not isinstance(env, BatchedEnvBase):
         return False
@@ -31,7 +31,7 @@ def hand_over(env: EnvBase, transform: Transform, channel: Channel) -> bool:
 
 def transformed(env: EnvBase, transform: Transform) -> TransformedEnv:
     """Put the transform behind those that the env has."""
-    # A TransformedEnv around another one takes it apart, and warns of that.
+    # A TransformedEnv around another TransformedEnv would unwrap that one, and warn.
     return env.append_transform(transform) if type(env) is TransformedEnv else TransformedEnv(env, transform)
 
 
@@ -40,7 +40,7 @@ class _MakeTransformed(CloudpickleWrapper):
 
     def __init__(self, parts: tuple[Any, Transform, Channel]) -> None:
         make, self._transform, self.channel = parts
-        # An EnvCreator has tensors that workers share (of a VecNorm, say): cloudpickle would copy them.
+        # An EnvCreator has tensors that workers share, for example of a VecNorm: cloudpickle would copy them.
         self._make = make if isinstance(make, EnvCreator) else CloudpickleWrapper(make)
 
     def __call__(self, *args: Any, **kwargs: Any) -> TransformedEnv:

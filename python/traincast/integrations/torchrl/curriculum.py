@@ -1,4 +1,4 @@
-"""`CurriculumInfoReader`: what a curriculum shows in the infos of its env, in TorchRL's data."""
+"""`CurriculumInfoReader`: reads the numbers that a curriculum shows in infos into TorchRL's data."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["CurriculumInfoReader", "numbers_of_batch"]
 class CurriculumInfoReader(BaseInfoDictReader):
     """Reads the numbers that a curriculum shows in `info` into the data of a `GymWrapper`.
 
-    Curricula show them at the reset and in the last step of an episode; here each step has those of its
-    episode: float32 of shape `()` under `("curriculum", key)` and `("next", "curriculum", key)`. They are nan
-    while the curriculum has none. A `TrainingInfoHook` logs their mean over each batch as
-    `"curriculum/<key>"`; policies may take them as inputs.
+    Curricula show them at the reset and in the last step of an episode. In the data, each step has those of
+    its episode: float32 of shape `()` under `("curriculum", key)` and `("next", "curriculum", key)`. They are
+    nan while the curriculum has none. A `TrainingInfoHook` logs their mean over each batch as
+    `"curriculum/<key>"`; policies may use them as inputs.
 
     Each env needs a reader of its own.
 
@@ -34,8 +34,8 @@ class CurriculumInfoReader(BaseInfoDictReader):
     Raises: KeyError, at a reset, if the curriculum shows no such key.
 
     Example:
-        >>> env = GymWrapper(hook.wrap_env(ProgressCurriculum(env, {"length": Linear(...)})))  # doctest:
-        +SKIP
+        >>> env = ProgressCurriculum(env, {"length": Linear(...)})  # doctest: +SKIP
+        >>> env = GymWrapper(hook.wrap_env(env))  # doctest: +SKIP
         >>> env.set_info_dict_reader(CurriculumInfoReader(["progress", "length"]))  # doctest: +SKIP
     """
 
@@ -49,7 +49,7 @@ class CurriculumInfoReader(BaseInfoDictReader):
 
     @property
     def info_spec(self) -> Composite:
-        """What it adds to the observations of the env."""
+        """The spec of what it adds to the observations of the env."""
         return self._spec
 
     def __call__(self, info_dict: dict[str, Any], tensordict: TensorDictBase) -> TensorDictBase:
@@ -63,8 +63,8 @@ class CurriculumInfoReader(BaseInfoDictReader):
         elif all(map(math.isnan, self._numbers.values())):
             warn_once(
                 ("no curriculum", self.info_key),
-                f"the info of the env has no {self.info_key!r} for a CurriculumInfoReader: is there a "
-                "curriculum with this info_key inside of the GymWrapper?",
+                f"the info of the env has no {self.info_key!r} for a CurriculumInfoReader: put a curriculum "
+                "with this info_key inside of the GymWrapper",
             )
         for key, number in self._numbers.items():
             tensordict.set((self.info_key, key), torch.tensor(number))

@@ -1,4 +1,4 @@
-"""The env side of a hook: functions of a run, which travel to worker processes without the trainer."""
+"""The env side of a hook: functions of a run, which can be pickled to workers without the trainer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def wrap_env(run: Run, env: Any, **options: Any) -> Any:
 
 
 def wrap_eval_env(run: Run, env: Any, training_info: Mapping[str, Any] | None = None, **options: Any) -> Any:
-    """Do so with training information that stays the same."""
+    """Do the same as `wrap_env`, with training information that stays the same."""
     let_workers_warn()
     if isinstance(env, EnvBase):
         return transformed(env, eval_transform_of(run, training_info, **options))
@@ -45,7 +45,7 @@ def wrap_eval_env(run: Run, env: Any, training_info: Mapping[str, Any] | None = 
 
 def wrap_env_fn(run: Run, make_env: Callable[..., Any], **options: Any) -> EnvFn[Any]:
     """Return a function that makes a wrapped env."""
-    if isinstance(make_env, EnvBase):  # which can be called, as any module of torch
+    if isinstance(make_env, EnvBase):  # which is callable, like every torch module
         raise TypeError(f"wrap_env_fn takes a function that makes an env, not {make_env!r}")
     return _EnvFn(run.wrap_env_fn(make_env).make_env, run, options)
 

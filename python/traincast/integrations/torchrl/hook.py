@@ -26,30 +26,30 @@ _NAME = "training_info"
 class TrainingInfoHook(Publishing, TrainerHookBase):
     """Publishes the frames that a trainer has collected, and more, to the envs of its collector.
 
-    Make it before the envs: a collector resets its envs when it is made, before any hook of the trainer.
-    Hence the hook publishes at once, and then after the optimization steps of each batch. The trainer's
-    logger gets the numbers that were published, as `"traincast/<name>"`, at the trainer's `log_interval`, and
-    what a `CurriculumInfoReader` has put into the batch.
+    Make it before the envs: a collector resets its envs when it is made, before any hook of the trainer runs.
+    So the hook publishes at once, and then after the optimization steps of each batch. The trainer's logger
+    gets the numbers that were published, as `"traincast/<name>"`, at the trainer's `log_interval`, and those
+    that a `CurriculumInfoReader` has put into the batch.
 
-    Registered, it is saved with the trainer. To go on from a checkpoint, pass it as `resume_from` as well:
-    `trainer.load_from_file` comes after the first resets.
+    A registered hook is saved with the trainer. To go on from a checkpoint, also pass the checkpoint as
+    `resume_from`, because `trainer.load_from_file` comes after the first resets.
 
-    Several trainers may use one hook, one after the other: the count goes on. In worker processes a hook, or
-    whatever holds one, is a reference to its run.
+    Several trainers may use one hook, one after the other: the count goes on. In worker processes a hook is a
+    reference to its run.
 
     Args:
         training_info: entries beside `approx_total_training_steps`. A mapping: constant ones, which a
             checkpoint does not change. A function: it is called with the trainer before each publish, and
             returns the entries that have changed, or None.
-        start: the frames so far, to go on from where there is no checkpoint of the hook.
-        first_info: what envs see of the entries of a function until its first call.
+        start: the frames so far, if there is no checkpoint of the hook.
+        first_info: the function's entries until its first call.
         run: a `Run` that the caller has made; None: one of its own, with a unique name.
         resume_from: a file or folder that the trainer was saved to; None: a new training.
-        name: the name that the hook is registered by, and saved under.
+        name: the name under which the hook is registered and saved.
         options: further arguments of `traincast.Run`.
 
     Raises: as `traincast.Run`; TypeError if `training_info` is neither; FileNotFoundError if there is no
-    checkpoint `resume_from`, KeyError if a hook of this name was not saved in it.
+        checkpoint `resume_from`, KeyError if no hook of this name was saved in it.
 
     Example:
         >>> hook = TrainingInfoHook()  # doctest: +SKIP
@@ -72,7 +72,7 @@ class TrainingInfoHook(Publishing, TrainerHookBase):
         self._constants = dict(training_info) if isinstance(training_info, Mapping) else {}
         if resume_from is not None:
             state = saved.from_file(resume_from, name)
-            # What was reached is newer than what a new training begins with.
+            # The state of the checkpoint is newer than what a new training begins with.
             reached = state["training_info"]
             first_info = {key: value for key, value in (first_info or {}).items() if key not in reached}
             if run is None:
@@ -101,7 +101,7 @@ class TrainingInfoHook(Publishing, TrainerHookBase):
 
     def log(self, batch: TensorDictBase | None = None) -> dict[str, float] | None:
         """Return what the trainer logs: the numbers that were published last, and those of curricula."""
-        if not self.run.publishes or self.run.closed:  # another rank logs
+        if not self.run.publishes or self.run.closed:  # on other ranks than 0, nothing
             return None
         published = {f"traincast/{name}": number for name, number in self._numbers().items()}
         return published | numbers_of_batch(batch)
@@ -113,7 +113,7 @@ class TrainingInfoHook(Publishing, TrainerHookBase):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Publish the training information of a checkpoint, and go on from it.
 
-        Envs that have been reset before have seen what came before it; hence `resume_from`.
+        Envs that were reset before have seen older training information: `resume_from` prevents that.
         """
         state = saved.from_saved(state_dict)
         state["training_info"] = {**state["training_info"], **self._constants}
@@ -123,12 +123,12 @@ class TrainingInfoHook(Publishing, TrainerHookBase):
             warn_once(
                 ("loaded late", self.run.name),
                 f"envs were reset at {before} training steps before the checkpoint with {self.run.steps} was "
-                "loaded, for collectors reset their envs when they are made. Pass the checkpoint to the hook "
-                "as well: TrainingInfoHook(resume_from=...)",
+                "loaded, because collectors reset their envs when they are made. Pass the checkpoint to the "
+                "hook as well: TrainingInfoHook(resume_from=...)",
             )
 
     def _begin_training(self) -> None:
-        """Take up the trainer's count: it may go on, after a checkpoint, or begin anew."""
+        """Note where the trainer's count begins: it may go on after a checkpoint, or begin anew."""
         steps = self._begin(self._registered().collected_frames)
         if steps != self.run.steps:
             self.run.publish(steps)
@@ -138,7 +138,7 @@ class TrainingInfoHook(Publishing, TrainerHookBase):
             raise RuntimeError("the hook has no trainer: call hook.register(trainer)")
         return self._trainer
 
-    # The side of the envs: none of it takes the trainer along to a worker process.
+    # The side of the envs: partials of the run, so that the trainer is not pickled to worker processes.
 
     @property
     def wrap_env(self) -> Callable[..., Any]:
@@ -158,10 +158,10 @@ class TrainingInfoHook(Publishing, TrainerHookBase):
 
     @property
     def wrap_eval_env(self) -> Callable[..., Any]:
-        """`wrap_eval_env(env, training_info=None, **options)`: whatever the training does, it stays the same.
+        """`wrap_eval_env(env, training_info=None, **options)` wraps an env with fixed training information.
 
-        The env sees `training_info`. Without one it keeps what is newest at its first reset, and warns if
-        that is still the start of the training.
+        The env sees `training_info`. Without it, the env keeps what is newest at its first reset, and warns
+        if that is still the start of the training.
         """
         return partial(envs.wrap_eval_env, self.run)
 

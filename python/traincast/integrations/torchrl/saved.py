@@ -25,10 +25,10 @@ _CURRICULA = "curricula"
 
 
 def as_saved(run: Run) -> dict[str, torch.Tensor]:
-    """Return what a checkpoint holds of a run: bytes in a tensor.
+    """Return the state of a run for a checkpoint, as bytes in tensors.
 
-    All of TorchRL's checkpoint formats keep a tensor as it is. Of other things some refuse arrays of some
-    kinds, and others make strings of keys that are numbers.
+    All of TorchRL's checkpoint formats keep a tensor as it is. Of other values, some formats refuse arrays of
+    some dtypes, and others turn keys that are numbers into strings.
     """
     curricula = run.state_dict().get(_CURRICULA)
     saved = {_SNAPSHOT: _tensor_of(_wire_of(run))}
@@ -46,7 +46,7 @@ def _content_of(tensor: Any) -> bytes:
 def _wire_of(run: Run) -> bytes:
     with suppress(ChannelNotFoundError), run.channel.open() as reader:
         return reader.read_wire()
-    # The run has been closed, and still has its last state.
+    # The run has been closed, but still has its last state.
     with TemporaryDirectory() as folder, TrainingInfoWriter(run.name, directory=folder) as writer:
         writer.load_state_dict(run.state_dict())
         wire = writer.read_wire()
@@ -61,15 +61,15 @@ def from_saved(saved: Mapping[str, Any]) -> dict[str, Any]:
     """
     try:
         state = decode_wire(_content_of(saved[_SNAPSHOT]))
-        if _CURRICULA in saved.keys():  # noqa: SIM118 - a TensorDict takes nothing else
+        if _CURRICULA in saved.keys():  # noqa: SIM118 - a TensorDict does not support `in` itself
             state[_CURRICULA] = json.loads(_content_of(saved[_CURRICULA]))
         return state
     except (KeyError, TypeError, AttributeError, ValueError, InvalidSnapshotError) as error:
-        raise ValueError(f"a TrainingInfoHook did not save this: {error}") from None
+        raise ValueError(f"the state was not saved by a TrainingInfoHook, or is damaged: {error}") from None
 
 
 class _Slot:
-    """Takes what a checkpoint has."""
+    """A component that keeps what a checkpoint has for it."""
 
     saved: Mapping[str, Any]
 
@@ -81,7 +81,7 @@ class _Slot:
 
 
 def from_file(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
-    """Return the state of a run from the checkpoint of a trainer that the hook was registered with by `name`.
+    """Return the state of a run from a trainer's checkpoint in which a hook was saved under `name`.
 
     Raises: FileNotFoundError if there is no such file, KeyError if no hook of this name was saved in it.
     """

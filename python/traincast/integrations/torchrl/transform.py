@@ -1,4 +1,4 @@
-"""`TrainingInfoTransform`: gives a TorchRL env the newest training information before it resets."""
+"""`TrainingInfoTransform`: delivers the newest training information to a TorchRL env before it resets."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ __all__ = ["TrainingInfoTransform"]
 
 
 class TrainingInfoTransform(Feeding, Transform):
-    """Hands the newest training information to the env, before each reset.
+    """Delivers the newest training information to the env before each reset.
 
     The first object in each branch of the env, from outside in, that has `set_training_info` receives it: a
-    TorchRL env, a Gymnasium env inside of it, another transform. Data and specs stay as they are.
+    TorchRL env, a Gymnasium env inside of it, or another transform. Data and specs stay as they are.
 
-    Around a `ParallelEnv` or `SerialEnv` that has not been started, each of its envs gets a transform like
-    this one, in the process where it lives. Append it last: a transform after it resets before it.
+    If it is put around a `ParallelEnv` or `SerialEnv` that has not been started, each of its envs gets a
+    transform like this one, in the process where it lives. Append it last: a transform after it would reset
+    before it.
 
     Args:
         name: the `Run`, or the name of its channel; None: the environment variable `TRAINCAST_NAME` of the
             process that the env lives in.
-        deliver: as of `traincast.TrainingInfoWrapper`; None: `"reset"`, and `"both"` for an env that resets
-            itself inside of its steps.
+        deliver: as for `traincast.TrainingInfoWrapper`; None: `"both"` for an env that resets itself inside
+            of its steps, otherwise `"reset"`.
 
-    All others as of `traincast.TrainingInfoWrapper`.
+    The other arguments are those of `traincast.TrainingInfoWrapper`.
 
     Example:
         >>> env = TransformedEnv(PendulumEnv(), TrainingInfoTransform("my-run"))  # doctest: +SKIP
@@ -75,12 +76,12 @@ class TrainingInfoTransform(Feeding, Transform):
     @property
     def env(self) -> EnvBase | None:
         """The env that the transform is in."""
-        with suppress(ValueError):  # it is in a Compose that is in none yet
+        with suppress(ValueError):  # it is in a Compose that is in no env yet
             return self.container
         return None
 
     def set_container(self, container: Transform | EnvBase) -> None:
-        """Note where the transform is: TorchRL calls it."""
+        """Note which env the transform is in; TorchRL calls this."""
         super().set_container(container)
         if self.env is None:
             return
@@ -92,7 +93,7 @@ class TrainingInfoTransform(Feeding, Transform):
         self._at_step = deliver != "reset" and not in_each_env
 
     def _reset_env_preprocess(self, tensordict: TensorDictBase | None) -> TensorDictBase | None:
-        """Deliver what is new. TorchRL calls it right before a reset, and for some envs once more."""
+        """Deliver what is new. TorchRL calls this right before a reset, and for some envs twice."""
         self._undelivered = self._before_reset() or self._undelivered
         return tensordict
 
@@ -108,11 +109,11 @@ class TrainingInfoTransform(Feeding, Transform):
         return tensordict
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """Return the data as it is: a replay buffer has nothing to deliver to."""
+        """Return the data as it is: in a replay buffer there is no env to deliver to."""
         return tensordict
 
     def clone(self) -> Self:
-        """Return a transform with the same arguments, for another env: it delivers by itself."""
+        """Return a transform with the same arguments for another env, to which it delivers by itself."""
         twin: Self = super().clone()
         twin._feed = copy(self._feed)
         twin.training_info = {}
@@ -120,7 +121,7 @@ class TrainingInfoTransform(Feeding, Transform):
         return twin
 
     def close(self) -> None:
-        """Let go of the channel."""
+        """Detach from the channel."""
         self._feed.close()
 
     def __repr__(self) -> str:
@@ -129,7 +130,7 @@ class TrainingInfoTransform(Feeding, Transform):
 
 
 def _base_of(env: EnvBase) -> EnvBase:
-    """The env under the transforms; an `AutoResetEnv`, which is one of transforms too, counts."""
+    """Return the env under the transforms, or an `AutoResetEnv`, although that is a `TransformedEnv`, too."""
     env = env.base_env
     while isinstance(env, TransformedEnv) and not isinstance(env, AutoResetEnv):
         env = env.base_env

@@ -12,10 +12,10 @@ __all__ = ["let_workers_warn"]
 
 
 def let_workers_warn() -> None:
-    """Let our warnings be seen in a worker process, where TorchRL ignores all warnings.
+    """Show our warnings in a worker process, where TorchRL ignores all warnings.
 
-    It does so because of the noise that optional packages make there. Ours are few, each is said once, and
-    without them an env that gets nothing would be trained on in silence.
+    TorchRL does so because optional packages warn a lot there. Ours are few and come once each, and without
+    them nobody would notice that an env gets no training information.
     """
     if parent_process() is None or sys.warnoptions:
         return
