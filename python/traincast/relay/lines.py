@@ -84,14 +84,14 @@ class Line:
         return self._clock
 
     def off_the_clock(self, answered: bool) -> None:
-        """End that."""
+        """Stop timing a call. `answered`: whether it returned, rather than raised."""
         self._due_ns = 0
         if answered:
             self.last_answer_ns = time.monotonic_ns()
 
 
 class _Clock:
-    """The end of a call. An object, and always the same: each snapshot passes here."""
+    """Ends the timing of a call. One object serves all calls of a line, because each snapshot makes some."""
 
     def __init__(self, line: Line) -> None:
         self._line = line

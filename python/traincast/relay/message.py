@@ -154,12 +154,12 @@ def wire_header(wire: bytes) -> WireHeader:
 
 
 def numbers_of(wire: bytes) -> bytes:
-    """Return what an envelope repeats of a snapshot in wire form, its bytes 88 to 184."""
+    """Return the fields of a snapshot in wire form that the envelope repeats as its bytes 88 to 184."""
     return wire[32:56] + wire[72:80] + wire[128:192]
 
 
 def start_of(channel: str, life: int, node: int, sender: int) -> bytes:
-    """Return the bytes 0 to 72 of a message with a snapshot: the same ones for all that a source sends."""
+    """Return bytes 0 to 72 of a message with a snapshot: they are the same in all messages of a source."""
     return _START.pack(_MAGIC, _FORM, channel_digest(channel), life, node, sender, 0, 0)
 
 

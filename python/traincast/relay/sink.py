@@ -102,7 +102,7 @@ class Sink:
         self._held_back: tuple[Message, int] | None = None
         self._opener: Opener | None = None
         self._followed_clock = ClockOffset()
-        self._unnoted: tuple[bytes, int, int] | None = None  # the newest message, when it came, and how many
+        self._unnoted: tuple[bytes, int, int] | None = None  # the newest message, when it came, how many came
 
     @property
     def writing(self) -> bool:
@@ -145,10 +145,10 @@ class Sink:
             return None if dead else rival
 
     def receive_next(self, data: bytes) -> bool:
-        """Publish a snapshot at once if it follows the last one; whether it did.
+        """Publish a snapshot at once if it follows the last one; return whether it did.
 
-        If not, nothing has changed, and `receive` takes the message. What `receive` would note down waits for
-        the next tick.
+        If not, nothing has changed, and the message must go to `receive`. The bookkeeping of `receive` is
+        left to the next tick.
         """
         now = time.monotonic_ns()
         with self._lock:
@@ -208,7 +208,7 @@ class Sink:
             self._leave(link)
 
     def _catch_up(self) -> None:
-        """Note down what `receive_next` has published."""
+        """Do the bookkeeping for what `receive_next` has published."""
         if self._unnoted is None:
             return
         (data, received_ns, count), self._unnoted = self._unnoted, None

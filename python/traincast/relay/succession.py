@@ -1,8 +1,8 @@
-"""Snapshots that follow one another: the usual messages, sealed and opened in few steps.
+"""The fast path for messages with snapshots that follow one another: sealed and opened in few steps.
 
-On a busy machine no cache has anything of a relay when a snapshot comes, and time goes by what is touched. So
-what is the same for all snapshots of a learner is made once, and compared as bytes. The form is that of
-`message`; whatever is not the usual case goes through that.
+On a busy machine nothing of a relay is in a cache when a snapshot comes, and the time depends on how much
+memory it touches. So the parts that are the same for all snapshots of a learner are made once, and compared
+as bytes. The form is that of `message`, which handles all other cases.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _LENGTH = struct.Struct("<Q")
 
 
 class Sealer:
-    """Puts snapshots of one learner into messages."""
+    """Seals messages with the snapshots of one learner."""
 
     def __init__(self, channel: str, key: bytes | None, life: Life, node: int, sender: int) -> None:
         self._start, self._key = start_of(channel, life, node, sender), key
 
     def seal(self, number: int, sent_ns: int, wire: bytes) -> bytes:
-        """Put a snapshot in wire form into bytes."""
+        """Return the bytes of a message with a snapshot in wire form."""
         numbers, length = _NUMBERS.pack(number, sent_ns), _LENGTH.pack(len(wire))
         head = b"".join((self._start, numbers, numbers_of(wire), length))
         return b"".join((head, wire, tag_of(head, wire, self._key)))
 
 
 class Opener:
-    """Knows a message with a snapshot, and the later ones of the same learner from the same sender."""
+    """Opens messages that follow a given one: later snapshots of the same learner from the same sender."""
 
     def __init__(self, channel: str, key: bytes | None, message: Message) -> None:
         self._start, self._key = start_of(channel, message.life, message.node, message.sender), key
@@ -41,7 +41,7 @@ class Opener:
         self._last = message.number, message.stamp.version
 
     def open(self, data: bytes) -> bytes | None:
-        """Return the snapshot in a message; None if it is not a later one, or not whole."""
+        """Return the snapshot in a message; None if it does not follow the last one, or is damaged."""
         head, wire, tag = data[:HEAD_BYTES], data[HEAD_BYTES:-TAG_BYTES], data[-TAG_BYTES:]
         numbers = head[88:184]
         usual = (
@@ -62,5 +62,5 @@ class Opener:
 
 
 def published_ns_of(wire: bytes) -> int:
-    """Return when a snapshot in wire form was published, on the clock of its machine."""
+    """Return when a snapshot in wire form was published, in ns of its machine's monotonic clock."""
     return int.from_bytes(wire[56:64], "little")
