@@ -3,7 +3,7 @@
     python -m benches [--quick] [--only GROUP ...] [--json FILE] [--sample-factory PYTHON]
 
 Prints the table, and writes everything measured, raw samples included, to FILE. With --only, the other groups
-of FILE stay as they are: each group says when it was measured.
+of FILE stay as they are; each group says when it was measured.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benches.report.terminal import show
 
 
 def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The result of one group, with when and how busy the machine was."""
+    """Return the result of one group, with the time and the load of the machine."""
     started, load = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()), machine.load()
     begun = time.monotonic()
     found = groups.result(name, options.quick, options.sample_factory)
@@ -37,7 +37,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     names = [*groups.GROUPS, groups.SAMPLE_FACTORY]
     parser = argparse.ArgumentParser(prog="python -m benches", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few rounds: to see that all of it runs")
+    parser.add_argument("--quick", action="store_true", help="few rounds, only to check that everything runs")
     parser.add_argument("--only", nargs="+", choices=names, metavar="GROUP", help=", ".join(names))
     parser.add_argument("--json", type=Path, help="where to write all samples")
     parser.add_argument(

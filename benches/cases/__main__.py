@@ -1,4 +1,4 @@
-"""Runs one group of measurements in this process: `python -m benches` starts it.
+"""Runs one group of measurements in this process; `python -m benches` starts it.
 
 python -m benches.cases GROUP --json FILE [--quick]
 """

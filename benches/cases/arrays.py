@@ -14,7 +14,7 @@ from benches.harness.rounds import Case, each
 
 SIZE = 400_000
 READERS = 64
-RING = 4  # slots of a channel: publishing goes round them, so that it finds colder memory than one copy does
+RING = 4  # slots of a channel: publishing goes round them, so its memory is colder than that of one copy
 
 
 def _info(step: int, size: int) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def _info(step: int, size: int) -> dict[str, Any]:
 
 
 def cases(size: int = SIZE) -> list[Case]:
-    """Publish and changed read of an array of `size` bytes, and copies of it within this process."""
+    """Measure publish and changed read of an array of `size` bytes, and copies of it within this process."""
     infos = [_info(step, size) for step in range(2)]
     writer = traincast.TrainingInfoWriter(
         f"array-{size}", capacity=max(65536, size + 8192), max_capacity=max(1 << 26, size * 2)
@@ -53,7 +53,7 @@ def cases(size: int = SIZE) -> list[Case]:
 
 
 def shared_copies() -> dict[str, float]:
-    """What the arrays of many readers in one process take. Needs a fresh process."""
+    """Measure the memory for the arrays of many readers in one process. Needs a fresh process."""
     writer = traincast.TrainingInfoWriter("shared")
     writer.publish(_info(0, 400))
     readers = [traincast.TrainingInfoReader("shared") for _ in range(READERS)]

@@ -1,4 +1,4 @@
-"""Cases that need one process: what a call costs, in warm caches and in cold ones."""
+"""Cases that need one process: what a call costs, with warm and with cold caches."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def changed(fixed: float | None = None, suffix: str = "") -> list[Case]:
 
 
 def keys() -> list[Case]:
-    """The call of a key whose value is new, as all others are."""
+    """The call of a key whose value is new, as all other values are."""
     return [new_reads("key, all changed", by_key=True)]
 
 
 def held() -> list[Case]:
-    """The same while an env keeps its last dictionary: nothing of it can be used again."""
+    """The same while an env keeps its last dictionary, so that none of it can be reused."""
     return [new_reads("changed read, the last one held", held=True)]
 
 
@@ -87,7 +87,7 @@ def new_reads(name: str, fixed: float | None = None, held: bool = False, by_key:
 
 
 def cold() -> list[Case]:
-    """The same after other work has used up the caches next to the core, as an env does between resets."""
+    """The same after other work has filled the core's own caches, as an env does between resets."""
     infos = payloads(64)
     writer = traincast.TrainingInfoWriter("cold")
     writer.publish(infos[0])

@@ -1,4 +1,4 @@
-"""Many readers: does the writer notice them, and how soon do they know?"""
+"""Many readers: do they slow down the writer, and how soon do they get a snapshot?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PERIOD_S = 0.001
 
 
 def _compare(attached: Any, alone: Any, rounds: int, target_ns: float = TARGET_NS) -> dict[str, list[float]]:
-    """Both publish the same objects: where those lie in memory is worth up to a tenth."""
+    """Both publish the same objects, because their place in memory matters by up to a tenth."""
     infos = payloads(64)
     writers = {"attached": attached, "alone": alone}
     cases = [each(name, "publish(item)", infos, publish=writer.publish) for name, writer in writers.items()]
@@ -35,7 +35,7 @@ def _await(notes: Notes, rows: range) -> None:
 
 
 def idle(rounds: int) -> list[dict[str, Any]]:
-    """Publish with so many processes attached, and on a channel without any, in turn."""
+    """Measure publish with this many attached processes, and on a channel without any, in turn."""
 
     def work(index: int) -> None:
         with traincast.TrainingInfoReader("fleet") as reader:
@@ -64,7 +64,7 @@ def idle(rounds: int) -> list[dict[str, Any]]:
 
 
 def busy(rounds: int) -> list[dict[str, Any]]:
-    """The same while each reader reads a thousand times a second, as far as the machine carries it."""
+    """The same while each reader reads a thousand times a second, or as often as the machine can."""
 
     def work(index: int) -> None:
         mine = notes.row(index)
@@ -87,7 +87,7 @@ def busy(rounds: int) -> list[dict[str, Any]]:
             children.start(work, count)
             _await(notes, range(count))
             start, reads = monotonic_ns(), sum(notes.row(index)[0] for index in range(count))
-            # Short, so that the readers, who want the core as well, interrupt few of the measurements.
+            # Short, so that the readers, which compete for the core, interrupt few of the measurements.
             samples = _compare(attached, alone, rounds * 5, TARGET_NS / 8)
             reads = sum(notes.row(index)[0] for index in range(count)) - reads
             rate = reads / (monotonic_ns() - start) * 1e9 / count
@@ -96,7 +96,7 @@ def busy(rounds: int) -> list[dict[str, Any]]:
 
 
 def freshness(pings: int) -> list[dict[str, Any]]:
-    """Readers that sleep in `wait()`: when has the median one, when has the last one the new dictionary?"""
+    """Readers that sleep in `wait()`: when do the median and the last one have the new dictionary?"""
 
     def work(index: int) -> None:
         mine = notes.row(index)
@@ -162,7 +162,7 @@ def in_process(rounds: int) -> list[dict[str, Any]]:
 
 
 def rates(seconds: float) -> list[dict[str, Any]]:
-    """Nanoseconds for each `read()` of a reader that never stops, while another process publishes."""
+    """Nanoseconds of each `read()` by a reader that never stops, while another process publishes."""
 
     def work(_: int) -> None:
         mine = notes.row(0)

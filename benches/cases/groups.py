@@ -1,4 +1,4 @@
-"""The groups of measurements: each runs in a process of its own, and gives what JSON can hold."""
+"""The groups of measurements: each runs in a process of its own, and returns what JSON can hold."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ SAMPLE_FACTORY = "sample_factory"  # runs in an environment of its own
 class Effort:
     """How much to measure."""
 
-    rounds: int  # of interleaved cases that take microseconds
-    few: int  # of those that take longer, or that many processes take part in
+    rounds: int  # for interleaved cases that take microseconds
+    few: int  # for cases that take longer, or involve many processes
 
 
 FULL = Effort(rounds=301, few=61)
 QUICK = Effort(rounds=31, few=7)
 
-# Calls of nanoseconds take 15 % more or less from one process to the next: so much does it matter where in
-# memory code and objects lie.
+# Calls of nanoseconds differ by 15 % from one process to the next, because the place of code and objects in
+# memory matters that much.
 POOLED = ("calls", "resets", "structures")
 PROCESSES = 5
 SHARE = Effort(rounds=FULL.rounds // PROCESSES + 1, few=FULL.few // PROCESSES + 1)
@@ -65,7 +65,7 @@ def _peers(peers: Sequence[Any], rounds: int) -> list[dict[str, Any]]:
                 cases = form.cases(peer, stack)
                 for case in cases.values():
                     calibrate(case)
-            except Exception as error:  # whatever a peer does wrong is its result
+            except Exception as error:  # a failure of a peer is its result
                 row["failed"] = f"{type(error).__name__}: {error}"
                 continue
             row["cases"] = {what: case.name for what, case in cases.items()}
@@ -188,7 +188,7 @@ def result(name: str, quick: bool, sample_factory: str | None = None) -> Any:
 
 
 def pooled(results: Sequence[Any]) -> Any:
-    """The samples of all, one behind the other; what else was found, as a list."""
+    """Return the samples of all, joined, and everything else that was found as a list."""
     first = results[0]
     if isinstance(first, dict):
         return {key: pooled([result[key] for result in results]) for key in first}

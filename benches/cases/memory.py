@@ -1,6 +1,6 @@
-"""What a channel and its readers take, and what importing the package loads.
+"""The memory of a channel and its readers, and the packages that importing traincast loads.
 
-python -m benches.cases.memory
+    python -m benches.cases.memory
 
 Prints JSON. Memory is measured in a process that has done nothing else.
 """
@@ -24,12 +24,12 @@ READERS = 4096
 
 
 def like(info: dict[str, Any]) -> dict[str, Any]:
-    """A dictionary as big as `info`, with containers of its own; readers of one process share leaves too."""
+    """A dictionary as big as `info`, with its own containers; readers of one process share the leaves."""
     return info | {"reward_shaping": info["reward_shaping"].copy()}
 
 
 def memory() -> dict[str, float]:
-    """Bytes of a channel of small snapshots, and what many readers in a process take."""
+    """Return the bytes of a channel of small snapshots, and those of many readers in one process."""
     with own_directory() as directory, traincast.TrainingInfoWriter("memory") as writer:
         writer.publish(payload(1))
         warm = traincast.TrainingInfoReader("memory")

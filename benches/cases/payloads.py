@@ -1,17 +1,17 @@
-"""What is published in the benchmarks."""
+"""The dictionaries that the benchmarks publish."""
 
 from __future__ import annotations
 
 from typing import Any
 
-CHANNELS = 32  # read one after the other in a timed pass
-OTHER_WORK = 8 << 20  # bytes: more than the caches that a core has for itself
+CHANNELS = 32  # which a timed pass reads one after the other
+OTHER_WORK = 8 << 20  # bytes: more than a core's own caches hold
 STEPS = "approx_total_training_steps"
 COEFFICIENTS = ("goal", "alive", "speed", "energy", "smooth", "contact", "height", "effort")
 
 
 def payload(step: int, value: float | None = None) -> dict[str, Any]:
-    """Two integers and eight floats: every leaf follows `step`, or all but the steps stay as `value` says."""
+    """Two integers and eight floats: all follow `step`; with `value`, only the steps do."""
     base = float(step) if value is None else value
     return {
         STEPS: 1_000_000 + step,

@@ -20,7 +20,7 @@ class Row:
     limit: float
     at_least: bool = False
     detail: str = ""
-    within_noise: bool = False  # the bound holds for the better quartile
+    within_noise: bool = False  # whether the bound need only hold for the better quartile
 
     @property
     def met(self) -> bool:
@@ -193,7 +193,7 @@ def _vector(groups: dict[str, Any]) -> list[Row]:
 
 
 def table(groups: dict[str, Any]) -> list[Row]:
-    """Rows a to l, as far as their groups were measured."""
+    """Return rows a to l, except for those whose groups were not measured."""
     rows: list[Row] = []
     if "calls" in groups:
         rows += _calls(groups)

@@ -1,4 +1,4 @@
-"""Dictionaries of other sizes and shapes than the usual payload: where is a cliff?"""
+"""Dictionaries of other sizes and structures than the usual payload, to find any that are slow."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def deep(depth: int) -> Make:
 
 
 def fresh_keys(step: int) -> dict[str, Any]:
-    """The same keys as ever, but made anew each time: none of them is the object that was met before."""
+    """Equal keys that are made anew each time, so that none is the same object as before."""
     return {STEPS: step, **{f"key_{index}": step + index * 0.5 for index in range(8)}}
 
 
 def changing_keys(step: int) -> dict[str, Any]:
-    """Another structure each time; more of them than any cache holds."""
+    """Another structure each time, more of them than any cache holds."""
     return {STEPS: step, **{f"key_{step}_{index}": index * 0.5 for index in range(8)}}
 
 

@@ -1,4 +1,4 @@
-"""Telling all envs of a vector env: for how long is the learner blocked?"""
+"""Telling all envs of a vector env: how long the learner is blocked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From `publish` in one process to a reader that knows in another, against the same in bare C."""
+"""The time from `publish` to a reader in another process that has noticed it, against the same in bare C."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benches.harness.processes import Children, Notes
 
 PINGS = 100  # in a round
 CORES = os.sched_getaffinity(0)
-# Between pings. Who wakes a sleeper sleeps itself; who is watched by a spinning reader works.
+# Between pings: a process that wakes a sleeper sleeps itself; one with a spinning reader works.
 PAUSES_NS = {"futex": 1_000_000, "spin": 100_000}
 
 
@@ -26,12 +26,12 @@ def bare(mode: str, count: int) -> list[float]:
 
 
 def cache_line(count: int = 20_000) -> float:
-    """Nanoseconds for a cache line to get from one core to another, if both are free."""
+    """Nanoseconds that a cache line takes from one core to another, if both are free."""
     return bare("line", count)[0]
 
 
 def _pin(place: int) -> None:
-    """Each has a core of its own: who spins needs it, and waking a sleeper on one's own is cheaper."""
+    """Give each a core of its own: a spinning reader needs it, and waking on the same core is cheaper."""
     cores = sorted(CORES)
     os.sched_setaffinity(0, {cores[place % len(cores)]})
 

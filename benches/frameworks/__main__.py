@@ -3,8 +3,8 @@
     python -m benches.frameworks [--only NAME ...]
 
 Each framework is measured in a process of its own. Figures go to docs/frameworks.json, and from there into
-docs/frameworks/costs.md. With --only, the others stay as they were measured; with no NAME, only the table is
-written anew.
+docs/frameworks/costs.md. With --only, the others keep their figures; --only without a NAME writes only the
+table anew.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ OTHER_PYTHONS = {"sample_factory": ROOT / ".venv-sf" / "bin" / "python"}
 
 
 def modules() -> list[str]:
-    """The modules in here that have costs. They are not imported: that would load every framework."""
+    """Return the modules with costs, without importing them: that would load every framework."""
     here = Path(__file__).parent
     return sorted(file.stem for file in here.glob("*.py") if "\ndef costs(" in file.read_text())
 
 
 def measured(name: str) -> dict[str, Any] | None:
-    """What a module measured; None if it failed, and then it has said why."""
+    """Return what a module has measured; None if it has failed, which it has reported itself."""
     python = OTHER_PYTHONS.get(name, sys.executable)
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "costs.json")
@@ -57,7 +57,7 @@ def main() -> None:
     if options.only is not None and JSON.exists():
         before = json.loads(JSON.read_text())
         if options.only and before["machine"] != results["machine"]:
-            sys.exit(f"{JSON} is of another machine: measure them all, without --only")
+            sys.exit(f"{JSON} was measured on another machine: measure all frameworks, without --only")
         results = before
     failed = []
     for name in names if options.only is None else options.only:

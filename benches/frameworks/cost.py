@@ -11,7 +11,7 @@ from time import perf_counter_ns
 
 @dataclass(frozen=True)
 class Cost:
-    """Telling `envs` env processes something new, in one way."""
+    """The cost of telling `envs` env processes something new in one way."""
 
     framework: str
     way: str
@@ -19,11 +19,11 @@ class Cost:
     blocked_ns: float
     """For how long the learner waits at each publish."""
     reset_ns: float
-    """What a reset takes longer than without, with something new each time."""
+    """How much longer a reset takes than without it, if there is something new each time."""
 
 
 def in_turns(ways: dict[str, Callable[[], object]], *, rounds: int, calls: int = 1) -> dict[str, float]:
-    """Return the median nanoseconds of a call of each; in each round all are timed, in another order."""
+    """Return the median nanoseconds of a call of each; each round times all of them, in another order."""
     samples: dict[str, list[float]] = {name: [] for name in ways}
     order = list(ways.items())
     for _ in range(rounds):

@@ -43,7 +43,7 @@ def publisher(run: traincast.Run) -> Callable[[], None]:
 
 
 def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
-    """Each tells all envs something new; ours a batch of times."""
+    """Ways to tell all envs something new; ours does so a batch of times."""
     new = cycle(INFOS)
     run = stack.enter_context(traincast.Run("costs"))
     ours = gymnasium.vector.AsyncVectorEnv([run.wrap_env_fn(Still)] * count, context="fork")

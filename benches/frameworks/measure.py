@@ -12,7 +12,7 @@ from pathlib import Path
 from benches.harness import machine
 from benches.harness.channels import own_directory
 
-DISTRIBUTIONS = {  # of a module, where it is not the name with hyphens
+DISTRIBUTIONS = {  # of a module, if it is not the module's name with hyphens
     "gymnasium": ["gymnasium", "numpy"],
     "pufferlib": ["pufferlib-core"],
     "rllib": ["ray"],

@@ -1,4 +1,4 @@
-"""What the envs of all frameworks are told, and what it adds to a reset."""
+"""What the envs of all frameworks are told, and how much longer a reset then takes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from benches.frameworks.cost import in_turns
 from traincast import Run
 
 INFOS = [{key: value for key, value in info.items() if key != STEPS} for info in payloads(64)]
-"""Dictionaries of which each is new; the steps come from the framework."""
+"""Dictionaries that all differ; the steps come from the framework."""
 
 
 class Setting(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """What users write for `set_attr`: the env takes what is new before its next reset."""
+    """What users write for `set_attr`: the env uses what is new before its next reset."""
 
     training_info: dict[str, Any] | None = None
 
@@ -29,7 +29,7 @@ class Setting(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def reset_with_news(run: Run, ours: Any, bare: Any) -> float:
-    """What a reset that finds something new takes longer than one of the bare env, in ns."""
+    """Return how much longer a reset that finds something new takes than that of the bare env, in ns."""
     new = cycle(INFOS)
 
     def publish() -> None:
@@ -44,7 +44,7 @@ def reset_with_news(run: Run, ours: Any, bare: Any) -> float:
 
 
 def reset_of_setting() -> float:
-    """The same of an env whose attribute was set before."""
+    """The same for an env whose attribute was set before."""
     new = cycle(INFOS)
     theirs, bare = Setting(Still()), gymnasium.Wrapper(Still())
 

@@ -27,7 +27,7 @@ NOTIFY, REBUILD = "notify, and one shared number", "make the envs anew"
 
 
 class Still(pufferlib.PufferEnv):  # type: ignore[misc]  # it is untyped
-    """A native env whose reset costs next to nothing; it reads a run, or a number when it is notified."""
+    """A native env whose reset costs next to nothing. It reads a run; or a number, when it is notified."""
 
     def __init__(
         self,

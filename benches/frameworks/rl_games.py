@@ -18,14 +18,14 @@ from traincast import Run
 from traincast.integrations.rl_games import TrainingInfoEnv, publishing, wrap_env_creator
 
 FRAMEWORK = "rl_games"
-ENVS = (8,)  # each worker of Ray imports torch
+ENVS = (8,)  # no more, because each Ray worker imports torch
 ROUNDS = 300
 OURS, THEIRS = "publishing", "RayVecEnv.set_weights"
 RAY = {"num_cpus": max(ENVS), "include_dashboard": False, "object_store_memory": 100_000_000}
 
 
 class Still:
-    """An env of rl_games' kind whose reset costs next to nothing."""
+    """An env as rl_games expects it, whose reset costs next to nothing."""
 
     observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
     action_space = gymnasium.spaces.Discrete(2)
@@ -35,7 +35,7 @@ class Still:
         self.training_info = training_info
 
     def update_weights(self, training_info: dict[str, Any]) -> None:
-        """What `set_weights` calls: meant for the opponents of self-play, used for anything."""
+        """What `set_weights` calls: it is meant for opponents in self-play, but used for anything."""
         self.training_info = training_info
 
     def reset(self) -> Any:
@@ -55,7 +55,7 @@ def costs() -> list[Cost]:
 
 
 def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
-    """Each tells all envs something new."""
+    """Ways to tell all envs something new."""
     new = cycle(INFOS)
     vecenv.register("TC", publishing(RayVecEnv, lambda frames: next(new), first_info=INFOS[0]))
     creator = wrap_env_creator(lambda **_: Still())

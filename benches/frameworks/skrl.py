@@ -34,7 +34,7 @@ def costs() -> list[Cost]:
 
 
 def _agent() -> PPO:
-    """An agent in training, which never comes to an update."""
+    """An agent in training that never gets to an update."""
     cfg = PPO_CFG(rollouts=10**9, experiment={"write_interval": 0, "checkpoint_interval": 0})
     agent = PPO(models={}, cfg=cfg, device="cpu")
     agent.init()
@@ -43,7 +43,7 @@ def _agent() -> PPO:
 
 
 def _ways(envs: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
-    """Each tells all envs something new; an agent that tells nothing has a timestep, too."""
+    """Ways to tell all envs something new, and a timestep of an agent that tells nothing."""
     new = cycle(INFOS)
     run = stack.enter_context(traincast.Run("skrl"))
     ours = AsyncVectorEnv([run.wrap_env_fn(Still)] * envs, context="fork")

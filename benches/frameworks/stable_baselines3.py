@@ -32,7 +32,7 @@ def costs() -> list[Cost]:
 
 
 def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
-    """Each tells all envs something new."""
+    """Ways to tell all envs something new."""
     new = cycle(INFOS)
     info = TrainingInfoCallback(lambda _: next(new), first_info=INFOS[0])
     stack.callback(info.run.close)

@@ -1,4 +1,4 @@
-"""PettingZoo envs in SuperSuit's processes: `publish` beside making the vector env anew, its only way."""
+"""PettingZoo envs in SuperSuit's processes: `publish` beside the only other way, a new vector env."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page about costs, made of what was measured."""
+"""The page about costs, made from the measurements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OURS = ("traincast", "TrainingInfo", "publishing", "broadcast")
 
 
 def page(results: dict[str, Any]) -> str:
-    """The text of `docs/frameworks/costs.md`."""
+    """Return the text of `docs/frameworks/costs.md`."""
     frameworks = results["frameworks"]
     lines = [_line(cost) for name in sorted(frameworks) for cost in frameworks[name]["costs"]]
     return HEAD + "".join(lines) + _footer(results)
@@ -40,7 +40,7 @@ def _line(cost: dict[str, Any]) -> str:
 
 
 def _reset(nanoseconds: float) -> str:
-    """Differences below this are those of two medians of the same thing."""
+    """Smaller differences are noise: two medians of the same thing differ as much."""
     return "0" if nanoseconds < 20 else figures.time(nanoseconds)
 
 

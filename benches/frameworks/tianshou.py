@@ -31,7 +31,7 @@ def costs() -> list[Cost]:
 
 
 def _ways(envs: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
-    """Each tells all envs something new."""
+    """Ways to tell all envs something new."""
     new = cycle(INFOS)
     steps = numbers_from(1)
     info = TrainingInfoFn(lambda epoch, env_step: next(new), first_info=INFOS[0])

@@ -1,4 +1,4 @@
-"""TorchRL: the hook beside what a `ParallelEnv` and a collector of processes dispatch to their workers."""
+"""TorchRL: the hook beside the calls that a `ParallelEnv` and a collector of processes send to workers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def costs() -> list[Cost]:
 
 
 def _ways(count: int, stack: ExitStack) -> dict[str, Callable[[], object]]:
-    """Each tells all envs something new."""
+    """Ways to tell all envs something new."""
     new, more = cycle(WHOLE), cycle(INFOS)
     hook = TrainingInfoHook(lambda trainer: next(more), first_info=INFOS[0])
     stack.callback(hook.run.close)

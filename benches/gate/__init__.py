@@ -1,1 +1,1 @@
-"""What `make test` holds a change against: counted, so that a busy machine does not matter."""
+"""What `make test` checks each change against: instruction counts, which a busy machine does not change."""

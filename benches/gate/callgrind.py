@@ -1,4 +1,4 @@
-"""Runs a module under callgrind, and lets it say what is counted."""
+"""Runs a module under callgrind, and lets the module choose what is counted."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ CLIENT = ROOT / "target" / "bench" / "callgrind_client.so"
 
 
 class Counter:
-    """What a module that runs under callgrind asks of it. Nothing is counted unless it says so."""
+    """Requests of a module to callgrind, under which it runs. Nothing is counted until it asks."""
 
     def __init__(self) -> None:
         self._client = ctypes.PyDLL(str(CLIENT))
         if not self._client.under_valgrind():
-            sys.exit("this is to be run by callgrind")
+            sys.exit("run this under callgrind: python -m benches.gate.instructions or benches.gate.growth")
 
     @contextmanager
     def instrumented(self) -> Iterator[None]:
-        """Code runs slowly in here, and may be counted."""
+        """Instrument the code in the block: it runs slowly, and can be counted."""
         self._client.start()
         yield
         self._client.stop()
 
     def toggle(self) -> None:
-        """Count from here on, or no longer."""
+        """Start or stop counting."""
         self._client.toggle()
 
     def dump(self, name: str) -> None:
-        """All that was counted since the last dump goes under this name."""
+        """Dump all that was counted since the last dump, under this name."""
         self._client.dump(name.encode())
 
     def count(self, operation: Callable[[], object], name: str) -> None:
-        """One call of the operation goes under this name."""
+        """Count one call of the operation, and dump it under this name."""
         self.toggle()
         operation()
         self.toggle()
@@ -50,7 +50,7 @@ class Counter:
 
 
 def dumps(module: str, *arguments: str) -> dict[str, str]:
-    """What callgrind wrote while Python ran the module, under the names that it gave."""
+    """Return what callgrind wrote while Python ran the module, by the names that the module gave."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         sys.exit(

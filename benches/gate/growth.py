@@ -1,10 +1,10 @@
-"""A gate against costs that grow faster than what they are for.
+"""A gate against costs that grow faster than the number of leaves.
 
     python -m benches.gate.growth
 
-Counts, under callgrind, all instructions of a publish and of a read, for structures that differ in the
-number of their leaves only: TIMES as many leaves may cost TIMES as much and a little more. Times would
-tell less: small structures live in the cache, and large ones do not.
+It counts, under callgrind, all instructions of a publish and of a read, for structures that differ only in
+the number of their leaves: TIMES as many leaves may cost TIMES as much and a little more. Times would tell
+less, because small structures fit into the caches and large ones do not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benches.harness.channels import own_directory
 from benches.harness.tables import plain
 
 FEW, TIMES = 1_000, 16
-TOLERANCE = 1.25  # tables of all sizes are not equally full; a quadratic part costs up to TIMES as much again
+TOLERANCE = 1.25  # hash tables are not equally full; a quadratic part costs up to TIMES as much again
 STRUCTURES: dict[str, Callable[[int], dict[str, Any]]] = {
     "numbers": lambda n: {f"k{i}": float(i) for i in range(n)},
     "strings in a dictionary": lambda n: {f"k{i}": "ab" for i in range(n)},
@@ -33,7 +33,7 @@ STRUCTURES: dict[str, Callable[[int], dict[str, Any]]] = {
     "dictionaries in dictionaries": lambda n: {f"k{i}": {"a": 1.0} for i in range(n)},
     "tuples in a dictionary": lambda n: {f"k{i}": (i, "ab") for i in range(n)},
 }
-# A structure is new to both sides at first, and followed from copies once it was met again.
+# At first a structure is new to both sides; they follow it from copies once it has come again.
 ROUNDS = {0: "new", 4: "known"}
 BESIDE = "a small new structure beside"
 
@@ -42,7 +42,7 @@ def child() -> None:
     """Runs under callgrind: publishes and reads."""
     import traincast
 
-    gc.disable()  # it would look at all containers again and again while more are made
+    gc.disable()  # it would traverse all containers again and again while more are made
     counter = callgrind.Counter()
 
     def info(**entries: Any) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def child() -> None:
                     writer.publish(info())
                     with traincast.TrainingInfoReader(name) as reader:
                         for turn in range(max(ROUNDS) + 1):
-                            made = info(**make(leaves))  # its keys are made anew each time
+                            made = info(**make(leaves))  # with new key objects each time
                             publish, read = partial(writer.publish, made), reader.read
                             if turn in ROUNDS:
                                 state = f"{ROUNDS[turn]} {structure}/{leaves}"
@@ -106,7 +106,9 @@ def main() -> None:
         return
     passed, said = judge(measure())
     print(said)
-    sys.exit(0 if passed else f"The cost grows faster than the leaves: {TIMES} times as many were published.")
+    sys.exit(
+        0 if passed else f"Costs grow faster than the leaves, of which there were {TIMES} times as many."
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""A gate against slower code that does not depend on how busy the machine is: it counts, under callgrind.
+"""A gate against slower code that does not depend on the load of the machine: it counts instructions.
 
     python -m benches.gate.instructions            compare with benches/gate/instructions.json
-    python -m benches.gate.instructions --accept   write what is measured there as the new baseline
+    python -m benches.gate.instructions --accept   write the counts there as the new baseline
 
-Counted for one call of each operation, within the native module alone: the instructions executed, and
-the calls that leave it (into the C API of Python, the C library, the kernel). What those callees do is
-theirs, and differs between builds of Python and from one processor to the next (the C library picks its
-`memcmp`); how often they are called is ours. For the reset of the wrapper the lines and calls of Python
-are counted too. The core alone, without Python, runs under gungraun (benches/core). All of it is the same
+For one call of each operation it counts, under callgrind and within the native module alone, the
+instructions and the calls that leave the module (into the C API of Python, the C library, the kernel). The
+instructions of these callees differ between builds of Python and between processors (the C library picks its
+`memcmp`), but how often they are called is ours. For the reset of the wrapper it also counts the lines and
+calls of Python. The core alone, without Python, runs under gungraun (benches/core). All counts are the same
 on a loaded machine.
 """
 
@@ -36,7 +36,7 @@ MODULE = "_core."  # in the name of the native module's file
 CORE = "instructions-"  # in that of the core's benchmarks, which cargo builds
 CALLS = 200
 TOLERANCE = 0.03
-OTHER_COMPILER = 0.25  # another rustc generates other code: only gross changes tell anything then
+OTHER_COMPILER = 0.25  # another rustc generates other code, so only large changes mean anything
 ACCEPT = "make accept-instructions"
 
 Counts = dict[str, dict[str, float]]
@@ -76,7 +76,7 @@ def child(events: str) -> None:
             "publish": publish,
         }
         turn = 0
-        for _ in range(50):  # caches, lazy binding and the interpreter's specialisation settle
+        for _ in range(50):  # until caches, lazy binding and the interpreter's specialisation have settled
             for operation in operations.values():
                 turn += 1
                 operation()
@@ -120,12 +120,12 @@ def python_events(env: Any) -> int:
 
 
 def parse(text: str, module: str = MODULE, calls: int = CALLS) -> dict[str, float]:
-    """Instructions that a call spends in `module`, and calls out of it, of one dump of callgrind."""
+    """Return the instructions of a call within `module`, and the calls out of it, from a callgrind dump."""
     names: dict[str, str] = {}
 
     def name(value: str) -> str:
         number, _, rest = value.partition(" ")
-        if not number.startswith("("):  # gungraun has names written out
+        if not number.startswith("("):  # gungraun writes out the names
             return value
         if rest:
             names[number] = rest
@@ -185,7 +185,7 @@ def compiler() -> str:
 
 
 def compare(counts: Counts, baseline: Counts, tolerance: float) -> tuple[list[str], list[str]]:
-    """Sentences about what is worse than the baseline by more than `tolerance`, and about what is better."""
+    """Return sentences on what is worse than the baseline by more than `tolerance`, and on what is better."""
     worse: list[str] = []
     better: list[str] = []
     for operation in sorted(counts.keys() | baseline.keys()):
@@ -201,7 +201,7 @@ def compare(counts: Counts, baseline: Counts, tolerance: float) -> tuple[list[st
 
 
 def judge(counts: Counts, stored: dict[str, Any], machine: str, rustc: str) -> tuple[bool, str]:
-    """Whether the counts pass, and what to tell."""
+    """Return whether the counts pass, and the lines to print."""
     if machine not in stored:
         return True, f"There is no baseline for {machine}: nothing to compare with. `{ACCEPT}` makes one."
     said, made_with = [], stored[machine]["rustc"]

@@ -1,5 +1,5 @@
-"""How it is measured. Nothing in here knows what."""
+"""How to measure: nothing in here knows what is measured."""
 
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]  # where `python -m benches…` has to be started
+ROOT = Path(__file__).parents[2]  # the folder in which to start `python -m benches…`

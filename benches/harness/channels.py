@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def own_directory() -> Iterator[Path]:
-    """A fresh `$TRAINCAST_DIR` in shared memory, gone afterwards."""
+    """A fresh `$TRAINCAST_DIR` in shared memory, which is removed afterwards."""
     shm = "/dev/shm" if os.path.isdir("/dev/shm") else None
     path = Path(tempfile.mkdtemp(prefix="traincast-bench-", dir=shm))
     before = os.environ.get("TRAINCAST_DIR")

@@ -26,7 +26,7 @@ def as_json(value: Any) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace the file at once: who interrupts a run keeps what it had."""
+    """Replace the file at once, so that an interrupted run leaves the previous content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_text(as_json(value))

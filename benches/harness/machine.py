@@ -1,4 +1,4 @@
-"""On what, and with which versions, something was measured."""
+"""The machine and the versions with which something was measured."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def describe() -> dict[str, Any]:
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """What is installed; of a peer that did not install, why."""
+    """Return the versions of what is installed; for a peer that failed to install, the reason."""
     failed = Path(sys.prefix) / "failed-peers.txt"
     found = {name: _version(name) for name in distributions}
     if failed.exists():
@@ -61,5 +61,5 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def load() -> float:
-    """Runnable processes, averaged over a minute: above the number of cores, they wait for one another."""
+    """Runnable processes, averaged over a minute: beyond the number of cores they wait for each other."""
     return round(os.getloadavg()[0], 2)

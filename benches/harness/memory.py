@@ -1,4 +1,4 @@
-"""How much memory of its own this process has."""
+"""The private memory of this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def anonymous_memory() -> int:
-    """Bytes of resident memory that is not a mapped file: what the process has for itself."""
+    """Bytes of resident memory that is not a mapped file."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Pages that are made of results."""
+"""Pages that are made from results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jinja2
 
 
 def templates(folder: Path) -> jinja2.Environment:
-    """The templates in a folder. A name that has no value is an error."""
+    """The templates in a folder. A name without a value is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,

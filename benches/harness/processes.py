@@ -1,4 +1,4 @@
-"""Processes: forked ones that read a channel and note what they find, and fresh ones."""
+"""Child processes: forked ones that read a channel and note what they find, and fresh ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Children:
 
 
 def python(*arguments: str, executable: str = sys.executable) -> str:
-    """What a fresh Python printed, started where it finds the benchmarks."""
+    """Return what a fresh Python prints, started where it finds the benchmarks."""
     done = subprocess.run(
         [executable, *arguments],
         cwd=ROOT,

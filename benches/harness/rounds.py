@@ -1,8 +1,8 @@
 """Timing of many cases side by side, in interleaved rounds.
 
-The machine's speed drifts (other programs, clock frequency), so cases that are compared are measured in
-turn, in another order each round, and a ratio is taken within each round before the median is taken over
-the rounds. What the loop itself costs is measured as often, and its median is subtracted.
+The machine's speed drifts (other programs, clock frequency). So cases to compare are measured in turn, in
+another order each round, and a ratio is computed within each round before the median over the rounds. The
+cost of the loop itself is measured as often, and its median is subtracted.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any
 
-Run = Callable[[int], float]  # does n operations, returns the nanoseconds that they took
+Run = Callable[[int], float]  # does n operations, and returns the nanoseconds that they took
 
 UNROLL = 8
-TARGET_NS = 400_000  # what one measurement should take: too short for the scheduler to strike often
+TARGET_NS = 400_000  # the length of a measurement: too short for the scheduler to interrupt often
 
 
 @dataclass
 class Case:
-    """Something to time. `run(n)` does n operations; `loop(n)` costs what is not part of them."""
+    """Something to time. `run(n)` does n operations; `loop(n)` is the loop around them alone."""
 
     name: str
     run: Run
@@ -40,7 +40,7 @@ class Case:
 
 
 def statement(source: str, names: Mapping[str, Any]) -> Run:
-    """A timed loop over `source`; `names` are its local variables, so that looking them up costs least."""
+    """A timed loop over `source`; `names` are its local variables, which are the fastest to look up."""
     body = "\n".join(f"        {source}" for _ in range(UNROLL))
     parameters = ", ".join(f"{name}=_names[{name!r}]" for name in names)
     text = f"def run(n, _now=_now, {parameters}):\n    rounds = range(n // {UNROLL})\n    start = _now()\n"
@@ -95,7 +95,7 @@ def calibrate(case: Case, target_ns: float = TARGET_NS) -> None:
     unit = case.unit
     number = unit
     while True:
-        took = min(_clocked(case.run, number) for _ in range(5))  # the least: interruptions only add
+        took = min(_clocked(case.run, number) for _ in range(5))  # the minimum: interruptions only add
         if took >= target_ns / 4:
             break
         number *= 2
@@ -109,7 +109,7 @@ def _clocked(run: Run, number: int) -> int:
 
 
 def samples_of(cases: Sequence[Case]) -> dict[str, Any]:
-    """What JSON keeps of measured cases, with as many digits as they deserve."""
+    """Return measured cases for JSON, with as many digits as are meaningful."""
 
     def rounded(case: Case) -> list[float]:
         if case.median < 1000:
@@ -137,7 +137,7 @@ def measure(cases: Sequence[Case], rounds: int, seed: int = 0, target_ns: float 
         for _ in range(rounds):
             order.shuffle(turn)
             for case in turn:
-                case.run(case.unit)  # what the case before left in the caches is not this one's to pay
+                case.run(case.unit)  # so that it does not pay for what the case before left in the caches
                 case.samples.append(case.run(case.number) / case.number)
                 if case.loop is not None:
                     loops[case.name].append(case.loop(case.number) / case.number)

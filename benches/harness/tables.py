@@ -1,4 +1,4 @@
-"""Tables for terminals. By hand: the gates run in environments that hold little more than pytest."""
+"""Tables for terminals, without a package: the gates run in environments with little more than pytest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def plain(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as they must be: the first to the left, the figures to the right."""
+    """Return a table with columns as wide as needed: the first one left-aligned, the others right-aligned."""
     rows = [list(head), *(list(line) for line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 

@@ -1,1 +1,1 @@
-"""What envs in C pay: the header beside the key of a Python reader, and the example with it and without."""
+"""What reading costs envs in C: the header beside a Python reader's key, the example with and without."""

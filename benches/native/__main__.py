@@ -47,13 +47,13 @@ OPERATIONS = {
     "unchanged": "poll with nothing new, one double",
     "fresh": "poll with ten new numbers, all ten",
 }
-# Instructions of each, for x86-64: a fifth more than gcc 12 makes of them, for other compilers' sake.
+# The most instructions of each on x86-64: a fifth more than with gcc 12, to allow for other compilers.
 LIMITS = {"unchanged": 28, "fresh": 470}
 
 
 @contextmanager
 def channel(folder: Path) -> Iterator[Callable[..., str]]:
-    """What runs the compiled program on a channel with eight snapshots, under a command if one is given."""
+    """Return a function that runs the compiled program on a channel with eight snapshots, under a command."""
     program = compiled(Path(__file__).with_name("cost.c"), folder / "cost")
     with own_directory() as directory, traincast.TrainingInfoWriter("cost", verify_every=math.inf) as writer:
         for step in range(8):
@@ -68,7 +68,7 @@ def channel(folder: Path) -> Iterator[Callable[..., str]]:
 
 
 def instructions(run: Callable[..., str]) -> dict[str, float]:
-    """Of one call of each operation, under callgrind: two runs differ in their number of calls alone."""
+    """Count instructions of one call of each operation: two runs differ only in the number of calls."""
     counts = {}
     for operation in OPERATIONS:
         totals = []
@@ -111,7 +111,7 @@ def key_ns() -> float:
 
 
 def boards(folder: Path) -> list[str]:
-    """The throughput of the example with the lines that read the training, relative to that without them."""
+    """Return the throughput of the example with the lines that read a channel, relative to without them."""
     makers = {}
     for name in ("with", "without"):
         made = folder / name
@@ -128,7 +128,7 @@ def boards(folder: Path) -> list[str]:
         taken: dict[str, list[float]] = {name: [] for name in makers}
         held = []
         for turn in range(INSTANCES * ROUNDS // 10):
-            if turn % (ROUNDS // 10) == 0:  # where they lie in memory matters more than what they do
+            if turn % (ROUNDS // 10) == 0:  # their place in memory matters more than what they do
                 envs = {
                     name: _boards(made, run.name)
                     for name, made in sorted(makers.items(), reverse=len(held) % 2 == 0)

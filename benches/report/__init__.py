@@ -1,1 +1,1 @@
-"""What is made of the measurements."""
+"""Tables, pictures and the page, made from the measurements."""

@@ -1,4 +1,4 @@
-"""The text of docs/performance.md: templates, and what they are filled with."""
+"""The text of docs/performance.md: fills the templates."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def peers(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _failed(results: dict[str, Any], there: dict[str, dict[str, Any]]) -> list[str]:
-    """What happened to those that gave no figures."""
+    """Sentences on the peers without figures."""
     said = [f"{name} did not run: {peer['failed']}." for name, peer in there.items() if "failed" in peer]
     return said + [f"{n} is {v}." for n, v in results["versions"].items() if v.startswith("not installed")]
 
 
 def _beyond(structures: dict[str, Any]) -> list[str]:
-    """What is slower than the aim."""
+    """The structures that are slower than the aim."""
     said = []
     for name, cases in structures.items():
         for what, base in (("publish", "encode"), ("read", "decode")):
@@ -43,7 +43,7 @@ def _beyond(structures: dict[str, Any]) -> list[str]:
 
 
 def _steepest(structures: dict[str, Any], *names: str) -> float:
-    """How much one of these structures costs at most, relative to the one before it."""
+    """The largest cost of one of these structures relative to the one before it."""
     return max(
         figures.ratios(structures[more][what]["samples"], structures[fewer][what]["samples"]).median
         for fewer, more in pairwise(names)
@@ -52,7 +52,7 @@ def _steepest(structures: dict[str, Any], *names: str) -> float:
 
 
 def context(results: dict[str, Any]) -> dict[str, Any]:
-    """What the templates know."""
+    """The values for the templates."""
     groups = results["groups"]
     found = {name: group["result"] for name, group in groups.items()}
     table = rows.table(found)

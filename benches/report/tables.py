@@ -21,7 +21,7 @@ def _rule(widths: Sequence[int], _: Sequence[str]) -> str:
     return "| " + " | ".join("---" for _ in widths) + " |"
 
 
-# As GitHub wants them, but unpadded: one long cell would else change every line of a diff.
+# As GitHub wants them, but unpadded: otherwise one long cell would change every line in a diff.
 UNPADDED = TableFormat(
     None,
     _rule,
@@ -144,7 +144,7 @@ def of_structures(structures: dict[str, Any]) -> str:
 
 
 def of_counts() -> str:
-    """The committed instruction counts of the machine type that they were first made on."""
+    """The committed instruction counts of the first machine type in the baseline."""
     stored = json.loads(COUNTS.read_text())
     counts = stored[min(stored)]["counts"]
     lines = [

@@ -12,7 +12,7 @@ from benches.harness.figures import Spread, ns
 
 
 def written(spread: Spread, unit: str) -> tuple[str, str]:
-    """Median and quartiles, with as many digits as they deserve."""
+    """Median and quartiles, with as many digits as are meaningful."""
     digits = 0 if unit or spread.median >= 100 else 2
     return f"{spread.median:,.{digits}f}", f"{spread.q1:,.{digits}f} … {spread.q3:,.{digits}f}"
 

@@ -1,1 +1,1 @@
-"""What an episode costs an env, and what collecting them costs the learner."""
+"""What counting an episode costs an env, and what collecting the counts costs the learner."""

@@ -1,4 +1,4 @@
-"""What `Scoreboard.collect` takes while many processes record."""
+"""How long `Scoreboard.collect` takes while many processes record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDS = 51
 
 
 def count(run: str, orders: Connection) -> None:
-    """Record an episode of each of so many tasks when told to."""
+    """Record an episode of each of this many tasks whenever told to."""
     record = ScoreWriter(run).record
     while tasks := orders.recv():
         for task in range(tasks):
@@ -27,7 +27,7 @@ def count(run: str, orders: Connection) -> None:
 
 @contextmanager
 def recording(run: str) -> Iterator[list[Connection]]:
-    """So many processes, which are told by these."""
+    """Start this many processes; yield the pipes that tell them to record."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benches.scores.collecting"])
     pipes, processes = [], []
@@ -45,7 +45,7 @@ def recording(run: str) -> Iterator[list[Connection]]:
 
 
 def record(pipes: list[Connection], tasks: int) -> None:
-    """Have all record, and wait until they have."""
+    """Tell all to record, and wait until they have."""
     for pipe in pipes:
         pipe.send(tasks)
     for pipe in pipes:
@@ -53,7 +53,7 @@ def record(pipes: list[Connection], tasks: int) -> None:
 
 
 def rows() -> list[list[str]]:
-    """The table: how many tasks, how much has changed, and for how many µs."""
+    """Return the table: the number of tasks, how many have changed, and the time in µs."""
     table = []
     for tasks in (1, 1000):
         with (
@@ -71,7 +71,7 @@ def rows() -> list[list[str]]:
 
 
 def collected(board: Scoreboard, pipes: list[Connection], recorded: int) -> list[float]:
-    """How many µs it took each time, after each process has recorded so many tasks."""
+    """Return the time in µs of each call, after each process has recorded this many tasks."""
     taken = []
     for _ in range(ROUNDS):
         if recorded:

@@ -1,4 +1,4 @@
-"""What an env spends on one episode: with the scoreboard, and with what users send results by today."""
+"""The time that an env spends on one episode: with the scoreboard, and with what users have today."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from benches.harness.rounds import Case, call, measure
 from traincast.scores import Scoreboard, ScoreWriter
 
 ROUNDS = 201
-BURST = 200  # of what goes through a queue: somebody takes it out meanwhile
+BURST = 200  # calls in a row for what goes through a queue, which another process empties meanwhile
 EPISODE: dict[str, Any] = {"success": True, "episode_return": 7.5, "length": 40}
 
 
 class OneStep(gymnasium.Env[int, int]):
-    """Every episode is one step."""
+    """An env whose episodes have one step."""
 
     observation_space = action_space = gymnasium.spaces.Discrete(2)
 
@@ -36,7 +36,7 @@ class OneStep(gymnasium.Env[int, int]):
 
 
 def drain(queue: Any) -> None:
-    """Take out what comes, as the learner's thread does; None is the end."""
+    """Empty a queue, as a thread of the learner does, until None comes."""
     while queue.get() is not None:
         pass
 
@@ -52,7 +52,7 @@ def drained(queue: Any) -> Iterator[Any]:
 
 
 def putting(name: str, put: Callable[[int], object]) -> Case:
-    """A case of something that is put into a queue."""
+    """A case for something that is put into a queue."""
 
     def run(count: int) -> float:
         from time import perf_counter_ns
@@ -66,7 +66,7 @@ def putting(name: str, put: Callable[[int], object]) -> Case:
 
 
 def cases(stack: ExitStack) -> list[Case]:
-    """Each counts one episode of one of 1,000 tasks."""
+    """Cases that each count one episode of one of 1,000 tasks."""
     run = stack.enter_context(traincast.Run("scores"))
     stack.enter_context(Scoreboard(run, tasks=1000))
     record = ScoreWriter(run).record
@@ -100,7 +100,7 @@ def cases(stack: ExitStack) -> list[Case]:
 
 
 def stepping(env: Any, count: int) -> float:
-    """The ns of so many episodes of one step."""
+    """Return the ns that this many episodes of one step take."""
     from time import perf_counter_ns
 
     start = perf_counter_ns()
@@ -111,7 +111,7 @@ def stepping(env: Any, count: int) -> float:
 
 
 def syllabus_put(stack: ExitStack) -> Callable[[int], object] | None:
-    """As `GymnasiumSyncWrapper` does at the end of an episode; None where Syllabus is not installed."""
+    """Do what `GymnasiumSyncWrapper` does at the end of an episode; None if Syllabus is not installed."""
     try:
         from syllabus.core.curriculum_sync_wrapper import MultiProcessingComponents
     except ImportError as error:
@@ -129,7 +129,7 @@ def syllabus_put(stack: ExitStack) -> Callable[[int], object] | None:
 
 
 def in_c(folder: Path, name: str, tasks: int) -> float:
-    """Of `tc_record`, compiled by the C compiler that there is."""
+    """Return the ns of `tc_record`, compiled by this machine's C compiler."""
     program = folder / "cost"
     source = Path(__file__).with_name("cost.c")
     compiler = [os.environ.get("CC", "cc"), "-std=c11", "-O3", f"-I{traincast.get_include()}"]
@@ -140,7 +140,7 @@ def in_c(folder: Path, name: str, tasks: int) -> float:
 
 
 def rows(folder: Path) -> list[list[str]]:
-    """The table: what counts an episode, and for how many ns."""
+    """Return the table: ways to count an episode, and their time in ns."""
     with ExitStack() as stack:
         measured = cases(stack)
         measure(measured, ROUNDS)

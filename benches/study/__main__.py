@@ -1,7 +1,8 @@
-"""Runs the study, or what of it is missing: `python -m benches.study [--plan short] [--results FILE]`.
+"""Runs the study, or what is missing of it: `python -m benches.study [--plan short] [--results FILE]`.
 
-Each training is a process of its own, one after the other. Results are appended to FILE; what is there is not
-run again, so a run may be stopped and go on later. At the end there are a table and a picture.
+Trainings run one after the other, each in a process of its own. Results are appended to FILE, and trainings
+in it are not run again, so a run may be stopped and continued later. At the end it makes a table and a
+picture.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def trained(job: Job, python: str, shown: Display) -> Result:
 
 
 def run(jobs: Sequence[Job], results: Results, pythons: dict[str, str], console: Console) -> None:
-    """Run what is missing."""
+    """Run the trainings that are missing."""
     there = {result.job.key for result in results.all()}
     missing = [job for job in jobs if job.key not in there]
     if len(missing) < len(jobs):
@@ -63,7 +64,7 @@ def run(jobs: Sequence[Job], results: Results, pythons: dict[str, str], console:
     with display(len(missing), console) as shown:
         for job in missing:
             if job.key in {result.job.key for result in results.all()}:
-                continue  # another session was faster
+                continue  # another session has run it meanwhile
             result = trained(job, pythons.get(job.arm, sys.executable), shown)
             results.append(result)
             shown.ended(result)

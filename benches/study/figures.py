@@ -1,4 +1,4 @@
-"""What is computed from the results: medians and ranges of each arm, and the prediction."""
+"""Statistics of the results: medians and ranges of each arm, and the prediction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Cell:
 
     @property
     def median(self) -> float:
-        """Env steps until solved; of seeds that did not, the budget, which makes it a lower bound."""
+        """Median env steps until solved; seeds that did not solve it count the budget: then a lower bound."""
         return statistics.median(self.steps)
 
     @property
@@ -61,7 +61,7 @@ class Cell:
 
     @property
     def stale_resets(self) -> float | None:
-        """The part of resets at a stale level; None where envs have no common level."""
+        """The share of resets at a stale level; None if envs have no common level."""
         if parts(self.arm)[0] in ("windows", "schedule", "none"):
             return None
         return float(statistics.median(r.outcome["stale_resets"] / r.outcome["resets"] for r in self.results))
@@ -92,7 +92,7 @@ class Prediction:
 
     @property
     def is_check(self) -> bool:
-        """Close to an identity: each promotion waits for one lag, as it must. It finds nothing new."""
+        """Close to an identity, which finds nothing new: each promotion waits for one lag, as it must."""
         return self.r2 >= 0.99
 
 
@@ -107,7 +107,7 @@ class Group:
 
     @property
     def seeds(self) -> int:
-        """The most seeds that an arm has."""
+        """The largest number of seeds of an arm."""
         return max(len(cell.results) for cell in self.cells.values())
 
     @property
@@ -118,14 +118,14 @@ class Group:
         return fresh + sorted(delayed, key=lambda cell: parts(cell.arm)[1])
 
     def share_of_lag(self, arm: str) -> float | None:
-        """What a promotion costs, in parts of the added lag; None where nothing can be compared."""
+        """The cost of a promotion, as a multiple of the added lag; None if nothing can be compared."""
         fresh, cell = self.cells.get("traincast"), self.cells.get(arm)
         if fresh is None or cell is None or cell.bounded or fresh.bounded:
             return None
         return (cell.median - fresh.median) / (cell.promotions * lag_of(arm))
 
     def apart(self, arm: str) -> bool | None:
-        """Whether its fastest seed took more than the slowest fresh one; None for fewer than three seeds."""
+        """Whether its fastest seed was slower than the slowest fresh one; None for under three seeds."""
         one, other = self.cells[arm].steps, self.cells["traincast"].steps
         return None if min(len(one), len(other)) < 3 else one[0] > other[-1]
 
@@ -154,7 +154,7 @@ def lag_of(arm: str) -> int:
 
 
 def groups(results: Iterable[Result]) -> list[Group]:
-    """In the order in which they were first measured."""
+    """Return the groups in the order in which they were first measured."""
     found: dict[tuple[str, int, float | None], dict[str, list[Result]]] = {}
     for result in results:
         job = result.job

@@ -1,6 +1,6 @@
 """One training, in a process of its own: `python -m benches.study.job JOB`, where JOB is JSON.
 
-It prints a line of JSON for the progress now and then, and one for the result at the end.
+It prints lines of JSON: the progress now and then, and the result at the end.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Job:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What tells trainings apart."""
+        """What distinguishes trainings."""
         return self.task, self.arm, self.seed, self.gate, self.rate
 
 
@@ -62,11 +62,11 @@ def run(job: Job) -> Outcome:
 
 def main() -> None:
     job = Job(**json.loads(sys.argv[1]))
-    # Nothing of a framework may come between the lines of JSON.
+    # No output of a framework may come between the lines of JSON.
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     sys.stdout = lines
-    warnings.simplefilter("default", TraincastWarning)  # those of others are switched off
+    warnings.simplefilter("default", TraincastWarning)  # all other warnings are off
     outcome = dataclasses.asdict(run(job))
     del outcome["trace"]
     print(json.dumps({"outcome": outcome, "versions": versions(_VERSIONS)}), flush=True)

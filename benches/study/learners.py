@@ -12,10 +12,10 @@ __all__ = ["Learner", "chosen", "solves"]
 
 
 class Learner:
-    """Learns from whole episodes, from their end to their beginning.
+    """Learns from whole episodes, from their last step to their first.
 
-    One-step Q-learning (Watkins 1989); the order is Lin's backward replay (1992), by which one episode
-    carries a reward all the way. The only reward is 1 for a success.
+    It is one-step Q-learning (Watkins 1989) in the order of Lin's backward replay (1992), so that one episode
+    carries a reward back to its start. The only reward is 1 for a success.
     """
 
     def __init__(self, values: Any, task: Task) -> None:
@@ -25,7 +25,7 @@ class Learner:
         self._discount = task.discount
 
     def learn(self, states: Sequence[int], actions: Sequence[int], success: bool, terminated: bool) -> None:
-        """Learn from one episode: one state more than actions."""
+        """Learn from one episode, which has one state more than actions."""
         values, width, step_size, discount = self._values, self._actions, self._step_size, self._discount
         if terminated:
             target = float(success)
@@ -40,7 +40,7 @@ class Learner:
 
 
 def chosen(values: Any, state: int, actions: int, rng: random.Random) -> int:
-    """The best action of a state; one of them if there are several."""
+    """Return the best action in a state; a random one of them if there are several."""
     row = values[state * actions : (state + 1) * actions].tolist()
     best = max(row)
     if row.count(best) == 1:

@@ -17,12 +17,12 @@ from benches.study.table import arm_name
 
 __all__ = ["Display", "display"]
 
-_SHOWN = 12  # trainings that have ended
+_SHOWN = 12  # finished trainings in the table
 _PLAIN_INTERVAL = 10.0  # seconds
 
 
 class Display:
-    """Is told what happens."""
+    """Receives the progress."""
 
     def __init__(self, total: int, console: Console, live: Live | None) -> None:
         self._total, self._console, self._live = total, console, live
@@ -31,7 +31,7 @@ class Display:
         self._said = 0.0
 
     def progress(self, job: Job, steps: int, level: int, seconds: float) -> None:
-        """A training goes on."""
+        """A training has made progress."""
         if self._live is not None:
             self._live.update(self._view((job, steps, level, seconds)), refresh=True)
         elif time.monotonic() >= self._said + _PLAIN_INTERVAL:
@@ -70,7 +70,7 @@ class Display:
 
 @contextmanager
 def display(total: int, console: Console) -> Iterator[Display]:
-    """Show the progress of so many trainings."""
+    """Show the progress of this number of trainings."""
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             yield Display(total, console, live)

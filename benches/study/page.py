@@ -21,7 +21,7 @@ __all__ = ["text"]
 
 
 def _main(found: list[Group]) -> dict[str, Group]:
-    """Of each task the group that has the most arms: what the text speaks of."""
+    """Return, for each task, the group with the most arms, which the text is about."""
     chosen: dict[str, Group] = {}
     for group in found:
         if group.task not in chosen or len(group.cells) > len(chosen[group.task].cells):
@@ -30,7 +30,7 @@ def _main(found: list[Group]) -> dict[str, Group]:
 
 
 def _shares(group: Group) -> list[tuple[str, float, bool | None]]:
-    """For each added delay: its name, the cost of a promotion in lags, and whether the ranges are apart."""
+    """Return for each delay its name, the cost of a promotion in lags, and whether the ranges are apart."""
     said = []
     for cell in group.delays[1:]:
         share = group.share_of_lag(cell.arm)
@@ -40,7 +40,7 @@ def _shares(group: Group) -> list[tuple[str, float, bool | None]]:
 
 
 def _costs(main: dict[str, Group]) -> list[tuple[str, int, float, int]]:
-    """Of each task, at its longest lag: the cost of a promotion in lags, and the seeds of both arms."""
+    """Return, for each task at its longest lag, the cost of a promotion in lags, and both arms' seeds."""
     said = []
     for task, group in main.items():
         for cell in group.delays[:0:-1]:
@@ -78,7 +78,7 @@ def _best_schedule(group: Group) -> Cell | None:
 
 
 def context(results: list[Result]) -> dict[str, Any]:
-    """What the template knows."""
+    """The values for the template."""
     found = groups(results)
     full = {job.key for job in plan("full")}
     loads = [float(result.context["load before"]) for result in results]

@@ -25,7 +25,7 @@ def draw(groups: Sequence[Group], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     lagging = [group for group in groups if group.prediction() is not None]
-    lagging = [group for group in lagging if len(group.delays) > 2] or lagging  # a line has two points anyway
+    lagging = [group for group in lagging if len(group.delays) > 2] or lagging  # two points show no curve
     for theme in THEMES:
         with themed(theme):
             for name, make, shown in (("study-arms", arms, groups), ("study-lags", lags, lagging)):
@@ -39,7 +39,7 @@ def draw(groups: Sequence[Group], folder: Path) -> list[Path]:
 
 
 def arms(groups: Sequence[Group], theme: Theme) -> Any:
-    """A line for each arm: its median and range, and how much of it was practice at a stale level."""
+    """Draw a line for each arm: its median and range, and how much of it was practice at a stale level."""
     heights = [_ROW * len(group.cells) + 0.55 for group in groups]
     figure, panels = plt.subplots(
         len(groups),

@@ -1,4 +1,4 @@
-"""Which trainings there are."""
+"""The trainings of each plan."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from benches.study.job import Job
 __all__ = ["FULL_RATES", "GATE", "PLANS", "RATE", "SLOW_GATE", "plan"]
 
 GATE = 16
-"""Greedy episodes of all envs that the gate averages."""
+"""The number of greedy episodes, of all envs, that the gate averages."""
 RATE = 20_000
 """Env steps per second of all workers, in the short study."""
 FULL_RATES = {"lock": 50_000, "lock-16": 50_000, "multiroom": 20_000, "mountain-car": 50_000}
-"""The same for the full study: what two cores hold. PPO goes as fast as it does."""
+"""The same for the full study: what two cores can hold. PPO has no fixed speed."""
 SLOW_GATE, EARLIER_GATE = 512, 64
 
 _DELAYS = ("delay-2500", "delay-10000", "delay-20000", "delay-80000")
@@ -62,7 +62,7 @@ def _short(rate: float | None) -> Iterator[Job]:
 
 
 def _full(rate: float | None) -> Iterator[Job]:
-    """Everything, seed by seed: who stops it has whole rounds."""
+    """Everything, seed by seed, so that a run that is stopped has complete rounds."""
     rates = {task: rate or own for task, own in FULL_RATES.items()}
     for seed in range(5):
         yield from _jobs("lock", (*_LOCK, *_SCHEDULES, *_LATE_SCHEDULES), seed, rates["lock"])
@@ -75,7 +75,7 @@ def _full(rate: float | None) -> Iterator[Job]:
 
 
 def _tiny(rate: float | None) -> Iterator[Job]:
-    """Seconds: what `make test` runs."""
+    """A few seconds, which `make test` runs."""
     yield from _jobs("lock", ("traincast", "delay-20000"), 0, rate)
 
 

@@ -1,8 +1,8 @@
 """The same question with function approximation: Stable-Baselines3's PPO, in its own worker processes.
 
-Results come back and levels go out by traincast, or by what SB3 itself has: the infos of each step, and
-`env_method` between rollouts. All envs step together, so the clock in env steps is the steps of one, times
-the envs.
+Results come back and levels go out through traincast, or through what SB3 itself has: the infos of each step,
+and `env_method` between rollouts. All envs step together, so the clock in env steps is the steps of one env
+times the number of envs.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from traincast.integrations.stable_baselines3 import TrainingInfoCallback
 __all__ = ["train_ppo"]
 
 BUDGET = 300_000
-ROLLOUT = 128  # steps of each env
+ROLLOUT = 128  # steps of each env in a rollout
 _CHECK_EVERY = 2_048
 _REPORT_EVERY = 0.25  # seconds
 
 
 class _Watch(BaseCallback):  # type: ignore[misc] # SB3's own types are not read
-    """Counts, checks whether the task is solved, and reports. Knows the level that the learner holds."""
+    """Counts, checks whether the task is solved, and reports; it knows the level that the learner holds."""
 
     def __init__(self, seed: int, budget: int, progress: Progress) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _Watch(BaseCallback):  # type: ignore[misc] # SB3's own types are not read
 
     @property
     def level(self) -> int:
-        """The level that the learner holds; that of no one, where each env has its own."""
+        """The level that the learner holds; meaningless if each env has a level of its own."""
         return 0
 
     def learn_of(self, infos: list[dict[str, Any]], dones: Any) -> None:
@@ -108,7 +108,7 @@ class _Pooled(_Watch):
 
 
 class _EnvMethod(_Watch):
-    """What SB3 has by itself: infos in, `env_method` out between rollouts."""
+    """SB3's own way: results come with infos, and levels go out by `env_method` between rollouts."""
 
     def __init__(self, gate: int, *watch: Any) -> None:
         super().__init__(*watch)

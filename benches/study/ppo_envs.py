@@ -18,7 +18,7 @@ LENGTH, LEVELS, ACTIONS = 20, 10, 4
 
 
 class LockEnv(gymnasium.Env[Any, Any]):
-    """The lock, shorter, with its place as a one-hot vector."""
+    """A shorter lock, whose observation is the position as a one-hot vector."""
 
     observation_space = gymnasium.spaces.Box(0.0, 1.0, (LENGTH + 1,), np.float32)
     action_space = gymnasium.spaces.Discrete(ACTIONS)
@@ -29,7 +29,7 @@ class LockEnv(gymnasium.Env[Any, Any]):
         self._place = self._playing = 0
 
     def set_level(self, level: int) -> None:
-        """Set the level of the next episode: what `env_method` calls."""
+        """Set the level of the next episode; `env_method` calls this."""
         self.level = level
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -52,7 +52,7 @@ class LockEnv(gymnasium.Env[Any, Any]):
 
 
 class Late(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Has the level of a stated number of env steps ago."""
+    """Plays the level of a stated number of env steps ago."""
 
     def __init__(self, env: Any, lag: int) -> None:
         super().__init__(env)

@@ -1,4 +1,4 @@
-"""The results: a line of JSON for each training. A run that was stopped goes on; several may fill a file."""
+"""The results: a line of JSON for each training. A stopped run can go on, and several may share a file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from benches.study.job import Job
 __all__ = ["HELD", "Result", "Results"]
 
 HELD = 0.95
-"""A speed counts as held if it was at least this part of what was stated."""
+"""A speed counts as held if it was at least this share of the stated one."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A training that has ended, with what it ran on."""
+    """A training that has ended, and the machine that it ran on."""
 
     job: Job
     outcome: Mapping[str, Any]
@@ -68,7 +68,7 @@ class Results:
         self._path = path
 
     def all(self) -> list[Result]:
-        """Every training that is there, once: the first of each, where two sessions did the same one."""
+        """Return every training in the file once: the first one, if two sessions have run the same."""
         if not self._path.exists():
             return []
         found: dict[tuple[Any, ...], Result] = {}
@@ -87,5 +87,5 @@ class Results:
 
 
 def now() -> str:
-    """The time, for a result's context."""
+    """Return the time, for a result's context."""
     return time.strftime("%Y-%m-%d %H:%M")

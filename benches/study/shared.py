@@ -1,4 +1,4 @@
-"""What the processes of a training share beside the channel that is studied: clock, level, counts, values."""
+"""What the processes of a training share beside the channel under study: clock, level, counts, values."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _COLUMNS = 16  # two cache lines: no worker's counts slow down another's
 
 
 class Shared:
-    """Words of 64 bits in memory that forked processes share. Each has one process that writes it.
+    """64-bit words in memory that forked processes share. Each word has one process that writes it.
 
     The clock is the number of env steps that all workers have taken. It costs a worker an addition for each
-    step, and whoever asks, a sum over the workers.
+    step, and a process that reads it a sum over the workers.
     """
 
     def __init__(self, workers: int, values: int) -> None:

@@ -34,7 +34,7 @@ _NAMES: dict[str, Callable[..., str]] = {
 
 
 def arm_name(arm: str) -> str:
-    """What people call an arm."""
+    """Return the name of an arm for readers."""
     kind, numbers = parts(arm)
     return _NAMES[kind](*numbers)
 
@@ -45,7 +45,7 @@ def in_thousands(steps: float) -> str:
 
 
 def title(group: Group) -> str:
-    """What a group is."""
+    """Return the title of a group."""
     speed = "as fast as it goes" if group.rate is None else f"{group.rate:,.0f} env steps per second"
     seeds = f"{group.seeds} seed{'s' if group.seeds > 1 else ''}"
     return f"{TITLES[group.task]}, gate of {group.gate} episodes, {speed}, {seeds}"

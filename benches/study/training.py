@@ -23,20 +23,20 @@ from benches.study.worker import Batch, Pace, Reset, play
 __all__ = ["Outcome", "Progress", "train"]
 
 Progress = Callable[[int, int], None]
-"""Is told the env steps and the level."""
+"""Called with the env steps and the level."""
 
 _REPORT_EVERY = 0.25  # seconds
 
 
 @dataclass
 class Outcome:
-    """What came of a training; steps are env steps."""
+    """The outcome of a training; steps are env steps."""
 
     solved: bool
     steps: int
     seconds: float
     promotions: list[int]
-    """The clock at each."""
+    """The clock, in env steps, at each promotion."""
     stale_steps: int
     """Env steps of episodes whose level was behind the one that the learner held at that step."""
     resets: int
@@ -61,8 +61,8 @@ def train(
 
     Args:
         task_name, arm_name: as in `tasks` and `arms`.
-        seed: of the task and of the agents.
-        gate: over how many greedy episodes the gate averages.
+        seed: the seed of the task and of the agents.
+        gate: the number of greedy episodes that the gate averages.
         rate: env steps per second of all workers together; None: as fast as they go.
         budget: env steps; None: the task's.
         workers, envs: processes, and envs in each.
@@ -107,7 +107,7 @@ def train(
         for ours, _ in pairs:
             _received(ours)  # it is ready
         arm.started()
-        began = time.monotonic()  # for all of them: starting is no part of the speed
+        began = time.monotonic()  # the same for all workers: their start does not count for the speed
         for ours, _ in pairs:
             ours.send_bytes(b"")
         trace: list[Reset] = []

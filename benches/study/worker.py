@@ -1,4 +1,4 @@
-"""A worker process: plays its envs in turn by the newest values, and sends episodes to the learner."""
+"""A worker process: plays its envs in turn with the newest values, and sends episodes to the learner."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from benches.study.tasks.task import Task
 __all__ = ["IN_FLIGHT", "Batch", "Episode", "Pace", "play"]
 
 TURN = 16  # steps of each env between two messages
-IN_FLIGHT = 2  # messages of a worker that the learner has not learned from yet; then the worker waits
-GREEDY_EVERY = 4  # one of so many episodes of an env is greedy: those are the gate's
+IN_FLIGHT = 2  # messages that the learner has not used yet, at which the worker waits
+GREEDY_EVERY = 4  # one of this many episodes of an env is greedy, and counts for the gate
 
 Episode = tuple[list[int], list[int], bool, bool]
 """States, actions, success, terminated."""
@@ -28,11 +28,11 @@ Reset = tuple[int, int, int]
 
 @dataclass
 class Batch:
-    """What a worker sends."""
+    """A message of a worker."""
 
     episodes: list[Episode]
     resets: list[Reset]
-    """Of a training that is traced."""
+    """Only if the training is traced."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Pace:
     steps_per_second: float | None
 
     def keep(self, steps: int, began: float) -> None:
-        """Sleep until so many steps are due."""
+        """Sleep until this many steps are due."""
         if self.steps_per_second is not None:
             early = began + steps / self.steps_per_second - time.monotonic()
             if early > 0:
@@ -110,7 +110,7 @@ def play(
             for env, player in enumerate(players):
                 if not player.playing:
                     now = shared.now()
-                    held = shared.level  # before the source is asked: what it gives is at least as new
+                    held = shared.level  # read first, so that the source's level is at least as new
                     player.begin(source.level(env, now))
                     row[RESETS] += 1
                     if one_level and player.level < held:

@@ -1,7 +1,7 @@
-"""What people use instead, each as a writer and a reader of the same payload, in one process.
+"""Peers: what people use instead, each as a writer and a reader of the same payload in one process.
 
-One process leaves out what the transport between processes adds (cache misses, wake-ups): the figures are
-lower bounds for all of them, traincast included. Those that need a second process (a server, a feeder thread)
+In one process there is no transport between processes (cache misses, wake-ups), so the figures are lower
+bounds for all of them, traincast included. Peers that need a second process or thread (a server, a feeder)
 have it.
 """
 
@@ -40,7 +40,7 @@ def _traincast(stack: ExitStack) -> Operations:
 
 
 TRAINCAST = Peer("traincast", WHOLE, "knows (one load)", "no", _traincast)
-# What a page about them has to name the versions of.
+# The packages whose versions the page names.
 DISTRIBUTIONS = (
     "traincast",
     "msgspec",

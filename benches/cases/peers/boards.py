@@ -48,7 +48,7 @@ def iceoryx2(stack: ExitStack) -> Operations:
         writer, reader = service.writer_builder().create(), service.reader_builder().create()
         entry = reader.entry(key, Payload)
         items.append([writer.entry(key, Payload), entry, entry.get(), service, writer, reader])
-    stack.callback(items.clear)  # most of the files go with the last reference
+    stack.callback(items.clear)  # most peers remove their files with the last reference
     values = numbers()
 
     def write_all() -> None:

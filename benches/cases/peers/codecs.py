@@ -1,4 +1,4 @@
-"""Encoding and decoding alone: what any transport of dictionaries has to pay."""
+"""Encoding and decoding alone, which any transport of dictionaries has to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages whose users see a dictionary, or send one."""
+"""Packages that show their users a dictionary, or send one."""
 
 from __future__ import annotations
 

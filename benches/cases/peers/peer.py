@@ -1,4 +1,4 @@
-"""What a peer is, what its cases are, and forms that several of them share."""
+"""What a peer is, the cases that are measured for it, and code that several peers share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benches.harness.rounds import Case, each
 WHOLE, NUMBER, FIXED = "the whole dictionary", "one number", "ten numbers, fixed"
 ALWAYS = "does not: decodes each time"
 ONE_EACH = "knows; blocks or polls"
-COPIES = 8  # of each cheap peer: many reads after one another, each of something new
+COPIES = 8  # of each cheap peer, so that many reads in a row each find something new
 
 
 @dataclass
@@ -26,14 +26,14 @@ class Operations:
     read: str
     write_all: Callable[[], object]  # something new into each item
     names: dict[str, Any] = field(default_factory=dict)
-    drain: Callable[[], object] | None = None  # a queue that nobody reads fills up
-    repeats: bool = True  # whether a read without a publish before it gives anything
-    unchanged: str = ""  # the cheapest way to find that nothing is new, if not `read`
+    drain: Callable[[], object] | None = None  # empties a queue, which would fill up
+    repeats: bool = True  # whether a read without a publish before it returns anything
+    unchanged: str = ""  # the cheapest way to find out that nothing is new, if not `read`
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Something that carries training information, and what its user has to know of it."""
+    """Something that carries training information, and its properties."""
 
     name: str
     carries: str

@@ -1,4 +1,4 @@
-"""What needs a server process of its own."""
+"""Peers that need a server process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes with Python."""
+"""Peers from Python's standard library."""
 
 from __future__ import annotations
 

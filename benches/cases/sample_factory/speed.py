@@ -2,8 +2,8 @@
 
     python -m benches.cases.sample_factory.speed [--pairs 10] [--seconds 10] [--json FILE]
 
-Pairs of runs, one of each kind after the other, in an order that alternates. The env does next to nothing and
-its episodes are short, so that what is done at a reset weighs as much as it ever can. Needs `sample-factory`.
+It runs pairs, one run of each kind, in an order that alternates. The env does next to nothing and its
+episodes are short, so that resets weigh as much as they ever can. Needs `sample-factory`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def train(kind: str, directory: str, seconds: float) -> int:
 
 
 def frames_per_second(reports: list[list[float]]) -> float:
-    """Between the reports after a quarter of the run and the last one: the start is not steady."""
+    """Frames per second from the report after a quarter of the run to the last: the start is not steady."""
     start = reports[0][0] + (reports[-1][0] - reports[0][0]) / 4
     steady = [report for report in reports if report[0] >= start]
     (began, first), (ended, last) = steady[0], steady[-1]
@@ -117,8 +117,10 @@ def run(kind: str, seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=10, help="one pair scatters by some 3 %%")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of training in each run")
+    parser.add_argument(
+        "--pairs", type=int, default=10, help="pairs of runs; single ones scatter by some 3 %%"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="seconds of training in each run")
     parser.add_argument("--json", type=Path, help="write the samples here")
     parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--directory", help=argparse.SUPPRESS)

@@ -1,12 +1,12 @@
-"""How old is the training information of an env at its resets: Sample Factory's queue against traincast.
+"""How old the training information of an env is at its resets: Sample Factory's queue against traincast.
 
     python -m benches.cases.sample_factory.staleness [--seconds 40] [--workers 2] [--json FILE]
 
 Two training runs of the same kind, one after the other, each with its own worker processes and Sample
-Factory's defaults (5 s timer). The runner notes when its number of env steps changes, each env notes what it
-was told when it resets; both read the machine's monotonic clock. At a reset with the value v at the time t:
+Factory's defaults (5 s timer). The runner notes when its number of env steps changes, and each env notes at
+its resets what it has; both read the machine's monotonic clock. At a reset with the value v at the time t:
 
-- seconds: t minus the moment at which the runner first held a value above v; 0 if it held none yet.
+- seconds: t minus the time at which the runner first held a value above v; 0 if it has not held one yet.
 - steps: the runner's value at t minus v.
 
 Needs the extra `sample-factory`.
@@ -52,7 +52,7 @@ class Log:
 
 
 def make_env(full_env_name: str, cfg: Any = None, env_config: Any = None, render_mode: Any = None) -> Any:
-    """An env of a millisecond a step and 50 steps an episode, with Sample Factory's own interface."""
+    """An env with steps of a millisecond and episodes of 50 steps, with Sample Factory's own interface."""
     from sample_factory.envs.env_utils import TrainingInfoInterface
 
     class Env(gym.Env, TrainingInfoInterface):
@@ -77,7 +77,7 @@ def make_env(full_env_name: str, cfg: Any = None, env_config: Any = None, render
 
 
 def train(kind: str, directory: str, workers: int, seconds: int) -> int:
-    """One run; each kind differs by exactly the two lines that a user changes."""
+    """One run; the kinds differ exactly in the two lines that a user changes."""
     from sample_factory.algo.runners.runner import AlgoObserver
     from sample_factory.algo.utils.misc import LEARNER_ENV_STEPS, ExperimentStatus
     from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
@@ -109,7 +109,7 @@ def train(kind: str, directory: str, workers: int, seconds: int) -> int:
     parser, _ = parse_sf_args(argv)
     register_env("staleness", wrap_env_func(make_env) if kind == "traincast" else make_env)
     _, runner = make_runner(parse_full_cfg(parser, argv))
-    runner.register_observer(RunnerLog())  # before ours: what the runner holds counts from here
+    runner.register_observer(RunnerLog())  # before ours, so that it notes a value before that is published
     if kind == "traincast":
         runner.register_observer(TrainingInfoObserver())
     status: int = runner.init()
@@ -179,7 +179,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=40, help="of training in each run")
+    parser.add_argument("--seconds", type=int, default=40, help="seconds of training in each run")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)

@@ -17,7 +17,7 @@ BUILD = Path(os.environ.get("TRAINCAST_BENCH_BUILD", ROOT / "target" / "bench"))
 
 
 def load(name: str = "traincast_floor") -> Any:
-    """One of the native modules that `make bench-build` makes."""
+    """Import one of the native modules that `make bench-build` builds."""
     if not (BUILD / f"{name}.abi3.so").exists():
         sys.exit(f"{BUILD}/{name}.abi3.so is missing: `make bench-build` builds it")
     sys.path.insert(0, str(BUILD))

@@ -1,4 +1,4 @@
-"""What an arm is: a way for the level from the learner to the envs, and for their results back."""
+"""What an arm is: a way in which the level gets from the learner to the envs, and their results back."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ WORKERS, ENVS = 8, 8
 
 @dataclass(frozen=True)
 class Setting:
-    """What an arm is made for."""
+    """The training for which an arm is made."""
 
     levels: int
     gate: int
-    """How many greedy episodes the gate averages."""
+    """The number of greedy episodes that the gate averages."""
     shared: Shared
     workers: int = WORKERS
     envs: int = ENVS
@@ -30,7 +30,7 @@ class Source(ABC):
 
     @abstractmethod
     def level(self, env: int, now: int) -> int:
-        """The level of an env that resets."""
+        """Return the level for an env that resets."""
 
     def record(self, env: int, level: int, success: bool, now: int) -> None:  # noqa: B027 - some need none
         """A greedy episode has ended."""
@@ -43,7 +43,7 @@ class Source(ABC):
 
 
 class Arm(ABC):
-    """The learner's end. It is made before the workers are forked, and hands each one its source."""
+    """The learner's end. It is made before the workers are forked, and gives each one its source."""
 
     one_level = True
     """Whether there is one level for all envs, which an env can be behind."""
@@ -51,18 +51,18 @@ class Arm(ABC):
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.promotions: list[int] = []
-        """The clock at each."""
+        """The clock, in env steps, at each promotion."""
 
     def started(self) -> None:  # noqa: B027 - most need none
         """All workers have been forked: threads may begin."""
 
     @abstractmethod
     def update(self, now: int) -> None:
-        """Act on what has come in, and tell the envs."""
+        """Act on the results that have come in, and tell the envs."""
 
     @abstractmethod
     def source(self, worker: int) -> Source:
-        """The end of a worker, made in its process."""
+        """Return a worker's end, which is made in its process."""
 
     def close(self) -> None:  # noqa: B027 - most need none
         """The training has ended."""

@@ -33,7 +33,7 @@ class GatedSource(Source):
 
 
 class Gated(Arm):
-    """traincast both ways. Those below deliver the level in another way, behind the same gate."""
+    """traincast in both directions. The classes below deliver the level differently, behind the same gate."""
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -51,11 +51,11 @@ class Gated(Arm):
         if self.curriculum.update() and self.level != self.setting.shared.level:
             self.promotions.append(now)
             self.deliver(now)
-            # Last: who has the new level already is not behind.
+            # Last, because an env that has the new level already is not behind.
             self.setting.shared.level = self.level
 
     def deliver(self, now: int) -> None:
-        """Another way for a new level; the curriculum itself has published it."""
+        """Deliver a new level in another way; the curriculum itself has published it."""
 
     def source(self, worker: int) -> Source:
         return GatedSource(self.run)
@@ -88,7 +88,7 @@ class _ValueSource(GatedSource):
 
 
 class Stalled(Gated):
-    """A fresh level, for which the learner stands still: what waiting costs if nothing is stale."""
+    """A fresh level for which the learner waits: what waiting costs if nothing is stale."""
 
     def __init__(self, setting: Setting, milliseconds: int) -> None:
         super().__init__(setting)
@@ -99,7 +99,7 @@ class Stalled(Gated):
 
 
 class _Late(Gated):
-    """The learner publishes when each level began, by the clock, and envs play the one of an earlier time."""
+    """The learner publishes when each level began, and envs play the level of an earlier time."""
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -114,9 +114,10 @@ class _Late(Gated):
 
 
 class Delayed(_Late):
-    """Every level arrives a stated number of env steps late, at whatever speed.
+    """Every level arrives a stated number of env steps late, at any speed.
 
-    Exactly, if the lag is longer than what workers do while the learner publishes: `IN_FLIGHT` turns of all.
+    It is exact if the lag is longer than what workers do while the learner publishes: `IN_FLIGHT` turns of
+    all.
     """
 
     def __init__(self, setting: Setting, lag: int) -> None:

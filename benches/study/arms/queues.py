@@ -1,4 +1,4 @@
-"""A queue for each worker, as frameworks have them: on a timer, or as traffic without news (placebo)."""
+"""A queue for each worker, as frameworks have: sent on a timer, or as traffic without news (placebo)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Queues(Gated):
 
 
 class Timer(_Queues):
-    """The level is sent every so many seconds: a stand-in where Sample Factory itself does not run."""
+    """The level is sent at a fixed interval: a stand-in where Sample Factory itself does not run."""
 
     def __init__(self, setting: Setting, milliseconds: int) -> None:
         super().__init__(setting)

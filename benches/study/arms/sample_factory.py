@@ -1,10 +1,11 @@
-"""Sample Factory's own way to envs, behind the same gate.
+"""Sample Factory's own way to the envs, behind the same gate.
 
-Of Sample Factory 2.1 there are: `Runner._propagate_training_info`, which makes the message and emits it; the
-runner's timer of 5 s on signal_slot's event loop; the queue of each worker's loop (faster-fifo); the slot
-`on_update_training_info` of `RolloutWorker`, called between turns; and `set_training_info` on the env's
-interface at each reset. Its message has room for coefficients in `reward_shaping`, where population-based
-training puts them: there the level travels. Sampler and learner are the study's, as in all arms.
+It uses these parts of Sample Factory 2.1: `Runner._propagate_training_info`, which makes and emits the
+message; the runner's timer of 5 s on signal_slot's event loop; the queue of each worker's loop (faster-fifo);
+the slot `on_update_training_info` of `RolloutWorker`, called between turns; and `set_training_info` on the
+env's interface at each reset. The message has room for coefficients in `reward_shaping`, where
+population-based training puts them: it carries the level there. Sampler and learner are the study's own, as
+in all arms.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class SampleFactory(Gated):
 
     def started(self) -> None:
         self._timer.stop()
-        self._timer.start()  # the five seconds begin with the training
+        self._timer.start()  # so that the five seconds begin with the training
         self._thread.start()
 
     def source(self, worker: int) -> Source:

@@ -1,9 +1,9 @@
-"""Syllabus both ways: its task queue, its update queue, the thread between them, its wrapper of an env.
+"""Syllabus in both directions: its task queue, its update queue, the thread between them, its env wrapper.
 
-The gate is a curriculum of Syllabus with traincast's rule for results: the same rule as in all arms. What
-Syllabus adds is the way: an env asks for its next task when an episode ends, and the thread, which looks for
-requests every 10 ms, answers. With `buffer_size=1`, its default for Gymnasium, the reset waits for that; with
-2, its default for PettingZoo, the reset takes the task before.
+The gate is a curriculum of Syllabus with traincast's rule for results, as in all arms. Only the way differs:
+an env asks for its next task when an episode ends, and the thread, which looks for requests every 10 ms,
+answers. With `buffer_size=1`, the default for Gymnasium, the reset waits for the answer; with 2, the default
+for PettingZoo, the reset uses the previous task.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from traincast.curriculum import PerformanceLevel
 
 logging.getLogger("ray").setLevel(logging.ERROR)
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its dependencies'
+    warnings.simplefilter("ignore")  # those of its dependencies
     from syllabus.core import Curriculum, GymnasiumSyncWrapper, make_multiprocessing_curriculum
     from syllabus.task_space import DiscreteTaskSpace
 

@@ -13,9 +13,9 @@ __all__ = ["NoCurriculum", "Scheduled", "Windows"]
 
 
 class Scheduled(Arm):
-    """The level follows the published training steps, however the envs fare. No scoreboard.
+    """The level follows the published training steps, whatever the envs achieve. It needs no scoreboard.
 
-    With a lag, envs know of steps that lie so many steps back.
+    With a lag, envs see the training steps as they were that many steps ago.
     """
 
     one_level = False

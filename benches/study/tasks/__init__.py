@@ -16,7 +16,7 @@ TITLES = {
 
 
 def make_task(name: str, seed: int) -> Task:
-    """One env of a task. The seed chooses what is to be found out: the right actions, the layout."""
+    """Return an env of a task. The seed chooses what the agent must find out: right actions, or a layout."""
     match name:
         case "lock":
             from benches.study.tasks.lock import Lock

@@ -19,7 +19,7 @@ def right_actions(seed: int, actions: int, length: int = LENGTH) -> list[int]:
 
 
 def first_step(level: int, length: int = LENGTH, levels: int = LEVELS) -> int:
-    """Where episodes of a level begin: ever farther from the end."""
+    """Where the episodes of each level begin: farther and farther from the end."""
     return length - length // levels * (level + 1)
 
 

@@ -22,14 +22,14 @@ Situation = tuple[int, int, int, int]
 
 
 class _Env(MultiRoomEnv):  # type: ignore[misc]
-    """The env, without the picture that it makes of each state: the tabular learner has the situation."""
+    """The env without rendering its observation: the tabular learner uses the state itself."""
 
     def gen_obs(self) -> Any:
         return None
 
 
 class MultiRoom(Task):
-    """Level k of 0 ... 11 begins on the shortest way to the goal, (k + 1) / 12 of it before the end."""
+    """Level k of 0 ... 11 begins on the shortest path to the goal, (k + 1) / 12 of it before the end."""
 
     states, actions, levels = _SIDE * _SIDE * 4 * 2 ** (_ROOMS - 1), 7, 12
     budget, check_every = 2_000_000, 500
@@ -79,7 +79,7 @@ class MultiRoom(Task):
         return ((bits * _SIDE + y) * _SIDE + x) * 4 + direction
 
     def _shortest_way(self) -> list[Situation]:
-        """From the real start to the goal: breadth first, in the env itself."""
+        """Return the shortest path from the real start to the goal, by breadth-first search in the env."""
         start = self._situation()
         before: dict[Situation, Situation | None] = {start: None}
         waiting = deque([start])
@@ -95,7 +95,7 @@ class MultiRoom(Task):
                 if reached:
                     return _traced(there, before)
                 waiting.append(there)
-        raise RuntimeError(f"layout {self._seed} has no way to its goal")
+        raise RuntimeError(f"layout {self._seed} has no path to its goal")
 
 
 def _traced(end: Situation, before: dict[Situation, Situation | None]) -> list[Situation]:

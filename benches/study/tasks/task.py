@@ -1,4 +1,4 @@
-"""What a task is to the tabular learner."""
+"""The interface of a task for the tabular learner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Task(ABC):
     budget: int
     """Env steps after which a training counts as not solved."""
     check_every: int
-    """Env steps between two looks whether the task is solved."""
+    """Env steps between two checks whether the task is solved."""
     step_size: float = 0.5
     discount: float = 0.99
     exploration: float = 0.1
@@ -37,7 +37,7 @@ class Task(ABC):
 
     @abstractmethod
     def starts(self) -> Sequence[Any]:
-        """Where the real task may begin."""
+        """The states in which the real task may begin."""
 
     @abstractmethod
     def begin_at(self, start: Any) -> int:
