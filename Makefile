@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 
-# The wheel is what is tested: nothing of the shell's own set-up may stand in front of it.
+# Tests run on the wheel: nothing in the shell's environment may hide it.
 unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS VIRTUAL_ENV TRAINCAST_DIR TRAINCAST_NAME
 export PYTHONNOUSERSITE := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 20
 
-# In the order in which `make help` shows them. test.mk comes first: the others add their stages to its list.
+# `make help` shows targets in this order. test.mk comes first, because the others add their stages to its list.
 include make/test.mk make/kill.mk make/bench.mk make/study.mk make/stress.mk make/soak.mk make/fuzz.mk make/wheel.mk make/platforms.mk make/pictures.mk make/docs.mk make/environments.mk
 
 .PHONY: demo
@@ -22,7 +22,7 @@ demo: .venv-demo/.installed  ## real training with and without a curriculum; end
 	@.venv-demo/bin/traincast demo $(ARGS)
 
 .PHONY: fmt
-fmt: .venv/.ready  ## format Rust and Python, and mend what ruff can
+fmt: .venv/.ready  ## format Rust and Python, and fix what ruff can fix
 	cargo fmt --all
 	.venv/bin/ruff check --fix --quiet
 	.venv/bin/ruff format --quiet
@@ -32,5 +32,5 @@ lock: .venv-tools/.ready  ## renew the pinned versions in requirements/*.txt
 	scripts/lock --upgrade
 
 .PHONY: clean
-clean:  ## remove the environments and all that was built
+clean:  ## remove the environments and everything that was built
 	rm -rf .venv .venv-* target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

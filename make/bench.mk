@@ -1,4 +1,4 @@
-# Benchmarks, and the gate of `make test` on instruction counts. benches/__init__.py says what lies where.
+# Benchmarks, and the gate of `make test` on instruction counts. benches/__init__.py describes the folders.
 
 BENCH_PYTHON := .venv-bench/bin/python
 
@@ -13,7 +13,7 @@ $(FLOORS): target/bench/%.abi3.so: $(wildcard benches/harness/floor/*/Cargo.toml
 	mkdir -p $(@D)
 	cp target/release/lib$*.so $@
 
-# Peers are installed one by one: what does not install is named in the results, and the rest runs.
+# Peers are installed one by one: the results name those that fail to install, and the others run.
 .venv-bench/.ready: requirements/bench.txt scripts/install-bench | .venv-tools/.ready
 	@echo "Installing $< into .venv-bench (a first time takes minutes)"
 	python=$$(scripts/pythons | awk 'NR == 1 { print $$2 }'); $(UV) venv --quiet --clear --python "$$python" .venv-bench
@@ -28,28 +28,28 @@ $(FLOORS): target/bench/%.abi3.so: $(wildcard benches/harness/floor/*/Cargo.toml
 bench-build: .venv-bench/.installed $(FLOORS) target/bench/ping
 
 .PHONY: bench-figures
-bench-figures: bench-build  ## the promised figures, in a few seconds
+bench-figures: bench-build  ## print the promised figures, in a few seconds
 	@$(BENCH_PYTHON) -m benches.report.promises $(ARGS)
 
 # Sample Factory runs in its own environment, and takes most of the time: minutes.
 .PHONY: bench
-bench: bench-build .venv-sf/.installed  ## measure everything, beside its peers; writes docs/performance.json
+bench: bench-build .venv-sf/.installed  ## measure everything beside its peers; writes docs/performance.json
 	$(BENCH_PYTHON) -m benches --sample-factory .venv-sf/bin/python --json docs/performance.json $(ARGS)
 
 .PHONY: bench-report
-bench-report: .venv-bench/.ready  ## docs/performance.md and its pictures, from docs/performance.json
+bench-report: .venv-bench/.ready  ## make docs/performance.md and its pictures from docs/performance.json
 	$(BENCH_PYTHON) -m benches.report docs/performance.json
 
 .PHONY: bench-scores
-bench-scores: .venv-bench/.installed  ## the scoreboard beside queues, a manager's dictionary, SB3 and Syllabus: what docs/scores.md says
+bench-scores: .venv-bench/.installed  ## measure the scoreboard beside queues, a manager's dictionary, SB3 and Syllabus, for docs/scores.md
 	$(BENCH_PYTHON) -m benches.scores
 
 .PHONY: bench-native
-bench-native: .venv/.installed  ## traincast.h, and the example env in C with it and without: what docs/native.md says
+bench-native: .venv/.installed  ## measure traincast.h, and the example env in C with and without it, for docs/native.md
 	.venv/bin/python -m benches.native
 
 .PHONY: bench-core
-bench-core:  ## the core without Python
+bench-core:  ## measure the core without Python
 	cargo bench --locked --package traincast-bench-core --bench core
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ MORE_STAGES += test-instructions
 prepare: target/tools/bin/gungraun-runner
 
 .PHONY: test-instructions
-test-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## instruction counts against the committed baseline, and how they grow with the leaves
+test-instructions: .venv/.installed target/bench/callgrind_client.so target/tools/bin/gungraun-runner  ## check instruction counts against the committed baseline, and how they grow with the leaves
 	.venv/bin/python -m benches.gate.growth
 	.venv/bin/python -m benches.gate.instructions
 	.venv/bin/python -m benches.native --gate

@@ -1,9 +1,9 @@
-# The site of the documentation: mkdocs.yml says what is in it, scripts/site.py what is done to the pages.
+# The site of the documentation: mkdocs.yml lists its pages, and scripts/site.py converts them.
 
 MKDOCS := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs
 
 .PHONY: docs
-docs: .venv-docs/.ready  ## the site, in target/site; a broken link or an undocumented public name fails
+docs: .venv-docs/.ready  ## build the site in target/site; a broken link or an undocumented public name fails
 	$(MKDOCS) build --strict --site-dir target/site
 	.venv-docs/bin/python scripts/check-site target/site
 
@@ -12,5 +12,5 @@ docs-serve: .venv-docs/.ready  ## show the site at http://127.0.0.1:8000, and fo
 	$(MKDOCS) serve --livereload
 
 .PHONY: drawings
-drawings:  ## the drawings of docs/how-it-works.md, for light and dark pages
+drawings:  ## draw the pictures of docs/README.md and docs/how-it-works.md, for light and dark pages
 	python3 scripts/drawings docs/images

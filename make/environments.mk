@@ -20,10 +20,10 @@ ENVIRONMENTS := .venv .venv-demo .venv-sf .venv-frameworks .venv-wheels .venv-do
 # numpy 1 has wheels for these two only.
 .venv-sf/.ready: MINORS := 3.11|3.12
 
-# Bytecode is made here: where it is not written at the first import (PYTHONDONTWRITEBYTECODE, as in many a container), each process
-# of a test would compile torch and Ray anew, which takes longer than importing them.
+# Bytecode is compiled here: if it is not written at the first import (PYTHONDONTWRITEBYTECODE, as in many containers), each process
+# of a test would compile torch and Ray again, which takes longer than importing them.
 $(ENVIRONMENTS:%=%/.ready): %/.ready: | .venv-tools/.ready
-	@echo "Installing $< into $* (where torch is in it, a first time takes minutes)"
+	@echo "Installing $< into $* (the first time takes minutes if it contains torch)"
 	python=$$(scripts/pythons '$(MINORS)' | awk 'NR == 1 { print $$2 }'); $(UV) venv --quiet --clear --python "$$python" $*
 	$(UV) pip sync --quiet --compile-bytecode --python $*/bin/python $<
 	touch $@

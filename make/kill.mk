@@ -1,4 +1,4 @@
-# Processes killed at every step, by failpoints that no release holds: another feature, hence another target directory.
+# Processes are killed at every step by failpoints, which releases do not contain: a cargo feature, and so a target directory of its own.
 
 .PHONY: test-kill
 test-kill:  ## SIGKILL at every step of writers, readers and `clean`, and 1,000 times at random; prints the matrix

@@ -1,4 +1,4 @@
-# Pictures of the documentation that show the program itself. Those with figures come from `make bench-report`.
+# Pictures in the documentation that show the program itself. Those with figures come from `make bench-report`.
 
 # Needs root, for network namespaces, and a machine with nothing else to do.
 .PHONY: relays

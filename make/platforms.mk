@@ -1,11 +1,11 @@
-# Other machines and interpreters than the one that `make test` runs on. docs/platforms.md has what these have shown.
+# Other machines and interpreters than the one that `make test` runs on. docs/platforms.md has the results.
 
 .PHONY: wheels
 wheels: .venv-wheels/.ready  ## sdist and wheels of a release, in target/dist: x86-64 and AArch64, glibc and musl; checked
 	scripts/wheels target/dist $(TARGETS)
 
 .PHONY: test-wheels
-test-wheels: target/cpythons/.ready | .venv-tools/.ready  ## of those, the one for this machine on each CPython; the codec's tests
+test-wheels: target/cpythons/.ready | .venv-tools/.ready  ## test the wheel for this machine on each CPython, with the codec's tests
 	wheel=$$(compgen -G "target/dist/*manylinux*$$(uname -m).whl") || { echo "no wheel in target/dist: run make wheels" >&2; exit 1; }; \
 	    scripts/test-cpythons --all "$$wheel" $(CODEC_TESTS) $(ARGS)
 
@@ -46,7 +46,7 @@ test-aarch64-python: qemu target/aarch64/.ready .venv-tools/.ready
 # --- macOS ------------------------------------------------------------------------------------------------------------
 
 .PHONY: check-macos
-check-macos: target/debian-rust/.ready  ## whether the core type-checks for macOS, which is all that there is of a port
+check-macos: target/debian-rust/.ready  ## check that the core type-checks for macOS, which is all that exists of a port
 	RUSTC=$$PWD/target/debian-rust/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS="--cfg traincast_port" \
 	    cargo check -Zbuild-std=std,panic_unwind --locked --quiet \
 	    --target aarch64-apple-darwin --package traincast-core --target-dir target/macos
@@ -54,5 +54,5 @@ check-macos: target/debian-rust/.ready  ## whether the core type-checks for macO
 # --- GPUs -------------------------------------------------------------------------------------------------------------
 
 .PHONY: test-cuda
-test-cuda: .venv-frameworks/.installed  ## tensors on a GPU, and a training there; needs one
+test-cuda: .venv-frameworks/.installed  ## test tensors on a GPU, and a training there; needs a GPU
 	.venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning tests/cuda $(ARGS)

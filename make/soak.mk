@@ -1,7 +1,7 @@
-# Half an hour under a load that keeps changing. `make test` runs a minute of it, as part of `test-python`.
+# Half an hour under a changing load. `make test` runs a minute of it as part of `test-python`.
 
 .PHONY: soak
-soak: .venv/.installed  ## half an hour of publishing, killing, coming and going: nothing may grow; draws it
+soak: .venv/.installed  ## half an hour of publishing, killing, coming and going: nothing may grow; makes a picture
 	status=0; .venv/bin/python -m tests.soak --out docs/soak.json $(ARGS) || status=$$?; \
 	.venv/bin/python -m tests.soak.picture docs/soak.json docs/images; exit $$status
 

@@ -1,7 +1,7 @@
 # Reads that race with a writer. `make test` runs a bounded part as part of `test-rust`.
 
 READS ?= 1000000000
-# Of them, those that must be of a version that their reader has not had before: all. On one core it would take for ever.
+# How many of them must read a version that is new to the reader: all. On one core that would take forever.
 NEW ?= $(READS)
 
 .PHONY: stress

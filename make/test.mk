@@ -1,12 +1,12 @@
-# `make test`, and its stages, each of which runs alone too.
+# `make test` and its stages, each of which can also be run alone.
 
-# Two rows, which run beside each other and take about as long.
+# Two rows of stages that run in parallel and take about the same time.
 STAGES := lint test-python test-layouts test-checked test-cpythons test-frameworks
 MORE_STAGES := test-sf test-rust test-header-sanitized test-loom test-mutants test-kill test-relay
 
-# Preparing is the long part of a first run: the downloads and the two compilations overlap.
+# Preparation is the longest part of a first run, so the downloads and the two compilations overlap.
 .PHONY: test
-test:  ## lints and all tests, in all environments
+test:  ## all linters and all tests, in all environments
 	@$(MAKE) --no-print-directory -j2 prepare
 	@scripts/stages $(STAGES) -- $(MORE_STAGES)
 
@@ -14,7 +14,7 @@ test:  ## lints and all tests, in all environments
 prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed target/cpythons/.ready
 
 .PHONY: lint
-lint: lint-rust lint-python lint-house  ## all of the linters: also what pre-commit runs, part by part
+lint: lint-rust lint-python lint-house  ## all linters; pre-commit runs the same, part by part
 
 .PHONY: lint-rust
 lint-rust:  ## rustfmt, clippy, rustdoc
@@ -33,7 +33,7 @@ lint-python: .venv/.installed  ## ruff, mypy, the stub against the built module,
 SCHEMA := .venv-tools/bin/check-jsonschema --builtin-schema
 
 .PHONY: lint-house
-lint-house: .venv-tools/.ready  ## what stays in few files; workflows, issue forms, the citation
+lint-house: .venv-tools/.ready  ## what must stay in a few files; workflows, issue forms, the citation
 	scripts/house-rules
 	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml > /dev/null
 	$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml > /dev/null
@@ -45,7 +45,7 @@ lint-house: .venv-tools/.ready  ## what stays in few files; workflows, issue for
 test-rust: clang  ## the core's tests and those of traincast.h, without Python
 	cargo test --workspace --locked --quiet
 
-# The sanitizers are the C compiler's: only the C code has them, and the programs that it is linked into.
+# These are the C compiler's sanitizers: only the C code has them, and the programs that it is linked into.
 .PHONY: test-header-sanitized
 test-header-sanitized:  ## traincast.h under AddressSanitizer and UndefinedBehaviorSanitizer
 	TRAINCAST_HEADER_SANITIZE=1 cargo test --package traincast-header --test agreement --test places --test scores --test fuzz --test stress \
@@ -59,7 +59,7 @@ clang:
 	    echo "clang is missing: install it (apt-get install clang); traincast.h is compiled by it and by gcc" >&2; exit 1; \
 	fi
 
-# Other flags, hence another target directory: sharing one would rebuild everything at each change between the two.
+# Other flags need another target directory: with a shared one, each switch would rebuild everything.
 .PHONY: test-loom
 test-loom:  ## the seqlock under loom: every interleaving that the memory model allows
 	RUSTFLAGS="--cfg loom" cargo test --package traincast-core --test 'loom*' --target-dir target/loom --release --locked --quiet
@@ -68,11 +68,11 @@ test-loom:  ## the seqlock under loom: every interleaving that the memory model 
 test-mutants:  ## each ordering weakened, each fence removed: loom must object to every one
 	scripts/ordering-mutants --target-dir target/mutants
 
-# Many tests wait: for a warning after five seconds, for a process to start. Two processes share them.
+# Many tests wait, for a warning after five seconds or for a process to start, so two processes share them.
 PYTEST := .venv/bin/pytest --numprocesses 2
 
 .PHONY: test-python
-test-python: .venv/.installed valgrind  ## Python tests with the newest of everything
+test-python: .venv/.installed valgrind  ## Python tests with the newest version of everything
 	$(PYTEST) --ignore tests/integrations --ignore tests/relay --ignore tests/cuda $(ARGS)
 
 .PHONY: test-sf
@@ -81,18 +81,18 @@ test-sf: .venv-sf/.installed  ## Sample Factory, and the wrappers on its gymnasi
 
 SF_TESTS := tests/integrations/sample_factory tests/test_interfaces.py tests/test_unwrapping.py tests/test_unwrapping_traps.py tests/wrappers tests/curriculum tests/scores
 
-# The frameworks themselves warn of this and that; what we say is an error here, too.
+# The frameworks themselves warn about many things; our own warnings are errors here, too.
 .PHONY: test-frameworks
 test-frameworks: .venv-frameworks/.installed  ## real trainings with every other framework: the examples, and what they promise
 	scripts/test-frameworks .venv-frameworks/bin/pytest -W default -W error::traincast.TraincastWarning $(ARGS)
 
-# Nodes are network namespaces: without root they are left out, and the rest runs.
+# Nodes are network namespaces, which need root: without it those tests are left out, and the others run.
 .PHONY: test-relay
 test-relay: .venv-frameworks/.installed  ## relays between nodes: real TCPStores, real Ray, real Zenoh routers, cut links and killed processes
 	.venv-frameworks/bin/pytest tests/relay -m "not cluster" $(ARGS)
 
 .PHONY: cluster
-cluster: .venv-frameworks/.installed  ## all of it: long cuts, real torchruns, a Ray cluster of two nodes; and what a relay costs, as a table
+cluster: .venv-frameworks/.installed  ## all relay tests: long cuts, real torchruns, a Ray cluster of two nodes; and a table of what a relay costs
 	.venv-frameworks/bin/pytest tests/relay $(ARGS)
 	.venv-frameworks/bin/python tests/relay/measure.py
 	.venv-frameworks/bin/python tests/relay/measure_zenoh.py
@@ -102,7 +102,7 @@ cluster: .venv-frameworks/.installed  ## all of it: long cuts, real torchruns, a
 test-cpythons: target/wheels/.built target/cpythons/.ready | .venv/.ready  ## layouts against headers, and the codec's tests, on the other CPythons
 	scripts/test-cpythons target/wheels/*.whl $(CODEC_TESTS) $(ARGS)
 
-# The newest, where this machine has them not: a few megabytes from Debian's unstable.
+# The newest CPythons, if this machine lacks them: a few megabytes from Debian's unstable.
 target/cpythons/.ready: scripts/debian scripts/debian-cpythons | .venv-tools/.ready
 	scripts/debian-cpythons $(@D) 3.14 3.15
 
@@ -113,15 +113,15 @@ CODEC_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,bad_snapshots codec 
 # All of these have run once, in test-python: here with fewer of hypothesis's examples.
 test-cpythons test-layouts test-checked: export TRAINCAST_TEST_EXAMPLES := 25
 
-# As on a CPython that is yet to come.
+# As on a future CPython.
 .PHONY: test-layouts
-test-layouts: .venv/.installed  ## the codec's tests where it does not look into the interpreter's objects itself
+test-layouts: .venv/.installed  ## the codec's tests without its direct look into the interpreter's objects
 	TRAINCAST_OFFICIAL_API=1 $(PYTEST) $(CODEC_TESTS) $(LAYOUT_TESTS) $(ARGS)
 
-# What else passes objects to the native module or gets them from it.
+# The other tests that pass objects to the native module or get them from it.
 LAYOUT_TESTS := $(addprefix tests/core/test_,$(addsuffix .py,key reader state_machine threads wire writer))
 
-# The code of a release, and all that it takes for granted checked.
+# The code of a release, with all of its assumptions checked.
 .PHONY: test-checked
 test-checked: | .venv/.ready  ## the codec's tests with debug assertions
 	rm -rf target/checked-wheels

@@ -1,4 +1,4 @@
-"""What a release is made of: takes the build's folder out of the SBOMs, and checks each wheel and the sdist.
+"""Checks each wheel and the sdist of a release, and removes the build's folder from the SBOMs.
 
 Usage: check-wheels.py FOLDER. It needs auditwheel, abi3audit and twine beside the interpreter that runs it.
 """
@@ -19,7 +19,7 @@ MODULE = "traincast/_core.abi3.so"
 
 
 def run(*command: str | Path) -> str:
-    """Run a tool that comes with the wheels' environment; what it says is shown when it fails."""
+    """Run a tool of the wheels' environment, and show its output if it fails."""
     done = subprocess.run(
         [BIN / command[0], *command[1:]], capture_output=True, text=True, check=False, timeout=300
     )
@@ -29,7 +29,7 @@ def run(*command: str | Path) -> str:
 
 
 def without_places(wheel: Path) -> None:
-    """Make the paths in the SBOM relative: two folders that build the same wheel would differ in them."""
+    """Make the paths in the SBOM relative, so that the same wheel does not depend on the build's folder."""
     with zipfile.ZipFile(wheel) as archive:
         content = {entry: archive.read(entry) for entry in archive.infolist()}
     here = Path.cwd().as_uri().encode() + b"/"
@@ -49,7 +49,7 @@ def without_places(wheel: Path) -> None:
 
 
 def check_wheel(wheel: Path) -> str:
-    """Its tag, its use of Python's interface, and that it does not tell where it was built."""
+    """Check its tag, its use of Python's stable ABI, and that it does not contain where it was built."""
     with zipfile.ZipFile(wheel) as archive:
         if archive.testzip() is not None:
             sys.exit(f"{wheel.name}: damaged")

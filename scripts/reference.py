@@ -1,4 +1,4 @@
-"""What the reference makes of docstrings: the section `Example:`, as this package writes it, is code."""
+"""An extension for the reference: the docstring section `Example:`, as this package writes it, is code."""
 
 from __future__ import annotations
 

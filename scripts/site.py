@@ -1,8 +1,8 @@
-"""What mkdocs does to the pages, which are written to be read on GitHub, too.
+"""A hook of mkdocs that converts the pages, which are written to be read on GitHub, too.
 
-- Comments go: they hold what makes programs of the snippets (tests/support/snippets.py).
+- Comments are removed: they hold what turns the snippets into programs (tests/support/snippets.py).
 - A `<picture>` for light and dark becomes two images, of which the site's own switch shows one.
-- A link to a file outside of docs/ leads to a page with its content: the site needs no repository beside it.
+- A link to a file outside of docs/ leads to a page with its content, so that the site is complete by itself.
 - Lists may be indented by two spaces.
 """
 
@@ -39,7 +39,7 @@ _LANGUAGES = {
 
 
 def _address(file: str) -> str:
-    """Return the page of a file of the repository: those in docs/ are pages themselves."""
+    """Return the page for a file of the repository; files in docs/ are pages themselves."""
     if file.startswith("docs/"):
         return file.removeprefix("docs/")
     if file == "README.md":
@@ -48,7 +48,7 @@ def _address(file: str) -> str:
 
 
 def _file(address: str, shown: dict[str, str]) -> str:
-    """Return the file of the repository that a page was made of."""
+    """Return the file of the repository that a page was made from."""
     return shown.get(address, f"docs/{address}")
 
 
@@ -91,7 +91,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add a page for each file outside of docs/ that a page links to."""
     _shown.clear()
     todo = [(f"docs/{page.src_uri}", page.content_string) for page in files.documentation_pages()]
-    todo.append(("CHANGELOG.md", ""))  # in the nav, though nothing may link to them
+    todo.append(("CHANGELOG.md", ""))  # in the nav, even if nothing links to it
     wanted = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md"]
     while todo or wanted:
         if todo:
@@ -109,7 +109,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Make of a page for GitHub one for the site."""
+    """Turn a page for GitHub into one for the site."""
     address = page.file.src_uri
     file = _file(address, _shown)
 
@@ -129,12 +129,12 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Leave out what examples in docstrings say to doctest."""
+    """Remove directives to doctest from examples in docstrings."""
     return _TO_DOCTEST.sub("", html)
 
 
 def _deeper_lists(text: str) -> str:
-    """Indent what belongs to an item of a list by four spaces, as Python-Markdown wants it."""
+    """Indent what belongs to a list item by four spaces, as Python-Markdown requires."""
     lines, in_list, in_fence = [], False, False
     for line in text.split("\n"):
         if line.startswith("```"):
