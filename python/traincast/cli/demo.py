@@ -25,9 +25,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the picture goes.")] = Path(
         "traincast-demo.png"
     ),
-    dark: Annotated[
-        Path | None, typer.Option(help="Where a version of the picture for dark pages goes.")
-    ] = None,
+    dark: Annotated[Path | None, typer.Option(help="Where a version for dark pages goes.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 8,
     seeds: Annotated[
         int, typer.Option(min=1, max=20, help="Trainings with the curriculum, and as many without.")

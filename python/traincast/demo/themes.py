@@ -11,25 +11,25 @@ from traincast.demo.settings import BASELINE, CURRICULUM
 __all__ = ["DARK", "DARK_INK", "LIGHT", "Theme"]
 
 DARK_INK = "#24292f"
-"""For marks on the map of values, whose colours are the same on every page."""
+"""The colour of marks on the map of values, which looks the same on every page."""
 
 
 @dataclass(frozen=True)
 class Theme:
-    """What depends on the page around the picture."""
+    """Colours that depend on the page around the picture."""
 
     page: str
     ink: str
     muted: str
-    """Of the subtitle."""
+    """The subtitle."""
     edge: str
-    """Of the axes."""
+    """The axes."""
     grid: str
     unknown: str
-    """Of states that were seldom or never visited."""
+    """States that were seldom or never visited."""
     bars: str
     colours: Mapping[str, str]
-    """Of the two arms, told apart by every kind of colour vision."""
+    """The two arms, in colours that every kind of colour vision can distinguish."""
 
     @property
     def style(self) -> Any:
@@ -73,5 +73,5 @@ DARK = Theme(
     grid="#3d444d",
     unknown="#21262d",
     bars="#38618c",
-    colours={CURRICULUM: "#58a6ff", BASELINE: "#f0883e"},  # brighter, as the other dark pictures have them
+    colours={CURRICULUM: "#58a6ff", BASELINE: "#f0883e"},  # brighter, as in the other dark pictures
 )

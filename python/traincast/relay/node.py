@@ -32,7 +32,7 @@ _TICK = 0.1
 _ANNOUNCE_EVERY = 0.5
 _WAIT = 1.0
 _LAST_TOTALS = 0.5
-_MOST_FAULT = 300  # characters: others hear of it
+_MOST_FAULT = 300  # characters of a fault, which is part of the reports to other relays
 
 
 class Relay:

@@ -94,8 +94,8 @@ def start(configuration: Configuration) -> subprocess.Popen[bytes]:
 
 
 def main(configuration: Configuration) -> int:
-    """Have a relay serve until the job ends, or SIGTERM; one that is killed is followed by another one."""
-    with suppress(ModuleNotFoundError):  # who serves says so, and joins are told
+    """Run a relay until the job ends, or SIGTERM comes; a relay that is killed is replaced by another one."""
+    with suppress(ModuleNotFoundError):  # the process that serves reports this, and so does `join`
         torch_store()
     return supervised(lambda: _serve(configuration), configuration.job.lives)
 

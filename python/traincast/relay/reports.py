@@ -49,7 +49,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < 1e18  # not NaN either
+    return type(value) in (int, float) and abs(value) < 1e18  # which NaN is not, either
 
 
 def _is_flag(value: Any) -> bool:
@@ -104,7 +104,7 @@ def unseal_report(data: bytes, channel: str, key: bytes | None) -> Report:
         raise Malformed("its report is not JSON") from error
     if not isinstance(said, dict) or "node" not in said:
         raise Malformed("its report does not name its node")
-    report = {field: said[field] for field in _FIELDS.keys() & said.keys()}  # a later version may say more
+    report = {field: said[field] for field in _FIELDS.keys() & said.keys()}  # a later version may send more
     if not all(_FIELDS[field](value) for field, value in report.items()):
         raise Malformed("its report has impossible values")
     return report

@@ -125,7 +125,7 @@ class SocketEngines:
         """See `Engines`."""
         try:
             connection = socket.create_connection((self.host, self.port), _CONNECT_SECONDS)
-        except (OSError, ValueError) as error:  # a name that cannot be one is a ValueError
+        except (OSError, ValueError) as error:  # ValueError: an impossible host name
             raise EngineLost(f"{self.via}: {error}") from error
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:

@@ -1,7 +1,7 @@
-"""A process that is there to be followed by its like: whoever is killed is back within a moment.
+"""Supervision: a relay that is killed is replaced within a moment.
 
-A relay under torchrun needs torch, which takes seconds to import. So a process that has imported it, and does
-nothing else, forks the one that serves, and forks another one when that is killed.
+A relay under torchrun needs torch, which takes seconds to import. So a supervisor, which has imported torch
+and does nothing else, forks the process that serves, and forks another one when that is killed.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ __all__ = ["supervised"]
 
 _TOLD = {signal.SIGTERM, signal.SIGINT}
 _SOUND = 5.0
-"""Seconds after which a process that was killed is followed at once, not after a pause."""
+"""A process that has lived for this many seconds is replaced at once when it is killed, without a pause."""
 
 
 def supervised(serve: Callable[[], int], goes_on: Callable[[], bool]) -> int:
-    """Run `serve` in a forked process, again if that is killed while `goes_on()`; return its exit status.
+    """Run `serve` in a forked process, and again if that is killed while `goes_on()`; return its exit status.
 
-    SIGTERM and SIGINT are passed on to it. To be called before there are threads.
+    SIGTERM and SIGINT are passed on to the process. Call this before the program has threads.
     """
     child, told = 0, False
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         nonlocal told
         told = True
-        with suppress(ProcessLookupError):  # it has just been waited for
+        with suppress(ProcessLookupError):  # it has just ended
             os.kill(child, number)
 
     backoff = Backoff()
     while True:
         began = time.monotonic()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)  # until it is known whom to tell
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)  # until the pid of the child is known
         child = os.fork()
         if child == 0:
             _serve(serve)

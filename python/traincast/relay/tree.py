@@ -127,7 +127,7 @@ def unseal_plan(data: bytes, channel: str, key: bytes | None) -> Plan:
 
 
 def is_port(value: object) -> bool:
-    """Tell if a value from elsewhere is the number of a TCP port."""
+    """Tell if a value from another relay is the number of a TCP port."""
     return type(value) is int and 0 < value < 1 << 16
 
 
