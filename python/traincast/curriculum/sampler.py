@@ -69,9 +69,9 @@ class TaskSampler(LearnerCurriculum):
         P_S(i) = h(S_i)^(1/beta) / sum_j h(S_j)^(1/beta),  h(S_i) = 1 / rank(S_i)
         P_C(i) = (c - C_i) / sum_j (c - C_j)
 
-    A task that has not been seen is drawn with a probability that equals the share of such tasks among all,
-    each of them equally often: as in the paper, that share falls as more are seen (its P_D). Of tasks with
-    equal scores the one with the smaller number ranks first.
+    Tasks that have not been seen are all equally likely. Together they have a probability that equals their
+    share among all tasks: as in the paper, it falls as more tasks are seen (its P_D). Of tasks with equal
+    scores the one with the smaller number ranks first.
 
     Scores estimate how much there is to learn; the paper's choice is the mean magnitude of the advantages, an
     "L1 value loss". There are three ways to provide them:

@@ -36,7 +36,7 @@ _SAY_AGAIN = 2.0
 """Seconds after which unchanged totals are sent again: the last ones may have been overtaken."""
 
 _SHARE = 10
-"""Reading the counters and sending them takes at most this fraction, one in ten, of the time."""
+"""Reading the counters and sending them takes at most one part in this many of the time."""
 
 _WAIT = 0.5
 

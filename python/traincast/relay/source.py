@@ -3,7 +3,8 @@
 ::
 
     absent ──a learner on this node──▶ claiming ──it has the channel──▶ speaking ──it has ended──▶ absent
-                                          └──another learner has it──▶ refused ──it has let go──▶ absent
+                                          └──────another learner has the channel────────┴──▶ refused
+    refused ──the learner has let go──▶ absent
 """
 
 from __future__ import annotations
