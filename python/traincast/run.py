@@ -43,25 +43,22 @@ class Run:
         >>> envs = [run.wrap_env_fn(make_env) for _ in range(64)]  # doctest: +SKIP
         >>> run.publish(global_step, reward_shaping={"goal": 1.0})  # doctest: +SKIP
 
-    A run has a unique name, so that two runs of a script, a sweep in one process, or a notebook cell that is
-    run again never share a channel. The first snapshot is published at once: no env resets before it. The run
-    ends with `close`, with its `with` block, or with the process.
+    A run has a unique name, so that the runs of one script, of a sweep in one process, or of a notebook cell
+    never share a channel. The first snapshot is published at once: no env resets before it. The run ends with
+    `close`, with its `with` block, or with the process.
 
     It pickles as a reference: a copy that an env function or a callback takes to a worker process can wrap
     envs there, but not publish. In the process that made the run, a copy is the run itself.
 
-    Under torchrun, or any launcher that sets `RANK` and `WORLD_SIZE`, all ranks that make their runs in the
-    same order share them. Rank 0 publishes; on the others `publish` does nothing, and envs wait for the first
-    snapshot.
+    If `RANK` and `WORLD_SIZE` are set, as by torchrun, all ranks that make their runs in the same order share
+    them. Rank 0 publishes; on the others `publish` does nothing, and envs wait for the first snapshot.
 
     When a run starts, it removes what dead runs left: channels with unique names that nobody serves or reads.
 
     Args:
-        name: the beginning of the unique name; None: the name of the program. With `unique=False` it is the
-            channel's name itself.
+        name: how the unique name begins; None: the program's name. With `unique=False` the channel's name.
         policy_id: the policy that the training information is about, 0 to 65535.
-        start: the training steps at the start (`approx_total_training_steps`), where a framework resumes by
-            itself.
+        start: the training steps so far (`approx_total_training_steps`), if a framework resumes by itself.
         state: a `state_dict` of an earlier run: its training information is published at the start, and
             versions and steps go on from it.
         training_info: further entries of the first snapshot.
@@ -69,8 +66,7 @@ class Run:
         unique: False for two programs that meet under a fixed name. Versions go on after a dead learner of
             that name.
         per_rank: whether each rank trains by itself, and publishes to a run of its own.
-        supersede: with `unique=False`: take the channel from another writer of this process that still owns
-            it.
+        supersede: with `unique=False`: take the channel from a writer of this process that still owns it.
         directory: where the channel is; None: `$TRAINCAST_DIR`, or the default. If one of the first two is
             set, references keep that directory.
         options: further arguments of `TrainingInfoWriter`.
@@ -170,8 +166,7 @@ class Run:
     def publish(self, steps: SupportsIndex | float, /, **info: Any) -> int | None:
         """Publish the training steps so far and other entries that have changed; all other entries stay.
 
-        It takes a few hundred nanoseconds, and never waits. Returns the version; None on a rank that does not
-        publish.
+        It takes a few hundred ns, and never waits. Returns the version; None if this rank does not publish.
 
         Raises: as `TrainingInfoWriter.update`; ValueError if the steps are not a whole number from 0 up;
             ForkedWriterError from a reference in another process.
@@ -206,11 +201,9 @@ class Run:
 
         Dots lead into nested dictionaries (`"reward_shaping.goal"`). `every` is the shortest time between two
         calls, in seconds. `publish` raises an exception of the sink, but has published by then.
-        `traincast.sinks.tensorboard` turns a `SummaryWriter` into a sink. On a rank that does not publish,
-        nothing is logged.
+        `traincast.sinks.tensorboard` turns a `SummaryWriter` into a sink. Only a rank that publishes logs.
 
-        Raises: TypeError if the sink cannot be called; ValueError if `every` is negative; ForkedWriterError
-            from a reference in another process.
+        Raises: TypeError for a sink that cannot be called; ValueError if `every` is negative; as `publish`.
         """
         if not callable(sink):
             raise TypeError(
@@ -244,9 +237,7 @@ class Run:
     def wrap_env(self, env: Any, **options: Any) -> Any:
         """Wrap an env so that it reads this run: a single or vector env of Gymnasium, or one of PettingZoo.
 
-        `options` are those of the wrapper, `TrainingInfoWrapper` for a Gymnasium env.
-
-        Raises: TypeError if it is none of these.
+        `options` are those of the wrapper, `TrainingInfoWrapper` for a Gymnasium env. TypeError for others.
         """
         return wrap(env, self, **self._defaults | options)
 
@@ -295,8 +286,8 @@ class Run:
     def wrap_eval_env(self, env: Any, training_info: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Wrap an env for an evaluation: its training information stays the same, whatever the training does.
 
-        It sees `training_info`. Without it, it keeps what is newest at its first reset, and warns if that is
-        still the start of the training.
+        It sees `training_info`; without that, what is newest at its first reset. If that is still the start
+        of the training, it warns.
         """
         frozen = True if training_info is None else training_info
         return wrap(env, self, **self._defaults | {"frozen": frozen} | options)
