@@ -1,5 +1,4 @@
-//! Files under construction: made and filled under a name of their own, and then given their real one, so that nobody ever
-//! opens half of a file.
+//! Files under construction: created and filled under a temporary name and then renamed, so that nobody ever opens half a file.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -12,10 +11,10 @@ use crate::words::Counter;
 
 static DRAFTS: Counter = Counter::new();
 
-/// How much storage one system call asks for: one that a signal interrupts gives back what it had.
+/// Bytes that one system call allocates: a call that a signal interrupts frees what it had allocated.
 const PIECE: usize = 256 * 1024;
 
-/// A file under a name of its own. Removed on drop, unless it was given its real name.
+/// A file under a temporary name. Removed on drop, unless it was committed.
 pub struct Draft<'a> {
     name: DraftName<'a>,
     /// Open for reading and writing.
@@ -28,13 +27,13 @@ struct DraftName<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Makes a file of so many bytes, all of them backed by storage.
+    /// Creates a file of `bytes` bytes and allocates all of its storage.
     pub fn create(directory: &'a OwnedFd, channel: &ChannelName, bytes: usize) -> io::Result<Self> {
         let draft = loop {
             let name = channel.draft(std::process::id(), sys::now_ns() ^ DRAFTS.next() << 48);
             match sys::create_at(directory, &name, true) {
                 Ok(file) => break Self { name: DraftName { directory, name }, file },
-                // Another container's process of the same number, at the same nanosecond.
+                // A process of another container with the same pid chose it, at the same nanosecond.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -45,8 +44,8 @@ impl<'a> Draft<'a> {
         Ok(draft)
     }
 
-    /// Gives it its real name, instead of the file that has it, if there is one. It is closed before: once others can open
-    /// it, a close would drop the locks that this process has on it.
+    /// Renames the file to its final name and replaces the file that has it. Closes the file first: once others can open it, a
+    /// close would drop the locks that this process has on it.
     pub fn commit(self, name: &OsStr) -> io::Result<()> {
         let Self { name: mut draft, file } = self;
         drop(file);
@@ -64,7 +63,7 @@ impl Drop for DraftName<'_> {
     }
 }
 
-/// Backs a file by storage from `from` to `bytes`.
+/// Allocates a file's storage from byte `from` to byte `bytes`.
 pub fn allocate(file: &OwnedFd, from: usize, bytes: usize) -> io::Result<()> {
     for offset in (from..bytes).step_by(PIECE) {
         failpoint!("allocate.piece");
@@ -73,7 +72,7 @@ pub fn allocate(file: &OwnedFd, from: usize, bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what earlier writers of the channel had begun. Only for the owner of the channel.
+/// Removes the drafts that earlier writers of the channel left. Only for the channel's owner.
 pub fn remove_drafts(directory: &OwnedFd, channel: &ChannelName) {
     for file in sys::list(directory).unwrap_or_default() {
         if ChannelName::of_file(&file).is_some_and(|(of, role)| role == Role::Draft && of == *channel) {

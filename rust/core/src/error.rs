@@ -15,7 +15,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No channel of that name: nothing published yet, or closed.
+    /// No channel has that name: nothing is published yet, or it is closed.
     #[error(
         "there is no channel {name:?} (policy {policy_id}) in {places}: its writer has not published yet, has closed \
          it, or uses another directory (as another user, container or job may: set TRAINCAST_DIR to one that both see)"
@@ -40,7 +40,7 @@ pub enum Error {
         /// Who owns it.
         holder: String,
     },
-    /// A dead writer left the channel behind and the new one was told to refuse.
+    /// A dead writer left the channel behind, and the new one was told to refuse it.
     #[error(
         "a writer that no longer lives left channel {name:?} (policy {policy_id}) behind at version \
          {version}; take it over with leftover=\"continue\", start anew with leftover=\"replace\", or remove it \
@@ -54,7 +54,7 @@ pub enum Error {
         /// Its newest version.
         version: u64,
     },
-    /// The file is damaged, or is no regular file.
+    /// The file is damaged or is not a regular file.
     #[error("{} is damaged: {reason}; `traincast clean` removes it once its writer is gone", path.display())]
     CorruptChannel {
         /// The file.
@@ -62,7 +62,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The file is another program's or another layout version's.
+    /// The file has another program's format or another layout version.
     #[error(
         "{} cannot be read: {reason}; use the same version of traincast on both sides, or remove the file with \
          `traincast clean`",
@@ -74,7 +74,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The object was closed before.
+    /// The writer was closed before.
     #[error(
         "this writer of channel {name:?} (policy {policy_id}) is closed; make a new one to publish again"
     )]
@@ -84,7 +84,7 @@ pub enum Error {
         /// The channel's policy.
         policy_id: u16,
     },
-    /// Another writer has the channel now, or had it meanwhile.
+    /// Another writer has the channel, or had it in the meantime.
     #[error(
         "this writer has lost channel {name:?} (policy {policy_id}): {reason}. It publishes nothing more; make a new writer \
          if the channel is to be this process's again"
@@ -111,10 +111,10 @@ pub enum Error {
         /// Numbers of the newest snapshot.
         newest: Stamp,
     },
-    /// Bytes that are no snapshot in wire form.
+    /// The bytes are not a snapshot in wire form.
     #[error(transparent)]
     MalformedMessage(#[from] MalformedMessage),
-    /// The encoded snapshot is larger than the channel may become.
+    /// The encoded snapshot is larger than the channel's limit.
     #[error(
         "the snapshot needs {needed} bytes, and this channel may not grow beyond {limit} per snapshot; \
          pass max_capacity={suggested} or more to the writer, or publish less"
@@ -127,10 +127,10 @@ pub enum Error {
         /// A `max_capacity` that would do.
         suggested: usize,
     },
-    /// A name or policy outside of what is allowed.
+    /// A channel name or policy id that is not allowed.
     #[error("{0}")]
     InvalidName(String),
-    /// Another argument outside of what is allowed.
+    /// Another argument that is not allowed.
     #[error("{0}")]
     InvalidArgument(String),
     /// No room in the file system.
@@ -145,7 +145,7 @@ pub enum Error {
         path: PathBuf,
         /// Its size in bytes.
         needed: usize,
-        /// Which limit was met.
+        /// Which limit was reached.
         cause: Cow<'static, str>,
     },
     /// A writer was used in a forked child.
@@ -169,7 +169,7 @@ pub enum Error {
         /// What to do about it.
         remedy: String,
     },
-    /// None of the directories in which channels lie by default can be made.
+    /// No default directory for channels can be created.
     #[error("there is no place for channels: {reasons}; {remedy}")]
     NoPlace {
         /// What is wrong with each.
@@ -179,7 +179,7 @@ pub enum Error {
         /// What the system says of the last one.
         source: io::Error,
     },
-    /// A system call failed for a reason of the machine's.
+    /// A system call failed.
     #[error("cannot {action} {}: {source}{}", path.display(), advice(action, source))]
     System {
         /// What was attempted, as a verb.
@@ -191,7 +191,7 @@ pub enum Error {
     },
 }
 
-/// Whether a file can still be made beside this one, as far as the number of files goes.
+/// Whether the file system has an inode left for another file beside this one.
 fn has_inodes(path: &Path) -> bool {
     path.parent().is_none_or(|parent| sys::room(parent).map_or(true, |room| room.files > 0))
 }
@@ -209,7 +209,7 @@ fn advice(action: &str, error: &io::Error) -> &'static str {
              directory where they are allowed"
         }
         Some(libc::EACCES | libc::EPERM) if action == MAKE => {
-            "; you may not make it there: set TRAINCAST_DIR, for learner and envs alike, to a directory where you may"
+            "; you have no permission to create it: set TRAINCAST_DIR, for the learner and the envs, to a directory of your own"
         }
         Some(libc::EOVERFLOW) => {
             "; this process's user or group has no number outside of its user namespace, and so can own no file: start \
@@ -221,7 +221,7 @@ fn advice(action: &str, error: &io::Error) -> &'static str {
     }
 }
 
-/// The [`Error::System::action`] of making a directory.
+/// The [`Error::System::action`] of creating a directory.
 const MAKE: &str = "make";
 
 impl Error {
@@ -233,12 +233,12 @@ impl Error {
         Self::IncompatibleChannel { path: path.into(), reason: reason.into() }
     }
 
-    /// For use in `map_err`: a failed system call, with what it was for.
+    /// For use in `map_err`: a failed system call and its purpose.
     pub(crate) fn system(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { action, path: path.to_owned(), source }
     }
 
-    /// For use in `map_err`: failed to make a directory.
+    /// For use in `map_err`: a directory could not be created.
     pub(crate) fn making(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| match Self::storage(path, 0)(source) {
             Self::System { source, path, .. } => Self::System { action: MAKE, path, source },
@@ -246,7 +246,7 @@ impl Error {
         }
     }
 
-    /// For use in `map_err`: failed to get `needed` bytes of storage.
+    /// For use in `map_err`: `needed` bytes of storage could not be allocated.
     pub(crate) fn storage(path: &Path, needed: usize) -> impl FnOnce(io::Error) -> Self {
         move |source| {
             let cause = match source.raw_os_error() {

@@ -1,13 +1,13 @@
-//! Named points at which a test may have the process killed. Only with the feature `failpoints`: without it,
-//! [`failpoint!`] is nothing at all.
+//! Named points at which a test can kill the process. Only with the feature `failpoints`: without it, [`failpoint!`] expands to
+//! nothing.
 //!
 //! | variable | meaning |
 //! |---|---|
 //! | `TRAINCAST_FAILPOINT` | `NAME:N`: SIGKILL at the N-th passing of the point NAME |
-//! | `TRAINCAST_FAILPOINT_ORPHAN` | a file: before that, fork a child that lives on; its pid is written there |
+//! | `TRAINCAST_FAILPOINT_ORPHAN` | a file: before the kill, a child is forked that lives on, and its pid is written there |
 //! | `TRAINCAST_FAILPOINT_TRACE` | a file: each point passed is appended to it |
 
-/// Marks a point: `failpoint!("step.what-is-done")`, the step being done and nothing after it begun.
+/// Marks a point: `failpoint!("step.what-is-done")`. What it names is done, and nothing after it has begun.
 macro_rules! failpoint {
     ($name:literal) => {
         #[cfg(feature = "failpoints")]

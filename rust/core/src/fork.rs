@@ -1,7 +1,8 @@
 //! The fork count, and a lock that survives a fork.
 //!
-//! A child forked while another thread holds a mutex would find it locked for ever. So the forking thread takes the one
-//! lock of this module first, and both sides release it afterwards. Nothing that can block is done under it.
+//! A child that is forked while another thread holds a mutex finds that mutex locked for ever. So the forking thread first takes
+//! the one lock of this module, and both sides release it afterwards. Code that holds the lock must not wait for other threads or
+//! processes.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -17,13 +18,13 @@ thread_local! {
     static HELD_OVER_FORK: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) };
 }
 
-/// What all objects of a process share. All of them are behind the same lock: hold one at a time.
+/// A value that all objects of a process share. All such values are behind the same lock: hold one at a time.
 #[derive(Debug, Default)]
 pub struct Shared<T>(Mutex<T>);
 
-/// A [`Shared`] in use.
+/// Access to the value of a [`Shared`], with its lock held.
 pub struct Guard<'a, T> {
-    // In this order: the value's own lock is never held without the other, so a fork never finds it held.
+    // Dropped in this order: the value's own lock is never held without the other, so no fork happens while it is held.
     value: MutexGuard<'a, T>,
     _lock: MutexGuard<'static, ()>,
 }
@@ -55,17 +56,17 @@ impl<T> DerefMut for Guard<'_, T> {
     }
 }
 
-/// How many forks lie between the process that loaded this code and this one.
+/// How many forks there are between the process that loaded this code and this one.
 #[inline]
 pub fn count() -> u64 {
     FORKS.get()
 }
 
-// When this code is loaded, not at its first use. At first use, another thread may be forking: a child that finds half of
-// a registration waits for its end for ever, and a fork that has begun does not call what is registered meanwhile, so that
-// the child would take its parent's writer for its own.
+// When this code is loaded, not at its first use. At first use, another thread may be forking: a child that finds a half-done
+// registration waits for ever for it to end, and a fork that has begun does not call functions that are registered meanwhile, so
+// the child would mistake its parent's writer for its own.
 ctor::declarative::ctor! {
-    // SAFETY: before main there may be no runtime of Rust's; only libc is called.
+    // SAFETY: Rust's runtime may not be initialized before main; the function only calls libc.
     #[ctor(unsafe)]
     fn watch_forks() {
         sys::at_fork(before_fork, after_fork, in_child);
@@ -74,8 +75,8 @@ ctor::declarative::ctor! {
 
 extern "C" fn before_fork() {
     let guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    // Fails only while the thread's locals are being destroyed: then the child may find the lock held, as
-    // with any mutex.
+    // Fails only while the thread's locals are being destroyed. Then the fork goes on without the lock, and the child may find it
+    // held, as with any mutex.
     let _ = HELD_OVER_FORK.try_with(|held| *held.borrow_mut() = Some(guard));
 }
 

@@ -1,4 +1,4 @@
-//! Looking at channels from outside, and tidying up what dead writers left.
+//! Looking at channels from outside, and removing what dead writers left.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,21 +19,21 @@ use crate::segment::Segment;
 use crate::snapshot::SlotMeta;
 use crate::sys;
 
-/// How a channel stands.
+/// The status of a channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Status {
     /// It has a writer.
     Live,
-    /// Its writer has gone without closing it.
+    /// Its writer is gone and did not close it.
     Dead,
-    /// Its writer closed it, and died before it had removed it.
+    /// Its writer closed it and died before it had removed it.
     Closed,
     /// The file cannot be read, for this reason.
     Broken(String),
 }
 
 impl Status {
-    /// For people: the status, and what is wrong with a broken file.
+    /// As people read it: the status, and what is wrong with a broken file.
     pub fn words(&self) -> (&'static str, Option<&str>) {
         match self {
             Self::Live => ("live", None),
@@ -44,32 +44,32 @@ impl Status {
     }
 }
 
-/// A channel, seen from outside. What a broken file does not tell is 0.
+/// A channel, seen from outside. Whatever a broken file does not tell is 0.
 #[derive(Clone, Debug)]
 pub struct ChannelInfo {
     /// Name and policy.
     pub name: ChannelName,
-    /// How it stands.
+    /// Its status.
     pub status: Status,
     /// Newest version.
     pub version: u64,
     /// Epoch of its newest writer.
     pub epoch: u64,
-    /// Which life of the channel it is.
+    /// Its term.
     pub term: u64,
-    /// How the learner stands to the files on this node.
+    /// The state of the link between the learner and the file on this node.
     pub link: Link,
     /// Where the learner runs: host and process id there.
     pub origin: (String, u64),
-    /// What the relay that serves it on this node says of itself, as JSON; `None` without one.
+    /// The status of the relay that serves it on this node, as JSON; `None` without a relay.
     pub relay: Option<String>,
     /// How many files it has had.
     pub generation: u64,
     /// Seconds since the newest version was published.
     pub age: f64,
-    /// When that was, on the writer's [`crate::now_ns`].
+    /// When that was, on the clock of [`crate::now_ns`] in the writer's time namespace.
     pub published_ns: u64,
-    /// When the present file was made, Unix seconds.
+    /// When the present file was created, Unix time in seconds.
     pub created: f64,
     /// Bytes per slot.
     pub capacity: usize,
@@ -90,11 +90,11 @@ pub struct LeftoverFile {
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
-    /// Why it may go.
+    /// Why it may be removed.
     pub why: String,
 }
 
-/// Every channel of a directory, by name. Broken files are listed with what is wrong with them.
+/// All channels of a directory, by name. Broken files are listed too, with what is wrong with them.
 ///
 /// # Errors
 /// What is wrong with the directory.
@@ -123,7 +123,7 @@ fn size(handle: &OwnedFd, file: &OsString) -> u64 {
     sys::facts_at(handle, file).ok().flatten().map_or(0, |facts| facts.size)
 }
 
-/// `None` if the channel has just vanished. What is wrong with one channel is said of that one alone.
+/// `None` if the channel has just been removed. An error of one channel is part of its own entry.
 fn inspect(directory: &Directory, handle: &OwnedFd, name: ChannelName, files: &Files) -> Option<ChannelInfo> {
     let files: Vec<_> = files.values().flatten().collect();
     let mut info = ChannelInfo {
@@ -152,7 +152,7 @@ fn inspect(directory: &Directory, handle: &OwnedFd, name: ChannelName, files: &F
     }
 }
 
-/// Fills in what the channel's files say. `false` if they have just vanished.
+/// Fills in what the channel's files say. `false` if they have just been removed.
 fn examine(directory: &Directory, handle: &OwnedFd, info: &mut ChannelInfo) -> Result<bool> {
     let Some(segment) = Segment::open(directory, handle, &info.name, false)? else {
         return Ok(false);
@@ -174,7 +174,7 @@ fn examine(directory: &Directory, handle: &OwnedFd, info: &mut ChannelInfo) -> R
     info.status = if segment.head().closed() {
         Status::Closed
     } else if writer_alive(directory, handle, &info.name)? {
-        // Who has taken the channel over, and has not published yet, is not in the segment.
+        // A writer that has taken the channel over and not published yet is not in the segment.
         info.writer_pid =
             Record::read(handle, &info.name).map_or(info.writer_pid, |record| record.process.pid);
         Status::Live
@@ -192,7 +192,7 @@ fn broken(mut info: ChannelInfo, error: Error) -> ChannelInfo {
     info
 }
 
-/// A process that moves from one file to the next has two lines for a moment: the newer one counts.
+/// The readers in the roster. A process that moves to another file has two lines for a moment: the newer one counts.
 fn readers(handle: &OwnedFd, name: &ChannelName) -> Vec<ReaderInfo> {
     let mut readers = Roster::open(handle, name).map_or_else(Vec::new, |roster| roster.readers());
     let process = |reader: &ReaderInfo| (reader.pid, reader.pid_namespace);
@@ -212,12 +212,12 @@ pub fn leftovers(directory: &Directory) -> Result<Vec<LeftoverFile>> {
     };
     let mut found = Vec::new();
     for (name, files) in channels(directory, &handle)? {
-        // What cannot be examined is left alone, and shown by `list`.
+        // A channel that cannot be examined is left alone; `list` shows it.
         if is_served(directory, &handle, &name).unwrap_or(true) {
             continue;
         }
         let mut files = files;
-        // The learner may come back to what envs go on recording.
+        // Envs still record, and the learner may come back for it.
         if files.contains_key(&Role::Scores) && scores::is_used(directory, &handle, &name) {
             files.remove(&Role::Scores);
         }
@@ -251,9 +251,8 @@ fn why(role: Role, status: Option<&Status>) -> String {
     }
 }
 
-/// Removes one file that [`leftovers`] has named. Looks again first, as the channel's owner: `false` if it
-/// has a writer by now, or has vanished. Readers that are attached keep their last snapshot, and see the
-/// channel as closed.
+/// Removes one file that [`leftovers`] has named. Takes the channel's lock and checks again first: `false` if the channel has a
+/// writer now, or the file is gone. Attached readers keep their last snapshot and see the channel as closed.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if it is no file of a channel in this directory; [`Error::System`].
@@ -277,7 +276,7 @@ pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
     }
     let mut acquired = Ownership::acquire_to_clean(directory, &handle, &name);
     if matches!(acquired, Err(Error::CorruptChannel { .. })) && !writer_alive(directory, &handle, &name)? {
-        // The lock file is something else, which nobody can hold: it stands in the way of everything.
+        // Something that is no lock file has its name. Nobody can lock it, and it blocks the channel.
         let lock = name.file(Role::Lock);
         let facts = sys::facts_at(&handle, &lock).map_err(failed)?;
         let is_directory = facts.is_some_and(|facts| facts.kind == sys::DIRECTORY);
@@ -308,7 +307,7 @@ pub fn remove_leftover(directory: &Directory, path: &Path) -> Result<bool> {
     removed
 }
 
-/// Tells the readers of a dead channel that it is over, so that they look for its successor.
+/// Marks a dead channel as closed, so that its readers look for its successor.
 fn end(directory: &Directory, handle: &OwnedFd, name: &ChannelName) {
     if let Ok(Some(segment)) = Segment::open(directory, handle, name, true) {
         segment.ring_writer().mark(Head::CLOSED);

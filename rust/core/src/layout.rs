@@ -1,5 +1,5 @@
-//! The memory map of a channel's files, layout 2. All integers are little-endian 64-bit words; offsets are in words. What
-//! is not named is zero, and reserved. `docs/layout.md` says the same for those who write a reader of their own.
+//! The memory map of a channel's files, layout 2. All integers are little-endian 64-bit words; offsets are in words. Words
+//! without a name are zero and reserved. `docs/layout.md` is the same description for authors of other readers.
 //!
 //! ```text
 //! segment NAME@POLICY                                   roster NAME@POLICY.roster
@@ -59,7 +59,7 @@ pub const LAYOUT_VERSION: u64 = 2;
 
 /// Bytes of a word.
 pub const WORD: usize = 8;
-/// What sizes are rounded up to.
+/// File sizes and slot strides are multiples of this.
 pub const PAGE: usize = 4096;
 /// Bytes before the first slot.
 pub const HEADER_BYTES: usize = PAGE;
@@ -69,17 +69,17 @@ pub const HEADER_WORDS: usize = HEADER_BYTES / WORD;
 pub const SLOTS: usize = 4;
 /// Default stride of a slot, bytes.
 pub const DEFAULT_CAPACITY: usize = 64 * 1024;
-/// Default bound of the stride, bytes.
+/// Default upper limit of the stride, bytes.
 pub const DEFAULT_MAX_CAPACITY: usize = 64 * 1024 * 1024;
-/// No file claims more: larger strides in a header are damage. 2⁴⁰ bytes.
+/// Upper limit of the stride in any file, 2⁴⁰ bytes: a larger one in a header means damage.
 pub const LARGEST_CAPACITY: usize = 1 << 40;
 /// Longest channel name, bytes.
 pub const NAME_BYTES: usize = 128;
-/// Longest host name that is kept, bytes: as long as Linux allows.
+/// Longest host name that is stored, bytes: Linux's limit.
 pub const HOST_BYTES: usize = 64;
 
-/// File systems that other machines may share, or behind which a program stands, by the number that `statfs` gives: no channel
-/// lies on one.
+/// File systems that other machines may share or that a user-space program serves, by the magic number in `statfs`: no channel is
+/// placed on one.
 pub const REMOTE_FILE_SYSTEMS: [(u32, &str); 16] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -131,9 +131,9 @@ pub mod header {
     pub const STARTED: usize = 81;
     /// Inode of its pid namespace.
     pub const PID_NAMESPACE: usize = 82;
-    /// Inode of its time namespace: elsewhere its monotonic clock says nothing.
+    /// Inode of its time namespace: in another one, its monotonic times mean nothing.
     pub const TIME_NAMESPACE: usize = 83;
-    /// Random: the number of its ownership.
+    /// Random; the same as in the owner record.
     pub const NONCE: usize = 84;
     /// 1 for the writer that made the file; for one that took it over in place, its number in [`TAKEN`] plus 1.
     pub const TAKEOVERS: usize = 85;
@@ -141,31 +141,31 @@ pub mod header {
     pub const ORIGIN_PID: usize = 96;
     /// See [`super::Link`].
     pub const LINK: usize = 97;
-    /// Since when the link has been in that state, `CLOCK_MONOTONIC` in ns.
+    /// When the link entered that state, `CLOCK_MONOTONIC` in ns.
     pub const LINK_SINCE: usize = 98;
     /// Name of the learner's machine, padded with zeros.
     pub const ORIGIN_HOST: usize = 104;
 }
 
-/// How the learner stands to this file: [`header::LINK`].
+/// How snapshots get from the learner to this file: [`header::LINK`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u64)]
 pub enum Link {
     /// The learner itself writes it.
     #[default]
     Local = 0,
-    /// A relay writes it, and hears from the learner.
+    /// A relay writes it and hears from the learner.
     Live = 1,
     /// A relay writes it; the learner has closed the channel.
     LearnerClosed = 2,
     /// A relay writes it; the learner is gone without closing the channel.
     LearnerLost = 3,
-    /// A relay writes it, and hears nothing from where the learner is.
+    /// A relay writes it and has lost its connection to the learner's node.
     LinkLost = 4,
 }
 
 impl Link {
-    /// For people.
+    /// As people read it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -176,12 +176,12 @@ impl Link {
         }
     }
 
-    /// Why a relay lets go of a channel, from the word for people.
+    /// Why a relay leaves a channel, from the text of [`Link::word`].
     pub fn from_relay_word(word: &str) -> Option<Self> {
         [Self::LearnerClosed, Self::LearnerLost, Self::LinkLost].into_iter().find(|link| link.word() == word)
     }
 
-    /// From the word in the file; what no writer of ours stores counts as lost.
+    /// From the word in the file; an unknown value counts as [`Link::LinkLost`].
     pub const fn from_word(word: u64) -> Self {
         match word {
             0 => Self::Local,
@@ -195,9 +195,9 @@ impl Link {
 
 /// Words of a slot.
 pub mod slot {
-    /// `2p+1` while position p is written, `2p+2` once it is complete. Position-tagged, so no value ever comes back.
+    /// `2p+1` while position p is written, `2p+2` once it is complete. The position is part of the value, so there is no ABA.
     pub const SEQ: usize = 0;
-    /// The position, once more.
+    /// The position again.
     pub const POSITION: usize = 1;
     /// The origin's term.
     pub const TERM: usize = 2;
@@ -209,7 +209,7 @@ pub mod slot {
     pub const PUBLISHED: usize = 5;
     /// Unix time at the origin in ns.
     pub const PUBLISHED_UNIX: usize = 6;
-    /// Of the writer that stored it: [`super::header::TAKEOVERS`].
+    /// [`super::header::TAKEOVERS`] of the writer that stored it.
     pub const TAKEOVER: usize = 7;
     /// That writer's number for the shape.
     pub const SHAPE_ID: usize = 8;
@@ -235,24 +235,24 @@ pub mod owner {
     pub const STARTED: usize = 3;
     /// Inode of its pid namespace.
     pub const PID_NAMESPACE: usize = 4;
-    /// What the kernel drew for its program.
+    /// Random bits that the kernel gave the program at exec.
     pub const IMAGE: usize = 5;
-    /// Drawn for this ownership.
+    /// Random, drawn when the lock was taken.
     pub const NONCE: usize = 6;
-    /// All words before, xored.
+    /// XOR of all the words before it.
     pub const CHECK: usize = 7;
-    /// How many there are.
+    /// Words of the record.
     pub const WORDS: usize = 8;
 }
 
-/// Bytes of a relay's lock file, in which it says what it does: a JSON object, padded with spaces.
+/// Bytes of a relay's lock file, which holds its status: a JSON object, padded with spaces.
 pub const RELAY_STATUS_BYTES: usize = 4096;
-/// At most so many where it says more, as the relay of the learner's node does, which hears of all others.
+/// Largest size of a longer status: the relay on the learner's node reports on all the others.
 pub const RELAY_STATUS_MOST: usize = 1 << 20;
 
 /// Bytes of a lock file that a writer locks.
 pub const WRITER_LOCK: std::ops::Range<u64> = 0..1;
-/// Bytes of a lock file that `clean` locks: the writer's, and one more, which tells the two apart.
+/// Bytes of a lock file that `clean` locks: the writer's and one more, so that the two can be told apart.
 pub const CLEANER_LOCK: std::ops::Range<u64> = 0..2;
 
 /// Words of a roster.
@@ -261,13 +261,13 @@ pub mod roster {
     pub const MAGIC: usize = 0;
     /// [`super::LAYOUT_VERSION`].
     pub const LAYOUT: usize = 1;
-    /// Not zero: somebody may be asleep. On a line of its own: the writer looks at it at every publish.
+    /// Not zero: somebody may be asleep. On a cache line of its own: the writer loads it at every publish.
     pub const WAITERS: usize = 8;
     /// Where the lines begin.
     pub const LINES: usize = 16;
     /// Words of a line.
     pub const LINE: usize = 8;
-    /// Of a line: the number of who took it, 0 = nobody.
+    /// Of a line: the random token of the seat that has it, 0 = free.
     pub const OWNER: usize = 0;
     /// Of a line: process id, for people.
     pub const PID: usize = 1;
@@ -302,7 +302,7 @@ pub const fn whole_pages(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(PAGE)
 }
 
-/// The word that holds a channel's policy and the length of its name.
+/// The header word with a channel's policy and the length of its name.
 pub const fn identity(name_len: usize, policy_id: u16) -> u64 {
     (name_len as u64) << 32 | policy_id as u64
 }
@@ -310,8 +310,8 @@ pub const fn identity(name_len: usize, policy_id: u16) -> u64 {
 const LINE_WORDS: usize = 64 / WORD;
 const _: () = {
     assert!(header::NAME + NAME_BYTES / WORD <= header::HEAD);
-    // What publishing writes shares no line, and no pair of lines that a prefetcher takes together, with
-    // anything else.
+    // The words that publishing writes share no cache line, and no pair of lines that the prefetcher fetches together, with other
+    // words.
     assert!(header::HEAD.is_multiple_of(2 * LINE_WORDS) && header::TAKEN < header::HEAD + LINE_WORDS);
     assert!(header::PID >= header::HEAD + 2 * LINE_WORDS && header::TAKEOVERS < header::ORIGIN_PID);
     assert!(

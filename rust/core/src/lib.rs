@@ -1,14 +1,14 @@
-//! Newest-value broadcast over shared memory: one writer, any number of readers, and no reader that can
-//! disturb anyone.
+//! Newest-value broadcast over shared memory: one writer and any number of readers. No reader can disturb the
+//! writer or another reader.
 //!
-//! A *channel* is a file that holds a ring of seqlock slots. Its writer puts each snapshot into the next slot
-//! and then says so in one word; a reader compares that word with what it holds, and copies a slot only when
-//! it is behind.
+//! A *channel* is a file that holds a ring of seqlock slots. Its writer stores each snapshot in the next slot
+//! and then announces it in one word, the *head*. A reader compares the head with the position that it holds, and
+//! copies a slot only when it is behind.
 //!
 //! # Reading
 //!
-//! An env in Rust makes a [`reader::Reader`] of a channel, and a [`reader::Key`] for each value that it wants. The example
-//! `env` (`cargo run --package traincast-core --example env`) is a whole one.
+//! An env in Rust attaches a [`reader::Reader`] to a channel and makes a [`reader::Key`] for each value that it uses. The example
+//! `env` (`cargo run --package traincast-core --example env`) is complete.
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,7 +21,7 @@
 //! }
 //!
 //! impl Env {
-//!     /// Waits for the learner, for ten seconds at most.
+//!     /// Waits up to ten seconds for the learner.
 //!     fn attach(run: &str) -> Result<Self, Box<dyn std::error::Error>> {
 //!         let reader = Reader::attach(Places::from_env()?, ChannelName::new(run, 0)?, Duration::from_secs(10))?;
 //!         let goal = reader.key("reward_shaping.goal")?;
@@ -35,26 +35,26 @@
 //! }
 //! ```
 //!
-//! Whole snapshots come by [`reader::Reader::read_into`], and are taken apart by [`snapshot::decode::decode`].
+//! [`reader::Reader::read_into`] copies a whole snapshot; [`snapshot::decode::decode`] walks through it.
 //!
 //! # Modules
 //!
 //! | module | concern |
 //! |---|---|
 //! | [`layout`] | the memory map |
-//! | [`numbering`] | position, version, epoch, term: numbers that are not taken for each other |
-//! | [`ring`] | the protocol: the only rooms that know memory orderings, beside `sync` |
-//! | `sys` | system calls and raw pointers: the only room with `unsafe` |
+//! | [`numbering`] | position, version, epoch, term: one type each, so that they cannot be confused |
+//! | [`ring`] | the protocol: the only modules with memory orderings, beside `sync` and `words` |
+//! | `sys` | system calls and raw pointers: the only module with `unsafe` |
 //! | `fork` | the fork count, and a lock that survives a fork |
-//! | [`directory`] | names and paths, and whose directory it is |
+//! | [`directory`] | names and paths; checks of a directory's owner and mode |
 //! | `drafts` | files under construction |
-//! | `ownership` | one writer per channel, over kills, forks and lost locks |
-//! | `segment` | files: create, open, check |
-//! | `roster` | who reads, who sleeps |
+//! | `ownership` | one writer per channel, across kills, forks and lost locks |
+//! | `segment` | a channel's files: create, open, check |
+//! | `roster` | which processes read, and whether one sleeps |
 //! | [`scores`] | the way back: counters per task |
-//! | [`snapshot`] | a snapshot: its codec, in a slot, on the wire |
-//! | [`writer`], [`reader`], [`inspect`] | what users hold |
-//! | [`relay`] | what the relay of a node does beside these |
+//! | [`snapshot`] | a snapshot: its codec, its form in a slot and on the wire |
+//! | [`writer`], [`reader`], [`inspect`] | the public handles |
+//! | [`relay`] | what a node's relay does beyond reading and writing |
 #![deny(unsafe_code)]
 #![cfg_attr(
     test,
@@ -75,7 +75,7 @@ pub mod numbering;
 pub mod ring;
 mod sync;
 
-// Under loom only the protocol is built: loom's atomics cannot lie in a file.
+// Under loom only the protocol is built: loom's atomics cannot be mapped from a file.
 #[cfg(not(loom))]
 pub mod directory;
 #[cfg(not(loom))]

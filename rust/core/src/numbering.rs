@@ -1,4 +1,4 @@
-//! The numbers of the protocol, each a type of its own, so that none is taken for another.
+//! The numbers of the protocol: each has a type of its own, so that the compiler keeps them apart.
 //!
 //! | number | counts | known to |
 //! |---|---|---|
@@ -38,7 +38,7 @@ macro_rules! number {
 }
 
 number!(
-    /// Which of the snapshots stored in this file: 1 for the first. Decides the slot and its sequence word.
+    /// Counts the snapshots stored in this file: 1 for the first. Decides the slot and its sequence word.
     Position
 );
 number!(
@@ -47,7 +47,7 @@ number!(
     Version
 );
 number!(
-    /// 1 for a channel's first writer, one more for each that takes it over.
+    /// 1 for a channel's first writer, one more for each writer that takes it over.
     Epoch
 );
 number!(
@@ -57,22 +57,22 @@ number!(
 );
 
 impl Position {
-    /// Largest position: `2p+2` and `p << 2` must fit into a word. At 10⁹ snapshots per second it lasts 36 years.
+    /// Largest position: `2p+2` and `p << 2` must fit into a word. At 10⁹ snapshots per second, positions last for 36 years.
     pub const MAX: Self = Self((1 << 60) - 1);
 }
 
 impl Epoch {
-    /// Above all epochs that a message or a file may have. It leaves room to count on from there.
+    /// Exclusive upper limit of the epochs in a message or a file. It leaves room to go on counting.
     pub const MAX: Self = Self(1 << 60);
 }
 
 impl Term {
-    /// Above all terms that a message may have: Unix time in ns reaches it in the year 2262.
+    /// Exclusive upper limit of the terms in a message: Unix time in ns reaches it in the year 2262.
     pub const MAX: Self = Self(1 << 63);
 }
 
 impl Version {
-    /// Largest version that a saved state or a message may have. It leaves room to count on from there.
+    /// Exclusive upper limit of the versions in a saved state or a message. It leaves room to go on counting.
     pub const MAX: Self = Self((1 << 60) - 1);
 }
 
@@ -94,10 +94,10 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// Which shape, among all that one file holds. All bits are compared: none of them is left out to fit a word.
+/// Identifies a shape among all that one file holds. All bits are compared: the key is not squeezed into one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct ShapeKey {
-    /// Which of the writers of this file stored it. Its own count, since a relay stores under the epoch of the origin.
+    /// Which of this file's writers stored it. Counted per file, because a relay stores under the epoch of the origin.
     pub takeover: u64,
     /// That writer's number for the shape, never 0.
     pub id: u64,

@@ -1,10 +1,10 @@
-//! What a relay does on its node, beside reading and writing as everybody does.
+//! What a relay does on its node, beyond ordinary reading and writing.
 //!
-//! Each node has one relay of a channel, elected by a lock ([`RelayLock`]). Where the learner lives it is a reader; elsewhere it is
-//! the channel's writer, and holds the writer's lock while it hears that the learner lives. It takes the lock as any
-//! writer does ([`Writer::open`](crate::writer::Writer::open)), and lets go of it by [`Writer::leave`](crate::writer::Writer::leave),
-//! which is a death as far as files and successors are concerned. So all that a relay's comings and goings may do to a channel
-//! is what takeovers do, and the one thing that is new is [`displace`].
+//! Each node has one relay of a channel, elected by a lock ([`RelayLock`]). On the learner's node it is a reader. On any other
+//! node it is the channel's writer, and holds the writer's lock while it hears that the learner lives. It takes the lock as any
+//! writer does ([`Writer::open`](crate::writer::Writer::open)) and releases it by
+//! [`Writer::leave`](crate::writer::Writer::leave), which leaves files and successors in the same state as a death. So a relay
+//! that comes and goes does to a channel what takeovers do; only [`displace`] is new.
 
 use crate::directory::{ChannelName, Places};
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::segment::Segment;
 use crate::snapshot::wire::Origin;
 use crate::writer::WriterOptions;
 
-/// Becomes the channel's relay on this node: in the directory where a writer would put the channel.
+/// Becomes the channel's relay on this node, in the directory where a writer would put the channel.
 ///
 /// # Errors
 /// [`crate::error::Error::ChannelBusy`] if there is one already; what is wrong with the directory.
@@ -24,7 +24,7 @@ pub fn serve(places: &Places, name: &ChannelName) -> Result<RelayLock> {
     RelayLock::acquire(choice.directory, name)
 }
 
-/// What the channel's relay on this node says of itself, also while there is no snapshot yet; `None` if there is no relay.
+/// The status of the channel's relay on this node, even if there is no snapshot yet; `None` if there is no relay.
 ///
 /// # Errors
 /// What is wrong with the directory.
@@ -38,16 +38,16 @@ pub fn status(places: &Places, name: &ChannelName) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Ends the publishing of a learner on this node that is not the channel's any more: another one, on another node, won. Whether
-/// there is a file to take from it.
+/// Stops a learner on this node from publishing, because a learner on another node has won the channel. Returns whether there was
+/// a file to take from it.
 ///
-/// The learner has the lock, and keeps it until its next publish, which fails: this does what a newcomer does to a writer that has
-/// lost its lock unnoticed, N1 to N3 of [`crate::ring::handover`]. At most one more snapshot of it comes. Nothing is stored here;
-/// the relay takes the channel over once the lock is free. `winner` goes into the header first, so that the learner can say who
-/// has won. It goes there relaxed: should the learner see the mark without the name, it says less.
+/// The learner has the lock and keeps it until its next publish, which fails. This function does what a newcomer does to a writer
+/// that has lost its lock without noticing, N1 to N3 of [`crate::ring::handover`]: the learner stores at most one more snapshot.
+/// Nothing is stored here; the relay takes the channel over once the lock is free. `winner` goes into the header first, so that
+/// the learner's error can name it. The stores are relaxed: if the learner sees `taken` without the name, its error says less.
 ///
-/// The learner may put a bigger file in the place of this one meanwhile, which nobody has taken. So whoever calls this goes on
-/// calling until it has the lock.
+/// In the meantime the learner may replace this file by a larger one, which nobody has taken. So the caller has to call this
+/// again until it has the lock.
 ///
 /// # Errors
 /// What is wrong with the directory or the file.

@@ -1,16 +1,16 @@
-//! Who reads, who sleeps: a file beside the segment that readers may write. Nothing in it is needed for a
-//! snapshot, all of it is best effort: without it `traincast ls` shows no readers, and sleepers wake at the
-//! end of their time slice.
+//! Which processes read a channel, and whether one sleeps: a file beside the segment that readers may write. Snapshots do not
+//! depend on it, and all of it is best effort: without it `traincast ls` shows no readers, and sleepers wake at the end of their
+//! time slice.
 //!
-//! A process holds a line by the kernel's lock on the line's bytes. Only the kernel can say who lives: a process number of
-//! another container says nothing here. What stands in the line is for people. The lock goes with its process, and then
-//! anybody may take the line. When none is free, the file grows by a page. Growing needs no lock: files are only ever
-//! extended, and two who extend at once get the longer of both. Whoever has mapped the shorter file goes on with the lines
-//! that it knows.
+//! A process holds a line by a record lock on the line's bytes. Only the kernel knows whether the process lives: a pid of another
+//! container means nothing here. The content of the line is for people. The lock ends with its process, and then any process may
+//! take the line. When no line is free, the file grows by a page. Growing needs no lock: files are only ever extended, and if two
+//! processes extend one at once, the longer size stays. A process that has mapped the shorter file goes on with the lines that it
+//! knows.
 //!
-//! *Any* close of the file in a process drops all locks that the process has on it. So a process has one descriptor for each
-//! roster, in [`FILES`], for as long as it has a line; a forked child goes on with the inherited one, through which it takes
-//! locks of its own. Code that is not ours may close the file too: a seat takes its lock again about once a second.
+//! *Any* close of the file in a process drops all locks that the process has on it. So a process keeps one descriptor for each
+//! roster, in [`FILES`], for as long as it has a line. A forked child goes on with the inherited descriptor and takes locks of
+//! its own through it. Other code in the process may close the file too, so a seat takes its lock again about once a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -27,14 +27,14 @@ use crate::sync::{AtomicU64, relaxed};
 use crate::sys::{self, FileId, Locked, Mapping};
 use crate::words::store_relaxed;
 
-/// The descriptors of rosters that this process has open. Closed under its lock alone, once nobody uses them: a close that
-/// came a moment later would drop the locks of whoever had opened the file anew.
+/// The descriptors of rosters that this process has open. Unused ones are closed only with this table locked: a later close would
+/// drop the locks of a seat that has opened the file again.
 static FILES: Shared<BTreeMap<FileId, Arc<OwnedFd>>> = Shared::new(BTreeMap::new());
 
-/// The lines that this process has, with the fork count at which it took them.
+/// The lines that this process holds, with the fork count at which it took them.
 static LINES: Shared<BTreeSet<(FileId, usize, u64)>> = Shared::new(BTreeSet::new());
 
-/// How many taken lines are tried before the file grows: their processes may be gone.
+/// How many taken lines are tried before the file grows: their processes may have died.
 const TRIED: usize = 256;
 
 /// A roster, mapped for writing.
@@ -42,7 +42,7 @@ const TRIED: usize = 256;
 pub struct Roster {
     mapping: Mapping,
     id: FileId,
-    /// `None` only while it is dropped.
+    /// `None` only while the roster is being dropped.
     file: Option<Arc<OwnedFd>>,
 }
 
@@ -59,27 +59,29 @@ impl Drop for Roster {
 pub struct ReaderInfo {
     /// Its process id, in its own pid namespace.
     pub pid: u32,
-    /// Whether it lives.
+    /// Whether the process lives.
     pub alive: bool,
     /// Inode of that namespace.
     pub pid_namespace: u64,
-    /// Whether that is another one than the caller's: another container.
+    /// Whether that is another namespace than the caller's: another container.
     pub elsewhere: bool,
     /// The generation that it reads.
     pub generation: u64,
-    /// The version that it has last seen, 0 if none yet.
+    /// The version that it has seen last; 0 before the first.
     pub version: u64,
-    /// When that was published, on the clock of [`crate::now_ns`]; 0 if none yet.
+    /// When that was published, on the clock of [`crate::now_ns`]; 0 before the first.
     pub published_ns: u64,
 }
 
 impl ReaderInfo {
-    /// How much older what it has last seen is than the channel's newest snapshot, which was published at `newest_ns` and lies in
-    /// the file with this `generation`, in ns. `None` if it has seen none yet, or on another clock.
+    /// By how many ns the snapshot that it has seen last is older than the channel's newest one, which was published at
+    /// `newest_ns` and is in the file with this `generation`. `None` if it has seen none yet, or if the two times are of
+    /// different clocks.
     ///
-    /// Both times are what the writer noted, so the reader's own time namespace plays no part. A writer of another one, which took
-    /// the channel over, counts from another zero: what looks newer than the newest, and is in an older file, was noted by another
-    /// clock. In the same file or a newer one, it was published since the newest was looked at.
+    /// The writer noted both times, so the reader's own time namespace does not matter. A writer of another time namespace that
+    /// took the channel over has a clock with another origin: a time that is later than the newest but belongs to an older file
+    /// is of such another clock. In the same file or a newer one, a later time means that a snapshot has been published in the
+    /// meantime.
     pub fn behind_ns(&self, newest_ns: u64, generation: u64) -> Option<u64> {
         let comparable = self.published_ns <= newest_ns || self.generation >= generation;
         (self.version != 0 && comparable).then(|| newest_ns.saturating_sub(self.published_ns))
@@ -87,7 +89,7 @@ impl ReaderInfo {
 }
 
 impl Roster {
-    /// Opens a channel's roster; `None` if it has none, or a broken one.
+    /// Opens a channel's roster; `None` if there is none or it is damaged.
     pub fn open(handle: &OwnedFd, name: &ChannelName) -> Option<Self> {
         let file_name = name.file(Role::Roster);
         let (file, id) = {
@@ -113,7 +115,7 @@ impl Roster {
         sound.then_some(roster)
     }
 
-    /// Opens a channel's roster or gives it a new one. Only for the channel's owner.
+    /// Opens a channel's roster, or creates a new one. Only for the channel's owner.
     pub fn open_or_create(handle: &OwnedFd, name: &ChannelName) -> Option<Self> {
         if let Some(roster) = Self::open(handle, name) {
             return Some(roster);
@@ -146,7 +148,7 @@ impl Roster {
         matches!(holder, Some(Ok(Some(_))))
     }
 
-    /// Whether it is the file that the channel's name stands for.
+    /// Whether this is the file that has the roster's name.
     pub fn has_name(&self, handle: &OwnedFd, name: &ChannelName) -> bool {
         matches!(sys::facts_at(handle, &name.file(Role::Roster)), Ok(Some(facts)) if facts.id == self.id)
     }
@@ -162,14 +164,14 @@ impl Roster {
         (roster::LINES..).step_by(roster::LINE).zip(words[roster::LINES..].chunks_exact(roster::LINE))
     }
 
-    /// Takes a line that nobody has, or one whose process is gone.
+    /// Takes a free line, or one whose process is gone.
     fn claim(&self, token: u64) -> Option<usize> {
         let mut own = LINES.lock();
         let forks = fork::count();
         let taken = |line: &[AtomicU64]| relaxed(&line[roster::OWNER]) != 0;
         let free = self.lines().filter(|(_, line)| !taken(line)).map(|(start, _)| start);
         let others: Vec<_> = self.lines().filter(|(_, line)| taken(line)).map(|(start, _)| start).collect();
-        // Not always the same ones, where there are many.
+        // If there are many, not always the same ones.
         let first = if others.is_empty() { 0 } else { token as usize % others.len() };
         let tried = others.iter().cycle().skip(first).take(others.len().min(TRIED)).copied();
         let line = free
@@ -199,13 +201,13 @@ impl Roster {
     }
 }
 
-/// The bytes of a line, to be locked.
+/// The bytes of a line that are locked.
 fn bytes_of(line: usize) -> Range<u64> {
     let start = (line * WORD) as u64;
     start..start + (roster::LINE * WORD) as u64
 }
 
-/// This process's line in a roster. Given back on drop.
+/// This process's line in a roster. Released on drop.
 #[derive(Debug)]
 pub struct Seat {
     roster: Roster,
@@ -218,8 +220,8 @@ pub struct Seat {
 static SEATS: Shared<BTreeMap<u64, Weak<Seat>>> = Shared::new(BTreeMap::new());
 
 impl Seat {
-    /// The line of this process for the segment with this `key`, the same for all of its readers. `None`: it
-    /// goes without.
+    /// This process's line for the segment with this `key`, which all of its readers share. `None` if no line can be had: the
+    /// reader works without one.
     pub fn take(handle: &OwnedFd, name: &ChannelName, key: u64, generation: u64) -> Option<Arc<Self>> {
         let usable = |seat: &Arc<Self>| seat.is_ours() && seat.roster.has_name(handle, name);
         let known = SEATS.lock().get(&key).and_then(Weak::upgrade);
@@ -268,18 +270,18 @@ impl Seat {
         &self.roster.mapping.words()[self.line + index]
     }
 
-    /// Whether it is this process's, not its parent's.
+    /// Whether this process took it, and not its parent.
     #[inline]
     pub fn is_ours(&self) -> bool {
         self.forks == fork::count()
     }
 
-    /// Takes the lock again, which anything in the process may have dropped. `false`: the line is lost.
+    /// Takes the lock again, because any code in the process may have dropped it. `false`: the line is lost.
     pub fn keep(&self) -> bool {
         relaxed(self.word(roster::OWNER)) == self.token && self.roster.try_lock(self.line)
     }
 
-    /// Whether it is in the file that the channel's name stands for.
+    /// Whether it is in the file that has the roster's name.
     pub fn has_name(&self, handle: &OwnedFd, name: &ChannelName) -> bool {
         self.roster.has_name(handle, name)
     }
@@ -309,14 +311,14 @@ impl Drop for Seat {
             store_relaxed(self.word(roster::OWNER), 0);
             failpoint!("seat.left");
             if let Some(file) = &self.roster.file {
-                let _ = sys::unlock(file, bytes_of(self.line)); // else the process's end does it
+                let _ = sys::unlock(file, bytes_of(self.line)); // otherwise the lock ends with the process
             }
         }
         own.remove(&(self.roster.id, self.line, self.forks));
     }
 }
 
-/// The roster with at least a page more.
+/// The roster, at least a page longer.
 fn grown(roster: &Roster) -> Option<Roster> {
     let bytes = roster.mapping.words().len() * WORD;
     if bytes >= roster::MAX_BYTES {

@@ -1,5 +1,4 @@
-//! The atomics that the protocol is written with: the machine's, or loom's when the protocol is being
-//! model-checked.
+//! The atomics that the protocol is written with: std's, or loom's when the protocol is model-checked.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};

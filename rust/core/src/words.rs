@@ -1,14 +1,14 @@
-//! Words that stand alone, which no ordering has to tie to others.
+//! Words that stand alone: no memory ordering ties them to others.
 
 use crate::sync::{AtomicU64, Ordering, relaxed};
 
-/// Stores a word that stands alone, relaxed: information, or a header that nobody can open yet.
+/// Stores a word that stands alone, relaxed: for information only, or in a file that has no name yet.
 #[inline]
 pub fn store_relaxed(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::Relaxed);
 }
 
-/// Words as lines of eight, and those that are left over at the end; relaxed.
+/// Loads words in lines of eight, relaxed. Also returns the words that are left over at the end.
 #[inline]
 pub(crate) fn load_lines(
     words: &[AtomicU64],
@@ -19,7 +19,7 @@ pub(crate) fn load_lines(
     (chunks.map(line), rest)
 }
 
-/// A number of this process that only grows. Relaxed: no other memory is reached through it.
+/// A process-wide counter that only grows. Relaxed: it publishes no other memory.
 #[derive(Debug)]
 pub struct Counter(AtomicU64);
 
@@ -35,7 +35,7 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Adds one; the value after it.
+    /// Adds one and returns the new value.
     pub fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -1,19 +1,19 @@
-//! What to do about a directory that cannot hold channels. Nothing that harms others: no advice changes a directory that
-//! somebody else may use.
+//! Advice about a directory that cannot hold channels. It must harm nobody: no advice changes a directory that somebody else may
+//! use.
 
 use std::path::{Path, PathBuf};
 
 use super::defaults::{SHARED, own_name};
 use crate::sys::{self, FileFacts};
 
-/// What to do about a path that is there and is refused.
+/// What to do about an existing path that is refused.
 pub fn instead_of(path: &Path, facts: &FileFacts) -> String {
     let (own, default) = (facts.uid == sys::user(), is_default(path));
     if facts.kind == sys::DIRECTORY && own && default {
         return format!("run `chmod 700 {}`: traincast made it for you alone", path.display());
     }
     if facts.kind == sys::DIRECTORY && !default && is_common(facts) && is_usable(path) {
-        // Where others make directories too, one's own has the user's number.
+        // Where others create directories too, the user's own has the user id in its name.
         let crowded = !own || facts.mode & 0o022 != 0;
         let name = if crowded { own_name() } else { "traincast".to_owned() };
         return format!(
@@ -31,7 +31,7 @@ pub fn instead_of(path: &Path, facts: &FileFacts) -> String {
     }
 }
 
-/// Another directory that will do.
+/// Advice to use another directory.
 pub fn elsewhere(instead_of: &Path) -> String {
     let name = own_name();
     match usable_parents().next() {
@@ -50,14 +50,14 @@ pub fn elsewhere(instead_of: &Path) -> String {
     }
 }
 
-/// Whether the path is one that traincast uses where the user names none.
+/// Whether the path is one of traincast's default directories.
 fn is_default(path: &Path) -> bool {
     let name = own_name();
     SHARED.iter().any(|shared| Path::new(shared).join(&name) == path)
 }
 
-/// Whether one may make a directory of one's own in it without going into somebody else's: it is one's own, the system's, or
-/// everybody's.
+/// Whether a user may create a directory in it without intruding on somebody else: it belongs to the user or to root, or
+/// everybody may write to it.
 fn is_common(facts: &FileFacts) -> bool {
     facts.uid == sys::user() || facts.uid == 0 || facts.mode & 0o002 != 0
 }
@@ -68,7 +68,7 @@ fn is_usable(path: &Path) -> bool {
         && sys::room(path).is_ok_and(|room| room.bytes > 0 && room.files > 0)
 }
 
-/// Where a directory can be made, the best first.
+/// Directories in which one for channels can be created, the best first.
 fn usable_parents() -> impl Iterator<Item = PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let shared = SHARED.iter().map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! Names and paths; whose directory it is; which directory it is.
+//! Names and paths of channels; the choice and the check of their directory.
 
 mod advice;
 mod defaults;
@@ -18,10 +18,10 @@ use crate::sys;
 pub use names::{ChannelName, Role};
 pub use places::{Choice, Places, Unfit};
 
-/// A directory of channels: ours alone, local.
+/// A directory of channels, which belongs to this user alone and is local to this machine.
 ///
-/// Only its path is kept: it is opened, and its owner and mode checked, for each use. So it costs no
-/// descriptor, and one that was removed and made again is found.
+/// Only the path is kept. The directory is opened, and its owner and mode are checked, for each use. So it needs no descriptor,
+/// and a directory that was removed and created again is found.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Directory {
     path: Arc<Path>,
@@ -31,18 +31,18 @@ impl Directory {
     /// A directory by its path.
     ///
     /// # Errors
-    /// [`Error::System`] if the path is relative, and the working directory gone.
+    /// [`Error::System`] if the path is relative and the working directory is gone.
     pub fn at(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let path = std::path::absolute(path).map_err(Error::system("use", path))?;
         Ok(Self { path: path.into() })
     }
 
-    /// Makes the directory with mode 0700 if it is missing, and whatever of its path is missing too. For writers.
+    /// Creates the directory with mode 0700 if it is missing, and its parents too. For writers.
     ///
     /// # Errors
-    /// [`Error::InsecureDirectory`] if it is a link, someone else's, open to others or remote;
-    /// [`Error::System`] if it cannot be made.
+    /// [`Error::InsecureDirectory`] if it is a link, someone else's, open to others or remote; [`Error::System`] if it cannot be
+    /// created.
     pub fn make(&self) -> Result<()> {
         if let Some(parent) = self.path.parent() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
@@ -51,7 +51,7 @@ impl Directory {
         self.put_back().map(drop)
     }
 
-    /// Makes the directory alone, whose parent must be there. Opens it.
+    /// Creates the directory itself, whose parent must exist, and opens it.
     ///
     /// # Errors
     /// As [`Directory::make`].
@@ -60,7 +60,7 @@ impl Directory {
         self.handle()
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -70,7 +70,7 @@ impl Directory {
         self.path.join(file)
     }
 
-    /// Whether it can be used, if it is there.
+    /// Checks that it can be used, if it exists.
     ///
     /// # Errors
     /// [`Error::InsecureDirectory`]; [`Error::System`].
@@ -137,7 +137,7 @@ impl Directory {
     }
 }
 
-/// Why a file is not one that this user made as part of a channel; `None` if it is.
+/// Why a file cannot be part of one of this user's channels; `None` if it can.
 pub(crate) fn foreign(facts: &sys::FileFacts) -> Option<String> {
     if facts.kind != sys::REGULAR {
         Some(format!("it is a {}, not a regular file", facts.kind))

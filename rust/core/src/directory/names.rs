@@ -15,16 +15,16 @@ pub struct ChannelName {
     policy_id: u16,
 }
 
-/// What a file in the directory is to its channel.
+/// The role of a file for its channel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
     /// The channel itself.
     Segment,
-    /// Who reads, who sleeps.
+    /// Which processes read, and whether one sleeps.
     Roster,
-    /// A file that was not complete when its writer died, or is not yet.
+    /// A file under construction, or one that was when its writer died.
     Draft,
-    /// Whose process the lock is.
+    /// Which process holds the lock.
     Owner,
     /// The lock of the relay that serves the channel on this node.
     Relay,
@@ -34,7 +34,7 @@ pub enum Role {
     Lock,
 }
 
-/// What follows the channel's name in the names of its files.
+/// The suffixes of the channel's file names.
 const SUFFIXES: [(Role, &str); 5] = [
     (Role::Lock, ".lock"),
     (Role::Owner, ".owner"),
@@ -94,7 +94,7 @@ impl ChannelName {
         format!(".{self}.{pid}.{nonce:x}.tmp").into()
     }
 
-    /// Whose file this is, from its name alone; `None` if it is nobody's.
+    /// The channel and the role of a file, from its name alone; `None` if it is no channel's.
     pub(crate) fn of_file(file: &OsStr) -> Option<(Self, Role)> {
         let file = file.to_str()?;
         let (role, rest) = if let Some(rest) = file.strip_prefix('.') {

@@ -1,10 +1,10 @@
-//! Where channels lie: in the one place that the user names, or in one of two that every process knows.
+//! Where channels are stored: in the place that the user names, or in one of two that every process knows.
 //!
 //! 1. `$TRAINCAST_DIR`, if set, is the only place.
-//! 2. Else a new channel goes into `/dev/shm/traincast-<uid>`, or, where that cannot be (no `/dev/shm`, a read-only one, no
-//!    room, no inodes), into `/tmp/traincast-<uid>`. `TMPDIR` plays no role: processes have different ones.
-//! 3. Readers look in both. A channel that is there stays where it is: its next writer goes on in that place, and none starts
-//!    while another one lives in the other place (`ownership::elsewhere`).
+//! 2. Otherwise a new channel goes into `/dev/shm/traincast-<uid>` or, where that is impossible (no `/dev/shm`, a read-only one,
+//!   no room, no inodes), into `/tmp/traincast-<uid>`. `TMPDIR` is ignored: it differs between processes.
+//! 3. Readers look in both. An existing channel stays where it is: its next writer goes on in that place. No writer starts while
+//!   another one lives in the other place (`ownership::elsewhere`).
 
 use std::fmt;
 use std::io;
@@ -16,18 +16,18 @@ use super::{ChannelName, Directory, Role, advice};
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// The inodes of a channel: its directory, lock, record, roster and segment, and the segment that replaces that one.
+/// The inodes that a channel needs: its directory, lock, record, roster and segment, and the segment that replaces the first one.
 const INODES: u64 = 6;
 
-/// The directories in which a channel may lie: at least one.
+/// The directories in which a channel may be: at least one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Places(Arc<[Directory]>);
 
 impl Places {
-    /// As the environment says, see above. Only named: readers make no directory.
+    /// As the environment says, see above. Nothing is created: readers create no directory.
     ///
     /// # Errors
-    /// [`Error::System`] if the working directory is needed, and gone.
+    /// [`Error::System`] if the working directory is needed and gone.
     pub fn from_env() -> Result<Self> {
         if let Some(path) = std::env::var_os("TRAINCAST_DIR").filter(|path| !path.is_empty()) {
             return Ok(Directory::at(path)?.into());
@@ -40,7 +40,7 @@ impl Places {
             .map(Self)
     }
 
-    /// These two, the better one first.
+    /// Two places, the better one first.
     pub fn new(first: Directory, fallback: Directory) -> Self {
         Self([first, fallback].into())
     }
@@ -60,7 +60,7 @@ impl Places {
         self.0.iter().filter(move |other| *other != than)
     }
 
-    /// Those that are there. A fallback that is not ours is as good as none.
+    /// Those that exist. A fallback that belongs to somebody else counts as missing.
     ///
     /// # Errors
     /// [`Error::InsecureDirectory`] of the best one; [`Error::System`].
@@ -77,7 +77,7 @@ impl Places {
         Ok(present)
     }
 
-    /// Where a channel without any file goes, if it needs so many bytes.
+    /// Where a new channel goes that needs this many bytes.
     ///
     /// # Errors
     /// [`Error::StorageFull`] if there is room nowhere; [`Error::NoPlace`].
@@ -98,7 +98,7 @@ impl Places {
         Err(self.none_fits(&passed_over, bytes))
     }
 
-    /// Where the writer of a channel works: where its files are, else as [`Places::for_new`] says.
+    /// Where a writer puts its channel: where the channel's files are, otherwise as [`Places::for_new`] says.
     ///
     /// # Errors
     /// As [`Places::for_new`].
@@ -154,16 +154,16 @@ impl fmt::Display for Places {
 /// Where a channel goes.
 #[derive(Debug)]
 pub struct Choice<'a> {
-    /// There.
+    /// The directory to use.
     pub directory: &'a Directory,
-    /// What better place had no room.
+    /// The better place that had no room, if there is one.
     pub full: Option<Unfit>,
 }
 
 /// Why a new channel cannot go into a directory.
 #[derive(Debug)]
 pub struct Unfit {
-    /// The directory, or the one in which it would be made.
+    /// The directory, or the one in which it would be created.
     of: Box<Path>,
     why: Why,
 }
@@ -208,12 +208,12 @@ impl fmt::Display for Unfit {
 }
 
 impl Directory {
-    /// Whether a new channel of so many bytes can go into it.
+    /// Whether it has room for a new channel of this many bytes.
     fn fitness(&self, bytes: usize) -> std::result::Result<(), Unfit> {
         let of = match self.find() {
             Ok(Some(_)) => self.path(),
             Ok(None) => self.path().parent().unwrap_or(self.path()),
-            // What is there is used or refused: its writer says why.
+            // An unusable directory is chosen too: the writer then reports what is wrong with it.
             Err(_) => return Ok(()),
         };
         let unfit = |why| Unfit { of: of.into(), why };
@@ -228,7 +228,7 @@ impl Directory {
         }
     }
 
-    /// Whether it is ours, and has what only a writer makes.
+    /// Whether it is ours and has a file that only a writer creates.
     fn has_files_of(&self, name: &ChannelName) -> bool {
         let has = |handle: &_, role| matches!(sys::facts_at(handle, &name.file(role)), Ok(Some(_)));
         match self.find() {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! word   0  magic                             block b, at byte 4096 + b · block bytes
-//!        1  layout version                    word 0  pid of the process that has it, for people
+//!        1  layout version                    word 0  pid of the process that holds it, for people
 //!        2  tasks                                  1  its start time
 //!        3  bytes of a block                       2  inode of its pid namespace
 //!        4  incarnation: random                    8  seq of task 0, of task 1, ...
@@ -17,8 +17,8 @@
 //!           that this one is a part of
 //! ```
 //!
-//! A process has a block by an open-file-description lock on the block's first byte; the learner that keeps the scoreboard has
-//! one on the first byte of the file.
+//! A process holds a block by an open-file-description lock on the block's first byte. The learner that keeps the scoreboard
+//! holds one on the first byte of the file.
 
 /// [`super::SCORES_MAGIC`].
 pub const MAGIC: usize = 0;
@@ -28,17 +28,17 @@ pub const LAYOUT: usize = 1;
 pub const TASKS: usize = 2;
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 3;
-/// Drawn when the file is made: counts of another incarnation begin at zero.
+/// Random, drawn when the file is created: another incarnation counts from zero.
 pub const INCARNATION: usize = 4;
 /// Unix time in ns.
 pub const CREATED: usize = 5;
-/// 1: nobody collects any more.
+/// 1: nobody collects from it any more.
 pub const ENDED: usize = 6;
 /// `policy_id | length of name << 32`.
 pub const IDENTITY: usize = 7;
 /// The name's bytes, padded with zeros.
 pub const NAME: usize = 8;
-/// Drawn by the learner's object that keeps the file; the newest one ends it.
+/// Random, drawn by the learner's `Scoreboard` object. Only the newest such object may end the scoreboard.
 pub const KEEPER: usize = 24;
 /// That object's process id.
 pub const KEEPER_PID: usize = 25;
@@ -46,7 +46,8 @@ pub const KEEPER_PID: usize = 25;
 pub const KEEPER_STARTED: usize = 26;
 /// Inode of its pid namespace.
 pub const KEEPER_NAMESPACE: usize = 27;
-/// 0: the learner's own. Else a relay keeps it for the learner of another node: the incarnation of the scoreboard there.
+/// 0: the learner's own scoreboard. Otherwise a relay keeps it for a learner on another node: the incarnation of the scoreboard
+/// there.
 pub const PART_OF: usize = 28;
 /// Of a block: process id, for people.
 pub const PID: usize = 0;
@@ -54,12 +55,12 @@ pub const PID: usize = 0;
 pub const STARTED: usize = 1;
 /// Of a block: inode of the process's pid namespace.
 pub const PID_NAMESPACE: usize = 2;
-/// Of a block: 0, or the incarnation of the scoreboard of another node, whose totals these are. Then no process counts in it,
-/// and it is nothing else ever after.
+/// Of a block: 0, or the incarnation of another node's scoreboard. Then the block holds that node's totals for good, and no
+/// process records into it.
 pub const NODE: usize = 3;
 /// Of a block: where the seqs begin.
 pub const SEQS: usize = 8;
-/// Words of a copy of a row: a cache line, so that two never share one.
+/// Words of a copy of a row: a cache line, so that no two copies share one.
 pub const COPY: usize = 8;
 /// Of a copy: episodes.
 pub const EPISODES: usize = 0;
@@ -73,9 +74,9 @@ pub const SQUARES: usize = 3;
 pub const LENGTHS: usize = 4;
 /// Of a copy: the last episode's score, bits of a double.
 pub const LAST: usize = 5;
-/// Most tasks: 2²⁰.
+/// Largest number of tasks: 2²⁰.
 pub const MAX_TASKS: usize = 1 << 20;
-/// Most blocks, one for each process that records.
+/// Largest number of blocks; each process that records needs one.
 pub const MAX_BLOCKS: usize = 1 << 14;
 
 /// Where the copies of a block begin.

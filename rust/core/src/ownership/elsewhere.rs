@@ -1,11 +1,11 @@
-//! A writer in another of the places in which the channel may lie.
+//! A writer of the same channel in another place.
 
 use super::{Record, busy, is_served, process};
 use crate::directory::{ChannelName, Directory, Places};
 use crate::error::{Error, Result};
 
-/// Refuses a channel that has a writer in another place. To be called under the channel's lock in this one: of two writers that
-/// start at the same moment in two places, whoever is second to take its lock sees the other's. Both may give up; never do
+/// Refuses a channel that has a writer in another place. To be called with the channel's lock held in this place: of two writers
+/// that start at the same moment in two places, the one that locks second sees the other's lock. Both may give up, but they never
 /// both go on.
 ///
 /// # Errors
@@ -14,7 +14,7 @@ pub fn check_elsewhere(places: &Places, directory: &Directory, name: &ChannelNam
     for other in places.others(directory) {
         let handle = match other.find() {
             Ok(Some(handle)) => handle,
-            Ok(None) | Err(Error::InsecureDirectory { .. }) => continue, // nobody of ours can be there
+            Ok(None) | Err(Error::InsecureDirectory { .. }) => continue, // no process of this user can write there
             Err(error) => return Err(error),
         };
         if is_served(other, &handle, name)? {

@@ -1,21 +1,21 @@
 //! One writer per channel: a POSIX record lock (`F_SETLK`) on the channel's lock file.
 //!
-//! Forked children do not inherit it, and the kernel drops it when its process dies, even while children of
-//! that process live. (`flock` and OFD locks stay with the children.) It has three traps:
+//! Forked children do not inherit it, and the kernel drops it when its process dies, even while children of that process live.
+//! (`flock` and open-file-description locks would stay with the children.) It has three traps:
 //!
-//! 1. *Any* close of the file in the holder's process drops it. So this module alone opens lock files, always behind
-//!    [`LOCKS`], and who asks about a lock that this process holds is answered without opening the file: from the table,
-//!    or, if another copy of this library holds it, from the owner record. A descriptor inherited over a fork is closed
-//!    before the child opens the file itself.
-//! 2. A second lock in the same process succeeds. Table and record say no instead.
-//! 3. Other code of the process opens and closes the file all the same: something that copies the directory, say. Then the
-//!    lock is gone without a word. So ownership is verified ([`Ownership::verify`]), and lost if anybody else came meanwhile.
+//! 1. *Any* close of the file in the holder's process drops it. So only this module opens lock files, always with [`LOCKS`] held.
+//!   Questions about a lock that this process holds are answered without opening the file: from the table or, if another copy of
+//!   this library holds it, from the owner record. A descriptor inherited across a fork is closed before the child opens the file
+//!   itself.
+//! 2. A second lock in the same process succeeds. So the table and the record are asked first.
+//! 3. Other code in the process may still open and close the file, for example to copy the directory. That drops the lock
+//!   silently. So ownership is verified ([`Ownership::verify`]), and lost if another writer has come in the meantime.
 //!
-//! Lock files are removed by their holders, so the file that was locked may no longer be the one with the
-//! name: after locking, the name is looked up again. While the holder lives, nobody else removes it.
+//! The holder of a lock removes its file, so the file that was locked may no longer be the one with the name: after locking, the
+//! name is looked up again. No other process of this project removes the file while the lock is held.
 //!
-//! `clean` locks one byte more than a writer does. So a writer that finds the lock held knows whether to give up, or to wait
-//! for a moment.
+//! `clean` locks one byte more than a writer does. So a writer that finds the lock held knows whether to give up or to wait a
+//! moment.
 
 mod elsewhere;
 mod record;
@@ -44,7 +44,7 @@ pub use verify::Standing;
 /// A lock file: its directory and its name there.
 type LockKey = (FileId, OsString);
 
-/// A lock that this process holds, or that its parent held when it forked.
+/// A lock that this process holds, or that its parent held at the fork.
 struct Held {
     file: OwnedFd,
     /// The fork count at which it was taken: a forked child has a copy of the descriptor, but not the lock.
@@ -55,25 +55,25 @@ struct Held {
 /// What a lock is held for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Purpose {
-    /// Writing the channel, with the nonce of the record.
+    /// Writing the channel. The nonce is also in the owner record.
     Write(u64),
-    /// Removing what a dead writer left. Numbered too, so that no two are the same.
+    /// Removing what a dead writer left. The nonce tells two such locks apart.
     Clean(u64),
-    /// Serving the channel on this node: another file's lock.
+    /// Serving the channel on this node: the lock of the `.relay` file.
     Relay(u64),
 }
 
 #[derive(Default)]
 struct Locks {
     held: BTreeMap<LockKey, Held>,
-    /// Nonces of this library's records that could not be removed: no other copy of it is behind them.
+    /// Nonces of records that this copy of the library wrote and could not remove: they do not mean another copy.
     orphans: Vec<u64>,
 }
 
 static LOCKS: Shared<Locks> = Shared::new(Locks { held: BTreeMap::new(), orphans: Vec::new() });
 
 impl Locks {
-    /// What this process holds. Closes what it only inherited.
+    /// The lock that this process holds. Closes a descriptor that it only inherited.
     fn own(&mut self, key: &LockKey) -> Option<&Held> {
         if self.held.get(key).is_some_and(|held| held.forks != fork::count()) {
             self.held.remove(key);
@@ -81,7 +81,7 @@ impl Locks {
         self.held.get(key)
     }
 
-    /// What this process holds for one of its ownerships.
+    /// The lock behind one of this process's ownerships.
     fn of(&mut self, ownership: &Ownership) -> Option<&Held> {
         self.own(&ownership.key).filter(|held| held.purpose == ownership.purpose)
     }
@@ -97,7 +97,7 @@ impl Locks {
 /// How long a new writer waits for `clean` to finish with the channel.
 const CLEANING: Duration = Duration::from_secs(5);
 
-/// How often a lock file is opened anew that lost its name in between.
+/// How often a lock file is opened again that lost its name before it was locked.
 const LOOKS: u32 = 100;
 
 /// The right to write a channel. Ends with [`Ownership::release`] or with the process.
@@ -106,7 +106,7 @@ pub struct Ownership {
     key: LockKey,
     forks: u64,
     purpose: Purpose,
-    /// There was no lock file: this is the first writer, or the one before closed properly.
+    /// There was no lock file: this is the first writer, or the previous one closed the channel.
     pub fresh: bool,
 }
 
@@ -114,7 +114,7 @@ impl Ownership {
     /// Takes the channel, whose files are in the directory behind `handle`.
     ///
     /// # Errors
-    /// [`Error::ChannelBusy`] if a live writer has it; [`Error::CorruptChannel`] if the lock file is none.
+    /// [`Error::ChannelBusy`] if a live writer has it; [`Error::CorruptChannel`] if the lock file cannot be one.
     pub fn acquire(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<Self> {
         let start = Instant::now();
         loop {
@@ -132,7 +132,7 @@ impl Ownership {
     /// Takes the channel in order to remove what a dead writer left.
     ///
     /// # Errors
-    /// As [`Ownership::acquire`]; [`Error::ChannelBusy`] too if another process cleans it.
+    /// As [`Ownership::acquire`]; also [`Error::ChannelBusy`] if another process is cleaning it.
     pub fn acquire_to_clean(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> Result<Self> {
         match Self::attempt(directory, handle, name, true)? {
             Attempt::Taken(ownership) => Ok(ownership),
@@ -167,8 +167,8 @@ impl Ownership {
                 return match sys::lock_holder(&file, range).map_err(failed)? {
                     Some(holder) if is_cleaner(holder) => Ok(Attempt::InTheWay(cleaner(holder.pid))),
                     Some(holder) => Err(busy(name, process(holder.pid))),
-                    // It has just let go, or the system does not name it.
-                    None => Ok(Attempt::InTheWay("somebody whom the system does not name".into())),
+                    // The holder has just released it, or the kernel does not name it.
+                    None => Ok(Attempt::InTheWay("a process that the kernel does not name".into())),
                 };
             }
             failpoint!("lock.taken");
@@ -188,24 +188,24 @@ impl Ownership {
             locks.held.insert(key.clone(), Held { file, forks, purpose });
             return Ok(Attempt::Taken(Self { key, forks, purpose, fresh }));
         }
-        Ok(Attempt::InTheWay("somebody who removes the lock file again and again".into()))
+        Ok(Attempt::InTheWay("a process that keeps removing the lock file".into()))
     }
 
-    /// Whether this is the process that took it. No system call.
+    /// Whether this process took it, and not its parent. No system call.
     #[inline]
     pub fn is_ours(&self) -> bool {
         self.forks == fork::count()
     }
 
-    /// The number that stands in the owner record.
+    /// The nonce in the owner record.
     pub fn nonce(&self) -> u64 {
         match self.purpose {
             Purpose::Write(nonce) | Purpose::Clean(nonce) | Purpose::Relay(nonce) => nonce,
         }
     }
 
-    /// Lets go. With a `directory`, removes the record, and the lock file too if `remove` says so, while the lock is still
-    /// held. In a forked child: nothing.
+    /// Releases the lock. With a `directory`, first removes the record and, if `remove` is true, the lock file. Does nothing in a
+    /// forked child.
     pub fn release(self, directory: Option<&OwnedFd>, name: &ChannelName, remove: bool) {
         let mut locks = LOCKS.lock();
         if !self.is_ours() {
@@ -217,7 +217,7 @@ impl Ownership {
             && let Ok(Some(named)) = sys::facts_at(directory, &self.key.1)
             && named.id == ours.id
         {
-            // What cannot be removed is found by `clean`.
+            // `clean` finds what cannot be removed.
             if Record::read(directory, name).is_some_and(|record| record.nonce == self.nonce()) {
                 let _ = sys::unlink(directory, &name.file(Role::Owner), false);
                 failpoint!("close.record-removed");
@@ -238,7 +238,7 @@ impl Ownership {
 
 enum Attempt {
     Taken(Ownership),
-    /// By somebody who should be gone soon.
+    /// Another process has it, but probably not for long.
     InTheWay(String),
 }
 
@@ -268,8 +268,8 @@ fn create_lock_file(directory: &Directory, handle: &OwnedFd, name: &ChannelName)
     })
 }
 
-/// Whether the lock is this process's, but not this library's. The record says so, and the kernel: a process of a fork server
-/// may have number, program and starting second of a dead sibling.
+/// Whether this process holds the lock, but through another copy of this library. The record must say so, and the kernel too: a
+/// process of a fork server may have the pid, the program and the start time of a dead sibling.
 fn held_by_another_copy(locks: &Locks, handle: &OwnedFd, name: &ChannelName) -> bool {
     let other = |record: &Record| record.is_of(&sys::identity()) && !locks.orphans.contains(&record.nonce);
     if !Record::read(handle, name).as_ref().is_some_and(other) {

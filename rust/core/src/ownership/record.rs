@@ -1,8 +1,8 @@
-//! The owner record: which process has a channel's lock, in a file of its own.
+//! The owner record: a file of its own that says which process has a channel's lock.
 //!
-//! The kernel says *that* a lock is held, not always by whom, and to its own holder not even that. The record is written
-//! under the lock, and read without it: before the lock file is opened, which in the holder's own process would drop the
-//! lock.
+//! The kernel says *that* a lock is held, but not always by whom, and it never tells the holder about its own lock. The record is
+//! written with the lock held and read without it: before the lock file is opened, because opening and closing that in the
+//! holder's process would drop the lock.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,30 +16,30 @@ use crate::sys::{self, Identity};
 /// Who has a channel's lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record {
-    /// The process. Its time namespace is not written down.
+    /// The process. The time namespace is not recorded.
     pub process: Identity,
-    /// Which of its ownerships, or of another copy of this library in it.
+    /// Tells apart the ownerships of that process, including those of another copy of this library in it.
     pub nonce: u64,
 }
 
 impl Record {
-    /// Of the process that asks.
+    /// A record of this process.
     pub fn new(nonce: u64) -> Self {
         Self { process: sys::identity(), nonce }
     }
 
-    /// The channel's record; `None` if it has none that makes sense.
+    /// The channel's record; `None` if there is none or it is damaged.
     pub fn read(handle: &OwnedFd, name: &ChannelName) -> Option<Self> {
         let file = sys::open_at(handle, &name.file(Role::Owner), false).ok()??;
         sys::facts(&file).ok().filter(|facts| foreign(facts).is_none())?;
         let mut bytes = [0; owner::WORDS * WORD];
-        // One that is just being written does not add up: the next look finds it whole.
+        // The checksum of a record that is being written is wrong: the next call reads it whole.
         (sys::read_start(&file, &mut bytes).ok()? == bytes.len()).then_some(())?;
         Self::from_words(words(&bytes))
     }
 
-    /// Puts it in the place of the record that is there. That takes no room where there is one: a full file system does
-    /// not keep a channel from being taken over.
+    /// Replaces the channel's record. An existing file is overwritten, which needs no room: a channel can be taken over on a full
+    /// file system.
     pub fn write(&self, handle: &OwnedFd, name: &ChannelName) -> io::Result<()> {
         let file_name = name.file(Role::Owner);
         let bytes = self.bytes();
@@ -56,14 +56,14 @@ impl Record {
         draft.commit(&file_name)
     }
 
-    /// Whether it is this process's, by this copy of the library or another. A forked child is another process, also one
-    /// that has the number of a dead sibling: it started at another time.
+    /// Whether it is the record of `process`, by any copy of the library in it. A forked child is another process, even with the
+    /// pid of a dead sibling: it started at another time.
     pub fn is_of(&self, process: &Identity) -> bool {
         (self.process.pid, self.process.pid_namespace, self.process.image, self.process.started)
             == (process.pid, process.pid_namespace, process.image, process.started)
     }
 
-    /// Whether its process certainly lives: in another pid namespace nobody can say.
+    /// Whether its process is known to live; `false` for a process of another pid namespace, where this cannot be known.
     pub fn process_lives(&self) -> bool {
         let Identity { pid, started, pid_namespace, .. } = self.process;
         pid_namespace == sys::identity().pid_namespace

@@ -1,9 +1,9 @@
-//! The lock of the relay that serves a channel on this node, and what the relay says of itself in that file.
+//! The lock of the relay that serves a channel on this node, and the relay's status in the lock file.
 //!
-//! It is a record lock with the same traps as the writer's, so it goes through the same table. Two relays of one process do not
-//! occur: a relay is a process of its own. That the lock was dropped unnoticed, or the file removed, is found by
-//! [`RelayLock::keep`]; a second relay may have come meanwhile, and then that one stays. While both think that they serve the
-//! channel the writer's lock still lets only one of them write.
+//! It is a record lock with the same traps as the writer's, so it goes through the same table. One process never has two relays
+//! of a channel: a relay is a process of its own. [`RelayLock::keep`] notices when the lock was dropped or the file removed; if a
+//! second relay has come in the meantime, that one stays. While both believe that they serve the channel, the writer's lock lets
+//! only one of them write.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -55,7 +55,7 @@ impl RelayLock {
                 return Err(busy(name, format!("the relay in {holder} serves it on this node")));
             }
             failpoint!("relay.locked");
-            // Whoever tidied up may have removed the file before it was locked.
+            // The previous relay or `clean` may have removed the file before it was locked.
             if sys::facts_at(&handle, &key.1).map_err(failed)?.is_none_or(|named| named.id != facts.id) {
                 continue;
             }
@@ -63,7 +63,7 @@ impl RelayLock {
             locks.held.insert(key.clone(), Held { file, forks, purpose });
             return Ok(Self { directory: directory.clone(), name: name.clone(), key, forks, purpose });
         }
-        Err(busy(name, "somebody removes the relay's lock file again and again"))
+        Err(busy(name, "a process keeps removing the relay's lock file"))
     }
 
     /// Where the channel is.
@@ -71,10 +71,10 @@ impl RelayLock {
         &self.directory
     }
 
-    /// Makes sure that the lock is still this relay's, and takes it again where it was dropped or removed.
+    /// Checks that the lock is still this relay's, and takes it again if it was dropped or its file removed.
     ///
     /// # Errors
-    /// [`Error::ChannelBusy`]: another relay serves the channel by now, and this one should end.
+    /// [`Error::ChannelBusy`]: another relay serves the channel now, and this one should exit.
     pub fn keep(&mut self) -> Result<()> {
         if self.holds_named_file()? {
             return Ok(());
@@ -93,14 +93,14 @@ impl RelayLock {
         let path = self.directory.join(&self.key.1);
         let looked = || {
             let ours = sys::facts(&held.file)?.id;
-            // Taken again: one's own lock cannot be asked for.
+            // Taken again: the kernel does not tell a process about its own lock.
             let locked = sys::try_lock(&held.file, WRITER_LOCK)? == Locked::Yes;
             Ok(locked && sys::facts_at(&handle, &self.key.1)?.is_some_and(|named| named.id == ours))
         };
         looked().map_err(Error::system("lock", &path))
     }
 
-    /// Writes down what `ls` shows: JSON text, cut at [`RELAY_STATUS_MOST`] and padded with spaces. For information only: a
+    /// Writes the status that `ls` shows: JSON text, cut at [`RELAY_STATUS_MOST`] and padded with spaces. For information only: a
     /// reader may see half of it, which does not parse.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl RelayLock {
             return Ok(());
         };
         let path = self.directory.join(&self.key.1);
-        // Over all that stands there, which may be longer.
+        // Overwrites all of the previous status, which may be longer.
         let size = sys::facts(&held.file).map_err(Error::system("look at", &path))?.size as usize;
         let size = size
             .max(status.len().next_multiple_of(RELAY_STATUS_BYTES))
@@ -122,10 +122,10 @@ impl RelayLock {
         sys::write_start(&held.file, &bytes).map_err(Error::storage(&path, size))
     }
 
-    /// Lets go, and removes the file while it is still locked. In a forked child: nothing.
+    /// Removes the file while it is still locked, and releases the lock. Does nothing in a forked child.
     pub fn release(self) {
         if self.forks == fork::count() && self.holds_named_file().unwrap_or(false) {
-            // Under the lock nobody else removes it. What cannot be removed is found by `clean`.
+            // With the lock held, nobody else removes it. `clean` finds a file that cannot be removed.
             if let Ok(Some(handle)) = self.directory.find() {
                 let _ = sys::unlink(&handle, &self.key.1, false);
                 failpoint!("relay.removed");
@@ -142,7 +142,7 @@ impl RelayLock {
     }
 }
 
-/// What the channel's relay says of itself; `None` if there is none that lives. Never opens a file that this process has locked.
+/// The status of the channel's relay; `None` if there is no live relay. Never opens a file that this process has locked.
 ///
 /// # Errors
 /// [`Error::System`].

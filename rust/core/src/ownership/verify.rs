@@ -1,4 +1,4 @@
-//! Whether the lock is still ours.
+//! Verifying that the lock is still ours.
 
 use std::os::fd::OwnedFd;
 
@@ -9,29 +9,29 @@ use crate::failpoints::failpoint;
 use crate::layout::{PAGE, WRITER_LOCK};
 use crate::sys::{self, Locked};
 
-/// What [`Ownership::verify`] found, if the channel was not lost.
+/// Result of [`Ownership::verify`], unless the channel is lost.
 #[derive(Debug)]
 pub enum Standing {
     /// All is as it was.
     Kept,
-    /// Something had been removed, and was put back: files that lie beside it may be gone as well.
+    /// Something had been removed and was put back: other files of the channel may be gone as well.
     Restored,
-    /// `clean` is at work on the files, or somebody removes and makes them at this moment: look again soon.
+    /// `clean` is at work on the files, or somebody removes and creates them at this moment: verify again soon.
     Unclear,
     /// Something was removed and cannot be put back, but nobody else has the channel.
     Adrift(Error),
 }
 
-/// How a writer that lives can lose its channel.
+/// How a live writer can lose its channel.
 const CAUSE: &str = "its lock was dropped, by something in this process that opened and closed the lock file, or its files were \
                      removed";
 
 impl Ownership {
-    /// Asks the kernel whether the channel is still this process's. Puts back what was removed: the directory's last path
-    /// component, the lock file, the record.
+    /// Asks the kernel whether this process still owns the channel. Puts back what was removed: the directory (its last path
+    /// component), the lock file, the record.
     ///
-    /// A lock of one's own cannot be asked for (`F_GETLK` does not show it), only taken again; and that succeeds too after
-    /// another owner came and went. So the record decides: if there is another one's, the channel is lost.
+    /// A process cannot ask about its own lock (`F_GETLK` does not show it), it can only take the lock again. That succeeds even
+    /// after another owner came and went. So the record decides: if it is another owner's, the channel is lost.
     ///
     /// # Errors
     /// [`Error::ChannelLost`].
@@ -60,7 +60,7 @@ impl Ownership {
         let mut locks = LOCKS.lock();
         let mut moved = false;
         for _ in 0..LOOKS {
-            let Some(held) = locks.of(self) else { return Err(lost(name, "its lock was let go of")) };
+            let Some(held) = locks.of(self) else { return Err(lost(name, "its lock was released")) };
             let file_id = sys::facts(&held.file).map_err(failed)?.id;
             if sys::try_lock(&held.file, WRITER_LOCK).map_err(failed)? == Locked::Contended {
                 match sys::lock_holder(&held.file, WRITER_LOCK).map_err(failed)? {
@@ -75,7 +75,7 @@ impl Ownership {
             if let Some(other) = record.filter(|record| record.nonce != self.nonce()) {
                 return Err(self.lost_to(&mut locks, process(other.process.pid), name));
             }
-            // Only now: the file may have lost its name before it was locked, and then another one is the lock.
+            // Checked after locking: the file may have lost its name before, and then the file that has the name is the lock.
             if sys::facts_at(handle, &self.key.1).map_err(failed)?.is_some_and(|named| named.id == file_id) {
                 if record.is_none() {
                     let written = Record::new(self.nonce()).write(handle, name);
@@ -99,7 +99,7 @@ impl Ownership {
         Ok(Standing::Unclear)
     }
 
-    /// Who has the channel instead, as far as the record says.
+    /// A description of the new owner, as far as the record tells.
     pub fn successor(&self, directory: &Directory, name: &ChannelName) -> String {
         let record = directory.find().ok().flatten().and_then(|handle| Record::read(&handle, name));
         let who = match record.filter(|record| record.nonce != self.nonce()) {
@@ -109,7 +109,7 @@ impl Ownership {
         format!("{who}; {CAUSE}")
     }
 
-    /// Gives up what is left of it.
+    /// Closes the lock file, and makes the error that names the new owner.
     fn lost_to(&self, locks: &mut Locks, holder: String, name: &ChannelName) -> Error {
         locks.close(self);
         lost(name, &format!("{holder} has it; {CAUSE}"))

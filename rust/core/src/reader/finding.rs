@@ -1,4 +1,4 @@
-//! Which file has the channel's name.
+//! Finding the file that has the channel's name.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ pub struct Found {
 }
 
 impl Found {
-    /// The file that has taken the place of this one, if its newest snapshot is whole. Another directory is looked into only
-    /// if this one has no file of the channel.
+    /// The file that has replaced this one, if its newest snapshot is whole. The other places are searched only if this directory
+    /// has no file of the channel.
     pub fn successor(&self, places: &Places, name: &ChannelName) -> Option<Self> {
         let present = find_in(&self.directory, name).ok()?;
         let found = match present {
@@ -31,8 +31,8 @@ impl Found {
     }
 }
 
-/// The channel, in the first place that has it. What is wrong with a place counts only if none has it; a fallback that is not
-/// ours counts as empty.
+/// The channel, in the first place that has it. An error of a place is returned only if no place has the channel; a fallback that
+/// belongs to somebody else counts as empty.
 pub fn find(places: &Places, name: &ChannelName) -> Result<Option<Found>> {
     let mut fault = None;
     for (i, directory) in places.iter().enumerate() {
@@ -46,7 +46,7 @@ pub fn find(places: &Places, name: &ChannelName) -> Result<Option<Found>> {
     fault.map_or(Ok(None), Err)
 }
 
-/// The channel's file, unless it is about to vanish.
+/// The channel's file, unless it is closed and about to be removed.
 fn find_in(directory: &Directory, name: &ChannelName) -> Result<Option<Arc<Segment>>> {
     let Some(handle) = directory.find()? else {
         return Ok(None);

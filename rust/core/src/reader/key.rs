@@ -1,4 +1,4 @@
-//! Values of the newest snapshot, by their paths.
+//! Single values of the newest snapshot, by path.
 
 use super::{Reader, WordAt};
 use crate::directory::Role;
@@ -9,16 +9,16 @@ use crate::snapshot::decode::check;
 use crate::snapshot::lookup::{KeyPath, NoPath};
 use crate::snapshot::shape::{Dtype, Kind, Shape};
 
-/// Reads between two that look at more than the slot: somebody may have removed the file without a mark.
+/// Number of reads after which one looks at more than the slot: somebody may have removed the file without marking it.
 const LOOK_EVERY: u32 = 256;
 
-/// One value of the newest snapshot: a handle that knows where it lies. Made by [`Reader::key`].
+/// One value of the newest snapshot: a handle that remembers where the value is. Made by [`Reader::key`].
 ///
-/// While the structure of the snapshots stays the same, a bool, int or float costs one look at its word. Anything else, and the
-/// first look after a change of structure, copies the snapshot into memory that the key keeps.
+/// While the structure of the snapshots stays the same, reading a bool, int or float only reads its word. Reading anything else,
+/// and the first read after a change of structure, copies the snapshot into memory that the key keeps.
 ///
-/// Each look gives the newest value: two keys that are read one after the other may see two snapshots. Values that must fit each
-/// other are best published under one key, as a list or an array; or take a whole [`Snapshot`] by [`Reader::read_into`].
+/// Each read gives the newest value: two keys that are read one after the other may see two snapshots. Publish values that belong
+/// together under one key, as a list or an array, or copy a whole [`Snapshot`] with [`Reader::read_into`].
 ///
 /// # Examples
 /// ```
@@ -34,11 +34,11 @@ const LOOK_EVERY: u32 = 256;
 #[derive(Debug)]
 pub struct Key {
     path: KeyPath,
-    /// Of `snapshot`; a word that was read since is newer.
+    /// The shape of `snapshot`. `number` may be of a newer snapshot.
     shape: Shape,
     snapshot: Snapshot,
     node: Option<usize>,
-    /// Where its bytes lie among the blobs.
+    /// Where its bytes are among the blobs.
     blob: std::ops::Range<usize>,
     number: Option<(WordAt, u64)>,
     look_in: u32,
@@ -70,24 +70,24 @@ pub enum Leaf<'a> {
 }
 
 impl Reader {
-    /// A key by its path: names with dots between them, an index in a list or tuple as `"layers.0"`. Whether there is such a
-    /// value shows when it is read. For other paths see [`Key::of`].
+    /// A key by its dotted path: `"reward_shaping.goal"`, or with an index of a list or tuple `"layers.0"`. Whether there is such
+    /// a value is only known when it is read. For other paths see [`Key::of`].
     ///
     /// # Errors
-    /// [`NoPath`]: the path is empty, or has an empty name in it.
+    /// [`NoPath`]: the path is empty or has an empty name in it.
     pub fn key(&self, path: &str) -> std::result::Result<Key, NoPath> {
         KeyPath::dotted(path).map(Key::of)
     }
 }
 
 impl Key {
-    /// A key of a path of any kind.
+    /// A key for any path.
     pub fn of(path: KeyPath) -> Self {
         let (shape, snapshot) = (Shape::default(), Snapshot::default());
         Self { path, shape, snapshot, node: None, blob: 0..0, number: None, look_in: LOOK_EVERY }
     }
 
-    /// The newest value. `None`: the newest snapshot has none under this path.
+    /// The newest value; `None` if the newest snapshot has none at this path.
     ///
     /// # Errors
     /// [`Error::CorruptChannel`]. The next call tries again.
@@ -96,7 +96,7 @@ impl Key {
         self.node.map(|node| self.leaf(node)).transpose().map_err(|why| damaged(reader, why))
     }
 
-    /// The newest value as a number: that of a bool, int or float. `None`: there is no such value.
+    /// The newest value of a bool, int or float as a number; `None` if there is no such value.
     ///
     /// # Errors
     /// As [`Key::get`].
@@ -109,7 +109,7 @@ impl Key {
         }))
     }
 
-    /// The newest value as a whole number. `None`: there is no bool or int.
+    /// The newest value as a whole number; `None` if it is not a bool or int.
     ///
     /// # Errors
     /// As [`Key::get`].
@@ -137,7 +137,7 @@ impl Key {
         Ok(self.number.and_then(|(_, word)| Some((self.shape.nodes[self.node?].kind, word))))
     }
 
-    /// Takes the newest value in hand.
+    /// Brings the key up to date.
     #[inline]
     fn look(&mut self, reader: &mut Reader) -> Result<()> {
         if let Some((at, word)) = &mut self.number

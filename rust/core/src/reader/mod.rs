@@ -26,9 +26,9 @@ pub use key::{Key, Leaf};
 pub use waiter::Waiter;
 pub use word::WordAt;
 
-/// The head of the file that a reader is attached to. [`HeadRef::load`] is all that an unchanged read takes.
+/// The head of the file that a reader is attached to. An unchanged read is [`HeadRef::load`] and nothing more.
 ///
-/// After a [`Reader::read_into`] that filled the snapshot from another segment, take a new one.
+/// Get a new one after a [`Reader::read_into`] that filled the snapshot from another segment.
 #[derive(Clone, Debug)]
 pub struct HeadRef {
     word: WordRef<Segment>,
@@ -42,7 +42,7 @@ impl HeadRef {
     }
 }
 
-/// One reader of a channel. It never writes the channel, and never makes the writer wait. What it has read is in the
+/// One reader of a channel. It never writes to the segment and never makes the writer wait. What it has read is in the
 /// [`Snapshot`] that the caller keeps: one reader can serve several of them.
 #[derive(Debug)]
 pub struct Reader {
@@ -50,24 +50,24 @@ pub struct Reader {
     name: ChannelName,
     found: Found,
     seat: Option<Arc<Seat>>,
-    /// When its lock was last taken again, on the clock of publish times.
+    /// When the seat's lock was last taken again, on the clock of publish times.
     seated_ns: u64,
     name_checked: NameCheck,
     laps: u64,
 }
 
-/// What a reader may go by without looking at anything else: see [`Reader::settled`].
+/// The head that means "nothing has changed": see [`Reader::settled`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settled {
-    /// The head of a file that goes on; of one that has ended, a word that no file has.
+    /// The expected head, if the file goes on; otherwise a word that no open file has.
     going_on: Head,
-    /// The head of a file that has ended.
+    /// The expected head, if the file has ended.
     ended: Head,
     until_ns: u64,
 }
 
 impl Settled {
-    /// Whether nothing has changed: one load and one comparison, and for a file that has ended a coarse clock.
+    /// Whether nothing has changed: one load and one comparison, and for a file that has ended also a look at the coarse clock.
     #[inline]
     pub fn holds(&self, head: &HeadRef) -> bool {
         let head = head.load();
@@ -80,23 +80,21 @@ impl Settled {
     }
 }
 
-/// When the channel's name was last compared with the file at hand.
+/// When the reader last compared its file with the one that has the channel's name.
 #[derive(Clone, Copy, Debug)]
 struct NameCheck {
     at_ns: u64,
-    /// The file's head then. A mark that was not there then asks for another comparison at once.
+    /// The file's head at that time. A mark that was set since then requires another comparison at once.
     head: Head,
 }
 
-/// How many successors of a file one read follows: a writer cannot replace files as fast as they can be
-/// opened for long.
+/// How many successors of a file one read follows. A writer cannot replace files faster than a reader opens them for long.
 const MAX_MOVES: u32 = 64;
-/// How often an idle reader makes sure that its file is still the one with the name: somebody may have
-/// removed it without a mark.
+/// How often an idle reader checks that its file still has the channel's name: somebody may have removed it without marking it.
 const IDLE_CHECK_NS: u64 = 1_000_000_000;
-/// How often it looks for the successor of a file that has ended.
+/// How often a reader looks for the successor of a file that has ended.
 const ENDED_CHECK_NS: u64 = 10_000_000;
-/// How long a reader that waits for a channel sleeps between two looks.
+/// How long a reader that waits for a channel sleeps between two attempts.
 const ATTACH_SLICE: Duration = Duration::from_millis(2);
 
 impl Reader {
@@ -124,26 +122,26 @@ impl Reader {
         }
     }
 
-    /// The head now, by one load.
+    /// The head, by one load.
     #[inline]
     pub fn head(&self) -> Head {
         self.found.segment.head()
     }
 
-    /// Where the head is, for an unchanged read without this object.
+    /// A reference to the head, for unchanged reads without this object.
     pub fn head_ref(&self) -> HeadRef {
         HeadRef { word: WordRef::new(&self.found.segment, header::HEAD) }
     }
 
-    /// Which mapping of which file it reads.
+    /// The mapping that it reads.
     pub fn segment_key(&self) -> SegmentKey {
         SegmentKey(self.found.segment.key)
     }
 
-    /// Copies the channel's newest snapshot, unless `snapshot` holds it: whether it is another one than before.
+    /// Copies the channel's newest snapshot, unless `snapshot` holds it already. Returns whether it is another one than before.
     ///
-    /// Follows the channel to a new file. When that cannot be opened, the present one is read on, and a later
-    /// call tries again.
+    /// Follows the channel to a new file. If that cannot be opened, it goes on with the present one, and a later call tries
+    /// again.
     ///
     /// # Errors
     /// [`crate::error::Error::CorruptChannel`]: then `snapshot` holds nothing, and the next call copies anew.
@@ -161,7 +159,7 @@ impl Reader {
                 return Ok(false);
             }
             match self.copy(snapshot) {
-                // Whoever owns the channel may have put a whole file in the place of this one.
+                // The channel's owner may have replaced this file by a sound one.
                 Err(_) if self.may_have_successor(head) && self.follow() => {}
                 copied => return copied,
             }
@@ -174,20 +172,20 @@ impl Reader {
         let before = snapshot.is_filled().then_some(snapshot.meta.stamp);
         let key = self.segment_key();
         let read = self.found.segment.read(|position, slot| snapshot.fill(slot, position, key));
-        // A slot that was not even looked into leaves no snapshot either.
+        // Also if the slot was never copied: then `fill` has not forgotten it.
         let (_, (), laps) = read.inspect_err(|_| snapshot.forget())?;
         snapshot.keep(key);
         failpoint!("read.copied");
         self.laps += u64::from(laps);
         self.note(&snapshot.meta);
-        // A file that was put back begins with the snapshot that the one before ended with.
+        // A file that was put back may begin with the snapshot that the previous one ended with.
         Ok(before != Some(snapshot.meta.stamp))
     }
 
-    /// Says in the roster what was read, in a line that is this process's.
+    /// Notes in the roster what was read, on this process's own line.
     #[inline]
     fn note(&mut self, meta: &SlotMeta) {
-        // Publish times are a clock too, and cost nothing.
+        // Publish times serve as a clock that costs nothing.
         let long_ago = meta.published_ns.saturating_sub(self.seated_ns) > IDLE_CHECK_NS;
         let inherited = self.seat.as_ref().is_some_and(|seat| !seat.is_ours());
         if long_ago || inherited {
@@ -212,13 +210,12 @@ impl Reader {
         Origin { host: self.found.segment.origin_host(), pid: self.found.segment.header(header::ORIGIN_PID) }
     }
 
-    /// How the learner stands to the file at hand.
+    /// The state of the link between the learner and the file at hand.
     pub fn link(&self) -> Link {
         self.found.segment.link()
     }
 
-    /// Whether it is time to look for the successor of a file that has ended: at once when a mark is new, and then every
-    /// 10 ms.
+    /// Whether it is time to look for the successor of a file that has ended: at once if a mark is new, and then every 10 ms.
     #[cold]
     fn may_have_successor(&self, head: Head) -> bool {
         let NameCheck { at_ns, head: before } = self.name_checked;
@@ -229,10 +226,11 @@ impl Reader {
         tick_ns().saturating_sub(self.name_checked.at_ns) > IDLE_CHECK_NS
     }
 
-    /// Moves to the file that has the channel's name, if it is another one and is open for business.
+    /// Moves to the file that has the channel's name, if that is another one and its newest snapshot is whole. Returns whether it
+    /// moved.
     #[cold]
     pub fn follow(&mut self) -> bool {
-        // Loaded before the look: a mark that comes after it asks for the next one.
+        // Loaded before the search: a mark that is set later causes another search.
         self.name_checked = NameCheck { at_ns: tick_ns(), head: self.found.segment.head() };
         match self.found.successor(&self.places, &self.name) {
             Some(found) => {
@@ -268,10 +266,10 @@ impl Reader {
         };
     }
 
-    /// What waits for a change from now on, without this object, so that others can use it meanwhile. Look for news *after*
-    /// making it: what comes in between ends the sleep at once.
+    /// Makes an object that waits for the next change, so that others can use this reader in the meantime. Read *after* making
+    /// it: a change in between ends the sleep at once.
     pub fn waiter(&mut self) -> Waiter {
-        // Whoever sleeps must be announced where the writer looks.
+        // A sleeper must be announced in the roster that the writer looks at.
         let handle = self.found.directory.find().ok().flatten();
         let seated = match (&self.seat, &handle) {
             (Some(seat), Some(handle)) => seat.is_ours() && seat.has_name(handle, &self.name) && seat.keep(),
@@ -289,14 +287,14 @@ impl Reader {
             self.follow();
         }
         let head = self.found.segment.head();
-        // Closed after it had moved to a new file, and before this reader looked: the mark is in that
-        // file, which is gone.
+        // The writer may have moved to a new file and closed that one before this reader saw it: then the mark is in a file that
+        // is gone.
         head.closed()
             || self.found.segment.link() == Link::LearnerClosed
             || head.superseded() && !self.has_file() && !self.is_written().unwrap_or(true)
     }
 
-    /// Whether the learner lives, here or where the channel's relay hears from it.
+    /// Whether the learner lives: on this node, or on another one from which the channel's relay hears.
     ///
     /// # Errors
     /// [`crate::error::Error::System`], or what is wrong with the directory.
@@ -331,7 +329,7 @@ impl Reader {
         }
     }
 
-    /// Where the file at hand was found.
+    /// The directory of the file at hand.
     pub fn directory(&self) -> &Directory {
         &self.found.directory
     }
@@ -354,7 +352,7 @@ impl Reader {
         self.found.segment.age(meta)
     }
 
-    /// Numbers of the newest snapshot, without copying it.
+    /// What the slot says of the newest snapshot, without copying the snapshot.
     ///
     /// # Errors
     /// [`crate::error::Error::CorruptChannel`].
@@ -366,13 +364,13 @@ impl Reader {
         self.found.segment.read(|position, slot| SlotMeta::load(slot, position)).map(|(_, meta, _)| meta)
     }
 
-    /// What the head is while the snapshot of this position is the newest, and until when, on the coarse clock, that may be
-    /// taken for granted of a file that has ended.
+    /// The head while the snapshot at this position is the newest. For a file that has ended, also the time on the coarse clock
+    /// until which this may be assumed.
     #[inline]
     pub fn settled(&self, position: Position) -> Settled {
         let NameCheck { at_ns, head } = self.name_checked;
         let plain = Head::of(position);
-        // Only a mark that was there before the last look for a successor: a later one asks for another look.
+        // Only a mark that was set before the last search for a successor: a later one requires another search.
         if head.ended() && head.position() == plain.position() {
             return Settled {
                 ended: head,
@@ -388,7 +386,7 @@ impl Reader {
         &self.name
     }
 
-    /// How many copies were made again because the writer had gone round the ring meanwhile.
+    /// How many copies were repeated because the writer had lapped them.
     pub fn laps(&self) -> u64 {
         self.laps
     }

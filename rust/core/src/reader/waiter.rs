@@ -27,16 +27,16 @@ impl Waiter {
         Self { places, name, found: found.clone(), seat, seen }
     }
 
-    /// Longest time that one call sleeps: what a lost wake-up may cost.
+    /// Longest time that one call sleeps: an upper limit of what a lost wake-up costs.
     pub const MAX_SLICE: Duration = Duration::from_millis(500);
 
-    /// Which file it waits at. A reader that has moved on needs another waiter.
+    /// The mapping that it waits on. A reader that has moved to another file needs another waiter.
     pub fn segment_key(&self) -> SegmentKey {
         SegmentKey(self.found.segment.key)
     }
 
-    /// Sleeps until something was published or another file has the channel's name, or until `slice` is over.
-    /// `true`: something has changed; a [`follow`](super::Reader::follow) finds another file. `false`: nothing yet, or a signal arrived.
+    /// Sleeps until something is published, another file has the channel's name, or `slice` has passed. `true`: something has
+    /// changed; [`follow`](super::Reader::follow) moves to another file. `false`: nothing has changed, or a signal arrived.
     pub fn wait(&self, slice: Duration) -> bool {
         let bell = self.found.segment.bell(self.seat.as_ref().map(|seat| seat.waiters()));
         if let Some(value) = bell.prepare(self.seen) {
@@ -47,7 +47,7 @@ impl Waiter {
         self.found.segment.head() != self.seen || self.has_successor()
     }
 
-    /// Nobody rings for a file that was replaced without a mark.
+    /// Whether another file has the channel's name: nobody rings the bell of a file that was replaced without a mark.
     fn has_successor(&self) -> bool {
         self.found.successor(&self.places, &self.name).is_some()
     }

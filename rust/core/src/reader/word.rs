@@ -1,14 +1,14 @@
-//! One number of the newest snapshot, without a copy of the others.
+//! Reading one number of the newest snapshot, without copying the rest.
 
 use super::Reader;
 use crate::numbering::ShapeKey;
 use crate::snapshot::shape::Shape;
 use crate::snapshot::{SegmentKey, SlotMeta, Snapshot};
 
-/// Where a number lies in all snapshots of a shape that one file holds.
+/// Where a number is in all snapshots of one shape in one file.
 #[derive(Clone, Copy, Debug)]
 pub struct WordAt {
-    /// Of which file.
+    /// The file.
     pub segment: SegmentKey,
     shape: ShapeKey,
     shape_len: usize,
@@ -17,7 +17,7 @@ pub struct WordAt {
 }
 
 impl WordAt {
-    /// The word of a node of a snapshot, which was found to fit its shape. `None` if the node is no bool, int or float.
+    /// The word of a node of a snapshot that was checked against its shape. `None` if the node is no bool, int or float.
     pub fn of(snapshot: &Snapshot, shape: &Shape, node: usize) -> Option<Self> {
         let node = &shape.nodes[node];
         node.kind.is_number().then_some(Self {
@@ -31,8 +31,8 @@ impl WordAt {
 }
 
 impl Reader {
-    /// The word in the newest snapshot, and that one's numbers. `None` if there is anything to be looked at more closely: another
-    /// shape, another file, damage. [`Reader::read_into`] then says which.
+    /// The word in the newest snapshot, and what the slot says of that snapshot. `None` if a closer look is needed, because of
+    /// another shape, another file or damage: [`Reader::read_into`] then says which.
     #[inline]
     pub fn read_word(&mut self, place: &WordAt) -> Option<(SlotMeta, u64)> {
         if self.segment_key() != place.segment || self.found.segment.head().ended() {
@@ -40,7 +40,7 @@ impl Reader {
         }
         let read = self.found.segment.read(|position, slot| {
             let meta = SlotMeta::load(slot, position)?;
-            // The lengths too: others would take another word for the number.
+            // The lengths too: with others, the word at this place would be a different one.
             let fits = (meta.shape, meta.shape_len, meta.values_len)
                 == (place.shape, place.shape_len, place.values_len);
             fits.then(|| (meta, slot.get(meta.values_start() + place.at)))

@@ -1,10 +1,9 @@
 //! A ring of sequence-locked slots.
 //!
-//! Three kinds of words: the *head* (which position is newest, and whether the file is at its end), each
-//! slot's *seq*, and the slots' payload, which readers and the writer may touch at the same time. All are
-//! atomics, the payload too: relaxed loads and stores of whole words are defined behaviour, and compile to
-//! plain moves. (Long runs of bytes are moved by one instruction instead: `sys::copy` says why that is the
-//! same.)
+//! There are three kinds of words: the *head* (the newest position, and whether the file has ended), each slot's *seq*, and the
+//! slots' payload, which readers and the writer may access at the same time. All are atomics, the payload too: relaxed loads and
+//! stores of whole words are defined behaviour and compile to plain moves. (Long runs of words are copied by assembly instead:
+//! `sys::copy` argues why that is equivalent.)
 //!
 //! Publishing at position p, by the one writer, into slot p mod n (n ≥ 2):
 //!
@@ -23,45 +22,42 @@
 //!
 //! The cases, for a reader that has loaded `head = p`:
 //!
-//! * **A. Nothing older than p is read.** R1 synchronises with W5 of p, so that every store of p's
-//!   publication happens before R2: by coherence a payload load returns p's word or a later one, and R4
-//!   returns `2p+2` or a later value.
-//! * **B. Nothing newer than p is taken for p.** Say R2 returned a word of position w > p, which lies in the
-//!   same slot, so w ≥ p+n. The word was stored in W3 of w, after the fence W2; R2's load is followed by the
-//!   fence R3. Fence to fence, W1 of w happens before R4, which therefore returns `2w+1` or later: not
-//!   `2p+2`.
-//! * **C. A mismatch means that the writer has gone round.** R4 returned a value later than `2p+2`, stored in
-//!   W1 or W4 of some w ≥ p+n. W1 is a Release store, and between W1 and W4 lies the Release fence W2: the
-//!   Acquire fence after the mismatch ([`Ring::read`]) synchronises with either. So all that comes before W1
-//!   of w is visible, `head = w-1` among it, and w-1 ≥ p+n-1 > p: a reload of the head *must* show a newer
-//!   position. If it does not, no writer did this: the file is damaged, and the reader says so instead of
-//!   trying for ever.
-//! * **D. The writer dies after any step before W5.** Head still says p-1, whose slot is another one (n ≥ 2),
-//!   complete. Nobody looks at the odd or unannounced slot.
-//! * **E. A writer that takes over in place publishes at p again**, into that same slot, with the same seq values. A
-//!   reader that wants p has loaded `head = p`, which only the second writer stored: case A holds with its
-//!   stores. A reader of p-n sees `2p+1` or `2p+2` of either writer: a mismatch, and case C holds since both
-//!   wrote them after `head = p-1`. (The first writer is dead: see `writer`.)
-//! * **F. Positions never come back**: within a file they only grow, so seq has no ABA.
+//! * **A. Nothing older than p is read.** R1 synchronises with W5 of p, so every store of p's publication happens before R2: by
+//!   coherence a payload load returns p's word or a later one, and R4 returns `2p+2` or a later value.
+//! * **B. Nothing newer than p is returned as p.** Say R2 returned a word of a position w > p in the same slot, so w ≥ p+n. The
+//!   word was stored in W3 of w, after the fence W2; R2's load is followed by the fence R3. The two fences synchronise, so W1 of
+//!   w happens before R4, which therefore returns `2w+1` or a later value: not `2p+2`.
+//! * **C. A mismatch means that the writer has lapped the reader.** R4 returned a value later than `2p+2`, stored in W1 or W4 of
+//!   some w ≥ p+n. W1 is a Release store, and the Release fence W2 lies between W1 and W4: the Acquire fence after the mismatch
+//!   ([`Ring::read`]) synchronises with either. So everything before W1 of w is visible, including `head = w-1`. Since w-1 ≥
+//!   p+n-1 and n ≥ 2, a reload of the head *must* show a newer position than p. If it does not, no writer did this: the file is
+//!   damaged, and the reader reports that instead of trying for ever.
+//! * **D. The writer dies after any step before W5.** The head still says p-1. Its slot is another one (n ≥ 2) and complete. No
+//!   reader uses the slot of p, whose seq is odd or which was not announced.
+//! * **E. A writer that takes over in place publishes at p again**, into that same slot, with the same seq values. A reader of p
+//!   has loaded `head = p`, which only the second writer stored: case A holds with its stores. A reader of p-n sees `2p+1` or
+//!   `2p+2` of either writer: a mismatch, and case C holds because both stored them after `head = p-1`. (The first writer is
+//!   dead: see `writer`.)
+//! * **F. Announced positions never come back**: within a file they only grow, so seq has no ABA problem.
 //!
-//! Seq values that are not of this file's writers, and lengths that make no sense, are for the caller of
-//! [`Ring::read`]: it gets words, and trusts none.
+//! Garbage in the payload, such as impossible lengths, is for the caller of [`Ring::read`] to detect: it gets words and trusts
+//! none of them.
 
 use crate::numbering::Position;
 use crate::sync::{AtomicU64, Ordering, fence, relaxed};
 use crate::sys::{BULK_WORDS, store_words};
 
-/// The word that readers watch: `position << 2 | superseded << 1 | closed`. One load tells a reader
-/// everything.
+/// The word that readers watch: `position << 2 | superseded << 1 | closed`. One load tells a reader whether anything is new.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Head(u64);
 
 impl Head {
     /// The writer has finished with the channel.
     pub const CLOSED: u64 = 1;
-    /// A newer file stands under the channel's name, or will.
+    /// Another file has the channel's name, or will have it soon.
     pub const SUPERSEDED: u64 = 2;
-    /// It does stand there, with a snapshot in it. A word of its own, so that who has seen the other mark looks again.
+    /// Another file has the channel's name and holds a snapshot. A different mark from `SUPERSEDED`, so that a reader that has
+    /// seen that one looks again.
     pub const SUCCEEDED: u64 = Self::CLOSED | Self::SUPERSEDED;
 
     /// From the word in the file.
@@ -70,7 +66,7 @@ impl Head {
         Self(bits)
     }
 
-    /// The plain word of a position, without a mark.
+    /// The word for a position, without marks.
     #[inline]
     pub const fn of(position: Position) -> Self {
         Self(position.get() << 2)
@@ -100,7 +96,7 @@ impl Head {
         self.0 & Self::SUPERSEDED != 0
     }
 
-    /// Closed or superseded: there may be a successor.
+    /// Whether it is closed or superseded: there may be a successor.
     #[inline]
     pub const fn ended(self) -> bool {
         self.0 & Self::SUCCEEDED != 0
@@ -109,14 +105,13 @@ impl Head {
 
 /// Loads the head.
 ///
-/// Acquire: partner of the Release in [`RingWriter::announce`] (R1, case A). Also the whole of an unchanged
-/// read.
+/// Acquire: partner of the Release in [`RingWriter::announce`] (R1, case A). An unchanged read is this load and nothing else.
 #[inline]
 pub fn load_head(word: &AtomicU64) -> Head {
     Head(word.load(Ordering::Acquire))
 }
 
-/// A slot did not hold the position that the head names, and no writer was at work: the file is damaged.
+/// A slot does not hold the position that the head names, and the head does not move on: the file is damaged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Damaged {
     /// The position that was wanted.
@@ -125,9 +120,8 @@ pub struct Damaged {
     pub seq: u64,
 }
 
-/// How often a copy is tried again after the writer went round the ring during it. Each lap is `n` whole
-/// publications, so only a reader that is stopped again and again gets near; a file whose head somebody spins
-/// forward ends here.
+/// How often a reader that was lapped during its copy tries again. A lap takes `n` whole publications, so only a reader that is
+/// descheduled again and again gets near; a damaged file whose head keeps moving ends here.
 const MAX_LAPS: u32 = 4096;
 
 /// The readers' view of the ring: it only loads.
@@ -160,9 +154,9 @@ impl<'a> Ring<'a> {
         Slot { words: &self.slots[start..start + self.stride] }
     }
 
-    /// Copies the newest snapshot by means of `copy`, again if the writer went round meanwhile. `copy` may see
-    /// words of several snapshots: it must check what it uses, and its result counts only when this
-    /// function returns it. Gives the number of laps too.
+    /// Copies the newest snapshot by calling `copy`, and calls it again if the writer has lapped it. `copy` may see words of
+    /// several snapshots: it must check what it uses, and its result is valid only if this function returns it. Also returns the
+    /// number of laps.
     ///
     /// # Errors
     /// [`Damaged`] if the slot does not hold what the head says (case C).
@@ -174,14 +168,13 @@ impl<'a> Ring<'a> {
             let position = head.position();
             let slot = self.slot(position);
             let complete = complete(position);
-            // Not needed for the proof, whence relaxed: it spares the copy of a slot that is already being
-            // rewritten.
+            // Not part of the proof, hence relaxed: it avoids copying a slot that is already being rewritten.
             let mut seq = slot.words[SEQ].load(Ordering::Relaxed);
             if seq == complete {
                 let copied = copy(position, slot);
                 // R3. Partner: the Release fence of `RingWriter::begin` (case B).
                 fence(Ordering::Acquire);
-                // R4. Relaxed: the fence above orders it behind the copy, and nothing is read after it.
+                // R4. Relaxed: the fence above orders it after the copy, and nothing is read after it.
                 seq = slot.words[SEQ].load(Ordering::Relaxed);
                 if seq == complete {
                     return Ok((head, copied, laps));
@@ -200,7 +193,7 @@ impl<'a> Ring<'a> {
     }
 }
 
-/// Where a slot's seq lies; the rest of a slot is the caller's.
+/// Index of a slot's seq; the caller defines the rest of the slot.
 const SEQ: usize = 0;
 
 const fn writing(position: Position) -> u64 {
@@ -218,7 +211,7 @@ pub struct Slot<'a> {
 }
 
 impl<'a> Slot<'a> {
-    /// Number of words, the seq among them.
+    /// Number of words, including the seq.
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "a slot is never empty")]
     pub fn len(&self) -> usize {
@@ -237,7 +230,7 @@ impl<'a> Slot<'a> {
         &self.words[start..start + len]
     }
 
-    /// Puts a copy of a range of words into `out`, in place of what it held.
+    /// Copies a range of words into `out`, replacing its content.
     #[inline]
     pub fn copy(&self, start: usize, len: usize, out: &mut Vec<u64>) {
         out.clear();
@@ -259,21 +252,20 @@ impl<'a> RingWriter<'a> {
         Self { ring: Ring::new(head, slots, count) }
     }
 
-    /// Opens the slot of `position` for writing (W1, W2). From here on readers of the snapshot that it held go
-    /// elsewhere.
+    /// Opens the slot of `position` for writing (W1, W2). From here on, readers can no longer use the snapshot that it held.
     #[inline]
     pub fn begin(&self, position: Position) -> SlotWriter<'a> {
         let slot = self.ring.slot(position);
-        // Release: whoever sees this value, and fences, sees `head = position - 1` too. Partner: the last
-        // fence of `Ring::read` (case C).
+        // Release: a reader that sees this value and then fences also sees `head = position - 1`. Partner: the last fence of
+        // `Ring::read` (case C).
         slot.words[SEQ].store(writing(position), Ordering::Release);
-        // Whoever sees a word stored after this fence, and fences, sees the odd seq. Partner: R3 (case B).
+        // A reader that sees a word stored after this fence and then fences also sees the odd seq. Partner: R3 (case B).
         fence(Ordering::Release);
         SlotWriter { words: slot.words, position }
     }
 
-    /// Makes the snapshot at `position`, which is complete, the newest one (W5). Marks are taken off: only a file's living
-    /// writer announces.
+    /// Makes the complete snapshot at `position` the newest one (W5). Clears the marks: a file whose writer still announces has
+    /// not ended.
     ///
     /// Release: partner of [`load_head`] (case A).
     #[inline]
@@ -281,9 +273,9 @@ impl<'a> RingWriter<'a> {
         self.ring.head.store(Head::of(position).bits(), Ordering::Release);
     }
 
-    /// Sets marks beside the position, whichever it is: the file may be that of a writer that is about to find out that it
-    /// has lost it, and what that one announces must not be taken back. Relaxed: who sees the marks takes the position from
-    /// the same word, and a change of it in one step belongs to the release sequence of the store before, which W5 heads.
+    /// Sets marks and leaves the position as it is: the file's writer may not have noticed yet that it lost the channel, and what
+    /// it announces must not be undone. Relaxed: a reader takes marks and position from the same word, and this read-modify-write
+    /// continues the release sequence that W5 heads.
     pub fn mark(&self, marks: u64) {
         self.ring.head.fetch_or(marks, Ordering::Relaxed);
     }
@@ -296,14 +288,14 @@ pub struct SlotWriter<'a> {
 }
 
 impl SlotWriter<'_> {
-    /// Number of words, the seq among them.
+    /// Number of words, including the seq.
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "a slot is never empty")]
     pub fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Stores one word (W3; relaxed: W2 and W5 order it). Word 0 is the seq, and not for the caller.
+    /// Stores one word (W3; relaxed: W2 and W5 order it). Word 0 is the seq, which the caller must not store.
     #[inline]
     pub fn put(&self, index: usize, value: u64) {
         debug_assert_ne!(index, SEQ);
@@ -365,7 +357,7 @@ impl SlotWriter<'_> {
         }
     }
 
-    /// Marks the slot complete (W4). Relaxed: nobody looks at this slot before W5, which releases it.
+    /// Marks the slot complete (W4). Relaxed: no reader uses this value before W5, which releases it.
     #[inline]
     pub fn finish(self) {
         self.words[SEQ].store(complete(self.position), Ordering::Relaxed);

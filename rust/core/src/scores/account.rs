@@ -1,8 +1,8 @@
-//! What a learner has collected.
+//! What a learner has collected so far.
 
 use super::board::Tally;
 
-/// What was collected of a scoreboard's totals, and how they stood then.
+/// What was collected from a scoreboard, and its totals at that time.
 #[derive(Debug)]
 pub struct Account {
     collected: Vec<Tally>,
@@ -10,12 +10,13 @@ pub struct Account {
 }
 
 impl Account {
-    /// Nothing was collected of so many tasks.
+    /// An empty account for `tasks` tasks.
     pub fn new(tasks: usize) -> Self {
         Self { collected: vec![Tally::default(); tasks], counted: vec![Tally::default(); tasks] }
     }
 
-    /// Goes on from what a checkpoint holds. `None`: nothing was collected; the totals stay as they stood.
+    /// Continues from a checkpoint. `None` for `collected` means that nothing was collected; for `counted`, that the remembered
+    /// totals stay.
     pub fn resume(&mut self, collected: Option<Vec<Tally>>, counted: Option<Vec<Tally>>) {
         self.collected = collected.unwrap_or_else(|| vec![Tally::default(); self.counted.len()]);
         if let Some(counted) = counted {
@@ -23,7 +24,7 @@ impl Account {
         }
     }
 
-    /// What has come to the totals since the last time. `last` is the newest that there is.
+    /// What was added to the totals since the last call. `last` is the newest score.
     pub fn take(&mut self, totals: &[Tally]) -> Vec<Tally> {
         let take = |(now, (before, all)): (&Tally, (&mut Tally, &mut Tally))| {
             let mut added = Tally::default();
@@ -37,12 +38,12 @@ impl Account {
         totals.iter().zip(self.counted.iter_mut().zip(&mut self.collected)).map(take).collect()
     }
 
-    /// All that was ever collected.
+    /// Everything that was ever collected.
     pub fn collected(&self) -> &[Tally] {
         &self.collected
     }
 
-    /// How the totals stood the last time.
+    /// The totals at the last call.
     pub fn counted(&self) -> &[Tally] {
         &self.counted
     }

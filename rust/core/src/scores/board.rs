@@ -1,4 +1,4 @@
-//! The learner's end.
+//! The learner's side.
 
 use crate::directory::{ChannelName, Places};
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::words::store_relaxed;
 
 use super::file::File;
 
-/// Counters of a task.
+/// The counters of a task.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Tally {
     /// Episodes.
@@ -23,7 +23,7 @@ pub struct Tally {
     pub squares: f64,
     /// Sum of their lengths.
     pub lengths: u64,
-    /// Score of an episode that was among the last; 0 before the first.
+    /// Score of one of the latest episodes; 0 before the first.
     pub last: f64,
 }
 
@@ -39,7 +39,7 @@ impl Tally {
         }
     }
 
-    /// As a row has them.
+    /// The words of a row.
     pub(super) fn words(&self) -> [u64; scores::COPY] {
         let mut words = [0; scores::COPY];
         words[scores::EPISODES] = self.episodes;
@@ -51,7 +51,7 @@ impl Tally {
         words
     }
 
-    /// Whether episodes can add up to it. Sums that are not finite would never be again.
+    /// Whether it can be a sum over episodes. A sum that is not finite would stay so for ever.
     pub(super) fn is_plausible(&self) -> bool {
         let sums = [self.returns, self.squares, self.last];
         self.successes <= self.episodes
@@ -59,7 +59,7 @@ impl Tally {
             && sums.iter().all(|sum| sum.is_finite())
     }
 
-    /// Adds what has come to a row since it was `before`.
+    /// Adds what a row has gained since it was `before`.
     pub(super) fn advance(&mut self, now: &Self, before: &Self) {
         self.episodes = self.episodes.wrapping_add(now.episodes.wrapping_sub(before.episodes));
         self.successes = self.successes.wrapping_add(now.successes.wrapping_sub(before.successes));
@@ -70,7 +70,7 @@ impl Tally {
     }
 }
 
-/// What was seen of a block: how often each row had been written, and what it said.
+/// What was seen of a block: how often each row had been written, and its counters.
 struct Seen {
     written: Vec<u64>,
     rows: Vec<Tally>,
@@ -80,7 +80,7 @@ struct Seen {
 pub struct Scoreboard {
     file: File,
     name: ChannelName,
-    /// Drawn for this object. 0: another process keeps the scoreboard, and this one only looks on.
+    /// Random, drawn for this object. 0: another process keeps the scoreboard, and this object only reads.
     keeper: u64,
     seen: Vec<Seen>,
     totals: Vec<Tally>,
@@ -88,18 +88,18 @@ pub struct Scoreboard {
 }
 
 impl Scoreboard {
-    /// The scoreboard of a channel with so many tasks: the one that is there, or a new one. It is ended when this object goes,
-    /// unless a later one of this process has taken its place, or another process keeps it.
+    /// The scoreboard of a channel with `tasks` tasks: an existing one, or a new one. Dropping this object ends the scoreboard,
+    /// unless a later object of this process or another process keeps it.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if the number of tasks cannot be; [`Error::ChannelBusy`] if another process keeps one with
-    /// another number; [`Error::StorageFull`], and what is wrong with the directory.
+    /// [`Error::InvalidArgument`] if the number of tasks is out of range; [`Error::ChannelBusy`] if another process keeps one
+    /// with another number; [`Error::StorageFull`], and what is wrong with the directory.
     pub fn open(places: &Places, name: &ChannelName, tasks: usize) -> Result<Self> {
         Self::open_part(places, name, tasks, 0)
     }
 
-    /// The same for a relay, on a node without the learner: a part of the scoreboard with that incarnation on the learner's node. A
-    /// learner that comes to this node takes its place.
+    /// The same for a relay on a node without the learner: a part of the scoreboard on the learner's node with the incarnation
+    /// `part_of`. A learner on this node replaces it.
     ///
     /// # Errors
     /// As [`Scoreboard::open`]; [`Error::ChannelBusy`] also if a learner of this node keeps one.
@@ -112,7 +112,7 @@ impl Scoreboard {
             let usable = match File::find(places, name) {
                 Ok(Some(file)) if file.ended() => None,
                 Ok(file) => file,
-                // Whoever keeps a scoreboard may replace what is none.
+                // The learner may replace a file that is no scoreboard.
                 Err(Error::CorruptChannel { .. } | Error::IncompatibleChannel { .. }) => None,
                 Err(error) => return Err(error),
             };
@@ -141,7 +141,7 @@ impl Scoreboard {
         }
     }
 
-    /// A look at a scoreboard that somebody keeps. `None` if there is none.
+    /// Opens a scoreboard that somebody keeps, to read it. `None` if there is none.
     ///
     /// # Errors
     /// As [`Scoreboard::open`].
@@ -167,17 +167,17 @@ impl Scoreboard {
         self.file.tasks
     }
 
-    /// Counts of another incarnation begin at zero.
+    /// The incarnation: another one counts from zero.
     pub fn incarnation(&self) -> u64 {
         relaxed(self.file.header(scores::INCARNATION))
     }
 
-    /// Whether a learner still collects from it.
+    /// Whether it has ended: no learner collects from it any more.
     pub fn ended(&self) -> bool {
         self.file.ended()
     }
 
-    /// The blocks: whether a process has each, its process id, its episodes.
+    /// The blocks: whether a process holds it, the pid of the last process that did, and its episodes.
     pub fn blocks(&self) -> Vec<(bool, u32, u64)> {
         let episodes = |seen: &Seen| seen.rows.iter().map(|row| row.episodes).sum();
         let block =
@@ -185,7 +185,7 @@ impl Scoreboard {
         self.seen.iter().enumerate().map(block).collect()
     }
 
-    /// Looks at all rows. Waits for nobody.
+    /// Reads all rows that have changed. Never waits.
     ///
     /// # Errors
     /// [`Error::System`]; [`Error::CorruptChannel`].
@@ -200,7 +200,7 @@ impl Scoreboard {
                 if relaxed(seq) == *written {
                     continue;
                 }
-                // A writer that overtakes every attempt is seen the next time.
+                // If the writer interferes with every attempt, the next call sees the row.
                 let Some((seq, words)) = self.file.row(block, task).read() else { continue };
                 let now = Tally::of(&words);
                 self.totals[task].advance(&now, before);
@@ -210,12 +210,12 @@ impl Scoreboard {
         Ok(())
     }
 
-    /// What the last [`Scoreboard::collect`] has found of each task, since the file was made.
+    /// The totals of each task since the file was created, as the last [`Scoreboard::collect`] found them.
     pub fn totals(&self) -> &[Tally] {
         &self.totals
     }
 
-    /// Ends it, if it is this object's to end: writers stop, and the file goes.
+    /// Ends the scoreboard if this object keeps it: writers stop, and the file is removed.
     pub fn close(&mut self) {
         let keeper = std::mem::take(&mut self.keeper);
         if keeper == 0 || self.forks != fork::count() || relaxed(self.file.header(scores::KEEPER)) != keeper {

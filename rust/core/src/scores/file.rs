@@ -18,11 +18,11 @@ use crate::sync::{AtomicU64, relaxed};
 use crate::sys::{self, FileId, Locked, Mapping};
 use crate::words::store_relaxed;
 
-/// The scoreboards that this process keeps, with the fork count then: a second object of the process goes on with the lock of the
-/// first, which no other open file would get.
+/// The scoreboards that this process keeps, with the fork count at which it took them. A second object in the process shares the
+/// descriptor and the lock of the first: a file opened again would not get the lock.
 static KEPT: Shared<BTreeMap<FileId, (Weak<OwnedFd>, u64)>> = Shared::new(BTreeMap::new());
 
-/// A scoreboard's file, mapped for writing as far as it goes now.
+/// A scoreboard's file, mapped for writing up to its size at that time.
 pub(super) struct File {
     file: Arc<OwnedFd>,
     directory: Directory,
@@ -90,7 +90,7 @@ impl File {
         Ok(Some(Self { file, directory, id: facts.id, path, mapping, tasks, block_words }))
     }
 
-    /// Makes a scoreboard without blocks, in the place of one that has the name.
+    /// Creates a scoreboard without blocks, and replaces the one that has the name.
     ///
     /// # Errors
     /// [`Error::StorageFull`]; [`Error::System`].
@@ -133,13 +133,13 @@ impl File {
         &self.mapping.words()[index]
     }
 
-    /// Whether nobody collects any more.
+    /// Whether nobody collects from it any more.
     #[inline]
     pub fn ended(&self) -> bool {
         relaxed(self.header(scores::ENDED)) != 0
     }
 
-    /// The scoreboard on another node that this one is a part of; 0: none, it is a learner's.
+    /// The incarnation of the scoreboard on another node that this one is a part of; 0 for a learner's own.
     pub fn part_of(&self) -> u64 {
         relaxed(self.header(scores::PART_OF))
     }
@@ -168,7 +168,7 @@ impl File {
         &self.block(block)[scores::SEQS..scores::SEQS + self.tasks]
     }
 
-    /// Maps what has been added to the file.
+    /// Maps the file again if it has grown.
     ///
     /// # Errors
     /// [`Error::System`]; [`Error::CorruptChannel`] if it has become shorter.
@@ -185,8 +185,8 @@ impl File {
         Ok(())
     }
 
-    /// Adds a block's room to the file. Growing needs no lock: files are only ever extended, and what two add at once is the same
-    /// room.
+    /// Extends the file by a block. Growing needs no lock: files are only ever extended, and two processes that extend one at
+    /// once add the same block.
     ///
     /// # Errors
     /// [`Error::StorageFull`]; [`Error::InvalidArgument`] if there are too many.
@@ -204,7 +204,7 @@ impl File {
         self.remap()
     }
 
-    /// Takes a block for as long as this is open: one of those of a node, or with 0 of those of processes.
+    /// Locks a block for as long as this file is open: a block of the given node, or with 0 a block for a process.
     ///
     /// # Errors
     /// [`Error::System`].
@@ -212,7 +212,7 @@ impl File {
         if self.node(block) != node || !self.lock(self.lock_of(block))? {
             return Ok(false);
         }
-        // Whose it is changes under its lock alone, from 0 to a node's.
+        // The word changes only with the block locked, from 0 to a node's incarnation.
         if self.node(block) == node {
             return Ok(true);
         }
@@ -220,7 +220,7 @@ impl File {
         Ok(false)
     }
 
-    /// Lets go of a block.
+    /// Unlocks a block.
     ///
     /// # Errors
     /// [`Error::System`].
@@ -229,18 +229,18 @@ impl File {
         sys::unlock_open_file(&self.file, range).map_err(Error::system("unlock", &self.path))
     }
 
-    /// Whose totals a block has: the incarnation of another node's scoreboard; 0: those of processes of this node.
+    /// The incarnation of another node's scoreboard, if the block holds its totals; 0 if it is for processes of this node.
     pub fn node(&self, block: usize) -> u64 {
         relaxed(&self.block(block)[scores::NODE])
     }
 
-    /// Makes a block, whose lock this has and in which nobody has counted, that of another node.
+    /// Gives a block to another node. This object must have locked it, and nobody may have recorded into it.
     pub fn give_to(&self, block: usize, node: u64) {
         store_relaxed(&self.block(block)[scores::NODE], node);
     }
 
-    /// Takes the place of who keeps the scoreboard, unless another process has it that lives. Children that were forked by a dead
-    /// one still have its lock: they do not count.
+    /// Becomes the keeper of the scoreboard, unless another live process keeps it. Children that a dead keeper forked still have
+    /// its lock, but do not count.
     ///
     /// # Errors
     /// [`Error::System`].
@@ -248,7 +248,7 @@ impl File {
         Ok(self.try_lock_to_keep()? || self.keeper_is_gone())
     }
 
-    /// Says who keeps it from now on.
+    /// Stores who keeps it from now on.
     pub fn sign_as_keeper(&self, keeper: u64) {
         let process = sys::identity();
         store_relaxed(self.header(scores::KEEPER_PID), process.pid.into());
@@ -257,7 +257,7 @@ impl File {
         store_relaxed(self.header(scores::KEEPER), keeper);
     }
 
-    /// Whether that process has provably ended. Its number says nothing in another pid namespace.
+    /// Whether the keeper's process has provably ended; `false` for a process of another pid namespace.
     fn keeper_is_gone(&self) -> bool {
         let [pid, started, namespace] =
             [scores::KEEPER_PID, scores::KEEPER_STARTED, scores::KEEPER_NAMESPACE]
@@ -282,7 +282,7 @@ impl File {
         Ok(taken)
     }
 
-    /// Removes the name, if it is still this file's.
+    /// Removes the file, if it still has the scoreboard's name.
     pub fn unlink(&self, name: &ChannelName) {
         let file_name = name.file(Role::Scores);
         if let Ok(Some(handle)) = self.directory.find()
@@ -302,17 +302,17 @@ impl File {
         start..start + 1
     }
 
-    /// Whether a process has a block. Not for one's own.
+    /// Whether another open file has locked a block. Not for blocks that this object has locked.
     pub fn is_taken(&self, block: usize) -> bool {
         sys::is_locked_by_open_file(&self.file, self.lock_of(block)).unwrap_or(true)
     }
 
-    /// Whose process had a block last.
+    /// The pid of the process that held a block last.
     pub fn pid(&self, block: usize) -> u32 {
         relaxed(&self.block(block)[scores::PID]) as u32
     }
 
-    /// Says for people who has a block.
+    /// Stores which process holds a block, for people.
     pub fn sign(&self, block: usize) {
         let process = sys::identity();
         let words = self.block(block);
@@ -322,7 +322,7 @@ impl File {
     }
 }
 
-/// Whether any process records into a scoreboard, or keeps it.
+/// Whether any process records into a scoreboard or keeps it.
 pub(crate) fn is_used(directory: &Directory, handle: &OwnedFd, name: &ChannelName) -> bool {
     let Ok(Some(file)) = File::open(directory, handle, name) else { return false };
     sys::is_locked_by_open_file(&file.file, 0..u64::MAX >> 1).unwrap_or(true)

@@ -1,4 +1,4 @@
-//! What other nodes have counted, beside what processes of the learner's node have.
+//! The totals of other nodes, in the scoreboard of the learner's node.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 use crate::layout::scores;
 use crate::sync::relaxed;
 
-/// A learner's scoreboard, as the relay of its node holds it: a block for each other node.
+/// A learner's scoreboard, as its node's relay uses it: with a block for each other node.
 ///
-/// A block is known by the incarnation of the scoreboard of its node, and is set to what that one adds up to. So it makes no difference
-/// how often the same totals come, or which were lost before; and a relay that takes over from a killed one finds in
-/// the file what is counted already. Of two totals of a row those with more episodes are the newer ones: older ones that come late
-/// are left alone.
+/// A block is identified by the incarnation of its node's scoreboard, and is set to that scoreboard's totals. So it makes no
+/// difference how often the same totals arrive, or which ones were lost before. A relay that takes over from a killed one finds
+/// in the file what has been counted. Of two totals of a row, the one with more episodes is newer; an older one that arrives late
+/// is ignored.
 pub struct RemoteScores {
     file: File,
     name: ChannelName,
@@ -22,7 +22,7 @@ pub struct RemoteScores {
 }
 
 impl RemoteScores {
-    /// The scoreboard of a channel. `None` if no learner of this node has made one, or has ended it.
+    /// The scoreboard of a channel. `None` if no learner on this node has created one, or if it has ended.
     ///
     /// # Errors
     /// What is wrong with the file or its directory.
@@ -31,7 +31,7 @@ impl RemoteScores {
         Ok(file.map(|file| Self { file, name: name.clone(), blocks: BTreeMap::new() }))
     }
 
-    /// Which scoreboard it is: what parts of it name.
+    /// The incarnation of the scoreboard, which its parts on other nodes name.
     pub fn incarnation(&self) -> u64 {
         relaxed(self.file.header(scores::INCARNATION))
     }
@@ -46,15 +46,15 @@ impl RemoteScores {
         self.file.ended()
     }
 
-    /// Takes totals of the scoreboard of another node, which has that incarnation: of some tasks, or all. How many of them
-    /// were newer than what there is.
+    /// Stores totals of another node's scoreboard, which has the incarnation `node`: of some tasks or all. Returns how many of
+    /// them were newer than the stored ones.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if they cannot be such totals, and nothing is taken; [`Error::StorageFull`];
-    /// [`Error::ChannelBusy`] if another relay has that node's block.
+    /// [`Error::InvalidArgument`] if they cannot be such totals, and then nothing is stored; [`Error::StorageFull`];
+    /// [`Error::ChannelBusy`] if another relay holds that node's block.
     pub fn take(&mut self, node: u64, totals: &[(usize, Tally)]) -> Result<usize> {
         if node == 0 || totals.iter().any(|(task, tally)| *task >= self.file.tasks || !tally.is_plausible()) {
-            return Err(Error::InvalidArgument("these are no totals of another node".into()));
+            return Err(Error::InvalidArgument("these cannot be the totals of another node".into()));
         }
         let block = self.block(node)?;
         let mut taken = 0;
@@ -69,7 +69,7 @@ impl RemoteScores {
         Ok(taken)
     }
 
-    /// The block of a node: the one that it has had, or one in which nobody has counted.
+    /// The block of a node: the one that it has had, or one into which nobody has recorded.
     fn block(&mut self, node: u64) -> Result<usize> {
         if let Some(block) = self.blocks.get(&node) {
             return Ok(*block);
@@ -88,7 +88,7 @@ impl RemoteScores {
     fn new_block(&mut self, node: u64) -> Result<usize> {
         loop {
             for block in 0..self.file.blocks() {
-                // Whoever counts in a block has signed it before.
+                // A process signs a block before it records into it.
                 if self.file.pid(block) != 0 || !self.file.try_take(block, 0)? {
                     continue;
                 }
@@ -107,7 +107,7 @@ impl RemoteScores {
         Error::ChannelBusy {
             name,
             policy_id,
-            holder: "another relay has a node's block of its scoreboard".into(),
+            holder: "another relay holds a node's block of its scoreboard".into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The env's end.
+//! The env's side.
 
 use crate::directory::{ChannelName, Places};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ pub struct ScoreWriter {
 }
 
 impl ScoreWriter {
-    /// Takes a block of a channel's scoreboard. `None` if the learner has not made one yet.
+    /// Takes a block of a channel's scoreboard. `None` if the learner has not created one yet, or has ended it.
     ///
     /// # Errors
     /// [`Error::StorageFull`], and what is wrong with the file or its directory.
@@ -43,16 +43,16 @@ impl ScoreWriter {
         self.file.tasks
     }
 
-    /// Whether this process may record into it: it is no parent's, and the learner has not ended it.
+    /// Whether this process may record into it: this process took it, not its parent, and the scoreboard has not ended.
     #[inline]
     pub fn is_good(&self) -> bool {
         self.forks == fork::count() && !self.file.ended()
     }
 
-    /// Counts an episode, whole or not at all. One thread at a time, while [`ScoreWriter::is_good`].
+    /// Records an episode, whole or not at all. Only one thread may call this at a time, and only while [`ScoreWriter::is_good`].
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if there is no such task.
+    /// [`Error::InvalidArgument`] if there is no such task, or if the return or the score is not finite.
     #[inline]
     pub fn record(
         &self,
@@ -88,7 +88,7 @@ impl ScoreWriter {
     fn no_such(&self, task: usize) -> Error {
         let tasks = self.file.tasks;
         Error::InvalidArgument(format!(
-            "the scoreboard has tasks 0 to {}, and {task} is none of them",
+            "there is no task {task}: the scoreboard has tasks 0 to {}",
             tasks - 1
         ))
     }
@@ -97,7 +97,7 @@ impl ScoreWriter {
 #[cold]
 fn not_finite() -> Error {
     Error::InvalidArgument(
-        "the return and the score of an episode must be finite: sums would never be again".into(),
+        "the return and the score of an episode must be finite: nan or infinity would spoil the sums for good".into(),
     )
 }
 

@@ -1,4 +1,4 @@
-//! Making a segment.
+//! Creating a segment.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use crate::failpoints::failpoint;
 use crate::layout::{LAYOUT_VERSION, SEGMENT_MAGIC, SLOTS, header, identity, segment_bytes};
 use crate::sys::{self, Mapping};
 
-/// A segment that has no name yet. Becomes the channel's with [`NewSegment::commit`], or vanishes.
+/// A segment that has no name yet. [`NewSegment::commit`] gives it the channel's name; otherwise it is removed on drop.
 pub struct NewSegment<'a> {
     /// The segment, empty at first.
     pub segment: Segment,
@@ -20,7 +20,7 @@ pub struct NewSegment<'a> {
 }
 
 impl<'a> NewSegment<'a> {
-    /// Makes an empty segment, with all of its storage.
+    /// Creates an empty segment and allocates all of its storage.
     ///
     /// # Errors
     /// [`Error::StorageFull`]; [`Error::System`].
@@ -59,10 +59,10 @@ impl<'a> NewSegment<'a> {
         Ok(Self { segment, draft, name: file_name })
     }
 
-    /// Gives it the channel's name, instead of whatever file has it: that is for the channel's owner alone.
+    /// Gives it the channel's name and replaces the file that has it. Only for the channel's owner.
     ///
     /// # Errors
-    /// [`Error::System`]: the name is as it was.
+    /// [`Error::System`]: then the name still belongs to the old file.
     pub fn commit(self) -> Result<Segment> {
         let Self { segment, draft, name } = self;
         draft.commit(&name).map_err(Error::system("create", &segment.path))?;

@@ -1,5 +1,5 @@
-//! Segment files. What this module knows is how one is used; how it is opened and made stand in files of their own.
-//! A live file never changes its size; another one takes its place.
+//! Segment files. This file is about using them; opening and creating them have files of their own. A live file never changes its
+//! size: a larger one replaces it.
 
 mod creation;
 mod opening;
@@ -34,7 +34,7 @@ pub struct Segment {
     pub id: FileId,
     /// Stride of its slots in bytes.
     pub capacity: usize,
-    /// Different for each mapping that this process ever makes.
+    /// A number that no other mapping of this process ever has.
     pub key: u64,
     path: Arc<Path>,
 }
@@ -51,7 +51,7 @@ static KEYS: Counter = Counter::new();
 static MAPPED: Shared<BTreeMap<FileId, Weak<Segment>>> = Shared::new(BTreeMap::new());
 
 impl Segment {
-    /// Opens a channel's file, for its writer (`writable`) or to look at it. `None` if there is none.
+    /// Opens a channel's file, for writing if `writable`. `None` if there is none.
     ///
     /// # Errors
     /// [`Error::CorruptChannel`], [`Error::IncompatibleChannel`]; [`Error::System`].
@@ -80,7 +80,7 @@ impl Segment {
             return Ok(None);
         };
         let id = opened.id;
-        // What is mapped keeps its inode, so an id in the table is that file and no later one.
+        // A mapped file keeps its inode, so an id in the table means that file and no later one.
         if let Some(segment) = MAPPED.lock().get(&id).and_then(Weak::upgrade) {
             return Ok(Some(segment));
         }
@@ -94,7 +94,7 @@ impl Segment {
         Ok(Some(segment))
     }
 
-    /// Whether the channel's name stands for this file.
+    /// Whether this file has the channel's name.
     pub fn has_name(&self, handle: &OwnedFd, name: &ChannelName) -> bool {
         matches!(sys::facts_at(handle, &name.file(Role::Segment)), Ok(Some(facts)) if facts.id == self.id)
     }
@@ -109,9 +109,9 @@ impl Segment {
         store_relaxed(&self.mapping.words()[index], value);
     }
 
-    /// Writes down who writes it.
+    /// Stores the identity of its writer.
     pub fn sign(&self, writer: &Identity, nonce: u64) {
-        // First of all: while this is a living process's number, nobody takes the file over in place.
+        // The pid first: while it is a live process's, nobody takes the file over in place.
         self.set_header(header::PID, writer.pid.into());
         failpoint!("sign.half-done");
         self.set_header(header::NONCE, nonce);
@@ -120,7 +120,7 @@ impl Segment {
         self.set_header(header::TIME_NAMESPACE, writer.time_namespace);
     }
 
-    /// Writes down where the snapshots come from.
+    /// Stores where the snapshots come from.
     pub fn set_origin(&self, link: Link, host: &str, pid: u64) {
         self.set_header(header::ORIGIN_PID, pid);
         for (i, word) in packed::<{ HOST_BYTES / WORD }>(host).into_iter().enumerate() {
@@ -129,26 +129,26 @@ impl Segment {
         self.set_link(link);
     }
 
-    /// Writes down how the learner stands to this file, from now on.
+    /// Stores the state of the link to the learner, and that it begins now.
     pub fn set_link(&self, link: Link) {
         self.set_header(header::LINK_SINCE, sys::now_ns());
         self.set_header(header::LINK, link as u64);
     }
 
-    /// How the learner stands to this file.
+    /// The state of the link to the learner.
     pub fn link(&self) -> Link {
         Link::from_word(self.header(header::LINK))
     }
 
-    /// Name of the machine where the learner runs, as far as it is text.
+    /// Name of the machine where the learner runs; invalid UTF-8 is replaced.
     pub fn origin_host(&self) -> String {
         let words: [u64; HOST_BYTES / WORD] = std::array::from_fn(|i| self.header(header::ORIGIN_HOST + i));
         let bytes = words.map(u64::to_le_bytes).concat();
         String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()
     }
 
-    /// Whether its writer has provably died: only then may somebody else store into it. Its number says nothing in another
-    /// pid namespace, or once another process has it.
+    /// Whether its writer has provably died: only then may another process store into the file. `false` for a writer of another
+    /// pid namespace, and if another process has its pid now.
     pub fn writer_is_gone(&self) -> bool {
         let pid = u32::try_from(self.header(header::PID)).unwrap_or(0);
         let here = sys::identity();
@@ -159,7 +159,7 @@ impl Segment {
 
     /// Seconds since one of its snapshots was published.
     ///
-    /// In another time namespace than the writer's, the monotonic clock has another zero: there the wall clock counts.
+    /// In another time namespace than the writer's, the monotonic clock has another origin: there the wall clock is used.
     pub fn age(&self, meta: &SlotMeta) -> f64 {
         let ns = if self.header(header::TIME_NAMESPACE) == sys::time_namespace() {
             sys::now_ns().saturating_sub(meta.published_ns)
@@ -173,18 +173,19 @@ impl Segment {
         &self.mapping.words()[header::TAKEN]
     }
 
-    /// Whether another writer has taken the channel since the one that `own` stands for. For who stores here, at each publish.
+    /// Whether another writer has taken the channel since the newcomer with the number `own`. The file's writer asks at each
+    /// publish.
     #[inline]
     pub fn is_taken(&self, own: u64) -> bool {
         handover::is_taken(self.taken(), own)
     }
 
-    /// Takes the channel from the writer of this file, which stores at most one more snapshot. Gives this newcomer's number.
+    /// Takes the channel from the writer of this file, which stores at most one more snapshot. Returns this newcomer's number.
     pub fn take(&self) -> u64 {
         handover::take(self.taken(), self.parts().0).0
     }
 
-    /// Says that another file has the channel's name, and wakes all who sleep.
+    /// Marks that another file has the channel's name, and wakes all sleepers.
     pub fn end(&self) {
         self.ring_writer().mark(Head::SUCCEEDED);
         failpoint!("end.marked");
@@ -203,7 +204,7 @@ impl Segment {
         Ring::new(head, slots, SLOTS)
     }
 
-    /// The ring, for writing: only in a mapping that is writable, only for the channel's owner.
+    /// The ring, for writing: only in a writable mapping, and only for the channel's owner.
     #[inline]
     pub fn ring_writer(&self) -> RingWriter<'_> {
         let (head, slots) = self.parts();
@@ -216,19 +217,19 @@ impl Segment {
         self.ring().head()
     }
 
-    /// Words of a slot.
+    /// Number of words in a slot.
     #[inline]
     pub fn slot_words(&self) -> usize {
         self.capacity / WORD
     }
 
-    /// The bell, with the roster's word in which sleepers announce themselves.
+    /// The bell; `waiters` is the roster's word in which sleepers announce themselves.
     #[inline]
     pub fn bell<'a>(&'a self, waiters: Option<&'a AtomicU64>) -> Bell<'a> {
         Bell { head: self.parts().0, futex: self.mapping.half_word(header::FUTEX), waiters }
     }
 
-    /// Wakes all who sleep on this file, announced or not.
+    /// Wakes all sleepers of this file, announced or not.
     pub fn wake_all(&self) {
         let bell = self.bell(None);
         bell.bump();
@@ -236,8 +237,8 @@ impl Segment {
         sys::futex_wake(bell.futex);
     }
 
-    /// Copies the newest snapshot by means of `copy`, which gives `None` if the slot's words cannot be true.
-    /// Counts the laps too.
+    /// Copies the newest snapshot by calling `copy`, which returns `None` if the slot's words are invalid. Also returns the
+    /// number of laps.
     ///
     /// # Errors
     /// [`Error::CorruptChannel`].
@@ -269,7 +270,7 @@ fn packed<const WORDS: usize>(text: &str) -> [u64; WORDS] {
     })
 }
 
-/// A channel's name as its files have it.
+/// A channel's name as its files store it.
 pub(crate) fn packed_name(name: &ChannelName) -> [u64; NAME_BYTES / WORD] {
     packed(name.name())
 }

@@ -1,4 +1,4 @@
-//! Opening a segment: nothing in it is believed before it was checked.
+//! Opening a segment: nothing in it is used before it is checked.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -15,8 +15,7 @@ use crate::numbering::Position;
 use crate::sync::relaxed;
 use crate::sys::{self, FileId, Mapping};
 
-/// How often a file that vanishes between finding and opening it is looked up again: as long as there is one under the name,
-/// another has taken its place each time.
+/// How often the name is looked up again after the file behind it was replaced between being opened and being examined.
 const LOOK_UPS: u32 = 1000;
 
 /// A segment file that may be ours, not yet mapped.
@@ -65,7 +64,7 @@ impl Opened {
         Ok(None)
     }
 
-    /// Maps the file and believes its header only as far as it agrees with itself, the size and the name.
+    /// Maps the file, and checks that its header agrees with itself, with the file's size and with the channel's name.
     pub fn map(self, name: &ChannelName, writable: bool) -> Result<Segment> {
         let Self { file, id, size, path } = self;
         let mapping = Mapping::new(&file, size, writable).map_err(Error::system("map", &path))?;

@@ -1,11 +1,11 @@
-//! Where the blobs of a snapshot lie.
+//! Where the blobs of a snapshot are.
 
 use std::ops::Range;
 
 use super::shape::{Kind, Node, Shape};
 use super::{ARRAY_ALIGN_WORDS, words_for};
 
-/// Finds each leaf's blob in turn: its place follows from the lengths before it.
+/// Finds the blob of one leaf after the other: its place follows from the lengths before it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlobCursor {
     words: usize,
@@ -22,7 +22,7 @@ impl BlobCursor {
             Kind::Array | Kind::Tensor => {
                 let mut len = shape.dtypes[node.aux as usize].itemsize;
                 let dims = values.get(at..at + usize::from(node.ndim))?;
-                // An empty axis makes the array empty however long the others claim to be.
+                // An empty axis makes the array empty, however long the others claim to be.
                 if dims.contains(&0) {
                     len = 0;
                 } else {

@@ -1,4 +1,4 @@
-//! The shapes that a writer knows by number.
+//! The shapes to which a writer has given an id.
 
 use std::collections::VecDeque;
 use std::hash::Hasher;
@@ -9,14 +9,14 @@ use rustc_hash::FxHasher;
 use super::shape::{MalformedShape, Shape};
 use super::to_words;
 
-/// The shapes that a writer met lately, each with its id and what the caller keeps beside it.
+/// The shapes that a writer met lately, each with its id and a value that the caller keeps with it.
 ///
-/// A shape is parsed only when it is met for the second time: one that is never repeated costs its recording alone.
+/// A shape is parsed only when it is met for the second time: a shape that is never repeated only costs its recording.
 #[derive(Debug)]
 pub struct ShapeCache<T> {
-    /// Oldest first. Their ids follow each other.
+    /// Oldest first, with consecutive ids.
     met: VecDeque<Met<T>>,
-    /// Of each: looking through so few costs less than a table that changes with every new one.
+    /// The hash of each: searching so few costs less than keeping a hash table up to date.
     hashes: VecDeque<u64>,
     next_id: u64,
     last: Option<CachedShape<T>>,
@@ -25,14 +25,14 @@ pub struct ShapeCache<T> {
 #[derive(Debug)]
 struct Met<T> {
     bytes: Vec<u8>,
-    /// Unless it is the last one.
+    /// `None` before the second time, and while it is in `last`.
     parsed: Option<CachedShape<T>>,
 }
 
-/// A parsed shape with the number that a writer stores it under.
+/// A parsed shape with the id under which a writer stores it.
 #[derive(Debug, Default)]
 pub struct NumberedShape {
-    /// Never zero, never given twice by one cache.
+    /// Never 0 in a cache, and never given twice by one cache.
     pub id: u64,
     /// The shape.
     pub shape: Shape,
@@ -45,11 +45,11 @@ pub struct NumberedShape {
 pub struct CachedShape<T> {
     /// The shape.
     pub shape: Arc<NumberedShape>,
-    /// What the caller keeps beside it.
+    /// What the caller keeps with it.
     pub extra: T,
 }
 
-/// Shapes that a cache holds at most: structures may change at every publish.
+/// Largest number of shapes in a cache: structures may change at every publish.
 const CACHED_SHAPES: usize = 64;
 
 impl<T: Default> Default for ShapeCache<T> {
@@ -65,13 +65,13 @@ impl<T: Default> ShapeCache<T> {
         self.last.as_ref()
     }
 
-    /// The same, to keep things beside it.
+    /// The same, mutable, so that the caller can keep something with it.
     #[inline]
     pub fn last_mut(&mut self) -> Option<&mut CachedShape<T>> {
         self.last.as_mut()
     }
 
-    /// The id of a recorded byte form; what repeats becomes the shape to expect next.
+    /// The id of a recorded byte form. A shape that repeats becomes the one to expect next.
     ///
     /// # Errors
     /// [`MalformedShape`] if the events that were recorded do not form a snapshot.
@@ -83,7 +83,7 @@ impl<T: Default> ShapeCache<T> {
         let oldest = self.next_id - self.met.len() as u64;
         let known = self.hashes.iter().position(|of| *of == hash);
         let Some(at) = known.filter(|&at| self.met[at].bytes == bytes) else {
-            return Ok(self.add(hash, bytes)); // with the hash of another shape, once in 2⁶⁴, a shape stays a new one
+            return Ok(self.add(hash, bytes)); // a shape with another one's hash (a chance of 2⁻⁶⁴) gets a new id each time
         };
         let id = oldest + at as u64;
         let next = match self.met[at].parsed.take() {
@@ -93,7 +93,7 @@ impl<T: Default> ShapeCache<T> {
                 CachedShape { shape: Arc::new(NumberedShape { id, shape, words }), extra: T::default() }
             }
         };
-        // One that was forgotten while it was the last is not kept: nobody would find it, or forget it again.
+        // A shape that was forgotten while it was the last is not put back: it has no entry any more.
         if let Some(last) = self.last.replace(next)
             && let Some(at) = last.shape.id.checked_sub(oldest)
         {
@@ -129,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_cache_is_bounded() {
         let mut cache = ShapeCache::<()>::default();
         let mut id_of = |key| {
             cache.id_of(&shape(key)).expect("it is well formed");
             assert!(cache.met.len() <= CACHED_SHAPES && cache.hashes.len() == cache.met.len());
         };
         for turn in 1..=2 * CACHED_SHAPES {
-            // The last one stays the last while so many others come that it is forgotten; then another takes its place.
+            // Key 0 stays the last one while so many others come that it is forgotten; then another takes its place.
             let others = turn * CACHED_SHAPES..(turn + 1) * CACHED_SHAPES;
             for key in [0, 0].into_iter().chain(others.clone()).chain([others.end - 1]) {
                 id_of(key);

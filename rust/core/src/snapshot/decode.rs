@@ -1,11 +1,11 @@
-//! From a shape and its values to calls of a visitor.
+//! Decoding: a shape and its values become calls of a visitor.
 
 use super::blobs::BlobCursor;
 use super::shape::{Dtype, Key, Kind, Shape};
 
 /// Receives a snapshot in preorder. Every method may refuse.
 pub trait Visitor {
-    /// Why it refuses.
+    /// The error with which it refuses.
     type Error: From<MalformedValues>;
     /// The key of the next value.
     fn key(&mut self, key: Key<'_>) -> Result<(), Self::Error>;
@@ -37,22 +37,22 @@ pub trait Visitor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedValues {
     /// Too few or too many words.
-    #[error("the shape wants {wanted} value words, the snapshot has {found}")]
+    #[error("the shape needs {wanted} value words, and the snapshot has {found}")]
     Count {
-        /// Words of the shape.
+        /// Words that the shape needs.
         wanted: usize,
-        /// Words that are there.
+        /// Words that the snapshot has.
         found: usize,
     },
-    /// A blob lies beyond the end.
+    /// A blob extends beyond the end.
     #[error("a string or array is longer than the snapshot that holds it")]
     BlobTooLong,
-    /// A string that is not one.
+    /// A string is not valid UTF-8.
     #[error("a string is not valid UTF-8")]
     NotUtf8,
 }
 
-/// Checks that values and blobs fit a shape, so that every blob that [`BlobCursor`] finds is there.
+/// Checks that values and blobs fit a shape, so that every blob that [`BlobCursor`] finds exists.
 ///
 /// # Errors
 /// [`MalformedValues`] if not.

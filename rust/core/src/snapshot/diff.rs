@@ -1,4 +1,4 @@
-//! Which leaves differ from one snapshot of a structure to the next, for a reader that exchanges these alone.
+//! Finds the leaves that differ between two snapshots of one shape, for a reader that only replaces these.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::shape::{Kind, NO_KEY, Shape};
 use super::view::View;
 use crate::BlobBuffer;
 
-/// A node, and where it stands in its container.
+/// A node and its place in its container.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// The node.
@@ -21,31 +21,31 @@ pub struct Part {
     /// Its value words.
     start: u32,
     end: u32,
-    /// Whether it has bytes besides.
+    /// Whether it has bytes among the blobs.
     blobs: bool,
 }
 
-/// A structure taken apart, and its last snapshot.
+/// The parts of a shape, and the last snapshot of it.
 #[derive(Debug, Default)]
 pub struct Diff {
-    /// The root, then the dictionaries and lists below dictionaries and lists, outer ones first.
+    /// The root, then all dictionaries and lists that are directly in such a container, outer ones first.
     pub containers: Vec<Part>,
-    /// What may be shared between the objects of two snapshots: numbers, strings, tuples of such.
+    /// Parts whose objects two snapshots may share: numbers, strings, and tuples of these.
     pub leaves: Vec<Part>,
-    /// What is made anew for each: arrays, tuples that hold something that can be changed.
+    /// Parts whose objects are built again for each snapshot: arrays, and tuples that hold something mutable.
     pub fresh: Vec<Part>,
-    /// Whether leaves have bytes.
+    /// Whether any leaf has bytes.
     texts: bool,
     /// Whether each leaf is one word, and there are no other words.
     plain: bool,
     values: Vec<u64>,
-    /// The bytes, and where each node has its own, if leaves have any.
+    /// The bytes and each node's range of them, if any leaf has bytes.
     bytes: Option<(Arc<BlobBuffer>, Vec<Range<usize>>)>,
     changed: Vec<u32>,
 }
 
 impl Diff {
-    /// Begins with a snapshot.
+    /// Starts with a snapshot.
     pub fn of(view: &View<'_>) -> Self {
         let mut diff = Self::default();
         diff.add(view.shape, 0, 0, 0);
@@ -92,7 +92,7 @@ impl Diff {
         node.end as usize
     }
 
-    /// Goes on to a newer snapshot. If at most `most` leaves differ they are [`Diff::changed`].
+    /// Moves on to a newer snapshot. Returns whether at most `most` leaves differ; then [`Diff::changed`] has them.
     #[inline]
     pub fn advance(&mut self, view: &View<'_>, most: usize) -> bool {
         self.changed.clear();
@@ -109,16 +109,16 @@ impl Diff {
         self.changed.iter().map(|&leaf| &self.leaves[leaf as usize])
     }
 
-    /// Whether there are only numbers: then [`Diff::exchange`] goes on to a newer snapshot.
+    /// Whether there are only numbers: then [`Diff::exchange`] can move on to a newer snapshot.
     #[inline]
     pub fn is_plain(&self) -> bool {
         self.plain
     }
 
-    /// Goes on to a newer snapshot of numbers alone, and hands over each number that differs.
+    /// Moves on to a newer snapshot of numbers only, and passes each number that differs to `take`.
     ///
     /// # Errors
-    /// That of `take`; then it is of no use any more.
+    /// That of `take`; then this object must not be used any more.
     #[inline]
     pub fn exchange<E>(
         &mut self,
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_found() {
+    fn leaves_that_differ_are_found() {
         for text in [None, Some("text")] {
             let first = sample([1, 2, 3], 0.5, text);
             let mut diff = Diff::of(&view(&first, &first));
@@ -259,13 +259,13 @@ mod tests {
             assert_eq!(
                 step(&sample([5, 6, 3], 2.5, text), 0),
                 Some(vec![]),
-                "one that was not given counts too"
+                "a snapshot with too many differences is the last one, too"
             );
             if text.is_some() {
                 assert_eq!(
                     step(&sample([5, 6, 9], 2.5, Some("next")), 9),
                     Some(vec![7]),
-                    "a tuple that is fresh is none"
+                    "a fresh part is no leaf"
                 );
                 assert_eq!(step(&sample([5, 6, 9], 2.5, Some("longer text")), 9), Some(vec![7]));
             }

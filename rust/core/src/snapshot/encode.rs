@@ -1,7 +1,7 @@
-//! From events to a shape and its values.
+//! Encoding: events become a shape and its values.
 //!
-//! The encoder walks beside the shape that it expects (the last one). While each event agrees with it, an event costs a
-//! comparison and a push; at the first that does not, it copies the agreed part of the byte form and records from there.
+//! The encoder follows the shape that it expects (the last one). While the events match it, an event costs a comparison and a
+//! push. At the first mismatch it copies the part of the byte form that matched, and records from there.
 
 mod expected;
 mod splice;
@@ -15,7 +15,7 @@ use super::{ARRAY_ALIGN_WORDS, put_words, words_for};
 
 pub use expected::Expected;
 
-/// Collects one snapshot; `B` is whatever holds a blob's bytes until they are published.
+/// Collects one snapshot. `B` is the type that holds a blob's bytes until they are published.
 #[derive(Debug)]
 pub struct Encoder<B> {
     expected: Arc<NumberedShape>,
@@ -24,13 +24,13 @@ pub struct Encoder<B> {
     record: Vec<u8>,
     /// The record as words, once it is finished.
     recorded: Vec<u64>,
-    /// The words so far, and behind them, unless recording, what an earlier snapshot left.
+    /// The words so far. Behind them, unless recording, are words of an earlier snapshot.
     values: Vec<u64>,
     blobs: Vec<PlacedBlob<B>>,
     blob_words: usize,
 }
 
-/// A cursor beyond all nodes: nothing is expected.
+/// A cursor beyond all nodes: no shape is expected.
 const RECORDING: usize = usize::MAX;
 
 impl<B> Default for Encoder<B> {
@@ -69,7 +69,8 @@ impl<B> Encoder<B> {
         self.blob_words = 0;
     }
 
-    /// A whole snapshot of the shape with these words, of which numbers may be replaced. Its blobs, if any, are empty.
+    /// Encodes a whole snapshot of this shape from its words, in which the caller may replace numbers. Its blobs, if any, are
+    /// empty.
     #[inline]
     pub fn repeat(&mut self, shape: &Arc<NumberedShape>, values: &[u64]) -> &mut [u64] {
         debug_assert_eq!(values.len(), shape.shape.value_words);
@@ -80,12 +81,12 @@ impl<B> Encoder<B> {
         &mut self.values
     }
 
-    /// Drops what the blobs hold on to.
+    /// Drops the blobs and what they keep alive.
     pub fn release(&mut self) {
         self.blobs.clear();
     }
 
-    /// The finished snapshot, its shape numbered by `shapes`, which numbered the one that was expected too.
+    /// The finished snapshot. `shapes` gives its shape an id; it must also have given one to the expected shape.
     ///
     /// # Errors
     /// [`MalformedShape`] if the events do not form a snapshot.
@@ -125,18 +126,18 @@ impl<B> Encoder<B> {
         self.blob_words
     }
 
-    /// Whether nothing is expected any more.
+    /// Whether the snapshot does not match the expected shape, so that it is being recorded.
     #[inline]
     pub fn is_recording(&self) -> bool {
         self.cursor == RECORDING
     }
 
-    /// `None` when the finished snapshot has the expected shape, else the byte form of its own.
+    /// `None` if the finished snapshot has the expected shape, otherwise the byte form of its shape.
     pub fn recorded(&self) -> Option<&[u8]> {
         self.is_recording().then_some(&self.record)
     }
 
-    /// The index of the key that is expected now, if all agreed so far.
+    /// The index of the key that is expected next, if all events have matched so far.
     #[inline]
     pub fn expected_key(&self) -> Option<usize> {
         match self.node() {
@@ -145,7 +146,7 @@ impl<B> Encoder<B> {
         }
     }
 
-    /// What is expected now, if all agreed so far.
+    /// The kind that is expected next, if all events have matched so far.
     #[inline]
     pub fn expected_kind(&self) -> Option<Kind> {
         self.node().map(|node| node.kind)
@@ -161,7 +162,7 @@ impl<B> Encoder<B> {
         self.expected.shape.nodes.get(self.cursor)
     }
 
-    /// A bool, an int or a float by its word.
+    /// A bool, an int or a float, as a word.
     #[inline]
     pub fn number(&mut self, kind: Kind, word: u64) {
         debug_assert!(kind.is_number());
@@ -187,7 +188,7 @@ impl<B> Encoder<B> {
         }
     }
 
-    /// Words of a leaf that is expected at `at`, if it is.
+    /// Stores the words of a leaf: at `at` if it was expected there, otherwise at the end.
     fn words(&mut self, at: Option<usize>, words: &[u64]) {
         let at = at.unwrap_or(self.values.len());
         if self.values.len() < at + words.len() {
@@ -196,7 +197,7 @@ impl<B> Encoder<B> {
         self.values[at..at + words.len()].copy_from_slice(words);
     }
 
-    /// Records from here on: after the expected byte form up to there, and the words before that node.
+    /// Starts recording: keeps the expected byte form up to `at` of the expected node, and the words before it.
     fn diverge(&mut self, at: fn(&Node) -> u32) {
         if !self.is_recording() {
             self.record_agreed(at);
@@ -226,13 +227,13 @@ impl<B> Encoder<B> {
         self.record.extend_from_slice(bytes);
     }
 
-    /// The short way for leaves that are what they were: see [`Expected`].
+    /// The fast path for leaves that match the expected shape: see [`Expected`].
     #[inline]
     pub fn expected(&mut self) -> Expected<'_> {
         Expected { nodes: &self.expected.shape.nodes, values: &mut self.values, cursor: &mut self.cursor }
     }
 
-    /// The key of the next value. A caller that knows it to be [`Self::expected_key`] need not send it.
+    /// The key of the next value. A caller that knows that it equals [`Self::expected_key`] need not send it.
     #[inline]
     pub fn key_str(&mut self, key: &str) {
         if matches!(self.key(), Some(Key::Str(want)) if want == key) {
@@ -359,7 +360,7 @@ impl<B> Encoder<B> {
         self.place(self.blob_words.next_multiple_of(ARRAY_ALIGN_WORDS), bytes, len);
     }
 
-    /// Where the words of an array, tensor or scalar are expected, if it is.
+    /// Where the words of an array, tensor or scalar go, if it was expected.
     fn dtype(&mut self, kind: Kind, ndim: Option<u8>, name: &str, itemsize: usize) -> Option<usize> {
         if let Some(node) = self.node()
             && node.kind == kind

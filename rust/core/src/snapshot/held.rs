@@ -1,4 +1,4 @@
-//! A snapshot copied out of a slot, every number checked before it is used.
+//! A snapshot that was copied out of a slot. Every number is checked before it is used.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use crate::numbering::{Epoch, Position, ShapeKey, Stamp, Term, Version};
 use crate::ring::seqlock::Slot;
 use crate::sys::BlobBuffer;
 
-/// Which mapping of which file of this process; no two mappings ever have the same.
+/// Identifies a mapping in this process: no two mappings ever have the same key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct SegmentKey(pub u64);
 
 /// What a slot says of its snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SlotMeta {
-    /// Where it stands in its file.
+    /// Its position in its file.
     pub position: Position,
-    /// Where it stands among the channel's snapshots.
+    /// Its numbers in the channel.
     pub stamp: Stamp,
-    /// Which shape it has, among all that its file holds.
+    /// Its shape among all that the file holds.
     pub shape: ShapeKey,
     /// When it was published, on the clock of [`crate::now_ns`], rounded down to the kernel's tick (1 to 10
     /// ms).
@@ -35,7 +35,7 @@ pub struct SlotMeta {
 }
 
 impl SlotMeta {
-    /// Reads it in place; `None` if it cannot be true.
+    /// Loads it from a slot; `None` if it is invalid.
     #[inline]
     pub(crate) fn load(slot: Slot<'_>, position: Position) -> Option<Self> {
         if slot.len() < slot::PAYLOAD {
@@ -57,7 +57,7 @@ impl SlotMeta {
             blob_words: length(slot::BLOB_WORDS)?,
         };
         let end = meta.values_start().checked_add(meta.values_len)?.checked_add(meta.blob_words)?;
-        // Takeover 0 would be that of a snapshot that was never filled; version 0 is none.
+        // Takeover, shape id and version start at 1: a 0 means that the slot was never filled.
         let numbered = meta.shape.takeover != 0 && meta.shape.id != 0 && meta.stamp.version != Version(0);
         (end <= slot.len() && slot.get(slot::POSITION) == position.get() && numbered).then_some(meta)
     }
@@ -67,23 +67,23 @@ impl SlotMeta {
     }
 }
 
-/// A copied snapshot, which is also the cursor of whoever reads: it says what is already known. Kept from read to read, it
-/// allocates nothing.
+/// A copied snapshot. It is also the reader's cursor, because it says what is known already. Reused for each read, it need not
+/// allocate.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Where it was copied from; [`SegmentKey`] 0 before the first read, and after a failed one.
+    /// The mapping that it was copied from; [`SegmentKey`] 0 before the first read, and after a failed one.
     pub segment: SegmentKey,
     /// What the slot says of it.
     pub meta: SlotMeta,
     /// The shape's bytes, padded with zeros to words.
     pub shape: Vec<u64>,
-    /// Whether the last copy left the shape alone: it is that of the snapshot before.
+    /// Whether the last copy kept the shape, because it is the same as before.
     pub shape_kept: bool,
     /// The values.
     pub values: Vec<u64>,
-    /// The blobs. Clones of this keep the content: the next read then takes other memory.
+    /// The blobs. A clone of this `Arc` keeps the content: the next read then uses other memory.
     pub blobs: Arc<BlobBuffer>,
-    /// The memory before that, which is taken again once nobody looks at it.
+    /// The previous memory, which is used again once nobody else holds it.
     spare: Arc<BlobBuffer>,
 }
 
@@ -98,17 +98,17 @@ impl Snapshot {
         self.segment = SegmentKey::default();
     }
 
-    /// Copies a slot's snapshot, without the shape if that is the one at hand. `None` if the lengths cannot be true. What
-    /// was copied counts only once the slot was found unchanged.
+    /// Copies a slot's snapshot, without the shape if that is known already. `None` if the lengths are invalid. The copy is valid
+    /// only if the slot is found unchanged afterwards; then [`Snapshot::keep`] says so.
     #[inline]
     pub(crate) fn fill(&mut self, slot: Slot<'_>, position: Position, segment: SegmentKey) -> Option<()> {
         let known = (self.segment == segment).then_some((self.meta.shape, self.meta.shape_len));
-        // Until all went well there is none: an error must not leave new words under old numbers.
+        // Empty until the copy has succeeded: an error must not leave new words with old numbers.
         self.segment = SegmentKey::default();
         let before = self.meta.blob_words;
         let meta = SlotMeta::load(slot, position)?;
         self.meta = meta;
-        // The length too: another one would take other words for the values.
+        // The length too: with another one, the values would be elsewhere.
         self.shape_kept = known == Some((meta.shape, meta.shape_len));
         if !self.shape_kept {
             slot.copy(slot::PAYLOAD, meta.shape_len.div_ceil(8), &mut self.shape);
@@ -123,7 +123,7 @@ impl Snapshot {
         Some(())
     }
 
-    /// Says where the copy comes from, now that it is known to be whole.
+    /// Marks the copy as valid, and says where it comes from.
     #[inline]
     pub(crate) fn keep(&mut self, segment: SegmentKey) {
         self.segment = segment;
@@ -136,6 +136,6 @@ impl Snapshot {
                 self.blobs = Arc::default();
             }
         }
-        Arc::make_mut(&mut self.blobs) // the only one: nothing is cloned
+        Arc::make_mut(&mut self.blobs) // there is no other reference: nothing is cloned
     }
 }

@@ -1,4 +1,4 @@
-//! What a writer remembers of the snapshots it has published: their shapes by number, and the last one's words.
+//! What a writer remembers of the snapshots that it has published: their shapes with ids, and the last one's words.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use super::payload::Payload;
 use super::shape::{MalformedShape, Shape};
 use super::{Snapshot, to_bytes};
 
-/// A shape that is probably met again, with what the caller keeps beside it.
+/// A shape that the next snapshot probably has, and what the caller keeps with it.
 #[derive(Debug, Default)]
 pub struct Expected<T> {
-    /// Its number is 0 if it is not that of a whole snapshot.
+    /// The shape; its id is 0 if it is not that of a whole snapshot.
     pub numbered: Arc<NumberedShape>,
-    /// The caller's.
+    /// What the caller keeps with it.
     pub beside: T,
 }
 
-/// Why a snapshot that was copied cannot be used.
+/// Why a copied snapshot cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// Its shape is none.
+    /// Its shape is malformed.
     #[error(transparent)]
     Shape(#[from] MalformedShape),
     /// Its values do not fit its shape.
@@ -29,21 +29,21 @@ pub enum Unusable {
     Values(#[from] MalformedValues),
 }
 
-/// The snapshots of one writer. Several encoders may take turns: what one keeps beside a shape is with the expectation that it
-/// holds, and goes back here when it meets another shape.
+/// The snapshots of one writer. Several encoders may take turns: each holds an [`Expected`] with what it keeps, and gives that
+/// back to this object when it meets another shape.
 #[derive(Debug, Default)]
 pub struct History<T: Default> {
     /// The one table of shape ids: the same id always means the same bytes.
     shapes: ShapeCache<T>,
-    /// The last snapshot's shape id, and its values, unless it has blobs; then the id is 0.
+    /// The last snapshot's shape id and values. If it has blobs, the id is 0.
     last: (u64, Vec<u64>),
 }
 
 impl<T: Default> History<T> {
-    /// Has a finished snapshot stored. What is met again becomes what to expect next.
+    /// Stores a finished snapshot by calling `store`. A shape that is met again becomes the one to expect next.
     ///
     /// # Errors
-    /// [`MalformedShape`] if what was encoded is no snapshot; what `store` says.
+    /// [`MalformedShape`] if what was encoded is no snapshot; any error of `store`.
     #[inline]
     pub fn publish<B, E: From<MalformedShape>>(
         &mut self,
@@ -67,17 +67,17 @@ impl<T: Default> History<T> {
         Ok(())
     }
 
-    /// Says that the last snapshot was not encoded here.
+    /// Forgets the last values, because a snapshot was published that was not encoded here.
     pub fn forget_last(&mut self) {
         self.last.0 = 0;
     }
 
-    /// The values of the last snapshot, if it has that shape and no blobs.
+    /// The values of the last snapshot, if it has this shape and no blobs.
     pub fn last_values(&self, shape_id: u64) -> Option<&[u64]> {
         (self.last.0 == shape_id).then_some(&self.last.1)
     }
 
-    /// Expects the shape of the last snapshot, if that was met twice.
+    /// Makes the shape of the last snapshot the expected one, if it was met twice.
     #[inline]
     pub fn expect_last(&mut self, expected: &mut Option<Expected<T>>) {
         if expected.as_ref().is_none_or(|expected| expected.numbered.id != self.last.0) {
@@ -104,10 +104,10 @@ impl<T: Default> History<T> {
         }
     }
 
-    /// The shape of a snapshot that was copied out of a slot, once its values were found to fit.
+    /// The shape of a snapshot that was copied out of a slot. Checks that its values fit.
     ///
     /// # Errors
-    /// [`Unusable`] if something else than a writer has made it.
+    /// [`Unusable`] if no writer can have stored it.
     pub fn shape_of(&self, snapshot: &Snapshot) -> Result<Arc<NumberedShape>, Unusable> {
         let bytes = to_bytes(&snapshot.shape, snapshot.meta.shape_len);
         let numbered = match self.shapes.last() {
@@ -120,7 +120,7 @@ impl<T: Default> History<T> {
 }
 
 impl NumberedShape {
-    /// A shape that is not that of a whole snapshot.
+    /// A shape without an id: it is not that of a whole snapshot.
     pub fn unnumbered(shape: Shape) -> Self {
         Self { shape, ..Self::default() }
     }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_met_twice_is_expected_with_what_was_kept_beside_it() {
+    fn a_shape_met_twice_is_expected_with_what_the_caller_kept() {
         let mut history = History::<u8>::default();
         let mut encoder = Encoder::default();
         let mut expected = None;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_stored_is_not_the_last() {
+    fn a_refused_snapshot_is_not_the_last() {
         let mut history = History::<u8>::default();
         let (mut encoder, mut expected) = (Encoder::default(), None);
         for _ in 0..3 {

@@ -1,14 +1,14 @@
-//! The keys of a shape: where they are, and that none occurs twice.
+//! The keys of a shape: finding them, and checking that none occurs twice.
 
 use std::collections::HashSet;
 
 use super::shape::{Key, Kind, Shape};
 
-/// Keys of a dictionary that are compared one with another; more than these are looked up in a table.
+/// Up to this many keys of a dictionary are compared with each other; more are looked up in a hash set.
 const FEW: usize = 8;
 
 impl Key<'_> {
-    /// The key in the form that all keys have which are equal to it: an integer may be written longer than it need be.
+    /// The canonical form, which is the same for all equal keys: an integer may be written with more bytes than necessary.
     pub fn canonical(&self) -> Key<'_> {
         match self {
             Self::Str(text) => Key::Str((&**text).into()),
@@ -30,7 +30,7 @@ impl Key<'_> {
         }
     }
 
-    /// As Python code would write it.
+    /// As Python source code.
     pub fn shown(&self) -> String {
         match self {
             Self::Str(text) => format!("{text:?}"),
@@ -65,7 +65,7 @@ impl Shape {
         self.top_level().any(|node| matches!(key(node), Some(Key::Str(key)) if key == wanted))
     }
 
-    /// The first key that occurs twice in a dictionary, and in which: the message that says so.
+    /// An error message that names the first key that occurs twice in a dictionary, and the dictionary.
     pub(super) fn repeated_key(&self) -> Option<Box<str>> {
         let mut keys = Vec::new();
         for (index, node) in self.nodes.iter().enumerate() {
@@ -81,7 +81,7 @@ impl Shape {
         None
     }
 
-    /// How Python code would get to a node.
+    /// A Python expression for a node, which starts with `info`.
     pub fn path(&self, node: usize) -> String {
         let (mut path, mut here) = (String::from("info"), 0);
         while here != node {
@@ -98,7 +98,7 @@ impl Shape {
     }
 }
 
-/// The first key that was there before. The table's hashes are seeded: nobody can choose keys that make it slow.
+/// The first key that occurred before. The set's hashes are seeded, so nobody can choose keys that make it slow.
 fn repeated<'k, 'a>(keys: &'k [Key<'a>]) -> Option<&'k Key<'a>> {
     let long = |key: &Key<'_>| matches!(key, Key::BigInt(_));
     if keys.len() <= FEW && !keys.iter().any(long) {

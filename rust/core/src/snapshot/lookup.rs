@@ -1,4 +1,4 @@
-//! Where a path of keys leads to.
+//! Finding the node at a path.
 
 use super::shape::{Key, Kind, Shape};
 
@@ -6,7 +6,7 @@ use super::shape::{Key, Kind, Shape};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPath(Vec<Key<'static>>);
 
-/// No path.
+/// Why something is not a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPath {
     /// It has no key.
@@ -19,29 +19,29 @@ pub enum NoPath {
     EmptyName,
 }
 
-/// A path that does not lead to anything.
+/// Where a path leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// The node that it has come to.
+    /// The last node that it reaches.
     pub node: usize,
-    /// How many keys have led there.
+    /// How many keys lead to that node.
     pub steps: usize,
 }
 
 impl KeyPath {
-    /// The path that goes by these keys.
+    /// A path of these keys.
     ///
     /// # Errors
     /// [`NoPath::Empty`].
     pub fn new(keys: Vec<Key<'static>>) -> Result<Self, NoPath> {
         match keys.is_empty() {
             true => Err(NoPath::Empty),
-            // As an integer is written in a shape, it may be longer than it need be.
+            // The canonical form, because an integer may be written with more bytes than necessary.
             false => Ok(Self(keys.into_iter().map(|key| key.canonical().into_owned()).collect())),
         }
     }
 
-    /// The path of names with dots between them.
+    /// A dotted path.
     ///
     /// # Errors
     /// [`NoPath`].
@@ -66,7 +66,7 @@ impl Shape {
     /// The node that a path leads to.
     ///
     /// # Errors
-    /// [`Lost`]: where it ends too early.
+    /// [`Lost`] if there is no such node.
     pub fn find(&self, path: &KeyPath) -> Result<usize, Lost> {
         let mut node = 0;
         for (steps, key) in path.keys().iter().enumerate() {
@@ -75,7 +75,7 @@ impl Shape {
         Ok(node)
     }
 
-    /// The child of a container with that key, or at that index: counted from the end if it is negative.
+    /// The child of a container with this key or at this index, which counts from the end if it is negative.
     fn child(&self, container: usize, key: &Key<'_>) -> Option<usize> {
         let node = &self.nodes[container];
         match node.kind {
@@ -98,7 +98,7 @@ impl Shape {
     }
 }
 
-/// The index that a key stands for: a name too, since a dotted path has nothing else.
+/// The index that a key means. A name may be an index too, because a dotted path only has names.
 fn index(key: &Key<'_>) -> Option<i64> {
     match key {
         Key::Int(index) => Some(*index),
@@ -168,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_lost_says_where() {
+    fn a_path_that_leads_nowhere_says_where_it_ends() {
         let (shape, dotted) = (shape(), |text| KeyPath::dotted(text).expect("it is one"));
         for (path, node, steps) in [
             (dotted("b"), 0, 0),
             (dotted("a.c.d"), 1, 1),
-            (dotted("a.7"), 1, 1), // the key of a dictionary is what it is
+            (dotted("a.7"), 1, 1), // the key of a dictionary is never read as an index
             (dotted("a.b.c"), 2, 2),
             (dotted("l.2"), 5, 1),
             (dotted("l.-3"), 5, 1),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_refused() {
+    fn malformed_paths_are_refused() {
         assert_eq!(KeyPath::new(vec![]), Err(NoPath::Empty));
         assert_eq!(KeyPath::dotted(""), Err(NoPath::Empty));
         for text in [".", "a.", ".a", "a..b"] {

@@ -1,4 +1,4 @@
-//! An update: a snapshot with some of its nodes replaced or added, which were encoded by themselves.
+//! Updates: a snapshot in which some nodes are replaced and others are added. The new nodes are encoded separately.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use super::encode::Encoder;
 use super::lookup::{KeyPath, Lost};
 use super::shape::{Key, Kind, Shape};
 
-/// The byte form of a dictionary of nothing: what the first update changes.
+/// The byte form of an empty dictionary, to which the first update is applied.
 pub const EMPTY: &[u8] = &[Kind::Dict as u8, 0];
 
-/// Where a change goes.
+/// The place of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// In the place of this node.
+    /// Replaces this node.
     Node(usize),
-    /// To the end of this dictionary, under a key that it does not have.
+    /// Appends to this dictionary, under a key that it does not have.
     New(usize, Key<'static>),
 }
 
 impl Target {
-    /// The node that is replaced, or gets an entry.
+    /// The node that is replaced or gets a new entry.
     fn place(&self) -> usize {
         match self {
             Self::Node(node) | Self::New(node, _) => *node,
@@ -43,11 +43,11 @@ impl Target {
 pub enum Misplaced {
     /// The path of the change with this index leads nowhere.
     Lost(usize, Lost),
-    /// The changes with these indices meet: the second one is for the same place, or for one inside of the first.
+    /// The changes with these indices conflict: the second one has the same place as the first one or a place inside of it.
     Within(usize, usize),
 }
 
-/// Where the entries of a dictionary go that become entries of the root.
+/// The places of the entries of a dictionary that become entries of the root.
 pub fn entries_of_root(shape: &Shape, changed: &Shape) -> Vec<Target> {
     let nodes: FxHashMap<_, _> = shape.named_entries().collect();
     let target = |(name, _): (Box<str>, usize)| match nodes.get(&name) {
@@ -57,7 +57,7 @@ pub fn entries_of_root(shape: &Shape, changed: &Shape) -> Vec<Target> {
     changed.named_entries().map(target).collect()
 }
 
-/// Where the paths lead. The last key of one may be new to its dictionary; what is above must be there.
+/// The places that the paths name. The last key of a path may be new to its dictionary; all keys before it must exist.
 ///
 /// # Errors
 /// [`Misplaced`].
@@ -78,7 +78,7 @@ pub fn places(shape: &Shape, paths: &[KeyPath]) -> Result<Vec<Target>, Misplaced
     }
 }
 
-/// Two targets of which the second one is the first one, or inside of what the first one replaces.
+/// The first two targets that conflict: the second one equals the first one or is inside of what it replaces.
 fn meeting(shape: &Shape, targets: &[Target]) -> Option<(usize, usize)> {
     let mut order: Vec<_> = (0..targets.len()).collect();
     order.sort_by_key(|&index| (targets[index].place(), index));
@@ -101,8 +101,8 @@ fn meeting(shape: &Shape, targets: &[Target]) -> Option<(usize, usize)> {
     None
 }
 
-/// A snapshot, which was found to fit its shape, with the entries of another root dictionary put where `targets` says: one for
-/// each entry. Their own keys are left out.
+/// Merges a snapshot, which must have been checked against its shape, with the entries of another root dictionary. `targets` has
+/// a place for each entry. The entries' own keys are dropped.
 pub fn merge<'a, B: AsRef<[u8]>>(
     (numbered, newest): (&'a Arc<NumberedShape>, &'a Snapshot),
     (changed, changes): (&'a Arc<NumberedShape>, &'a Encoder<B>),
@@ -119,7 +119,7 @@ pub fn merge<'a, B: AsRef<[u8]>>(
         }
     }
     replaced.sort_unstable_by_key(|(node, _)| *node);
-    added.sort_by_key(|(dict, ..)| *dict); // what is added to one dictionary stays in the order given
+    added.sort_by_key(|(dict, ..)| *dict); // a stable sort: entries that are added to one dictionary keep their order
     let mut encoder = Encoder::default();
     encoder.start(None);
     let kept = BlobCursor::default();
@@ -128,7 +128,7 @@ pub fn merge<'a, B: AsRef<[u8]>>(
     merge.encoder
 }
 
-/// An entry of the changes, and where its blobs begin.
+/// An entry of the changes, and the place of its blobs.
 #[derive(Clone, Copy)]
 struct Change {
     node: usize,
@@ -140,17 +140,18 @@ struct Merge<'a, B> {
     newest: &'a Snapshot,
     changed: &'a Arc<NumberedShape>,
     changes: &'a Encoder<B>,
-    /// By node.
+    /// Sorted by node.
     replaced: Vec<(usize, Change)>,
-    /// By dictionary.
+    /// Sorted by dictionary.
     added: Vec<(usize, &'a Key<'static>, Change)>,
-    /// Where the blobs of the next node of the newest snapshot begin.
+    /// The place of the blobs of the newest snapshot's next node.
     kept: BlobCursor,
     encoder: Encoder<&'a [u8]>,
 }
 
 impl<'a, B: AsRef<[u8]>> Merge<'a, B> {
-    /// A container of the newest snapshot in which something changes. Goes as deep as the shape, which is bounded.
+    /// Encodes a container of the newest snapshot in which something changes. Recurses as deep as the shape, whose depth is
+    /// bounded.
     fn within(&mut self, at: usize) {
         let shape = &self.numbered.shape;
         let node = &shape.nodes[at];
@@ -200,14 +201,14 @@ impl<'a, B: AsRef<[u8]>> Merge<'a, B> {
     }
 }
 
-/// Where the items lie that have a number of that range: they are in the order of it.
+/// The indices of the items whose number is in a range; the items are sorted by that number.
 fn part<T>(items: &[T], number: impl Fn(&T) -> usize, range: Range<usize>) -> Range<usize> {
     let start = items.partition_point(|item| number(item) < range.start);
     let end = start + items[start..].partition_point(|item| number(item) < range.end);
     start..end
 }
 
-/// Passes the blobs of a subtree.
+/// Moves the cursor past the blobs of a subtree.
 fn pass(cursor: &mut BlobCursor, shape: &Shape, node: usize, values: &[u64]) {
     for below in &shape.nodes[node..shape.nodes[node].end as usize] {
         cursor.advance(shape, below, values);

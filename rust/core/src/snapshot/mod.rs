@@ -1,7 +1,7 @@
 //! The codec: a snapshot is a *shape* (types, keys, lengths) and its *values* (the leaves).
 //!
-//! Training information keeps its structure while its numbers change. So the two are stored apart: the shape as a byte
-//! string that both sides cache under an id, the values as 64-bit words, and whatever has no fixed size (strings, big
+//! Training information keeps its structure while its numbers change. So the two are stored separately: the shape as a byte
+//! string that both sides cache under an id, the values as 64-bit words, and everything without a fixed size (strings, big
 //! integers, arrays) as *blobs* behind them:
 //!
 //! ```text
@@ -12,8 +12,8 @@
 //! blobs    "ab" at word 0, the array's 16 bytes at word 8 (64-byte aligned)
 //! ```
 //!
-//! A blob's place follows from the lengths in the values, so nothing that is read from a file is used as an offset.
-//! The module knows nothing of Python: [`encode::Encoder`] is driven by events, [`decode::decode`] drives a visitor.
+//! A blob's place follows from the lengths in the values, so no offset is ever read from a file. The module knows nothing about
+//! Python: events drive [`encode::Encoder`], and [`decode::decode`] drives a visitor.
 
 pub mod blobs;
 pub mod cache;
@@ -38,10 +38,10 @@ pub use payload::{Payload, PlacedBlob};
 /// Deepest nesting of containers; the root dictionary is at depth 1.
 pub const MAX_DEPTH: usize = 64;
 
-/// Words between two array blobs' possible starts: 64 bytes, a cache line, enough for any dtype and for SIMD.
+/// Alignment of array blobs, in words: 64 bytes, a cache line, enough for any dtype and for SIMD.
 pub const ARRAY_ALIGN_WORDS: usize = 8;
 
-/// Words that `bytes` bytes take.
+/// Number of words that `bytes` bytes take.
 #[inline]
 pub const fn words_for(bytes: usize) -> usize {
     bytes.div_ceil(8)
@@ -54,7 +54,7 @@ pub fn to_words(bytes: &[u8]) -> Vec<u64> {
     out
 }
 
-/// The same, in place of what `out` held.
+/// The same, into `out`, whose content is replaced.
 fn put_words(out: &mut Vec<u64>, bytes: &[u8]) {
     let (words, tail) = bytes.as_chunks::<8>();
     out.clear();
@@ -67,7 +67,7 @@ fn put_words(out: &mut Vec<u64>, bytes: &[u8]) {
     }
 }
 
-/// The first `len` bytes of `words`; what lies beyond their end is left out.
+/// The first `len` bytes of `words`, or all of them if they are fewer.
 pub fn to_bytes(words: &[u64], len: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     extend_bytes(&mut bytes, words, len);

@@ -1,34 +1,35 @@
-//! How deep a walk through a tree of containers is, and by which way it went.
+//! The depth and the path of a walk through a tree of containers.
 
 use super::MAX_DEPTH;
 
-/// A container that a walk is inside of, and those around it.
+/// A container on the way of a walk, linked to those around it.
 #[derive(Debug)]
 pub struct Nesting<'a> {
-    /// The container's address: which one it is.
+    /// The container's address, which identifies it.
     address: usize,
     up: Option<&'a Nesting<'a>>,
     depth: usize,
 }
 
-/// Why a container cannot be gone into.
+/// Why a container cannot be entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoTree {
-    /// It is one of those around it.
+    /// It is itself one of the containers around it.
     #[error("it contains itself; a snapshot must be a tree")]
     Cycle,
-    /// There are too many around it.
+    /// There are too many containers around it.
     #[error("it is nested deeper than {MAX_DEPTH} levels; flatten it")]
     TooDeep,
 }
 
 impl<'a> Nesting<'a> {
-    /// Inside of so many containers that are not walked through.
+    /// A walk that starts inside of `depth` containers.
     pub fn at_depth(depth: usize) -> Self {
         Self { address: 0, up: None, depth }
     }
 
-    /// Goes into a container. A cycle is found when it has become too deep: looking for one costs nothing before.
+    /// Enters a container. A cycle is noticed only when the walk becomes too deep, so that shallow walks do not pay for the
+    /// check.
     ///
     /// # Errors
     /// [`NoTree`] beyond [`MAX_DEPTH`].
@@ -51,16 +52,16 @@ impl<'a> Nesting<'a> {
     }
 }
 
-/// Segments of a path that is long are left out but for so many at its start ..
+/// A long path keeps this many segments at its start.
 const FIRST: usize = 6;
-/// .. and so many at its end ..
+/// A long path keeps this many segments at its end.
 const LAST: usize = 3;
-/// .. if there are more than so many.
+/// A path with more segments than this is long.
 const MOST: usize = 12;
-/// Characters of a segment.
+/// Largest number of characters of a segment.
 const LONG: usize = 60;
 
-/// Where a walk has failed, as Python code would say it.
+/// The place where a walk has failed, as a Python expression.
 #[derive(Debug, Default)]
 pub struct Path {
     /// Innermost first.
@@ -68,7 +69,7 @@ pub struct Path {
 }
 
 impl Path {
-    /// Adds what the place found so far is indexed with in its container.
+    /// Adds the key or index of the place so far in its container.
     pub fn within(&mut self, key: &str) {
         self.segments.push(match key.chars().count() <= LONG {
             true => format!("[{key}]"),
@@ -76,7 +77,7 @@ impl Path {
         });
     }
 
-    /// The whole of it.
+    /// The expression. Empties the path.
     pub fn take(&mut self) -> String {
         let mut segments = std::mem::take(&mut self.segments);
         segments.push("info".into());

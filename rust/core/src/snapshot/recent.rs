@@ -1,17 +1,17 @@
-//! What a reader keeps of the shapes that it has met lately.
+//! A small cache of what a reader keeps for each shape that it has met lately.
 
 use super::{SegmentKey, Snapshot};
 use crate::numbering::ShapeKey;
 
-/// Enough for shapes that take turns, few enough to forget ones that never return.
+/// Enough for shapes that take turns, and few enough to forget those that never return.
 const KEPT: usize = 8;
 
-/// Something for each of the last few shapes, by index.
+/// A value for each of the last few shapes, by index.
 #[derive(Debug)]
 pub struct Recent<T> {
-    /// Which shape of which file; `None`: one that is not met again.
+    /// The file and the shape; `None` for an entry that must not be found again.
     met: Vec<(Option<(SegmentKey, ShapeKey)>, T)>,
-    /// The one to forget next, once there are [`KEPT`].
+    /// The entry to replace next, once there are [`KEPT`].
     oldest: usize,
 }
 
@@ -22,14 +22,15 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T: Default> Recent<T> {
-    /// Where the shape of a snapshot is, if it was met.
+    /// The index of a snapshot's shape, if it is known.
     #[inline]
     pub fn find(&self, snapshot: &Snapshot) -> Option<usize> {
         let name = Some((snapshot.segment, snapshot.meta.shape));
         self.met.iter().position(|(met, _)| *met == name)
     }
 
-    /// A place for another shape: what lies there is to be made anew, and found once it is named.
+    /// Makes room for another shape and returns its index. The caller replaces the value there; [`Recent::name`] then lets it be
+    /// found.
     #[cold]
     pub fn make_room(&mut self) -> usize {
         if self.met.len() < KEPT {
@@ -42,12 +43,12 @@ impl<T: Default> Recent<T> {
         at
     }
 
-    /// Has it found under the shape of a snapshot from now on, or never again.
+    /// Assigns an entry to the shape of a snapshot; with `None` it is never found again.
     pub fn name(&mut self, at: usize, snapshot: Option<&Snapshot>) {
         self.met[at].0 = snapshot.map(|snapshot| (snapshot.segment, snapshot.meta.shape));
     }
 
-    /// What is kept there.
+    /// The value at an index.
     #[inline]
     pub fn at(&mut self, at: usize) -> &mut T {
         &mut self.met[at].1

@@ -1,4 +1,4 @@
-//! A snapshot's structure: its byte form, and the table that it is parsed into.
+//! A snapshot's structure: its byte form, and the table of nodes into which it is parsed.
 //!
 //! ```text
 //! shape   := node                          the root is a dict
@@ -42,11 +42,11 @@ pub enum Kind {
     Tuple = 8,
     /// A dictionary of nodes.
     Dict = 9,
-    /// A numpy scalar: its bytes, in as many words as they take.
+    /// A numpy scalar: its bytes, padded to words.
     Scalar = 10,
-    /// A numpy array: a word for each axis; an aligned blob in C order.
+    /// A numpy array: the length of each axis, one word each, and an aligned blob in C order.
     Array = 11,
-    /// A torch tensor: as an array.
+    /// A torch tensor: like an array.
     Tensor = 12,
 }
 
@@ -63,7 +63,7 @@ impl Kind {
         matches!(self, Kind::List | Kind::Tuple | Kind::Dict)
     }
 
-    /// Whether the node is one word, the number itself.
+    /// Whether the node is a number that is stored in one word.
     pub const fn is_number(self) -> bool {
         matches!(self, Kind::Bool | Kind::Int | Kind::Float)
     }
@@ -91,7 +91,7 @@ pub enum Key<'a> {
 }
 
 impl Key<'_> {
-    /// The same key, of no shape.
+    /// The same key, independent of its shape.
     pub fn into_owned(self) -> Key<'static> {
         match self {
             Self::Str(text) => Key::Str(text.into_owned().into()),
@@ -101,7 +101,7 @@ impl Key<'_> {
     }
 }
 
-/// Where a key lies in its shape: there may be many, and nothing is allocated for one.
+/// Where a key is in its shape. There may be many, and none allocates memory.
 #[derive(Clone, Copy, Debug)]
 enum KeyAt {
     /// Start and end in `texts`.
@@ -120,7 +120,7 @@ pub struct Dtype {
     pub itemsize: usize,
 }
 
-/// `Node::key` of a node that is not a dictionary's.
+/// `Node::key` of a node that is not in a dictionary.
 pub const NO_KEY: u32 = u32::MAX;
 
 /// One node of a shape, in preorder.
@@ -132,7 +132,7 @@ pub struct Node {
     pub ndim: u8,
     /// Children of a container; index into [`Shape::dtypes`] of a scalar, array or tensor.
     pub aux: u32,
-    /// What [`Shape::key`] wants, or [`NO_KEY`].
+    /// Index for [`Shape::key`], or [`NO_KEY`].
     pub key: u32,
     /// Index of its first value word.
     pub value_at: u32,
@@ -142,7 +142,7 @@ pub struct Node {
     pub key_at: u32,
     /// Where its tag starts in the byte form.
     pub tag_at: u32,
-    /// How many bools, ints and floats, one word each, stand here in a row.
+    /// Length of the run of bools, ints and floats that starts here.
     pub run: u32,
 }
 
@@ -154,11 +154,11 @@ pub struct Shape {
     /// Its nodes in preorder; the first is the root dictionary.
     pub nodes: Vec<Node>,
     keys: Vec<KeyAt>,
-    /// All keys that are strings, one behind the other.
+    /// All string keys, concatenated.
     texts: String,
     /// Its dtypes in the order of the byte form.
     pub dtypes: Vec<Dtype>,
-    /// How many value words a snapshot of this shape has.
+    /// Number of value words in a snapshot of this shape.
     pub value_words: usize,
     /// Whether any leaf has a blob.
     pub has_blobs: bool,
@@ -167,7 +167,7 @@ pub struct Shape {
 /// The byte form is not that of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedShape {
-    /// No encoder makes it.
+    /// No encoder produces it.
     #[error("the shape is malformed at byte {at}: {what}")]
     At {
         /// Where.
@@ -175,7 +175,7 @@ pub enum MalformedShape {
         /// What is wrong.
         what: &'static str,
     },
-    /// A dictionary has a key twice. In which, and which, as Python code would say it.
+    /// A key occurs twice in a dictionary. The message names both.
     #[error("{0}")]
     RepeatedKey(Box<str>),
 }
@@ -184,15 +184,15 @@ impl Shape {
     /// Parses and checks a byte form. Never allocates more than a small multiple of `bytes`.
     ///
     /// # Errors
-    /// [`MalformedShape`] for anything that no encoder makes.
+    /// [`MalformedShape`] for anything that no encoder produces.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, MalformedShape> {
         parser::parse(bytes.into(), Self::default())
     }
 
-    /// Parses and checks the first `len` bytes of these words, in the memory of a shape that nobody needs any more.
+    /// Parses and checks the first `len` bytes of these words, and reuses the memory of this shape.
     ///
     /// # Errors
-    /// [`MalformedShape`] for anything that no encoder makes.
+    /// [`MalformedShape`] for anything that no encoder produces.
     pub fn parse_again(mut self, words: &[u64], len: usize) -> Result<Self, MalformedShape> {
         let mut bytes = std::mem::take(&mut self.bytes);
         parser::reuse(&mut bytes);
@@ -205,7 +205,7 @@ impl Shape {
         self.keys.len()
     }
 
-    /// The key with that index, in the order of the byte form.
+    /// The key with this index, in the order of the byte form.
     #[inline]
     pub fn key(&self, index: usize) -> Option<Key<'_>> {
         Some(match *self.keys.get(index)? {

@@ -1,4 +1,4 @@
-//! A snapshot that was found to fit its shape, to be looked at in any order.
+//! A snapshot that was checked against its shape, for access in any order.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use super::decode::MalformedValues;
 use super::shape::Shape;
 use crate::BlobBuffer;
 
-/// The words and bytes of a snapshot beside its shape.
+/// The shape, the words and the bytes of a snapshot.
 #[derive(Debug)]
 pub struct View<'a> {
     /// The shape.
     pub shape: &'a Shape,
-    /// As many as the shape wants.
+    /// As many words as the shape needs.
     pub values: &'a [u64],
-    /// Long enough for what the values say.
+    /// As long as the values say, or longer.
     pub blobs: &'a Arc<BlobBuffer>,
-    /// Where each node has its bytes. Empty if none has any.
+    /// The byte range of each node among the blobs. Empty if no node has one.
     pub(super) places: Vec<Range<usize>>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> View<'a> {
         Ok(Self { shape, values, blobs, places })
     }
 
-    /// Where a node has its bytes.
+    /// The byte range of a node among the blobs.
     pub fn place(&self, node: usize) -> Range<usize> {
         self.places.get(node).cloned().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! The wire form: one snapshot as a self-contained byte string, which a relay carries to another node. `docs/layout.md`
-//! describes it.
+//! The wire form: one snapshot as a self-contained byte string, which a relay carries to another node. `docs/layout.md` describes
+//! it, too.
 //!
 //! ```text
 //! word 0  magic                            word  9  pid of the origin
@@ -13,7 +13,7 @@
 //!      8  publish time at the origin, Unix ns
 //! ```
 //!
-//! A message is untrusted: it is parsed, and each length, name and text in it checked, before anything is stored.
+//! A message is untrusted: it is parsed, and each length, name and text in it is checked, before anything is stored.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub mod word {
     pub const FORM: usize = 1;
     /// Bytes of the whole message.
     pub const TOTAL: usize = 2;
-    /// CRC-32 (the one of zlib) of all bytes behind this word.
+    /// CRC-32 (as in zlib) of all bytes after this word.
     pub const CHECKSUM: usize = 3;
     /// The origin's term.
     pub const TERM: usize = 4;
@@ -66,7 +66,7 @@ pub mod word {
     pub const PAYLOAD: usize = 24;
 }
 
-/// Bytes that are no message, or a damaged one.
+/// The bytes are not a message, or the message is damaged.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("this is no snapshot in wire form: {0}")]
 pub struct MalformedMessage(String);
@@ -124,10 +124,10 @@ fn checksum_of(message: &[u8]) -> u64 {
     crc32fast::hash(&message[(word::CHECKSUM + 1) * WORD..]).into()
 }
 
-/// A message that was checked.
+/// A message that has been checked.
 #[derive(Debug)]
 pub struct Message {
-    /// Where it stands among the channel's snapshots.
+    /// Its numbers in the channel.
     pub stamp: Stamp,
     /// Where it was first published.
     pub origin: Origin,
@@ -146,20 +146,22 @@ impl Message {
     /// Parses and checks a message. Never allocates more than a small multiple of `bytes`.
     ///
     /// # Errors
-    /// [`MalformedMessage`] for anything that [`encode`] does not make.
+    /// [`MalformedMessage`] for anything that [`encode`] does not produce.
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedMessage> {
         let (words, rest) = bytes.as_chunks::<WORD>();
         let at = |index: usize| u64::from_le_bytes(words[index]);
         if words.len() < word::PAYLOAD || at(word::MAGIC) != WIRE_MAGIC {
-            return Err(MalformedMessage::new("it does not begin like one"));
+            return Err(MalformedMessage::new("it does not start with the magic number"));
         }
         if at(word::FORM) != WIRE_VERSION {
             let form = at(word::FORM);
-            return Err(MalformedMessage::new(format!("it has version {form}, and this is {WIRE_VERSION}")));
+            return Err(MalformedMessage::new(format!(
+                "it has wire version {form}, and this is version {WIRE_VERSION}"
+            )));
         }
         if !rest.is_empty() || at(word::TOTAL) != bytes.len() as u64 {
             return Err(MalformedMessage::new(format!(
-                "it says that it has {} bytes, and it has {}",
+                "its header says {} bytes, and it has {}",
                 at(word::TOTAL),
                 bytes.len()
             )));
@@ -184,7 +186,7 @@ impl Message {
             && (Epoch(1)..Epoch::MAX).contains(&stamp.epoch)
             && stamp.term < Term::MAX;
         if !numbered {
-            return Err(MalformedMessage::new(format!("its numbers are {stamp}")));
+            return Err(MalformedMessage::new(format!("its numbers are out of range: {stamp}")));
         }
         let (shape_part, payload) = payload.split_at(lengths[0]);
         let (values, blobs) = payload.split_at(lengths[1]);
@@ -240,7 +242,7 @@ impl Message {
         snapshot
     }
 
-    /// What a writer stores, under its own number for the shape.
+    /// What a writer stores, with its own id for the shape.
     pub fn payload(&self, shape_id: u64) -> Payload<'_, Vec<u8>> {
         let blob_words = self.blobs[0].bytes.len() / WORD;
         Payload {
@@ -254,10 +256,10 @@ impl Message {
     }
 }
 
-/// Most axes of an array: numpy's bound.
+/// Largest number of axes of an array: numpy's limit.
 const MOST_AXES: u8 = 64;
 
-/// What the readers that it will reach take for granted: each string is one, and each array can be made.
+/// Checks what the readers on other nodes rely on: each string is valid UTF-8, and each array can be created.
 fn check_leaves(shape: &Shape, values: &[u64], blobs: &[u8]) -> Result<(), MalformedMessage> {
     let mut cursor = BlobCursor::default();
     for node in shape.nodes.iter().filter(|node| node.kind.has_blob()) {

@@ -5,31 +5,30 @@ use crate::layout::WORD;
 use crate::sync::{AtomicU64, relaxed};
 use crate::words::load_lines;
 
-/// From how many words on a copy to or from shared memory is left to [`copy_words`]: below, its start costs
-/// more than it saves.
+/// Copies to or from shared memory use [`copy_words`] from this many words on: below, its start-up costs more than it saves.
 pub const BULK_WORDS: usize =
     if cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri))) { 256 } else { usize::MAX };
 
-/// Copies words, several times as fast as one at a time, which is how the compiler translates atomics.
+/// Copies words several times as fast as one atomic access after the other, which is what the compiler makes of a loop.
 ///
-/// The compiler takes the instructions for an opaque block, which may do whatever such a block can do: a row of relaxed atomic
-/// loads or stores of words, in any order, for example. The processors make that of it:
+/// To the compiler, the assembly is an opaque block. We may think of it as a sequence of relaxed atomic loads and stores of
+/// words, in any order, because that is what the processors make of it:
 ///
-/// - x86-64, one string instruction: each aligned word is loaded or stored at once, in any order within the instruction, and
-///   before what follows it in the program (Intel SDM vol. 3, "Memory-Ordering Model for String Operations on Write-Back
-///   Memory": data by string operations, then a discrete semaphore).
-/// - AArch64, pairs of general registers: each half of a pair is an access of its own, single-copy atomic as it is aligned to
-///   its eight bytes, and in no order with the others (Arm ARM, B2.2 "Atomicity in the Arm architecture": loads and stores of a
-///   pair are two such accesses). The barriers on both sides order plain loads and stores, which these are: `DMB ISH` and `STLR`
-///   of a writer, `DMB ISHLD` of a reader. The copy of libc would not do: it may use the instructions for memory copies
-///   (FEAT_MOPS), which promise nothing of words, or overlapping and unaligned accesses at the ends. Nor would pairs with the
-///   non-temporal hint (`LDNP`), which are ordered by less.
+/// - x86-64, one string instruction: each aligned word is loaded or stored as a whole, in any order within the instruction, and
+///   before the accesses that follow it in the program (Intel SDM vol. 3, "Memory-Ordering Model for String Operations on
+///   Write-Back Memory": data by string operations, then a discrete semaphore).
+/// - AArch64, pairs of general registers: each half of a pair is an access of its own, single-copy atomic because it is aligned
+///   to eight bytes, and unordered with the others (Arm ARM, B2.2 "Atomicity in the Arm architecture": loads and stores of a pair
+///   are two such accesses). These are plain loads and stores, so the barriers on both sides order them: the writer's `DMB ISH`
+///   and `STLR`, the reader's `DMB ISHLD`. libc's `memcpy` would not do: it may use the memory-copy instructions (FEAT_MOPS),
+///   which promise nothing about words, or overlapping and unaligned accesses at the ends. Nor would pairs with the non-temporal
+///   hint (`LDNP`), which have weaker ordering.
 ///
 /// # Safety
-/// `words` words must be readable at `from` and writable at `to`, and not overlap.
+/// `words` words must be readable at `from` and writable at `to`. The two ranges must not overlap.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 unsafe fn copy_words(from: *const u64, to: *mut u64, words: usize) {
-    // SAFETY: the caller's; the direction flag is clear, as the ABI has it.
+    // SAFETY: as the caller guarantees; the ABI keeps the direction flag clear.
     unsafe {
         std::arch::asm!(
             "rep movsq",
@@ -45,7 +44,7 @@ unsafe fn copy_words(from: *const u64, to: *mut u64, words: usize) {
 unsafe fn copy_words(mut from: *const u64, mut to: *mut u64, words: usize) {
     let (lines, rest) = (words / 8, words % 8);
     if lines > 0 {
-        // SAFETY: the caller's; as many lines of eight words are there.
+        // SAFETY: as the caller guarantees; the loop copies `lines` lines of eight words, which are no more than `words`.
         unsafe {
             std::arch::asm!(
                 "2:",
@@ -69,7 +68,7 @@ unsafe fn copy_words(mut from: *const u64, mut to: *mut u64, words: usize) {
         }
     }
     for _ in 0..rest {
-        // SAFETY: the caller's; as many words are left.
+        // SAFETY: as the caller guarantees; `rest` words are left.
         unsafe {
             std::arch::asm!(
                 "ldr {word}, [{from}], #8",
@@ -89,7 +88,7 @@ unsafe fn copy_words(_from: *const u64, _to: *mut u64, _words: usize) {
 /// Stores at least [`BULK_WORDS`] words, relaxed.
 pub fn store_words(to: &[AtomicU64], from: &[[u8; WORD]]) {
     assert!(to.len() >= from.len());
-    // SAFETY: checked above; shared memory is only ever borrowed as atomics, so `from` is other memory.
+    // SAFETY: the length is checked above. Shared memory is only ever borrowed as atomics, so `from` is other memory.
     unsafe { copy_words(from.as_ptr().cast(), to.as_ptr().cast_mut().cast(), from.len()) }
 }
 
@@ -97,7 +96,7 @@ pub fn store_words(to: &[AtomicU64], from: &[[u8; WORD]]) {
 #[repr(C, align(64))]
 struct Line([u64; 8]);
 
-/// The copied blobs of a snapshot, 64-byte-aligned, so that arrays can be views on it.
+/// The copied blobs of a snapshot, 64-byte-aligned, so that arrays can be views into it.
 #[derive(Clone, Debug, Default)]
 pub struct BlobBuffer {
     lines: Vec<Line>,
@@ -105,8 +104,7 @@ pub struct BlobBuffer {
 }
 
 impl BlobBuffer {
-    /// Replaces the content by a copy of words that others may be changing: what they hold is for the caller
-    /// to check.
+    /// Replaces the content with a copy of words that others may be changing: the caller has to check the copy.
     #[inline]
     pub fn refill(&mut self, words: &[AtomicU64]) {
         self.words = words.len();
@@ -114,8 +112,8 @@ impl BlobBuffer {
         self.lines.reserve_exact(words.len().div_ceil(8));
         let (whole, rest) = words.split_at(words.len() / 8 * 8);
         if whole.len() >= BULK_WORDS {
-            // SAFETY: room for all lines was reserved, and a Line is eight words; the copy fills the whole
-            // ones.
+            // SAFETY: there is room for all lines, and a Line is eight words. The copy initializes the whole lines, and only they
+            // count after `set_len`.
             unsafe {
                 copy_words(whole.as_ptr().cast(), self.lines.as_mut_ptr().cast(), whole.len());
                 self.lines.set_len(whole.len() / 8);
@@ -140,7 +138,7 @@ impl BlobBuffer {
     /// The content.
     #[inline]
     pub fn words(&self) -> &[u64] {
-        // SAFETY: a Line is eight words without padding; there are at least self.words / 8 lines, rounded up.
+        // SAFETY: a Line is eight words without padding, and `refill` has stored `self.words / 8` lines, rounded up.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.words) }
     }
 

@@ -1,4 +1,4 @@
-//! System calls and raw pointers: the only rooms with `unsafe`, and the only ones that know Linux.
+//! System calls and raw pointers: the only modules with `unsafe`, and the only ones that are specific to Linux.
 
 mod copy;
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The end of a channel, and of a writer that another one of its process takes the place of.
+//! Closing a channel, and releasing it to another writer.
 
 use std::os::fd::OwnedFd;
 
@@ -10,16 +10,17 @@ use crate::ring::seqlock::Head;
 use crate::sys;
 
 impl Writer {
-    /// Ends the channel: readers keep their last snapshot and see that it is closed; the files go. In a
-    /// forked child, and when another writer has the channel: nothing.
+    /// Closes the channel: readers keep their last snapshot and see that it is closed; the files are removed. Does nothing in a
+    /// forked child, or if another writer has the channel.
     ///
-    /// What cannot be removed (no descriptor is free, say) stays for the next writer or `traincast clean`.
+    /// Files that cannot be removed (because no descriptor is free, for example) are left to the next writer or `traincast
+    /// clean`.
     pub fn close(&mut self) {
         if self.check_open().is_err() {
             return;
         }
         let handle = self.directory.find().ok().flatten();
-        // A directory that was removed is not put back for this: nobody has the channel there.
+        // A removed directory is not put back for this: nobody else has the channel there.
         if (handle.is_some() || self.is_taken()) && self.verify(sys::tick_ns()).is_err() {
             return;
         }
@@ -46,8 +47,8 @@ impl Writer {
         (self.segment, self.predecessor, self.roster) = (None, None, None);
     }
 
-    /// Lets go of the channel for a writer of the same process, and leaves everything as a death would: the successor takes over
-    /// what is there, and the readers notice nothing. From now on this one has lost its channel. In a forked child: nothing.
+    /// Releases the channel to another writer of the same process, and leaves all files as a death would: the successor takes
+    /// them over, and the readers notice nothing. From now on this writer has lost its channel. Does nothing in a forked child.
     pub fn supersede(&mut self) {
         if self.check_open().is_err() {
             return;
@@ -57,15 +58,15 @@ impl Writer {
         self.let_go(handle.as_ref(), State::Lost(reason));
     }
 
-    /// Lets go of a channel whose learner, on another node, has closed it, is gone, or is not heard of any more, and says so in the
-    /// file. A closed channel goes, as where its learner is. Any other stays as after a death: its readers keep the last snapshot
-    /// and find no living writer; the next writer takes it over, be it a learner of this node or the relay that hears of one again.
-    /// In a forked child, and when another writer has the channel: nothing.
+    /// For a relay: releases a channel whose learner, on another node, has closed it, is gone or can no longer be reached, and
+    /// stores the reason in the file. A closed channel is closed here too. Any other is left as after a death: its readers keep
+    /// the last snapshot and find no live writer. The next writer takes it over: a learner on this node, or the relay when it
+    /// hears from a learner again. Does nothing in a forked child, or if another writer has the channel.
     pub fn leave(&mut self, link: Link) {
         if self.check_open().is_err() {
             return;
         }
-        // A file that was found and not taken over yet is this writer's to mark, too: it has counted itself there.
+        // This writer may also mark a file that it has found and not replaced yet: it has taken the channel there.
         let left = self.predecessor.as_ref().map(|left| &left.segment);
         if let Some(segment) = self.segment.as_ref().or(left) {
             segment.set_link(link);

@@ -1,4 +1,4 @@
-//! The learner on another node, for those whom the relay's lock keeps out here.
+//! Names the learner on another node to a writer that the relay's lock keeps out here.
 
 use std::os::fd::OwnedFd;
 
@@ -7,13 +7,14 @@ use crate::error::Error;
 use crate::layout::{Link, header};
 use crate::segment::Segment;
 
-/// The learner of a file that a relay writes: process and machine. `None` for a file that the learner itself writes.
+/// Describes the learner of a file that a relay writes: its process and machine. `None` for a file that the learner itself
+/// writes.
 pub(super) fn learner_of(segment: &Segment) -> Option<String> {
     (segment.link() != Link::Local)
         .then(|| format!("process {} on {}", segment.header(header::ORIGIN_PID), segment.origin_host()))
 }
 
-/// Has an error that names a relay as the holder of the lock name the learner that it speaks for.
+/// If an error names a relay as the holder of the lock, adds the learner on whose behalf it holds it.
 #[cold]
 pub(super) fn name_learner(
     error: Error,
@@ -23,7 +24,7 @@ pub(super) fn name_learner(
 ) -> Error {
     let Error::ChannelBusy { name: of, policy_id, holder } = error else { return error };
     let segment = Segment::open(directory, handle, name, false).ok().flatten();
-    // While a file has another state, whoever has the lock is no relay that hears of a learner.
+    // In any other state of the link, the holder of the lock is no relay that hears from a learner.
     let learner = segment.filter(|segment| segment.link() == Link::Live).and_then(|found| learner_of(&found));
     let holder = match learner {
         Some(learner) => format!("{learner}, for which the relay here ({holder}) has the lock"),

@@ -1,4 +1,4 @@
-//! Snapshots that have their numbers already: from another node, or from a checkpoint.
+//! Snapshots that already have their numbers: from another node, or from a checkpoint.
 
 use super::Writer;
 use super::takeover::Predecessor;
@@ -20,7 +20,7 @@ pub enum Delivery {
 }
 
 impl Writer {
-    /// The newest snapshot in wire form: what a checkpoint keeps, and a relay carries. `None` before the first.
+    /// The newest snapshot in wire form, which a checkpoint stores and a relay carries. `None` before the first.
     ///
     /// # Errors
     /// As [`Writer::latest`].
@@ -29,8 +29,8 @@ impl Writer {
         Ok(self.latest(&mut newest)?.then(|| wire::encode(&newest, &self.origin.1)))
     }
 
-    /// Publishes a snapshot that comes as a message, under its own numbers. `published_ns`: when it was published, on this
-    /// node's clock, if the caller knows better than "just now".
+    /// Publishes a snapshot that arrived as a message, under its own numbers. `published_ns`: its publish time on this node's
+    /// clock, if the caller knows it; otherwise now.
     ///
     /// # Errors
     /// [`Error::Outdated`] if the channel has a newer one; those of [`Writer::publish`].
@@ -38,8 +38,8 @@ impl Writer {
         let now = sys::tick_ns();
         self.check_open()?;
         let version = message.stamp.version;
-        // What was left when the link was lost is stored again, in a file that says that the learner is heard of. To its readers it
-        // is no news.
+        // A snapshot that was left when the link was lost is stored again, in a file whose link is live. Its readers do not see
+        // it as new.
         let heard = |left: &Predecessor| left.segment.link() == Link::Live;
         let says_so = self.segment.is_some() || self.predecessor.as_ref().is_some_and(heard);
         if message.stamp == self.newest && says_so {
@@ -55,13 +55,13 @@ impl Writer {
         }
         let id = self.message_shapes.id_of(&message.shape.bytes);
         let id = id.map_err(|error| Error::InvalidArgument(error.to_string()))?;
-        // The header names the origin of all snapshots in the file: those of another one go into another file.
+        // The header names one origin for all snapshots in the file: snapshots of another origin go into another file.
         let before = self.set_origin(Link::Live, message.origin.clone());
         let payload = message.payload(id | OWN_SHAPE_IDS);
         let published_ns = published_ns.unwrap_or(now);
         match self.store(&payload, message.stamp, now, published_ns, message.published_unix_ns) {
             Ok(()) => {
-                // What is published here after it goes on from there, as by a writer that takes over.
+                // What is published here later continues these numbers, as after a takeover.
                 let Stamp { term, epoch, .. } = message.stamp;
                 (self.next.term, self.next.epoch) = (term, epoch.next());
                 Ok(Delivery::Published(version))
@@ -73,7 +73,7 @@ impl Writer {
         }
     }
 
-    /// Where the next snapshot comes from. Gives what is to be put back if it cannot be stored.
+    /// Sets where the next snapshot comes from. Returns the old values, to be restored if the snapshot cannot be stored.
     pub(super) fn set_origin(&mut self, link: Link, origin: Origin) -> ((Link, Origin), bool) {
         let before = (self.origin.clone(), self.renew);
         let after = (link, origin);
@@ -82,11 +82,10 @@ impl Writer {
         before
     }
 
-    /// As [`Writer::publish`], after [`Writer::resume_at`]. If that or the publishing fails, the numbering is
-    /// what it was.
+    /// As [`Writer::publish`], after [`Writer::resume_at`]. If either fails, the numbering is unchanged.
     ///
     /// # Errors
-    /// Those of both.
+    /// As both.
     #[cold]
     pub fn publish_resumed<B: AsRef<[u8]>>(
         &mut self,
@@ -102,8 +101,7 @@ impl Writer {
         published
     }
 
-    /// Numbering goes on above that of a saved state: the next version is larger than `version`, the epoch
-    /// larger than `epoch`.
+    /// Continues the numbering of a saved state: the next version is larger than `version`, the epoch larger than `epoch`.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the numbers are out of range; [`Error::ChannelClosed`], [`Error::ChannelLost`],

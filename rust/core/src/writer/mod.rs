@@ -1,8 +1,8 @@
 //! The writing end of a channel.
 //!
-//! A writer stores into a file that it made itself. A takeover starts a new file, so two writers never store into one,
-//! whatever became of the lock. The one exception is a file system without room for a second file, and there the writer
-//! before must be provably dead.
+//! A writer stores into a file that it created itself. A takeover starts a new file, so two writers never store into one,
+//! whatever has happened to the lock. The one exception is a file system without room for a second file; there the previous
+//! writer must be provably dead.
 
 mod closing;
 mod elsewhere;
@@ -40,29 +40,30 @@ pub struct Writer {
     state: State,
     /// `None` before the first snapshot.
     segment: Option<Segment>,
-    /// What a dead writer left, until the first snapshot.
+    /// The file that another writer left, until the first snapshot replaces it.
     predecessor: Option<Predecessor>,
-    /// Which shape this writer has stored in each slot of `segment`, 0 = none: then the shape's bytes need
-    /// not be stored again.
+    /// The id of the shape that this writer has stored in each slot of `segment`, 0 = none. The bytes of the same shape need not
+    /// be stored again.
     shapes: [u64; SLOTS],
     roster: Option<Roster>,
-    /// Of the newest snapshot in `segment`.
+    /// Position of the newest snapshot in `segment`.
     position: Position,
-    /// Of the channel's newest snapshot; version 0: there is none.
+    /// Numbers of the channel's newest snapshot; version 0 if there is none.
     newest: Stamp,
-    /// Of the next snapshot that is published here.
+    /// Numbers of the next snapshot that is published here.
     next: Stamp,
-    /// The newest version, or the one of a saved state that the next snapshot goes on from.
+    /// The newest version, or that of a saved state from which the next snapshot continues.
     version: Version,
-    /// Which of the writers of `segment` this is: 1 for the one that made it, else its number among the newcomers, plus 1.
+    /// Which of the writers of `segment` this is: 1 for the one that created it, otherwise its number among the newcomers, plus
+    /// 1.
     takeover: u64,
-    /// The name stands for another file than `segment`: the next snapshot goes into a new one.
+    /// The next snapshot goes into a new file: `segment` has lost its name, or has another origin in its header.
     renew: bool,
     verify_at_ns: u64,
-    /// Unix time minus monotonic time, as it stood at the last verification.
+    /// Unix time minus monotonic time, at the last verification.
     unix_offset_ns: u64,
     process: Identity,
-    /// Where the snapshots come from, and how: as the header of `segment` says.
+    /// Where the snapshots come from, as in the header of `segment`.
     origin: (Link, Origin),
     /// The shapes of messages.
     message_shapes: ShapeCache<()>,
@@ -81,7 +82,7 @@ enum State {
     Lost(String),
 }
 
-/// What is said once, and does not end the training.
+/// A problem that the user is told once and that does not end the training.
 #[derive(Debug)]
 enum Warning {
     None,
@@ -93,8 +94,8 @@ impl Writer {
     /// Takes a channel. Nobody sees it before its first snapshot.
     ///
     /// # Errors
-    /// [`Error::ChannelBusy`] if another writer lives, in any of the places; what is wrong with the directory, or with
-    /// the file that is there; [`Error::NoPlace`]; [`Error::StorageFull`].
+    /// [`Error::ChannelBusy`] if there is another live writer, in any of the places; what is wrong with the directory or with an
+    /// existing file; [`Error::NoPlace`]; [`Error::StorageFull`].
     pub fn open(places: impl Into<Places>, name: ChannelName, options: WriterOptions) -> Result<Self> {
         Self::open_in(&places.into(), name, options)
     }
@@ -148,12 +149,12 @@ impl Writer {
         }
     }
 
-    /// Publishes a snapshot; its version. No system call, unless somebody sleeps, the snapshot needs a
-    /// bigger file, or it is time to verify that the channel is still this writer's.
+    /// Publishes a snapshot and returns its version. Makes no system call, unless somebody sleeps, the snapshot needs a new file,
+    /// or it is time to verify that this writer still owns the channel.
     ///
     /// # Errors
     /// [`Error::ChannelClosed`], [`Error::ChannelLost`], [`Error::ForkedWriter`], [`Error::PayloadTooLarge`],
-    /// [`Error::StorageFull`], [`Error::System`]: nothing has changed then, for nobody.
+    /// [`Error::StorageFull`], [`Error::System`]: then nothing has changed, for the readers either.
     #[inline]
     pub fn publish<B: AsRef<[u8]>>(&mut self, payload: &Payload<'_, B>) -> Result<Version> {
         let now = sys::tick_ns();
@@ -199,7 +200,7 @@ impl Writer {
         Ok(())
     }
 
-    /// As [`Writer::store`], where more than a few words have to be written.
+    /// As [`Writer::store`], where more than storing words may be necessary.
     #[cold]
     fn store_slowly<B: AsRef<[u8]>>(
         &mut self,
@@ -213,7 +214,7 @@ impl Writer {
         if !fits || self.renew {
             match self.store_anew(payload, publication, words) {
                 Ok(()) => return Ok(()),
-                // Those who are attached are served on, and the name is tried again at the next verification.
+                // Attached readers are still served, and the next verification tries again to get the name back.
                 Err(error) if fits && !self.is_closed() => self.warn(&error),
                 Err(error) => return Err(error),
             }
@@ -238,13 +239,13 @@ impl Writer {
         self.next.version = publication.stamp.version.next();
     }
 
-    /// What stands for this writer in the word that says who has taken `segment`.
+    /// The value of the word *taken* of `segment` while nobody has taken the channel from this writer.
     #[inline]
     fn own(&self) -> u64 {
         self.takeover.wrapping_sub(1)
     }
 
-    /// Wakes those who sleep.
+    /// Wakes sleepers, and marks the file as ended if another writer has taken the channel.
     #[inline(always)]
     fn ring(&self) {
         let Some(segment) = &self.segment else { return };
@@ -260,7 +261,7 @@ impl Writer {
         }
     }
 
-    /// Copies the newest snapshot: what this writer has published last, or found. Whether there is one.
+    /// Copies the newest snapshot, which this writer has published or found. Returns whether there is one.
     ///
     /// # Errors
     /// [`Error::CorruptChannel`].
@@ -275,19 +276,19 @@ impl Writer {
         Ok(true)
     }
 
-    /// The channel's newest version, or the one of a saved state that the next snapshot goes on from; 0 before the first.
+    /// The channel's newest version, or that of a saved state from which the next snapshot continues; 0 before the first.
     #[inline]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The version of what is published next.
+    /// The version of the next snapshot.
     #[inline]
     pub fn next_version(&self) -> Version {
         self.next.version
     }
 
-    /// The epoch of what is published next.
+    /// The epoch of the next snapshot.
     #[inline]
     pub fn epoch(&self) -> Epoch {
         self.next.epoch

@@ -1,4 +1,4 @@
-//! How a channel is written.
+//! The options of a writer.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use crate::layout::{
     DEFAULT_CAPACITY, DEFAULT_MAX_CAPACITY, LARGEST_CAPACITY, PAGE, WORD, segment_bytes, whole_pages,
 };
 
-/// What a new writer does with the channel that a dead one left.
+/// What a new writer does with a channel that a dead one left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Leftover {
     /// Take it over: versions go on, the epoch grows by one.
     #[default]
     Continue,
-    /// Start anew at version 1. Nobody can attach to what the dead writer left; readers that are attached
-    /// move over with the first snapshot.
+    /// Start again at version 1. Nobody can attach to the old snapshots any more; attached readers move over with the first new
+    /// snapshot.
     Replace,
     /// [`Error::ChannelExists`].
     Refuse,
 }
 
 impl Leftover {
-    /// From the word that users write.
+    /// From the value of the argument `leftover`.
     pub fn from_word(word: &str) -> Option<Self> {
         match word {
             "continue" => Some(Self::Continue),
@@ -32,16 +32,16 @@ impl Leftover {
     }
 }
 
-/// How a channel is written.
+/// The options of a writer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WriterOptions {
-    /// Bytes per slot to start with, the slot's own 128 among them; rounded up to pages.
+    /// Bytes per slot of the first file, including the slot's own 128; rounded up to pages.
     pub capacity: usize,
-    /// Bytes per slot beyond which it never grows.
+    /// Upper limit of the bytes per slot.
     pub max_capacity: usize,
     /// What to do with a dead writer's channel.
     pub leftover: Leftover,
-    /// How often a publish asks the kernel whether the channel is still this writer's. In between it makes no system call.
+    /// How often a publish asks the kernel whether this writer still owns the channel. In between it makes no system call.
     pub verify_every: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Default for WriterOptions {
 }
 
 impl WriterOptions {
-    /// Whether they make sense together.
+    /// Checks that they make sense together.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`].
@@ -72,14 +72,14 @@ impl WriterOptions {
         Ok(())
     }
 
-    /// Bytes that a channel takes with the first file that it should have.
+    /// Bytes that a channel takes with its first file.
     pub(crate) fn first_files(&self) -> usize {
         let segment = whole_pages(self.capacity).and_then(segment_bytes).unwrap_or(usize::MAX);
         segment.saturating_add(2 * PAGE) // the record and the roster
     }
 
-    /// Strides of a slot for a snapshot of so many words, to be tried one after the other: with some reserve, and just
-    /// enough. `present` is the stride of the file that is to be replaced.
+    /// Strides of a slot for a snapshot of `words` words, to be tried in this order: with some reserve, and just enough.
+    /// `present` is the stride of the file that will be replaced.
     ///
     /// # Errors
     /// [`Error::PayloadTooLarge`].
@@ -94,7 +94,7 @@ impl WriterOptions {
             });
         }
         let start = whole_pages(present.unwrap_or(self.capacity)).unwrap_or(limit);
-        // A quarter more: a snapshot that grows bit by bit needs few new files, and none is much too large.
+        // A quarter more: a snapshot that grows little by little needs few new files, and no file is much too large.
         let reserve = whole_pages(exact / 4).unwrap_or(0);
         let comfortable = if exact <= start { start } else { exact.saturating_add(reserve) };
         Ok([comfortable.min(limit), exact])

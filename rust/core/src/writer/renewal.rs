@@ -1,5 +1,5 @@
-//! A new file in the place of the present one: for the first snapshot, for one that needs more room, and when the name was
-//! lost.
+//! Replacing the file by a new one: for the first snapshot, for one that needs more room, for one of another origin, and when the
+//! name was lost.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,11 +15,11 @@ use crate::snapshot::Payload;
 use crate::snapshot::payload::Publication;
 use crate::sys;
 
-/// How often a file is begun that somebody else removes before it is finished.
+/// How often a new file is begun again after somebody else removed it before it was finished.
 const ATTEMPTS: u32 = 10;
 
 impl Writer {
-    /// Publishes into a new segment, which takes the place of the present one, if any.
+    /// Publishes into a new segment, which replaces the present one, if any.
     pub(super) fn store_anew<B: AsRef<[u8]>>(
         &mut self,
         payload: &Payload<'_, B>,
@@ -30,7 +30,7 @@ impl Writer {
         loop {
             let Err(error) = self.try_store_anew(payload, publication, words) else { return Ok(()) };
             self.verify(sys::tick_ns())?;
-            // A newcomer removes what is not finished, and may have lost the channel again since; others remove directories.
+            // A newcomer removes drafts, and may have lost the channel again since; others remove directories.
             let removed =
                 matches!(&error, Error::System { source, .. } if source.kind() == io::ErrorKind::NotFound);
             if !removed || attempts == ATTEMPTS {
@@ -67,7 +67,7 @@ impl Writer {
         if self.roster.is_none() {
             self.roster = Roster::open_or_create(&handle, &self.name);
         }
-        // Who came while storage was asked for has taken the file, and must not lose the name to this one.
+        // A writer that came while storage was allocated has taken the channel, and must not lose the name to this file.
         if self.is_taken() {
             return self.verify(sys::tick_ns());
         }
@@ -75,7 +75,7 @@ impl Writer {
         self.shapes = shapes;
         self.takeover = 1;
         self.renew = false;
-        // Marked only now: a reader that finds the mark finds the new file too.
+        // Marked only now, so that a reader that sees the mark also finds the new file.
         let old = self.segment.replace(new);
         for old in old.into_iter().chain(self.predecessor.take().map(|left| left.segment)) {
             old.end();

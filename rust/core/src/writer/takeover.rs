@@ -1,4 +1,4 @@
-//! What a new writer does with the channel that another one left.
+//! Taking over a channel that another writer left.
 
 use std::os::fd::OwnedFd;
 
@@ -17,17 +17,18 @@ use crate::snapshot::payload::Publication;
 use crate::snapshot::{Payload, SlotMeta};
 use crate::sys;
 
-/// The file of the writer before. It stands under the channel's name until the first snapshot replaces it.
+/// The previous writer's file. It keeps the channel's name until the first snapshot replaces it, except after
+/// [`Leftover::Replace`].
 #[derive(Debug)]
 pub(super) struct Predecessor {
     pub segment: Segment,
-    /// Whether its snapshot is the channel's newest; not after [`Leftover::Replace`].
+    /// Whether its snapshot is the channel's newest: not after [`Leftover::Replace`].
     pub continued: bool,
-    /// Whether the file was left under the channel's name.
+    /// Whether the file still has the channel's name.
     pub has_name: bool,
     /// Whether its writer is provably dead.
     gone: bool,
-    /// The number of this writer among those who have taken it.
+    /// The number of this writer among those that have taken it.
     pub own: u64,
 }
 
@@ -41,7 +42,7 @@ impl Writer {
         };
         failpoint!("takeover.mapped");
         if left.head().closed() {
-            // Its writer died between marking and removing it: that channel is over.
+            // Its writer died after marking the file as closed and before removing it: that term has ended.
             self.start_new_term(&left);
             return self.remove(handle);
         }
@@ -50,13 +51,13 @@ impl Writer {
             let (name, policy_id) = (self.name.name().to_owned(), self.name.policy_id());
             return Err(Error::ChannelExists { name, policy_id, version });
         }
-        // Its writer may live, if it has lost its lock. From here on it stores one snapshot more at most.
+        // Its writer may live and have lost its lock. From here on it stores at most one more snapshot.
         let own = left.take();
         let gone = left.writer_is_gone();
         failpoint!("takeover.taken");
         if self.options.leftover == Leftover::Replace {
             self.start_new_term(&left);
-            // Should this writer die before its first snapshot, its successor will not find the file.
+            // If this writer dies before its first snapshot, its successor will not find the file.
             left.ring_writer().mark(Head::SUPERSEDED);
             failpoint!("replace.marked");
             self.remove(handle)?;
@@ -68,7 +69,7 @@ impl Writer {
         let found = newest(&left)?;
         self.newest = found.stamp;
         let Stamp { term, epoch, version } = self.newest;
-        // One more for each that has taken the file since that snapshot: no two have the same.
+        // One more for each writer that has taken the file since that snapshot: no two get the same epoch.
         let newcomers = own.wrapping_add(1).saturating_sub(found.shape.takeover);
         let next_epoch = Epoch(epoch.get().saturating_add(newcomers.max(1)));
         if next_epoch > Epoch::MAX || version >= Version::MAX {
@@ -87,22 +88,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Another life of the channel: later than that of the file, even if the clock was set back.
+    /// Begins a new term, later than that of the file even if the clock was set back.
     fn start_new_term(&mut self, left: &Segment) {
         if let Ok(before) = newest(left) {
             self.next.term = self.next.term.max(Term(before.stamp.term.get().saturating_add(1)));
         }
     }
 
-    /// Removes the file that has the channel's name.
+    /// Removes the segment that has the channel's name.
     fn remove(&self, handle: &OwnedFd) -> Result<()> {
         let file = self.name.file(Role::Segment);
         let removed = sys::unlink(handle, &file, false);
         removed.map(drop).map_err(Error::system("remove", &self.directory.join(&file)))
     }
 
-    /// Where there is no room for a second file: stores into the one that was left. `error` says that there is none, and
-    /// stands unless the writer of that file is provably dead: two must never store into one file.
+    /// Without room for a second file: stores into the one that was left. `error` says that there is no room. It is returned
+    /// unless the writer of that file is provably dead: two writers must never store into one file.
     #[cold]
     pub(super) fn store_in_place<B: AsRef<[u8]>>(
         &mut self,
@@ -116,12 +117,12 @@ impl Writer {
             return Err(error);
         }
         let Some(Predecessor { segment, own, .. }) = self.predecessor.take() else { return Err(error) };
-        // Shapes are known by this number and the writer's own for them: no other writer of this file has had it.
+        // A shape is identified by this number and the writer's id for it: no other writer of this file has had the number.
         self.takeover = own.wrapping_add(1);
         segment.set_header(header::TAKEOVERS, self.takeover);
         segment.sign(&self.process, self.nonce());
         segment.set_origin(self.origin.0, &self.origin.1.host, self.origin.1.pid);
-        settle(); // signed before the next look at who has taken it
+        settle(); // T2 of `ring::handover`: signed before `taken` is loaded again
         failpoint!("takeover.signed");
         let segment = self.segment.insert(segment);
         if segment.is_taken(own) {

@@ -1,4 +1,4 @@
-//! Whether the channel is still this writer's, and what follows if not.
+//! Verifying that this writer still owns the channel, and giving it up if not.
 
 use super::elsewhere::learner_of;
 use super::{State, Warning, Writer};
@@ -10,11 +10,11 @@ use crate::ownership::Standing;
 use crate::roster::Roster;
 use crate::sys;
 
-/// When to look again where somebody else was at work on the files.
+/// When to verify again after somebody else was at work on the files.
 const SOON_NS: u64 = 5_000_000;
 
 impl Warning {
-    /// The channel is not where its user expects it.
+    /// The warning that the channel is not where the user expects it.
     #[cold]
     pub(super) fn moved(to: &Directory, full: &Unfit) -> Self {
         Self::Due(format!(
@@ -33,19 +33,19 @@ impl Writer {
         self.unix_offset_ns = sys::unix_ns().wrapping_sub(sys::now_ns());
     }
 
-    /// Whether somebody has come since and taken the file, or the one that was left. No system call.
+    /// Whether another writer has taken the channel since, in this writer's file or the one that was left. No system call.
     pub(super) fn is_taken(&self) -> bool {
         self.segment.as_ref().is_some_and(|segment| segment.is_taken(self.own()))
             || self.predecessor.as_ref().is_some_and(|left| left.segment.is_taken(left.own))
     }
 
-    /// Asks the kernel whether the channel is still this writer's, and looks after its files.
+    /// Asks the kernel whether this writer still owns the channel, and puts back files that were removed.
     pub(super) fn verify(&mut self, now: u64) -> Result<()> {
         self.schedule(now);
         let taken = self.is_taken();
         let State::Open(ownership) = &mut self.state else { return Err(self.not_open()) };
         if taken {
-            // Whoever it was may be gone again: nothing is put back.
+            // Nothing is put back, even if the other writer may be gone again.
             let reason = ownership.successor(&self.directory, &self.name);
             let displaced =
                 self.segment.as_ref().filter(|_| self.origin.0 == Link::Local).and_then(learner_of);
@@ -69,17 +69,17 @@ impl Writer {
         if let Some(segment) = &self.segment {
             self.renew |= !segment.has_name(&handle, &self.name);
             if !self.renew && matches!(self.warning, Warning::Given) {
-                self.warning = Warning::None; // it is over: another one is worth another warning
+                self.warning = Warning::None; // the problem is solved, and the next one is worth a warning
             }
             if self.roster.as_ref().is_none_or(|roster| !roster.has_name(&handle, &self.name)) {
                 self.roster = Roster::open_or_create(&handle, &self.name).or_else(|| self.roster.take());
-                segment.wake_all(); // so that sleepers announce themselves in the new one
+                segment.wake_all(); // so that sleepers announce themselves in the new roster
             }
         }
         Ok(())
     }
 
-    /// What the user should be told, once, of a channel that goes on all the same.
+    /// The warning about a problem despite which the channel goes on. Returned once.
     #[inline]
     pub fn take_warning(&mut self) -> Option<String> {
         if !matches!(self.warning, Warning::Due(_)) {
@@ -94,8 +94,8 @@ impl Writer {
     pub(super) fn warn(&mut self, error: &Error) {
         if matches!(self.warning, Warning::None) {
             self.warning = Warning::Due(format!(
-                "the files of channel {:?} (policy {}) cannot be used, or were removed and cannot be put back: {error}. Envs \
-                 that are attached go on; envs that start now may not find the channel. Publishing tries again each second",
+                "the files of channel {:?} (policy {}) cannot be used, or were removed and cannot be put back: {error}. Attached \
+                 envs go on; envs that start now may not find the channel. Publishing tries again about once a second",
                 self.name.name(),
                 self.name.policy_id()
             ));
@@ -107,7 +107,7 @@ impl Writer {
         if let State::Open(ownership) = std::mem::replace(&mut self.state, State::Lost(reason)) {
             ownership.release(None, &self.name, false);
         }
-        // Its readers should look for the file of whoever has the channel.
+        // Its readers should look for the new owner's file.
         if let Some(segment) = self.segment.take() {
             segment.end();
         }

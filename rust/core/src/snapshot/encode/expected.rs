@@ -1,8 +1,8 @@
-//! The short way for leaves that are what they were.
+//! The fast path for leaves that match the expected shape.
 
 use crate::snapshot::shape::Node;
 
-/// The expected snapshot itself, for a caller that compares more at a time.
+/// The expected nodes, for a caller that compares several at a time.
 pub struct Expected<'a> {
     /// The nodes of the shape.
     pub(super) nodes: &'a [Node],
@@ -17,8 +17,8 @@ impl Expected<'_> {
         self.nodes.get(*self.cursor)
     }
 
-    /// The bools, ints and floats that come next, at most `most`, and a word for each, to be filled in. `most` things must
-    /// be there to compare: room for so many words is made.
+    /// The run of bools, ints and floats that come next, at most `most`, and a word for each, to be filled in. `most` must not be
+    /// larger than the number of values at hand, because room for that many words is allocated.
     #[inline(always)]
     pub fn run(&mut self, most: usize) -> (&[Node], &mut [u64]) {
         let Some(first) = self.next() else { return (&[], &mut []) };
@@ -34,7 +34,7 @@ impl Expected<'_> {
         self.values.resize(words, 0);
     }
 
-    /// Goes on behind so many nodes: those whose words were filled in, or a container of the expected kind and length.
+    /// Moves past `count` nodes: those whose words were filled in, or a container of the expected kind and length.
     #[inline]
     pub fn pass(&mut self, count: usize) {
         *self.cursor += count;

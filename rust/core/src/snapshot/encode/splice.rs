@@ -1,4 +1,4 @@
-//! Entries of an earlier snapshot as part of the next.
+//! Copying entries of an earlier snapshot into the next one.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::snapshot::cache::NumberedShape;
 use crate::snapshot::shape::{Kind, Node};
 
 impl<B> Encoder<B> {
-    /// The node as it stands in an earlier snapshot with these `values`, its key included. `blob` gives what holds the bytes
-    /// of a range of that snapshot's blob region (in bytes).
+    /// Adds a node of an earlier snapshot with these `values`, including its key. `blob` returns the holder of a byte range of
+    /// that snapshot's blobs.
     pub fn splice(
         &mut self,
         numbered: &Arc<NumberedShape>,
@@ -23,7 +23,7 @@ impl<B> Encoder<B> {
         self.splice_from(|node| node.key_at, numbered, node, values, blobs, blob);
     }
 
-    /// The same without its key, for the place whose key was sent.
+    /// The same without the key, which the caller has sent.
     pub fn splice_value(
         &mut self,
         numbered: &Arc<NumberedShape>,

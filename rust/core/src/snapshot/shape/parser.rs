@@ -1,18 +1,18 @@
-//! The byte form, checked: it may come from a file that somebody else wrote.
+//! Parses and checks the byte form: it may come from a file that another program wrote.
 
 use super::{Dtype, KeyAt, Kind, MalformedShape, NO_KEY, Node, Shape, unzigzag};
 use crate::snapshot::{MAX_DEPTH, words_for};
 
-/// Elements for which a vector keeps its memory when it is used again.
+/// Number of elements for which a reused vector keeps its memory.
 const SPARE: usize = 1024;
 
-/// Empties a vector; its memory stays if it is not much.
+/// Empties a vector, and frees most of its memory if that is large.
 pub fn reuse<T>(items: &mut Vec<T>) {
     items.clear();
     items.shrink_to(SPARE);
 }
 
-/// The shape of a byte form, in the memory of one that nobody needs any more.
+/// Parses a byte form, and reuses the memory of an old shape.
 pub fn parse(bytes: Vec<u8>, old: Shape) -> Result<Shape, MalformedShape> {
     let mut shape = Parser::new(&bytes, old).root()?;
     shape.bytes = bytes;
@@ -49,7 +49,7 @@ impl<'a> Parser<'a> {
         if self.bytes.first() != Some(&(Kind::Dict as u8)) {
             return Err(self.error("the root is not a dictionary"));
         }
-        self.shape.nodes.reserve(1 + usize::from(self.bytes.get(1).copied().unwrap_or(0))); // most are flat
+        self.shape.nodes.reserve(1 + usize::from(self.bytes.get(1).copied().unwrap_or(0))); // most shapes are flat
         self.node(NO_KEY, 0, 1)?;
         if self.at != self.bytes.len() {
             return Err(self.error("bytes after the root"));
@@ -59,7 +59,7 @@ impl<'a> Parser<'a> {
             run = if node.kind.is_number() { run + 1 } else { 0 };
             node.run = run;
         }
-        // All at once: looked at one by one, keys as short as these cost several times as much.
+        // Validates all keys at once: one by one, keys as short as these would take several times as long.
         let malformed = MalformedShape::At { at: self.at, what: "a key is not UTF-8" };
         let mut shape = self.shape;
         let Ok(texts) = String::from_utf8(self.texts) else { return Err(malformed) };
@@ -108,7 +108,7 @@ impl<'a> Parser<'a> {
         Err(self.error("a number over 64 bits"))
     }
 
-    /// A count of things that take at least a byte each, so it cannot exceed what is left.
+    /// A count of things that take at least a byte each, so it cannot exceed the bytes that are left.
     fn count(&mut self) -> Result<usize, MalformedShape> {
         let count = self.number()?;
         match usize::try_from(count) {
@@ -152,7 +152,7 @@ impl<'a> Parser<'a> {
 
     fn dtype(&mut self) -> Result<u32, MalformedShape> {
         let itemsize = self.number()?;
-        // A numpy string of 2 GiB is the largest item that any array has.
+        // The largest item of any array is a numpy string of 2 GiB.
         let itemsize = usize::try_from(itemsize)
             .ok()
             .filter(|&n| n < 1 << 31)
@@ -200,7 +200,7 @@ impl<'a> Parser<'a> {
                 if depth > MAX_DEPTH {
                     return Err(self.error("nested too deeply"));
                 }
-                // No more than a node, and a key, for each byte that is left.
+                // At most one node and one key for each byte that is left.
                 self.shape.nodes.reserve(len);
                 if kind == Kind::Dict {
                     self.shape.keys.reserve(len);
@@ -233,7 +233,7 @@ mod tests {
             (&[9, 1], "beyond the end"),
             (&[9, 1, 7, 0], "unknown kind of key"),
             (&[9, 1, 0, 1, 0xff, 2], "not UTF-8"),
-            (&[9, 2, 0, 1, 0xc3, 2, 0, 1, 0xa9, 2], "not UTF-8"), // one character, half of it in each key
+            (&[9, 2, 0, 1, 0xc3, 2, 0, 1, 0xa9, 2], "not UTF-8"), // one character, split between two keys
             (&[9, 1, 0, 0, 99], "unknown tag"),
             (&[9, 0, 0], "bytes after the root"),
             (&[9, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02], "over 64 bits"),

@@ -5,17 +5,17 @@ use rustix::time::{ClockId, Timespec};
 
 use crate::sync::AtomicU32;
 
-/// Sleeps on a shared futex until it is woken, differs from `value`, a signal arrives, or the time is over.
+/// Sleeps on a shared futex until it is woken, its value differs from `value`, a signal arrives, or `time` has passed.
 pub fn futex_wait(word: &AtomicU32, value: u32, time: std::time::Duration) {
     let time = Timespec {
         tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),
     };
-    // Each way of coming back is one: the caller looks at the head again.
+    // All results are the same to the caller: it loads the head again.
     let _ = futex::wait(word, futex::Flags::empty(), value, Some(&time));
 }
 
-/// Wakes all that sleep on a shared futex.
+/// Wakes everybody who sleeps on a shared futex.
 pub fn futex_wake(word: &AtomicU32) {
     let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
 }
@@ -27,8 +27,8 @@ pub fn now_ns() -> u64 {
     nanoseconds(rustix::time::clock_gettime(ClockId::Monotonic))
 }
 
-/// The same clock as it stood at the kernel's last tick, at most 10 ms ago: a quarter of the cost, which on a
-/// virtual machine is a quarter of a publish.
+/// The same clock at the kernel's last tick, at most 10 ms ago. It costs a quarter as much, and on a virtual machine [`now_ns`]
+/// would take a quarter of a publish.
 #[inline]
 pub fn tick_ns() -> u64 {
     nanoseconds(rustix::time::clock_gettime(ClockId::MonotonicCoarse))

@@ -1,4 +1,4 @@
-//! Files: what stands behind a name, and making, renaming, removing it. Safe code, but Linux's.
+//! Files: examining, creating, renaming and removing them. Safe code, but specific to Linux.
 #![forbid(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
@@ -12,10 +12,10 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::layout::REMOTE_FILE_SYSTEMS;
 
-/// What one has to know of a file before using it.
+/// What has to be known about a file before it is used.
 #[derive(Clone, Copy, Debug)]
 pub struct FileFacts {
-    /// Device and inode: which file it is.
+    /// Device and inode: they identify the file.
     pub id: FileId,
     /// Size in bytes.
     pub size: u64,
@@ -23,7 +23,7 @@ pub struct FileFacts {
     pub uid: u32,
     /// Permission bits.
     pub mode: u32,
-    /// Names that it has.
+    /// Number of its names (hard links).
     pub links: u64,
     /// "regular file", "directory", ...
     pub kind: &'static str,
@@ -34,13 +34,13 @@ pub struct FileFacts {
 pub struct FileId(u64, u64);
 
 impl FileId {
-    /// As /proc/locks writes it.
+    /// In the form of /proc/locks.
     pub(super) fn in_proc_locks(self) -> String {
         format!("{:02x}:{:02x}:{}", rustix::fs::major(self.0 as _), rustix::fs::minor(self.0 as _), self.1)
     }
 }
 
-/// [`FileFacts::kind`] of what channels are made of.
+/// [`FileFacts::kind`] of a channel's files.
 pub const REGULAR: &str = "regular file";
 /// [`FileFacts::kind`] of directories.
 pub const DIRECTORY: &str = "directory";
@@ -68,13 +68,13 @@ impl From<rustix::fs::Stat> for FileFacts {
     }
 }
 
-/// Opens a directory, if its last component is one and no link to one.
+/// Opens a directory, unless the last component of its path is a symbolic link.
 pub fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?)
 }
 
-/// Makes a directory that only its owner may enter; `false` if something of that name is there.
+/// Creates a directory that only its owner may enter; `false` if the name is taken.
 pub fn make_directory(path: &Path) -> io::Result<bool> {
     match retry_on_intr(|| rustix::fs::mkdir(path, Mode::RWXU)) {
         Ok(()) => Ok(true),
@@ -83,17 +83,17 @@ pub fn make_directory(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// What a path names, links not followed.
+/// Facts about the file at a path; a link is not followed.
 pub fn facts_of_path(path: &Path) -> io::Result<FileFacts> {
     Ok(retry_on_intr(|| rustix::fs::lstat(path))?.into())
 }
 
-/// What a descriptor stands for.
+/// Facts about an open file.
 pub fn facts(file: &OwnedFd) -> io::Result<FileFacts> {
     Ok(retry_on_intr(|| rustix::fs::fstat(file))?.into())
 }
 
-/// What a name in a directory stands for, links not followed; `None` if there is no such name.
+/// Facts about a file in a directory; a link is not followed. `None` if there is no such name.
 pub fn facts_at(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<FileFacts>> {
     match retry_on_intr(|| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)) {
         Ok(stat) => Ok(Some(stat.into())),
@@ -102,7 +102,7 @@ pub fn facts_at(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<FileFact
     }
 }
 
-/// Opens an existing file, never through a link, never blocking on a pipe; `None` if there is no such name.
+/// Opens an existing file. Does not follow a link and does not block on a named pipe. `None` if there is no such name.
 pub fn open_at(directory: &OwnedFd, name: &OsStr, writable: bool) -> io::Result<Option<OwnedFd>> {
     let access = if writable { OFlags::RDWR } else { OFlags::RDONLY };
     let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -113,7 +113,7 @@ pub fn open_at(directory: &OwnedFd, name: &OsStr, writable: bool) -> io::Result<
     }
 }
 
-/// Opens a file for reading and writing with mode 0600. `exclusive`: there must be none yet.
+/// Opens a file for reading and writing; a new one gets mode 0600. `exclusive`: fails if it exists.
 pub fn create_at(directory: &OwnedFd, name: &OsStr, exclusive: bool) -> io::Result<OwnedFd> {
     let mut flags = OFlags::RDWR
         | OFlags::CREATE
@@ -125,10 +125,10 @@ pub fn create_at(directory: &OwnedFd, name: &OsStr, exclusive: bool) -> io::Resu
     Ok(retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR))?)
 }
 
-/// Backs a range of a file by storage, extending the file if need be: a full file system is an error here, not a SIGBUS
-/// later. An interrupted call on a tmpfs gives back what it had allocated, so keep the ranges short.
+/// Allocates storage for a range of a file and extends the file if necessary: a full file system is an error here, not a SIGBUS
+/// later. An interrupted call on a tmpfs frees what it had allocated, so the ranges should be short.
 pub fn allocate(file: &OwnedFd, range: std::ops::Range<usize>) -> io::Result<()> {
-    // A file beyond RLIMIT_FSIZE would cost a SIGXFSZ, which kills.
+    // Beyond RLIMIT_FSIZE the kernel would send SIGXFSZ, which kills the process.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
     if limit.is_some_and(|limit| range.end as u64 > limit) {
         return Err(Errno::FBIG.into());
@@ -141,16 +141,16 @@ pub fn allocate(file: &OwnedFd, range: std::ops::Range<usize>) -> io::Result<()>
     }
 }
 
-/// Whether a directory lets this process make files in it, as far as modes and mounts say; if not, why.
+/// Checks whether modes and mounts allow this process to create files in a directory; the error says why not.
 pub fn may_make_files(path: &Path) -> io::Result<()> {
-    // Old sandboxes deny the call that knows of effective users: it is made only where that makes a difference.
+    // Old sandboxes deny the call that checks the effective user, so it is made only where the two users differ.
     let same = rustix::process::getuid() == rustix::process::geteuid();
     let flags = if same { AtFlags::empty() } else { AtFlags::EACCESS };
     let access = Access::WRITE_OK | Access::EXEC_OK;
     Ok(retry_on_intr(|| rustix::fs::accessat(CWD, path, access, flags))?)
 }
 
-/// What a file system has left for this user. Where it sets no limit: a lot.
+/// What a file system has left for this user; `u64::MAX` where it has no limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     /// Bytes.
@@ -169,14 +169,14 @@ pub fn room(path: &Path) -> io::Result<Room> {
     })
 }
 
-/// Where file systems are mounted that keep their files in memory.
+/// The mount points of file systems that keep their files in memory.
 pub fn memory_file_systems() -> Vec<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let fields = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
         Some((fields.next()?, fields.next()?))
     });
-    // A path with a space or the like is written in escapes: it is no path to recommend.
+    // Spaces and the like are escaped there; such a path is not worth recommending.
     fields
         .filter(|(path, kind)| *kind == "tmpfs" && !path.contains('\\'))
         .map(|(path, _)| path.into())
@@ -188,7 +188,7 @@ pub fn read_start(file: &OwnedFd, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::io::pread(file, &mut *bytes, 0))?)
 }
 
-/// Puts these bytes in place of a file's first ones, at once.
+/// Overwrites the first bytes of a file with a single call.
 pub fn write_start(file: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
     match retry_on_intr(|| rustix::io::pwrite(file, bytes, 0))? {
         written if written == bytes.len() => Ok(()),
@@ -205,12 +205,12 @@ fn write_zeros(file: &OwnedFd, mut offset: usize, bytes: usize) -> io::Result<()
     Ok(())
 }
 
-/// Renames within a directory, in place of what has the name.
+/// Renames a file within a directory and replaces the file that has the new name.
 pub fn rename(directory: &OwnedFd, from: &OsStr, to: &OsStr) -> io::Result<()> {
     Ok(retry_on_intr(|| rustix::fs::renameat(directory, from, directory, to))?)
 }
 
-/// Removes a name, a directory's too if it is empty. `false` if there is none.
+/// Removes a file, or an empty directory. `false` if there is no such name.
 pub fn unlink(directory: &OwnedFd, name: &OsStr, is_directory: bool) -> io::Result<bool> {
     let flags = if is_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     match retry_on_intr(|| rustix::fs::unlinkat(directory, name, flags)) {
@@ -233,7 +233,7 @@ pub fn list(directory: &OwnedFd) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// The name of the file system's kind if several machines, or a program, may stand behind it.
+/// The kind of the file system, if other machines may share it or a user-space program serves it.
 pub fn remote_file_system(directory: &OwnedFd) -> io::Result<Option<&'static str>> {
     Ok(remote_kind(&retry_on_intr(|| rustix::fs::fstatfs(directory))?))
 }

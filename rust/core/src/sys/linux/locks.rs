@@ -1,7 +1,8 @@
-//! Record locks of the kernel: on ranges of bytes, dropped when their process ends in any way, not inherited by a fork.
+//! POSIX record locks, on ranges of bytes: dropped when their process ends in any way, not inherited across a fork. And
+//! open-file-description locks, which belong to an open file.
 //!
-//! *Any* close of the file in the holder's process drops them. A second lock by the same process succeeds.
-#![allow(unsafe_code, reason = "one system call that rustix has no form of for ranges")]
+//! *Any* close of the file in the holder's process drops its record locks, and a second record lock by the same process succeeds.
+#![allow(unsafe_code, reason = "fcntl, whose locks on ranges rustix does not offer")]
 
 use std::io;
 use std::ops::Range;
@@ -9,28 +10,28 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use super::files::FileId;
 
-/// What came of asking for a lock.
+/// Result of a request for a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Locked {
-    /// It is this process's.
+    /// This process has it.
     Yes,
     /// Another process has it.
     Contended,
 }
 
-/// Who has a lock.
+/// The holder of a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Holder {
-    /// Its process, as this pid namespace knows it; 0: it does not.
+    /// Its process id in this pid namespace; 0 if it has none here.
     pub pid: u32,
-    /// How many bytes it has locked in one piece, 0: up to the end of the file, whatever its length.
+    /// Number of bytes in the locked range; 0: to the end of the file, however long it becomes.
     pub len: u64,
 }
 
-/// Takes the lock of a range of bytes, or has it already.
+/// Locks a range of bytes. Succeeds too if this process has locked it already.
 ///
 /// # Errors
-/// What the system says, `EACCES` among it: a lock that is *denied* (by a security module) is not one that is held.
+/// What the system says, including `EACCES`: a lock that is *denied* (by a security module) is not a lock that somebody holds.
 pub fn try_lock(file: &OwnedFd, range: Range<u64>) -> io::Result<Locked> {
     match call(file, libc::F_SETLK, libc::F_WRLCK, range) {
         Ok(_) => Ok(Locked::Yes),
@@ -39,12 +40,12 @@ pub fn try_lock(file: &OwnedFd, range: Range<u64>) -> io::Result<Locked> {
     }
 }
 
-/// Lets go of a range.
+/// Unlocks a range.
 pub fn unlock(file: &OwnedFd, range: Range<u64>) -> io::Result<()> {
     call(file, libc::F_SETLK, libc::F_UNLCK, range).map(drop)
 }
 
-/// Which *other* process has a lock in the range. One's own are never found.
+/// Which *other* process has a lock in the range. Locks of this process are never found.
 pub fn lock_holder(file: &OwnedFd, range: Range<u64>) -> io::Result<Option<Holder>> {
     let lock = call(file, libc::F_GETLK, libc::F_WRLCK, range)?;
     let free = lock.l_type == libc::F_UNLCK as libc::c_short;
@@ -52,7 +53,8 @@ pub fn lock_holder(file: &OwnedFd, range: Range<u64>) -> io::Result<Option<Holde
     Ok((!free).then_some(holder))
 }
 
-/// Whether this process has a lock on a file, without opening it, which would drop the lock; `None` if the kernel does not say.
+/// Whether this process has a lock on a file. Does not open the file, because closing it again would drop the lock. `None` if the
+/// kernel does not say.
 pub fn has_lock(file: FileId) -> Option<bool> {
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let own = std::process::id().to_string();
@@ -66,8 +68,8 @@ pub fn has_lock(file: FileId) -> Option<bool> {
     Some(locks.lines().any(is_ours))
 }
 
-/// Takes the lock of a range for an open file: it lasts as long as that is open anywhere, in forked children too. No other close
-/// drops it, and a second open file of the same process does not get it.
+/// Locks a range for an open file description: the lock lasts until every descriptor of it is closed, in forked children too. No
+/// other close drops it, and a second open of the same file in this process does not get it.
 ///
 /// # Errors
 /// As [`try_lock`].
@@ -79,7 +81,7 @@ pub fn try_lock_open_file(file: &OwnedFd, range: Range<u64>) -> io::Result<Locke
     }
 }
 
-/// Lets go of a range that was locked for an open file.
+/// Unlocks a range that was locked for an open file.
 ///
 /// # Errors
 /// What the system says.
@@ -104,7 +106,7 @@ fn call(file: &OwnedFd, command: i32, kind: impl Into<i32>, range: Range<u64>) -
     lock.l_start = offset(range.start)?;
     lock.l_len = offset(range.end - range.start)?;
     loop {
-        // SAFETY: an open descriptor and a flock that lives over the call.
+        // SAFETY: the descriptor is open, and `lock` outlives the call.
         if unsafe { libc::fcntl(file.as_fd().as_raw_fd(), command, &raw mut lock) } != -1 {
             return Ok(lock);
         }

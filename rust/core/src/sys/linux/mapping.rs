@@ -13,21 +13,21 @@ use crate::sync::{AtomicU32, AtomicU64};
 
 /// A shared mapping of a whole file.
 ///
-/// It is only ever seen as atomics: another process may change it at any time. Truncating a mapped file turns
-/// accesses into SIGBUS; no program of this project truncates, and others cannot open the files.
+/// Its content is only accessed as atomics: another process may change it at any time. Access to a truncated file raises SIGBUS;
+/// no program of this project truncates a file, and other users cannot open the files.
 #[derive(Debug)]
 pub struct Mapping {
     start: NonNull<AtomicU64>,
     words: usize,
 }
 
-// SAFETY: the mapping belongs to the process, not to a thread, and is only seen as atomics.
+// SAFETY: the mapping belongs to the process, not to a thread, and is only accessed as atomics.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `bytes` bytes of a file, a multiple of a word; `writable` needs a descriptor that is.
+    /// Maps the first `bytes` bytes of a file, a multiple of [`WORD`]; `writable` needs a writable descriptor.
     pub fn new(file: &OwnedFd, bytes: usize, writable: bool) -> io::Result<Self> {
         let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
         // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of ours.
@@ -37,20 +37,20 @@ impl Mapping {
         Ok(Self { start, words: bytes / WORD })
     }
 
-    /// All of its words. Stores through a read-only mapping end the process: only the ring's writer and the
-    /// roster store.
+    /// All of its words. A store through a read-only mapping kills the process (SIGSEGV): only mappings made with `writable` are
+    /// stored to.
     #[inline]
     pub fn words(&self) -> &[AtomicU64] {
-        // SAFETY: page-aligned, mapped for as long as self lives; any bit pattern is an AtomicU64, and loads
-        // of one are allowed in read-only memory.
+        // SAFETY: page-aligned, and mapped for as long as self lives. Any bit pattern is an AtomicU64, and relaxed and Acquire
+        // loads of one are allowed in read-only memory.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
     }
 
-    /// The lower half of a word, as what futex calls take. That word is never touched through `words`.
+    /// The lower half of a word, as a futex call needs it. That word is never accessed through `words`.
     #[inline]
     pub fn half_word(&self, index: usize) -> &AtomicU32 {
         let word = &raw const self.words()[index];
-        // SAFETY: in bounds, aligned to 8; lives as long as self.
+        // SAFETY: in bounds, and aligned to 8; the reference borrows self.
         unsafe { &*word.cast() }
     }
 }
@@ -62,7 +62,7 @@ impl Drop for Mapping {
     }
 }
 
-/// One word of whatever keeps a mapping alive, without the way there.
+/// A reference to one word of a mapping, which keeps the mapping alive.
 #[derive(Debug)]
 pub struct WordRef<T> {
     word: NonNull<AtomicU64>,
@@ -75,13 +75,14 @@ impl<T> Clone for WordRef<T> {
     }
 }
 
-// SAFETY: it is an Arc<T> and a shared reference to an atomic inside of that T.
+// SAFETY: like an Arc<T> and a shared reference to an atomic in a mapping that the T owns.
 unsafe impl<T: Send + Sync> Send for WordRef<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for WordRef<T> {}
 
 impl<T: AsRef<Mapping>> WordRef<T> {
-    /// The word at `index` of the mapping. `T` must give the same mapping each time, as a plain field does.
+    /// The word at `index` of the mapping that `owner` owns. `T::as_ref` must return the same mapping for as long as the `T`
+    /// lives, as a plain field does.
     pub fn new(owner: &Arc<T>, index: usize) -> Self {
         let word = NonNull::from(&(**owner).as_ref().words()[index]);
         Self { word, _keeps: Arc::clone(owner) }
@@ -92,7 +93,7 @@ impl<T> WordRef<T> {
     /// The word.
     #[inline]
     pub fn get(&self) -> &AtomicU64 {
-        // SAFETY: in bounds when it was made; the mapping lives as long as `_keeps`.
+        // SAFETY: in bounds, see `new`; the mapping lives as long as `_keeps`.
         unsafe { self.word.as_ref() }
     }
 }

@@ -1,6 +1,6 @@
-//! What is Linux's: one file per concern. A port to another system is another folder with the same names, as `macos` begins one.
-//!
-//! Everything here is retried when a signal interrupts it.
+//! The part that is specific to Linux, one file per concern. A port to another system is another folder with the same names;
+//! `macos` is the beginning of one.
+//! Calls that a signal interrupts are repeated, except for sleeping.
 
 mod clock;
 mod files;
@@ -14,5 +14,5 @@ pub use locks::*;
 pub use mapping::*;
 pub use process::*;
 
-/// Where directories of channels are made if the user names none, the best first.
+/// Where directories for channels are created by default, the best place first.
 pub const SHARED: &[&str] = &["/dev/shm", "/tmp"];

@@ -1,21 +1,21 @@
-//! Which process this is, and which others there are.
+//! The identity of this process, and questions about others.
 #![allow(unsafe_code, reason = "system calls without a safe form: fork handlers, the auxiliary vector")]
 
 use std::os::unix::fs::MetadataExt;
 
-/// Which process this is, told apart from all others that ever were or run in other containers.
+/// Identifies a process among all that ever ran on this machine, in any container.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Identity {
-    /// Its number in its pid namespace.
+    /// Its process id, in its pid namespace.
     pub pid: u32,
     /// When it started, in clock ticks since boot; 0 if /proc does not say.
     pub started: u64,
     /// Inode of its pid namespace; 0 if /proc does not say.
     pub pid_namespace: u64,
-    /// Inode of its time namespace, whose clock may run ahead of the machine's; 0 if /proc does not say.
+    /// Inode of its time namespace, whose monotonic clock may be offset from the machine's; 0 if /proc does not say.
     pub time_namespace: u64,
-    /// Random, drawn by the kernel when the program was executed. All copies of this library in the process have the same
-    /// one, and so has a forked child.
+    /// Random bits that the kernel drew when the program was executed. The same for all copies of this library in the process,
+    /// and for a forked child.
     pub image: u64,
 }
 
@@ -40,9 +40,9 @@ fn inode(file: &str) -> u64 {
     std::fs::metadata(file).map_or(0, |file| file.ino())
 }
 
-/// The kernel gives each program that it starts 16 random bytes.
+/// The kernel gives each program 16 random bytes at exec; these are the first eight.
 fn image() -> u64 {
-    // SAFETY: the auxiliary vector is the process's own; AT_RANDOM is the address of 16 bytes that live as long as it.
+    // SAFETY: AT_RANDOM is null or the address of 16 bytes that live as long as the process. A byte array needs no alignment.
     unsafe {
         let bytes = libc::getauxval(libc::AT_RANDOM) as *const [u8; 8];
         if bytes.is_null() { 0 } else { u64::from_le_bytes(*bytes) }
@@ -60,7 +60,7 @@ pub fn random() -> u64 {
     let flags = rustix::rand::GetRandomFlags::NONBLOCK;
     match rustix::rand::getrandom(&mut bytes, flags) {
         Ok(8) => u64::from_le_bytes(bytes),
-        // The pool is not ready, at boot: the clock and the process tell it apart well enough.
+        // Early at boot the entropy pool is not ready: clock and process make the number unique enough.
         _ => super::clock::now_ns().rotate_left(32) ^ u64::from(std::process::id()) ^ image(),
     }
 }
@@ -70,8 +70,8 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The effective user as the namespace outside of this process's user namespace numbers it: in a container the user may be
-/// number 0, or another one, and so may be the users of other containers.
+/// The effective user's id outside of this process's user namespace. Inside of a container the id may be 0 or anything else, and
+/// users of other containers may have the same one.
 pub fn user_outside() -> u32 {
     let user = user();
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
@@ -83,18 +83,18 @@ pub fn user_outside() -> u32 {
     outside.unwrap_or(user)
 }
 
-/// Whether no process of this pid namespace has that number any more. One that has died and was not waited for is gone too,
-/// if /proc says so; without a /proc of this namespace it counts as alive.
+/// Whether no process of this pid namespace has this pid any more. A zombie is gone too, if /proc says so; without a /proc of
+/// this namespace it counts as alive.
 pub fn is_gone(pid: u32) -> bool {
     let Some(number) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
-        return false; // 0: nobody's
+        return false; // 0: no process is known
     };
     if rustix::process::test_kill_process(number) == Err(rustix::io::Errno::SRCH) {
         return true;
     }
     let own = std::fs::read_link("/proc/self");
     let of_this_namespace = own.is_ok_and(|own| own.to_str() == Some(&std::process::id().to_string()));
-    // A process goes on when its first thread has ended: that one is a zombie beside living threads.
+    // A process lives on after its first thread has ended: that thread is a zombie beside living ones.
     of_this_namespace
         && stat(pid).is_some_and(|fields| {
             let mut fields = fields.split(' ');
@@ -102,7 +102,7 @@ pub fn is_gone(pid: u32) -> bool {
         })
 }
 
-/// When a process started, in clock ticks since boot; `None` if it has ended. With the pid, says which process it is.
+/// When a process started, in clock ticks since boot; `None` if it has ended. Together with the pid it identifies the process.
 pub fn start_time(pid: u32) -> Option<u64> {
     let fields = stat(pid)?;
     let mut fields = fields.split(' ');
@@ -110,29 +110,29 @@ pub fn start_time(pid: u32) -> Option<u64> {
     if ended { None } else { fields.nth(18)?.parse().ok() }
 }
 
-/// What /proc says of a process, from its state on, which is the third field.
+/// The fields of /proc/PID/stat from the third one on, the state.
 fn stat(pid: u32) -> Option<String> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The command's name may hold anything: count from the last parenthesis.
+    // The command's name may contain anything, so the fields are counted from the last parenthesis.
     let after = stat.iter().rposition(|&byte| byte == b')')? + 2;
     String::from_utf8(stat.get(after..)?.to_vec()).ok()
 }
 
-/// Has these functions called around every fork of the process: before it, after it in the parent, after it
-/// in the child.
+/// Registers functions to be called around every fork of the process: before it, after it in the parent, and after it in the
+/// child.
 pub fn at_fork(before: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
-    // SAFETY: the functions are safe ones and live for ever.
+    // SAFETY: the functions are safe to call, and live for ever.
     let failed = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
     assert_eq!(failed, 0, "pthread_atfork found no memory");
 }
 
-/// Ends the process by SIGKILL. `orphan`: forks a child first, which lives on for a minute, and writes its
-/// pid there.
+/// Kills the process with SIGKILL. `orphan`: a file. A child is forked first, which lives on for a minute, and its pid is written
+/// there.
 #[cfg(feature = "failpoints")]
 pub fn die(orphan: Option<&std::ffi::OsStr>) -> ! {
     if let Some(file) = orphan {
-        // By the bare system call: the functions of `at_fork` would wait for a lock that this thread holds.
-        // SAFETY: a fork without any flags; the child only makes two system calls.
+        // By the raw system call: the functions of `at_fork` would wait for a lock that this thread may hold.
+        // SAFETY: a plain fork, without a new stack or shared memory; the child only makes two system calls.
         let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as libc::c_long, 0, 0, 0, 0) };
         if pid == 0 {
             // SAFETY: two system calls that touch no memory.

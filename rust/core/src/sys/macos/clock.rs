@@ -7,7 +7,7 @@ use rustix::time::{ClockId, Timespec};
 
 use crate::sync::AtomicU32;
 
-/// Sleeps for a millisecond, or less: the caller looks again each time. To be woken, a port would need
+/// Sleeps for at most a millisecond: the caller loads the head again each time. To be woken, a finished port would need
 /// `os_sync_wait_on_address` with its flag for shared memory.
 pub fn futex_wait(_word: &AtomicU32, _value: u32, time: Duration) {
     std::thread::sleep(time.min(Duration::from_millis(1)));

@@ -1,8 +1,8 @@
-//! The beginning of a port to macOS: it type-checks (`make check-macos`), and nothing of it has ever run. `traincast_port` lets it be
-//! built; without it the crate refuses.
+//! The beginning of a port to macOS: it type-checks (`make check-macos`), and none of it has ever run. It is only built with
+//! `--cfg traincast_port`.
 //!
-//! What is POSIX is Linux's file. Still to do: sleeping that is woken, the time at which a process started, which of the file
-//! systems are another machine's, whether an open file's locks are there, and everything that only a machine would show.
+//! The POSIX parts are Linux's files. Still to do: wake-ups of sleepers, start times of processes, the names of remote file
+//! systems, whether open-file-description locks exist, and whatever only a real machine would show.
 
 mod clock;
 #[path = "../linux/files.rs"]
@@ -19,5 +19,5 @@ pub use locks::*;
 pub use mapping::*;
 pub use process::*;
 
-/// Where directories of channels are made if the user names none. There is no file system in memory.
+/// Where directories for channels are created by default. There is no file system in memory.
 pub const SHARED: &[&str] = &["/tmp"];

@@ -1,20 +1,21 @@
-//! Which process this is, and which others there are.
+//! The identity of this process, and questions about others.
 #![allow(unsafe_code, reason = "system calls without a safe form: fork handlers, randomness")]
 
 use std::sync::OnceLock;
 
-/// Which process this is, told apart from all others that ever were.
+/// Identifies a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Identity {
-    /// Its number.
+    /// Its process id.
     pub pid: u32,
-    /// When it started; 0, which stands for not known.
+    /// When it started; always 0, which means unknown.
     pub started: u64,
-    /// 0: there are no namespaces.
+    /// Always 0: there are no namespaces.
     pub pid_namespace: u64,
-    /// 0, likewise.
+    /// Always 0.
     pub time_namespace: u64,
-    /// Random. A forked child has its parent's; another copy of this library in the process does not, which a port has to mend.
+    /// Random. A forked child has its parent's. Another copy of this library in the process has a different one, which a finished
+    /// port has to fix.
     pub image: u64,
 }
 
@@ -37,7 +38,7 @@ pub fn host_name() -> String {
 /// 64 random bits.
 pub fn random() -> u64 {
     let mut bytes = [0_u8; 8];
-    // SAFETY: eight bytes to write to.
+    // SAFETY: `bytes` is eight writable bytes.
     unsafe { libc::arc4random_buf(bytes.as_mut_ptr().cast(), bytes.len()) };
     u64::from_le_bytes(bytes)
 }
@@ -52,20 +53,21 @@ pub fn user_outside() -> u32 {
     user()
 }
 
-/// Whether no process has that number any more. One that has died and was not waited for counts as alive.
+/// Whether no process has this pid any more. A zombie counts as alive.
 pub fn is_gone(pid: u32) -> bool {
     let number = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     number.is_some_and(|number| rustix::process::test_kill_process(number) == Err(rustix::io::Errno::SRCH))
 }
 
-/// When a process started: 0, which stands for not known; `None` if it has ended.
+/// When a process started: always 0, which means unknown; `None` if it has ended.
 pub fn start_time(pid: u32) -> Option<u64> {
     (!is_gone(pid)).then_some(0)
 }
 
-/// Has these functions called around every fork of the process: before it, after it in the parent, after it in the child.
+/// Registers functions to be called around every fork of the process: before it, after it in the parent, and after it in the
+/// child.
 pub fn at_fork(before: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
-    // SAFETY: the functions are safe ones and live for ever.
+    // SAFETY: the functions are safe to call, and live for ever.
     let failed = unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
     assert_eq!(failed, 0, "pthread_atfork found no memory");
 }
