@@ -9,21 +9,21 @@
  *     tc_key(&reader, "reward_shaping.goal", &goal);
  *
  *     void env_reset(void) {
- *         tc_poll(&reader);                             // takes the newest snapshot, if there is a newer one
- *         double bonus = tc_f64(&reader, &goal, 1.0);   // 1.0 until there is such a key
+ *         tc_poll(&reader);                             // takes the newest snapshot
+ *         double bonus = tc_f64(&reader, &goal, 1.0);   // 1.0 while there is no such key
  *     }
  *
- * A reader never writes shared memory and never makes the learner wait. All values belong to one snapshot: only tc_poll
- * and tc_refresh take another one. Nothing is allocated after tc_open, unless a snapshot is larger than all before. A learner
- * that starts later, starts again, closes, or moves to a larger file is followed. There are no threads and no globals.
+ * A reader never writes to shared memory and never makes the learner wait. All values belong to one snapshot: only tc_poll
+ * and tc_refresh take another one. Nothing is allocated after tc_open, unless a snapshot is larger than all before it. The
+ * reader copes with a learner that starts later, restarts, closes, or moves to a larger file. No threads, no globals.
  *
- * One reader, and its keys, per thread. After fork() the child may go on with its copy of them. Readers of this kind do not
- * appear in `traincast ls`.
+ * Use one reader, with its keys, per thread. After fork() the child may go on with its copy of them. `traincast ls` does not
+ * show these readers.
  *
- * Functions that can fail return a negative errno, and tc_error() says it in words; the snapshot in hand stays. Nothing that
- * stands in a file is believed before it was checked. One thing cannot be checked: if somebody truncates a file that is
- * mapped, the next access ends the process with SIGBUS, as in every program that maps files. traincast never truncates, and
- * the files belong to you alone. docs/layout.md of traincast describes them; docs/native.md is the guide.
+ * Functions that can fail return a negative errno, tc_error() says it in words, and the snapshot in hand stays. Everything in
+ * a file is checked before it is used. One thing cannot be checked: if somebody truncates a mapped file, the next access kills
+ * the process with SIGBUS, as in every program that maps files. traincast never truncates a file, and only you can open the
+ * files. docs/layout.md of traincast describes them; docs/native.md is the guide.
  *
  * With -std=c11, include this header before others, or compile with -D_DEFAULT_SOURCE.
  *
@@ -33,7 +33,7 @@
 #define TRAINCAST_H
 
 #if defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE)
-#define _DEFAULT_SOURCE 1 /* -std=c11 hides what POSIX has */
+#define _DEFAULT_SOURCE 1 /* -std=c11 hides the POSIX functions */
 #endif
 
 #include <errno.h>
@@ -51,7 +51,7 @@
 #include <unistd.h>
 
 #if !defined(__linux__) || !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || UINTPTR_MAX != UINT64_MAX
-#error "traincast's files are those of 64-bit little-endian Linux"
+#error "traincast needs 64-bit little-endian Linux"
 #endif
 #if !defined(O_NOFOLLOW) || !defined(O_CLOEXEC)
 #error "include traincast.h before other headers, or compile with -D_DEFAULT_SOURCE"
@@ -105,39 +105,39 @@ extern "C" {
 /* end constants */
 
 enum {
-    TC_PATH_BYTES = 232,    /* longest path of keys, each with 3 bytes more, or 9 for an int */
+    TC_PATH_BYTES = 232,    /* room for a path: 3 bytes more than its length for each name, 9 for each int */
     TC_LOOK_EVERY = 256,    /* polls without news between two looks at the clock */
-    TC_IDLE_NS = 1000000000, /* a file without news for so long may have been removed: its name is looked at */
-    TC_ENDED_NS = 10000000, /* how often a file that has ended, or is not there yet, is looked for */
+    TC_IDLE_NS = 1000000000, /* after this time without news, the file's name is checked: it may have been removed */
+    TC_ENDED_NS = 10000000, /* interval of the search for a file that has ended or does not exist yet */
     TC_MAX_MOVES = 64,      /* files that one call follows */
-    TC_MAX_LAPS = 4096      /* times that the writer may go round the ring during one copy */
+    TC_MAX_LAPS = 4096      /* times that the writer may lap the reader during one call */
 };
 
-/* What a key leads to. The numbers are those of the file. */
+/* The kind of a value. The numbers are those in the file. */
 enum tc_kind {
     TC_NONE = 0,
     TC_BOOL = 1,
     TC_INT = 2,
     TC_FLOAT = 3,
-    TC_BIG_INT = 4, /* beyond 64 bits: no getter gives it */
+    TC_BIG_INT = 4, /* beyond 64 bits: no getter returns it */
     TC_STR = 5,
     TC_BYTES = 6,
     TC_LIST = 7,
     TC_TUPLE = 8,
     TC_DICT = 9,
-    TC_SCALAR = 10, /* of numpy */
+    TC_SCALAR = 10, /* a numpy scalar */
     TC_ARRAY = 11,
     TC_TENSOR = 12,
-    TC_MISSING = 255 /* it leads nowhere, or there is no snapshot yet */
+    TC_MISSING = 255 /* there is no such key, or no snapshot yet */
 };
 
-/* Where a value lies; found once, and again when the structure of the snapshots changes. */
+/* Where a value is: found once, and again when the structure of the snapshots changes. */
 typedef struct tc_key {
-    uint64_t serial;   /* of the structure for which the rest holds */
+        uint64_t serial;   /* of the structure for which the rest is valid */
     int error;         /* of the last getter: 0, or a negative errno */
     uint32_t kind;     /* enum tc_kind */
-    uint32_t value_at; /* word of the values */
-    uint32_t blob;     /* which of the blobs */
+    uint32_t value_at; /* index of its word among the values */
+    uint32_t blob;     /* index of its blob */
     uint32_t itemsize;
     uint32_t ndim;
     uint32_t dtype_at, dtype_len; /* in the bytes of the shape */
@@ -145,9 +145,9 @@ typedef struct tc_key {
     unsigned char path[TC_PATH_BYTES];
 } tc_key;
 
-/* One key of a path: a name, or an int (of a dictionary, or an index; negative: from the end). */
+/* One key of a path: a name or an int. An int is a dictionary's key or an index, which counts from the end if negative. */
 typedef struct tc_part {
-    const char *name; /* NULL: the int */
+    const char *name; /* NULL: the key is the number */
     int64_t number;
 } tc_part;
 
@@ -158,30 +158,30 @@ typedef struct tc_array {
     size_t ndim;
     size_t count; /* elements */
     size_t itemsize;
-    const char *dtype; /* numpy's dtype.str, as "<f8", or a name as "bfloat16"; dtype_len bytes, not terminated */
+        const char *dtype; /* numpy's dtype.str such as "<f8", or a name such as "bfloat16"; dtype_len bytes, not terminated */
     size_t dtype_len;
 } tc_array;
 
-/* From here to the next rule: what a reader consists of. Not for use. */
+/* From here to tc_reader: the parts of a reader. Not for use. */
 
-typedef uint64_t __attribute__((may_alias)) tc_word_; /* for memory that others read as numbers of their own types */
+typedef uint64_t __attribute__((may_alias)) tc_word_; /* for memory that the caller reads as other types */
 
 typedef struct tc_span_ {
     size_t at, len; /* bytes */
 } tc_span_;
 
-typedef struct tc_blob_ { /* a leaf with bytes of its own */
+typedef struct tc_blob_ { /* a leaf that has bytes */
     uint32_t value_at, kind, ndim, itemsize;
 } tc_blob_;
 
 typedef struct tc_entry_ { /* of a dictionary: only to find keys that occur twice */
     uint64_t hash;
-    uint32_t dict; /* which one */
-    uint32_t at;   /* of its key, in the bytes of the shape */
+    uint32_t dict; /* number of the dictionary */
+    uint32_t at;   /* offset of its key in the bytes of the shape */
 } tc_entry_;
 
-typedef struct tc_structure_ { /* a shape, and what was found in it */
-    uint64_t file, takeover, id; /* which one: file 0 is none */
+typedef struct tc_structure_ { /* a parsed shape */
+    uint64_t file, takeover, id; /* identify it; file 0: none */
     size_t len;                  /* bytes of the shape */
     uint64_t *bytes;
     size_t bytes_cap; /* in words */
@@ -190,7 +190,7 @@ typedef struct tc_structure_ { /* a shape, and what was found in it */
     size_t blobs_len, blobs_cap;
 } tc_structure_;
 
-typedef struct tc_copy_ { /* values and blobs of a snapshot */
+typedef struct tc_copy_ { /* the values and blobs of a snapshot */
     uint64_t *values;
     size_t values_cap;
     void *blobs;
@@ -205,17 +205,17 @@ typedef struct tc_file_ {
     size_t stride; /* words from slot to slot */
     dev_t device;
     ino_t inode;
-    uint64_t number; /* no two files of a reader have the same */
-    unsigned place;  /* in which of the directories it was found */
+    uint64_t number; /* different for each file of a reader */
+    unsigned place;  /* index of the directory that it is in */
 } tc_file_;
 
-/* A reader of one channel. Read the numbers; leave the rest, which ends in an underscore, alone. */
+/* A reader of one channel. You may read the members without an underscore at the end; leave the others alone. */
 typedef struct tc_reader {
-    const uint64_t *head_; /* of the file at hand; NULL: there is none */
-    uint64_t seen_;        /* the head when there was nothing new */
+    const uint64_t *head_; /* of the file at hand; NULL: no file */
+    uint64_t seen_;        /* the head while there is nothing new */
     const uint64_t *values_;
     uint64_t serial_; /* of the structure in hand; 0: no snapshot */
-    uint32_t look_in_; /* so many polls */
+    uint32_t look_in_; /* polls until the next look at the clock */
 
     uint64_t version; /* of the snapshot in hand; 0 before the first */
     uint64_t epoch;
@@ -223,73 +223,73 @@ typedef struct tc_reader {
     uint64_t published_ns;      /* CLOCK_MONOTONIC of this machine */
     uint64_t published_unix_ns; /* at the learner */
 
-    int structure_, copy_; /* which of the two is in hand; the other one is for the next snapshot */
+        int structure_, copy_; /* index of the one in hand; the other one is for the next snapshot */
     uint64_t position_, serials_, files_;
-    uint64_t looked_ns_, looked_head_; /* when the name was last looked at, and the head then */
-    int fault_;                        /* what was wrong then; 0: nothing */
-    int nameless_;                     /* whether no file had the name then */
+    uint64_t looked_ns_, looked_head_; /* when the name was last looked up, and the head at that time */
+    int fault_;                        /* the error of that look-up, or 0 */
+    int nameless_;                     /* whether no file had the name */
     tc_file_ file_;
     tc_structure_ structures_[2];
     tc_copy_ copies_[2];
     tc_entry_ *entries_;
     size_t entries_cap_;
     const char *error_;
-    unsigned long user_; /* names the directory */
+        unsigned long user_; /* user id in the name of the default directory */
     uint16_t policy_id_;
     char name_[TC_NAME_BYTES + 1];
-    char directory_[PATH_MAX]; /* empty: the two that every process knows */
+        char directory_[PATH_MAX]; /* empty: the two default directories */
 } tc_reader;
 
-/* --- what is used --------------------------------------------------------------------------------------------------------- */
+/* --- interface ------------------------------------------------------------------------------------------------------------ */
 
 /* Opens a channel by its name (NULL: $TRAINCAST_NAME) in the directory that Python code would use: $TRAINCAST_DIR, or the
- * user's own in /dev/shm or /tmp. Takes its newest snapshot. The reader must be new or closed. 0, or
- * -ENOENT: there is no such channel yet. The reader is good: tc_poll looks again.
- * Any other error leaves the reader closed. -EINVAL: not a name that a channel can have, or sizeof_reader is that of another
- * version of this header (then nothing is written). -EACCES: the directory is not the user's alone. -EPROTO, -EBADMSG,
- * -ENOMEM: as tc_poll. Or what the system says, as -EMFILE. */
+ * user's own in /dev/shm or /tmp. Takes its newest snapshot. The reader must be new or closed. Returns 0, or
+ * -ENOENT: there is no such channel yet. The reader is usable: tc_poll looks again.
+ * Any other error leaves the reader closed. -EINVAL: not a valid channel name, or sizeof_reader is that of another version of
+ * this header (then nothing is written). -EACCES: the directory belongs to somebody else or is open to others. -EPROTO,
+ * -EBADMSG, -ENOMEM: as tc_poll. Or an error of the system, such as -EMFILE. */
 static inline int tc_open(tc_reader *reader, const char *name, uint16_t policy_id, size_t sizeof_reader);
 
 /* The same, in a directory of your choice. */
 static inline int tc_open_at(tc_reader *reader, const char *directory, const char *name, uint16_t policy_id, size_t sizeof_reader);
 
-/* Takes the newest snapshot. 1: another one than before; 0: the same; -ENOENT: there is no channel, and never was one;
- * -EPROTO: the file has another layout; -EBADMSG: it is damaged; -ENOMEM; or as tc_open.
- * With nothing new this is one load and a comparison. A file that has ended, or is not there yet, is looked for every 10 ms; and
- * when there was no news for a second and TC_LOOK_EVERY polls, the name is looked at too: somebody may have removed the file. */
+/* Takes the newest snapshot. 1: another one than before; 0: the same; -ENOENT: no channel has been found so far; -EPROTO: the
+ * file has another layout; -EBADMSG: it is damaged; -ENOMEM; or as tc_open.
+ * If nothing is new, this is one load and a comparison. A file that has ended or does not exist yet is looked up every 10 ms.
+ * After a second and TC_LOOK_EVERY polls without news, the name is looked up too: somebody may have removed the file. */
 static inline int tc_poll(tc_reader *reader);
 
-/* As tc_poll, but looks at the file's name now. Some system calls. */
+/* As tc_poll, but looks up the channel's name at once. Makes some system calls. */
 static inline int tc_refresh(tc_reader *reader);
 
-/* Whether the learner has closed the channel, and none had opened it again when tc_poll last looked. */
+/* Whether the learner has closed the channel, and nobody had opened it again when tc_poll last looked up the name. */
 static inline int tc_closed(const tc_reader *reader);
 
 /* Prepares a key. Dots lead into dictionaries, and to items of lists and tuples: "reward_shaping.goal", "levels.0". The path is
- * copied. 0, also if there is no such key yet; -EINVAL: no path; -ENAMETOOLONG: beyond TC_PATH_BYTES. */
-#define tc_key(...) tc_key_at_(__VA_ARGS__) /* a macro, so that the type can have the same name */
+ * copied. Returns 0, even if there is no such key yet; -EINVAL: not a path; -ENAMETOOLONG: beyond TC_PATH_BYTES. */
+#define tc_key(...) tc_key_at_(__VA_ARGS__) /* a macro, because the type has the same name */
 static inline int tc_key_at_(tc_reader *reader, const char *path, tc_key *key);
 
 /* The same for names with dots in them, and for ints as keys. */
 static inline int tc_key_parts(tc_reader *reader, const tc_part *parts, size_t count, tc_key *key);
 
-/* The value in the snapshot in hand, or the fallback. numpy's scalars count as the numbers that they are. key->error is then 0, or
- * -ENOENT: no such key, or no snapshot; -EOVERFLOW: an int beyond 64 bits (Python's have no limit); -EINVAL: something else
- * than what was asked for, such as a float that is no whole number as an int; -EBADMSG: damage. tc_why() says it in words. */
+/* The value in the snapshot in hand, or the fallback. A numpy scalar counts as a number. key->error is then 0, or -ENOENT: no
+ * such key, or no snapshot; -EOVERFLOW: an int beyond 64 bits (Python has no limit); -EINVAL: a value of another kind, such as
+ * a float that is not a whole number where an int was asked for; -EBADMSG: damage. tc_why() says it in words. */
 static inline double tc_f64(tc_reader *reader, tc_key *key, double fallback);
 static inline int64_t tc_i64(tc_reader *reader, tc_key *key, int64_t fallback);
 static inline int tc_bool(tc_reader *reader, tc_key *key, int fallback);
 
-/* UTF-8 of *len bytes, which does not end with a zero, valid until the next tc_poll; or the fallback, which does. */
+/* UTF-8 of *len bytes without a terminating zero, valid until the next tc_poll; or the fallback, a terminated string. */
 static inline const char *tc_str(tc_reader *reader, tc_key *key, const char *fallback, size_t *len);
 
-/* Bytes, valid until the next tc_poll; or the fallback. *len is the fallback's before the call, and the result's after it. */
+/* Bytes, valid until the next tc_poll; or the fallback. *len is the fallback's length before the call, the result's after it. */
 static inline const void *tc_bytes(tc_reader *reader, tc_key *key, const void *fallback, size_t *len);
 
-/* An array, a tensor, or a numpy scalar as an array without axes: 0, or an error as above, which leaves *array as it was. */
+/* An array, a tensor, or a numpy scalar as an array without axes. Returns 0, or an error as above; then *array is unchanged. */
 static inline int tc_view(tc_reader *reader, tc_key *key, tc_array *array);
 
-/* Gives everything back. Closing twice is allowed, and a reader of zeros may be closed. */
+/* Frees everything. Closing twice is allowed, and so is closing a reader of zeros. */
 static inline void tc_close(tc_reader *reader);
 
 /* The last error of the reader, in words. */
@@ -298,17 +298,17 @@ static inline const char *tc_error(const tc_reader *reader);
 /* key->error in words. */
 static inline const char *tc_why(const tc_key *key);
 
-/* --- how it works --------------------------------------------------------------------------------------------------------- */
+/* --- implementation ------------------------------------------------------------------------------------------------------- */
 
 #define TC_COLD_ static __attribute__((cold, noinline, unused))
 #define TC_APART_ static __attribute__((noinline, unused))
 #define TC_LIKELY_(condition) __builtin_expect(!!(condition), 1)
 
-/* The protocol is that of rust/core/src/ring/seqlock.rs, whose cases A to F argue for it; R1 to R4 are its steps. */
+/* The protocol of rust/core/src/ring/seqlock.rs: R1 to R4 are its steps, and cases A to F there show that it is correct. */
 static inline uint64_t tc_acquire_(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 static inline uint64_t tc_relaxed_(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
 
-/* Copies words that somebody may be writing. Compilers do not unroll what is atomic. */
+/* Copies words that somebody may be writing. Unrolled by hand, because compilers do not unroll loops of atomic accesses. */
 static inline void tc_load_(void *out, const uint64_t *words, size_t count) {
     tc_word_ *to = (tc_word_ *)out;
     for (; count >= 4; count -= 4, to += 4, words += 4) {
@@ -325,7 +325,7 @@ static inline int tc_fail_(tc_reader *r, int error, const char *why) {
     return error;
 }
 
-/* Memory for so many items. What was in it is not kept, also if there is none. */
+/* Memory for `count` items. The old content is lost if the memory is replaced. */
 static inline int tc_room_(void **memory, size_t *cap, size_t count, size_t size) {
     if (TC_LIKELY_(count <= *cap)) return 0;
     size_t wanted = count + count / 2;
@@ -337,7 +337,7 @@ static inline int tc_room_(void **memory, size_t *cap, size_t count, size_t size
     return 0;
 }
 
-/* Memory for one item more. What is in it is kept. */
+/* Memory for one more item. The content is kept. */
 static inline int tc_grow_(void **memory, size_t *cap, size_t len, size_t size) {
     if (TC_LIKELY_(len < *cap)) return 0;
     size_t wanted = *cap < 8 ? 8 : 2 * *cap;
@@ -348,7 +348,7 @@ static inline int tc_grow_(void **memory, size_t *cap, size_t len, size_t size) 
     return 0;
 }
 
-/* Costs no system call, and is as exact as the kernel's tick. */
+/* Makes no system call, and is as precise as the kernel's tick. */
 static inline uint64_t tc_tick_ns_(void) {
     struct timespec now = {0, 0};
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -357,7 +357,7 @@ static inline uint64_t tc_tick_ns_(void) {
 
 /* --- the file */
 
-enum { TC_THE_SAME_ = 1 }; /* the name stands for the file at hand */
+enum { TC_THE_SAME_ = 1 }; /* the file at hand has the name */
 
 static inline int tc_same_identity_(const tc_reader *r, const uint64_t *words) {
     uint64_t name[TC_NAME_BYTES / 8];
@@ -367,14 +367,14 @@ static inline int tc_same_identity_(const tc_reader *r, const uint64_t *words) {
            memcmp(name, r->name_, TC_NAME_BYTES) == 0; /* both are padded with zeros */
 }
 
-/* 0: other machines cannot share it. */
+/* Checks that other machines cannot share a directory. 0, or an error. */
 static inline int tc_check_local_(tc_reader *r, int folder) {
     static const uint32_t remote[] = TC_REMOTE_FILE_SYSTEMS;
     struct statfs system;
     if (fstatfs(folder, &system) != 0) return tc_fail_(r, -errno, "the directory of the channel cannot be examined");
     for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
         if ((uint32_t)system.f_type == remote[i])
-            return tc_fail_(r, -EACCES, "the directory lies on a file system that other machines may share");
+            return tc_fail_(r, -EACCES, "the directory is on a file system that other machines may share");
     return 0;
 }
 
@@ -385,21 +385,21 @@ static inline int tc_open_file_(int folder, const char *name, int flags) {
     return fd;
 }
 
-/* Opens a directory that is the user's alone. A descriptor, or an error. */
+/* Opens a directory and checks that it belongs to this user alone. A descriptor, or an error. */
 static inline int tc_open_folder_(tc_reader *r, const char *directory) {
     struct stat of;
     int folder = tc_open_file_(AT_FDCWD, directory, O_DIRECTORY), error = errno;
     if (folder < 0) {
         if (error == ENOENT) return tc_fail_(r, -ENOENT, "there is no such channel");
         if (error == ELOOP || error == ENOTDIR)
-            return tc_fail_(r, -EACCES, "the directory of the channel is a link, or no directory");
+            return tc_fail_(r, -EACCES, "the directory of the channel is a link, or not a directory");
         return tc_fail_(r, -error, "the directory of the channel cannot be opened");
     }
     error = 0;
     if (fstat(folder, &of) != 0)
         error = tc_fail_(r, -errno, "the directory of the channel cannot be examined");
     else if (of.st_uid != geteuid() || (of.st_mode & 077) != 0)
-        error = tc_fail_(r, -EACCES, "the directory of the channel is another user's, or open to others");
+        error = tc_fail_(r, -EACCES, "the directory of the channel belongs to another user, or is open to others");
     else
         error = tc_check_local_(r, folder);
     if (error == 0) return folder;
@@ -427,27 +427,27 @@ static inline int tc_open_segment_(tc_reader *r, const char *directory, struct s
     if (fd >= 0) close(fd);
     if (error == ENOENT) return tc_fail_(r, -ENOENT, "there is no such channel");
     if (error == ELOOP || error == ENXIO)
-        return tc_fail_(r, -EBADMSG, "the channel's file is a link, or no regular file");
+        return tc_fail_(r, -EBADMSG, "the channel's file is a link, or not a regular file");
     return tc_fail_(r, -error, "the channel's file cannot be opened");
 }
 
-/* Believes a header only as far as it agrees with itself, the size and the name. */
+/* Checks that a header agrees with itself, with the file's size and with the channel's name. */
 static inline int tc_check_header_(tc_reader *r, tc_file_ *file) {
     const uint64_t *words = file->words;
     uint64_t magic = tc_relaxed_(&words[TC_HEADER_MAGIC]), capacity = tc_relaxed_(&words[TC_HEADER_CAPACITY]);
     if (magic == 0) return tc_fail_(r, -EBADMSG, "the channel's file is damaged: it begins with zeros");
     if (magic != TC_SEGMENT_MAGIC) return tc_fail_(r, -EPROTO, "the channel's file was not written by traincast");
     if (tc_relaxed_(&words[TC_HEADER_LAYOUT]) != TC_LAYOUT_VERSION)
-        return tc_fail_(r, -EPROTO, "the channel's file has another layout: learner and env need versions of traincast that fit");
+        return tc_fail_(r, -EPROTO, "the channel's file has another layout: learner and env need compatible versions of traincast");
     if (tc_relaxed_(&words[TC_HEADER_SLOTS]) != TC_SLOTS || capacity < TC_PAGE || capacity % TC_PAGE != 0 ||
         capacity > TC_LARGEST_CAPACITY || capacity * TC_SLOTS + TC_HEADER_BYTES != file->bytes ||
         tc_relaxed_(&words[TC_HEADER_TOTAL]) != file->bytes)
-        return tc_fail_(r, -EBADMSG, "the channel's file is damaged: its header speaks of another size");
+        return tc_fail_(r, -EBADMSG, "the channel's file is damaged: its header gives another size");
     if (!tc_same_identity_(r, words))
         return tc_fail_(r, -EBADMSG, "the channel's file is damaged: it is the file of another channel");
     uint64_t position = tc_relaxed_(&words[TC_HEADER_HEAD]) >> 2;
     if (position == 0 || position > TC_LARGEST_POSITION)
-        return tc_fail_(r, -EBADMSG, "the channel's file is damaged: its newest position is none");
+        return tc_fail_(r, -EBADMSG, "the channel's file is damaged: its newest position is out of range");
     file->stride = (size_t)capacity / 8;
     return 0;
 }
@@ -462,13 +462,13 @@ static inline int tc_map_(tc_reader *r, const char *directory, tc_file_ *file) {
     int fd = tc_open_segment_(r, directory, &of);
     if (fd < 0) return fd;
     if (r->file_.words != NULL && of.st_dev == r->file_.device && of.st_ino == r->file_.inode) {
-        close(fd); /* what is mapped keeps its inode: no other file has it */
+        close(fd); /* a mapped file keeps its inode, so this is the same file */
         return TC_THE_SAME_;
     }
     if (!S_ISREG(of.st_mode) || of.st_uid != geteuid() || (of.st_mode & 077) != 0 || of.st_nlink > 1 ||
         of.st_size < (off_t)TC_HEADER_BYTES || of.st_size % TC_PAGE != 0) {
         close(fd);
-        return tc_fail_(r, -EBADMSG, "the channel's file is none that traincast made");
+        return tc_fail_(r, -EBADMSG, "the channel's file was not created by traincast");
     }
     size_t bytes = (size_t)of.st_size;
     void *memory = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
@@ -488,7 +488,7 @@ static inline int tc_map_(tc_reader *r, const char *directory, tc_file_ *file) {
     return 0;
 }
 
-/* The user's number outside of the user namespace. */
+/* The user id outside of the user namespace. */
 static inline unsigned long tc_user_outside_(void) {
     unsigned long user = geteuid(), inside, outside, count, found = user;
     FILE *map = fopen("/proc/self/uid_map", "re");
@@ -503,7 +503,7 @@ static inline unsigned long tc_user_outside_(void) {
     return found;
 }
 
-/* Finds the channel's file where Python code would. A file of a closed channel is about to vanish, and counts as none. */
+/* Finds the channel's file where Python code would. The file of a closed channel is about to be removed, and is ignored. */
 static inline int tc_find_(tc_reader *r, tc_file_ *file) {
     static const char *const shared[] = {"/dev/shm", "/tmp"};
     unsigned places = r->directory_[0] != '\0' ? 1 : 2, first = r->file_.words != NULL ? r->file_.place : 0;
@@ -523,12 +523,12 @@ static inline int tc_find_(tc_reader *r, tc_file_ *file) {
             if (found != TC_THE_SAME_) tc_unmap_(file);
             continue;
         }
-        if (found == -ENOENT || (place > 0 && found == -EACCES)) continue; /* a fallback that is not ours is none */
+        if (found == -ENOENT || (place > 0 && found == -EACCES)) continue; /* a fallback that is not ours is ignored */
         if (fault == -ENOENT) {
             fault = found;
             why = r->error_;
         }
-        if (r->file_.words != NULL && i == 0) break; /* nothing is known of the place where it is */
+        if (r->file_.words != NULL && i == 0) break; /* the channel's own place cannot be searched */
     }
     return tc_fail_(r, fault, why);
 }
@@ -601,7 +601,7 @@ typedef struct tc_node_ {
     size_t dtype_len;
 } tc_node_;
 
-/* What stands at a node, without its children. */
+/* Parses a node, without its children. */
 static inline void tc_node_at_(tc_walk_ *w, tc_node_ *node) {
     memset(node, 0, sizeof *node);
     node->kind = tc_byte_(w);
@@ -629,9 +629,9 @@ static inline int tc_has_blob_(unsigned kind) {
     return kind == TC_BIG_INT || kind == TC_STR || kind == TC_BYTES || kind == TC_ARRAY || kind == TC_TENSOR;
 }
 
-/* A key of a dictionary: an int of 64 bits is given as one, however long it is written. */
+/* A key of a dictionary. An int that fits into 64 bits gets is_int 1, however many bytes it is written with. */
 typedef struct tc_name_ {
-    int is_int; /* 0 a name, 1 an int, 2 a larger one */
+    int is_int; /* 0: a name; 1: an int; 2: a larger int */
     int64_t number;
     const unsigned char *text;
     size_t len;
@@ -666,7 +666,7 @@ static inline void tc_name_at_(tc_walk_ *w, tc_name_ *name) {
     }
 }
 
-/* The order of two entries: by dictionary, and in each so that keys which are the same come one behind the other. */
+/* The order of two entries: by dictionary, and within one so that equal keys are neighbours. */
 static inline int tc_order_(const tc_structure_ *s, const tc_entry_ *a, const tc_entry_ *b) {
     if (a->dict != b->dict) return a->dict < b->dict ? -1 : 1;
     if (a->hash != b->hash) return a->hash < b->hash ? -1 : 1;
@@ -681,7 +681,7 @@ static inline int tc_order_(const tc_structure_ *s, const tc_entry_ *a, const tc
     return memcmp(x.text, y.text, x.len);
 }
 
-/* Restores a heap below one of its places. */
+/* Restores the heap below an entry. */
 static inline void tc_sift_(const tc_structure_ *s, tc_entry_ *entries, size_t at, size_t count) {
     for (size_t child; (child = 2 * at + 1) < count; at = child) {
         if (child + 1 < count && tc_order_(s, &entries[child], &entries[child + 1]) < 0) child++;
@@ -692,7 +692,7 @@ static inline void tc_sift_(const tc_structure_ *s, tc_entry_ *entries, size_t a
     }
 }
 
-/* Whether a dictionary has a key twice. A heap sort: no choice of keys makes it slow, and it takes no memory. */
+/* Whether a key occurs twice in a dictionary. By heapsort: no choice of keys makes it slow, and it needs no memory. */
 static inline int tc_repeats_(const tc_structure_ *s, tc_entry_ *entries, size_t count) {
     for (size_t at = count / 2; at-- > 0;) tc_sift_(s, entries, at, count);
     for (size_t end = count; end-- > 1;) {
@@ -711,10 +711,10 @@ static inline uint64_t tc_hash_(const tc_name_ *name) {
     return hash;
 }
 
-/* Checks a shape, and notes its leaves that have blobs. */
+/* Checks a shape, and notes the leaves that have blobs. */
 TC_APART_ int tc_parse_(tc_reader *r, tc_structure_ *s) {
     size_t left[TC_MAX_DEPTH];
-    uint32_t dict[TC_MAX_DEPTH]; /* which of the dictionaries; 0: a list or tuple */
+    uint32_t dict[TC_MAX_DEPTH]; /* number of the dictionary; 0: a list or tuple */
     size_t depth = 0, values = 0, entries = 0;
     uint32_t dicts = 0;
     const unsigned char *bytes = (const unsigned char *)s->bytes;
@@ -722,7 +722,7 @@ TC_APART_ int tc_parse_(tc_reader *r, tc_structure_ *s) {
     tc_name_ name;
     tc_node_ node;
     s->blobs_len = 0;
-    if (s->len == 0 || *w.at != TC_DICT) return tc_fail_(r, -EBADMSG, "a snapshot is damaged: it is no dictionary");
+    if (s->len == 0 || *w.at != TC_DICT) return tc_fail_(r, -EBADMSG, "a snapshot is damaged: it is not a dictionary");
     for (;;) {
         if (values > UINT32_MAX) break;
         tc_node_at_(&w, &node);
@@ -768,7 +768,7 @@ TC_APART_ int tc_parse_(tc_reader *r, tc_structure_ *s) {
     return tc_fail_(r, -EBADMSG, "a snapshot is damaged: its structure makes no sense");
 }
 
-/* Finds where each leaf has its bytes: behind those of the leaves before it. */
+/* Finds the bytes of each leaf: they follow those of the leaves before it. */
 static inline int tc_place_(tc_reader *r, const tc_structure_ *s, tc_copy_ *c) {
     if (s->blobs_len > 0) {
         void *places = c->places;
@@ -776,20 +776,20 @@ static inline int tc_place_(tc_reader *r, const tc_structure_ *s, tc_copy_ *c) {
         c->places = (tc_span_ *)places;
         if (error) return tc_fail_(r, error, "no memory for a snapshot");
     }
-    uint64_t next = 0, limit = (uint64_t)c->blobs_len * 8; /* bytes; both at most a file's, so nothing overflows below */
+    uint64_t next = 0, limit = (uint64_t)c->blobs_len * 8; /* in bytes; both are at most a file's size, so nothing below overflows */
     for (size_t i = 0; i < s->blobs_len; i++) {
         const tc_blob_ *blob = &s->blobs[i];
         const uint64_t *axes = c->values + blob->value_at;
         uint64_t at = next, len = blob->itemsize;
         if (blob->kind == TC_ARRAY || blob->kind == TC_TENSOR) {
             at = (next + 63) / 64 * 64;
-            /* An empty axis makes the array empty, however long the others claim to be: also what has overflowed. */
+            /* An empty axis makes the array empty, however long the others claim to be, even after an overflow. */
             for (uint32_t axis = 0; axis < blob->ndim; axis++)
                 if (__builtin_mul_overflow(len, axes[axis], &len)) len = UINT64_MAX;
         } else {
             len = axes[0];
         }
-        if (at > limit || len > limit - at) return tc_fail_(r, -EBADMSG, "a snapshot is damaged: a value is longer than it");
+        if (at > limit || len > limit - at) return tc_fail_(r, -EBADMSG, "a snapshot is damaged: a value extends beyond it");
         c->places[i].at = (size_t)at;
         c->places[i].len = (size_t)len;
         next = (at + len + 7) / 8 * 8;
@@ -799,10 +799,10 @@ static inline int tc_place_(tc_reader *r, const tc_structure_ *s, tc_copy_ *c) {
 
 /* --- taking a snapshot */
 
-/* What a slot says of its snapshot. */
+/* What a slot says about its snapshot. */
 typedef struct tc_meta_ {
     uint64_t position, term, epoch, version, published, published_unix, takeover, shape_id, shape_len, values_len, blob_words;
-    int known; /* it has the structure in hand */
+    int known; /* whether its structure is the one in hand */
 } tc_meta_;
 
 static inline void tc_load_meta_(tc_meta_ *m, const uint64_t *slot) {
@@ -836,7 +836,7 @@ static inline int tc_fill_(tc_reader *r, const tc_file_ *file, const uint64_t *s
                in_hand->len == m->shape_len;
     if (!TC_LIKELY_(m->known)) {
         tc_structure_ *s = &r->structures_[!r->structure_];
-        s->file = 0; /* until it was found good */
+        s->file = 0; /* none, until it has been checked */
         s->len = (size_t)m->shape_len;
         void *bytes = s->bytes;
         int error = tc_room_(&bytes, &s->bytes_cap, shape_words, 8);
@@ -863,7 +863,7 @@ static inline int tc_accept_(tc_reader *r, const tc_file_ *file, const tc_meta_ 
     tc_copy_ *c = &r->copies_[!r->copy_];
     if (!TC_LIKELY_(m->known)) error = tc_parse_(r, s);
     if (error == 0 && s->values_len != m->values_len)
-        error = tc_fail_(r, -EBADMSG, "a snapshot is damaged: it has too few values, or too many");
+        error = tc_fail_(r, -EBADMSG, "a snapshot is damaged: it has too few or too many values");
     if (error == 0) error = tc_place_(r, s, c);
     if (error) return error;
     int same = r->version == m->version && r->epoch == m->epoch && r->term == m->term;
@@ -891,7 +891,7 @@ TC_APART_ int tc_take_newest_(tc_reader *r, const tc_file_ *file) {
     for (int laps = 0; laps < TC_MAX_LAPS; laps++) {
         uint64_t position = head >> 2, complete = 2 * position + 2;
         const uint64_t *slot = file->words + TC_HEADER_WORDS + (size_t)(position % TC_SLOTS) * file->stride;
-        if (TC_LIKELY_(tc_relaxed_(&slot[TC_SLOT_SEQ]) == complete)) { /* spares the copy of a slot that is being rewritten */
+        if (TC_LIKELY_(tc_relaxed_(&slot[TC_SLOT_SEQ]) == complete)) { /* avoids copying a slot that is being rewritten */
             tc_meta_ meta;
             int error = tc_fill_(r, file, slot, position, &meta);
             __atomic_thread_fence(__ATOMIC_ACQUIRE);         /* R3, partner of the fence W2: case B */
@@ -910,16 +910,16 @@ TC_APART_ int tc_take_newest_(tc_reader *r, const tc_file_ *file) {
 
 enum { TC_STAYED_ = 0, TC_MOVED_ = 2, TC_MOVED_TO_NEWS_ = 3 };
 
-/* Looks for another file under the name, and moves to it if its newest snapshot is whole. One of the above, or an error. */
+/* Looks for another file with the name, and moves to it if its newest snapshot is whole. One of the above, or an error. */
 TC_COLD_ int tc_follow_(tc_reader *r) {
     tc_file_ next;
     r->look_in_ = TC_LOOK_EVERY;
     r->looked_ns_ = tc_tick_ns_();
-    /* Loaded before the look: a mark that comes after it asks for the next one. */
+    /* Loaded before the search: a mark that is set later causes another search. */
     r->looked_head_ = r->head_ == NULL ? 0 : tc_acquire_(r->head_);
     int found = tc_find_(r, &next);
     r->nameless_ = found == -ENOENT;
-    if (found == TC_THE_SAME_ || (found < 0 && r->head_ != NULL)) return TC_STAYED_; /* what is at hand is read on */
+    if (found == TC_THE_SAME_ || (found < 0 && r->head_ != NULL)) return TC_STAYED_; /* go on with the file at hand */
     if (found < 0) return found;
     int taken = tc_take_newest_(r, &next);
     if (taken < 0) {
@@ -938,7 +938,7 @@ static inline int tc_may_have_successor_(const tc_reader *r, uint64_t head) {
     return head != r->looked_head_ || tc_tick_ns_() - r->looked_ns_ >= TC_ENDED_NS;
 }
 
-/* What tc_poll does when it does not know that all is as before. `now`: look at the name in any case. */
+/* The slow part of tc_poll, when something may have changed. `now`: look up the name in any case. */
 TC_COLD_ int tc_look_(tc_reader *r, int now) {
     int news = 0;
     for (int moves = 0; moves < TC_MAX_MOVES; moves++) {
@@ -964,12 +964,12 @@ TC_COLD_ int tc_look_(tc_reader *r, int now) {
             return news | taken;
         }
         if (!tc_may_have_successor_(r, head)) return taken;
-        now = 1; /* whoever owns the channel may have put a whole file in the place of this one */
+        now = 1; /* the channel's owner may have replaced this file by a sound one */
     }
     return news;
 }
 
-/* As tc_look_, when many polls have found nothing. */
+/* As tc_look_, after many polls without news. */
 TC_COLD_ int tc_look_if_idle_(tc_reader *r) {
     r->look_in_ = TC_LOOK_EVERY;
     return tc_tick_ns_() - r->looked_ns_ < TC_IDLE_NS ? 0 : tc_look_(r, 1);
@@ -981,7 +981,7 @@ static inline int tc_is_open_(tc_reader *r) {
     return 0;
 }
 
-/* There is news, or it is time to look around. */
+/* There may be news, or it is time to look at the clock. */
 TC_APART_ int tc_poll_further_(tc_reader *r, uint64_t head) {
     if (head == r->seen_) return tc_look_if_idle_(r);
     if (TC_LIKELY_((head & TC_MARKS) == 0 && head >> 2 != r->position_)) {
@@ -1008,7 +1008,7 @@ static inline int tc_refresh(tc_reader *r) { return tc_is_open_(r) ? tc_look_(r,
 static inline int tc_closed(const tc_reader *r) {
     if (r->head_ == NULL) return 0;
     uint64_t head = tc_acquire_(r->head_);
-    /* Without a file under the name, a newer one has ended too: its mark is in it. */
+    /* If no file has the name, the newer file was closed too: its mark is in that file, which is gone. */
     return (head & TC_MARKS) == TC_CLOSED || ((head & TC_SUPERSEDED) != 0 && r->nameless_) ||
            tc_relaxed_(&r->file_.words[TC_HEADER_LINK]) == TC_LINK_LEARNER_CLOSED;
 }
@@ -1034,7 +1034,7 @@ static inline int tc_set_directory_(tc_reader *r, const char *directory) {
     r->user_ = tc_user_outside_();
     size_t len = directory == NULL ? 0 : strlen(directory), base = 0;
     if (len == 0) return 0;
-    if (directory[0] != '/') { /* it stays where it is when the program changes its working directory */
+    if (directory[0] != '/') { /* made absolute, because the program may change its working directory */
         if (getcwd(r->directory_, sizeof r->directory_ - 1) == NULL)
             return tc_fail_(r, -errno, "the working directory is gone, or its path is too long");
         base = strlen(r->directory_);
@@ -1045,7 +1045,7 @@ static inline int tc_set_directory_(tc_reader *r, const char *directory) {
     return 0;
 }
 
-/* What small snapshots need is there from the start. */
+/* Allocates the memory that small snapshots need. */
 static inline int tc_set_buffers_(tc_reader *r) {
     for (int i = 0; i < 2; i++) {
         void *values = NULL, *bytes = NULL;
@@ -1059,14 +1059,14 @@ static inline int tc_set_buffers_(tc_reader *r) {
     return 0;
 }
 
-/* No two readers of a process use the same serials: a key that is used with another reader than its own is resolved anew. */
+/* Two readers of a process never use the same serials, so a key that is used with another reader is resolved again. */
 static inline uint64_t tc_first_serial_(const tc_reader *r) {
     struct timespec now = {0, 0};
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t x = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + (uint64_t)(uintptr_t)r;
     x = (x ^ x >> 33) * 0xff51afd7ed558ccdu; /* the finalizer of MurmurHash3 */
     x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53u;
-    return x >> 1 | 1; /* so far from the end that it never comes to 0 */
+    return x >> 1 | 1; /* at most half of the range, so that it never wraps to 0 */
 }
 
 static inline int tc_open_at(tc_reader *r, const char *directory, const char *name, uint16_t policy_id, size_t sizeof_reader) {
@@ -1079,7 +1079,7 @@ static inline int tc_open_at(tc_reader *r, const char *directory, const char *na
     if (error == 0) {
         error = tc_look_(r, 1);
         if (error >= 0) return 0;
-        if (error == -ENOENT) return error; /* it may come yet */
+        if (error == -ENOENT) return error; /* the channel may still appear */
     }
     const char *why = r->error_;
     tc_close(r);
@@ -1130,7 +1130,7 @@ static inline void tc_skip_(tc_walk_ *w, size_t *values, size_t *blobs) {
     size_t depth = 0;
     tc_name_ name;
     tc_node_ node;
-    for (;;) { /* the shape was found good: depth and lengths fit */
+    for (;;) { /* the shape has been checked: depth and lengths are valid */
         tc_node_at_(w, &node);
         *values += node.words;
         *blobs += (size_t)tc_has_blob_(node.kind);
@@ -1145,7 +1145,7 @@ static inline void tc_skip_(tc_walk_ *w, size_t *values, size_t *blobs) {
     }
 }
 
-/* The index that a name stands for; 0 if none: written as an int is. */
+/* The index that a name means, if it is written like an int. 0: it is not. */
 static inline int tc_index_(const unsigned char *text, size_t len, int64_t *index) {
     size_t i = len > 0 && text[0] == '-';
     int64_t value = 0;
@@ -1173,7 +1173,7 @@ static inline const unsigned char *tc_next_part_(const unsigned char *part, tc_n
     return part + 3 + name->len;
 }
 
-/* Goes to the child of a container. 0: it has none of that name. */
+/* Moves to a child of a container. 0: there is no such child. */
 static inline int tc_enter_(tc_walk_ *w, const tc_node_ *node, const tc_name_ *wanted, size_t *values, size_t *blobs) {
     if (node->kind == TC_DICT) {
         for (size_t child = 0; child < node->children; child++) {
@@ -1247,7 +1247,7 @@ static inline int tc_key_at_(tc_reader *r, const char *path, tc_key *key) {
     }
     key->error = error;
     if (error) key->path_len = 0;
-    if (error) return tc_fail_(r, error, error == -EINVAL ? "a path has a name on both sides of each dot" : "the path is too long");
+    if (error) return tc_fail_(r, error, error == -EINVAL ? "a path needs a name on both sides of each dot" : "the path is too long");
     tc_resolve_(r, key);
     return 0;
 }
@@ -1259,7 +1259,7 @@ static inline int tc_give_up_(tc_key *key) {
     return key->error;
 }
 
-/* What a number is. */
+/* The type of a number. */
 enum { TC_DOUBLE_ = 0, TC_WHOLE_ = 1 };
 typedef struct tc_number_ {
     double real;
@@ -1281,7 +1281,7 @@ static inline double tc_single_(uint64_t bits) {
     return (double)narrow;
 }
 
-/* A scalar of numpy as one of the two, or an error. */
+/* A numpy scalar as a double or a whole number, or an error. */
 static inline int tc_scalar_(const tc_reader *r, const tc_key *key, tc_number_ *number) {
     const char *dtype = (const char *)r->structures_[r->structure_].bytes + key->dtype_at;
     uint32_t size = key->itemsize;
@@ -1312,13 +1312,13 @@ static inline int tc_scalar_(const tc_reader *r, const tc_key *key, tc_number_ *
     case 'i':
         word <<= unused;
         memcpy(&number->whole, &word, 8);
-        number->whole >>= unused; /* gcc and clang keep the sign */
+        number->whole >>= unused; /* gcc and clang shift in the sign */
         return TC_WHOLE_;
     default: return -EINVAL;
     }
 }
 
-/* The number at a key as one of the two, or an error. */
+/* The number at a key as a double or a whole number, or an error. */
 static inline int tc_number_at_(tc_reader *r, tc_key *key, tc_number_ *number) {
     if (key->kind == TC_SCALAR) return tc_scalar_(r, key, number);
     if (key->kind != TC_INT && key->kind != TC_BOOL && key->kind != TC_FLOAT) return tc_give_up_(key);
@@ -1424,7 +1424,7 @@ static inline int tc_view(tc_reader *r, tc_key *key, tc_array *array) {
     array->ndim = key->ndim;
     array->count = 1;
     for (size_t axis = 0; axis < array->ndim; axis++)
-        if (__builtin_mul_overflow(array->count, array->shape[axis], &array->count)) array->count = 0; /* of no bytes each */
+        if (__builtin_mul_overflow(array->count, array->shape[axis], &array->count)) array->count = 0; /* elements without bytes */
     array->itemsize = key->itemsize;
     array->dtype = (const char *)r->structures_[r->structure_].bytes + key->dtype_at;
     array->dtype_len = key->dtype_len;
@@ -1438,8 +1438,8 @@ static inline const char *tc_why(const tc_key *key) {
     case -EOVERFLOW: return "the int does not fit into 64 bits";
     case -EBADMSG: return "the string is damaged";
     case -ENAMETOOLONG: return "the path is too long";
-    case -EINVAL: return "the value is of another kind, or the path is none";
-    default: return "it failed";
+    case -EINVAL: return "the value is of another kind, or the path is not valid";
+    default: return "unknown error";
     }
 }
 

@@ -1,6 +1,5 @@
 /* traincast_scores.h: count episodes on a run's scoreboard from C11 or C++17, on Linux.
- *
- * Beside traincast.h, which it includes; nothing to link.
+  * Needs traincast.h beside it, which it includes; nothing to link.
  *
  *     static tc_scores scores;                              // one per thread
  *
@@ -10,8 +9,8 @@
  *         tc_record(&scores, task, success, episode_return, length);
  *     }
  *
- * The learner makes the scoreboard (traincast.scores.Scoreboard in Python) and collects. An episode is recorded whole or not at
- * all, and counts exactly once, whatever is killed. Recording waits for nobody and makes no system call, except while there is no
+ * The learner creates the scoreboard (traincast.scores.Scoreboard in Python) and collects from it. An episode is recorded whole or
+ * not at all, and counts exactly once, whatever is killed. Recording never waits, and makes no system call except while there is no
  * scoreboard. A forked child that goes on with its parent's copy takes a block of its own.
  *
  * SPDX-License-Identifier: MIT
@@ -52,10 +51,10 @@ extern "C" {
 
 /* A block of a scoreboard. Leave its members alone. */
 typedef struct tc_scores {
-    uint64_t *words_; /* NULL: none; the file up to the end of the block */
+        uint64_t *words_; /* the mapped file; NULL: none */
     size_t bytes_;
     uint64_t *block_;
-    uint64_t *own_; /* a word that is 0 in a forked child */
+        uint64_t *own_; /* a word that becomes 0 in a forked child */
     size_t tasks_;
     int fd_;
     uint64_t next_look_ns_;
@@ -63,17 +62,17 @@ typedef struct tc_scores {
     tc_reader place_; /* name and directory; no channel is read */
 } tc_scores;
 
-/* Names a run's scoreboard. 0, also if there is none yet; -EINVAL: not a name that a run can have, or a header of another version than
- * the rest of the program has; -ENAMETOOLONG. */
+/* Opens a run's scoreboard by name. Returns 0, even if there is none yet; -EINVAL: not a valid name, or sizeof_scores is that of
+ * another version of this header; -ENAMETOOLONG. */
 static inline int tc_scores_open(tc_scores *scores, const char *name, uint16_t policy_id, size_t sizeof_scores);
 
 /* The same, in a directory of your choice. */
 static inline int tc_scores_open_at(tc_scores *scores, const char *directory, const char *name, uint16_t policy_id,
                                     size_t sizeof_scores);
 
-/* Counts an episode. 1: counted; 0: there is no scoreboard, since the learner has made none yet, or has ended it; -EINVAL: there is no such
- * task, or the return is not finite; -EPROTO: the file has another layout; -EBADMSG: it is damaged; -EACCES; -ENOSPC: no room for another
- * block. */
+/* Records an episode. 1: recorded; 0: there is no scoreboard, because the learner has not created one yet or has ended it; -EINVAL:
+ * there is no such task, or the return is not finite; -EPROTO: the file has another layout; -EBADMSG: it is damaged; -EACCES;
+ * -ENOSPC: no room for another block. */
 static inline int tc_record(tc_scores *scores, size_t task, int success, double episode_return, uint64_t length);
 
 /* How many tasks there are; 0 while there is no scoreboard. */
@@ -82,12 +81,12 @@ static inline size_t tc_scores_tasks(const tc_scores *scores);
 /* The last error, in words. */
 static inline const char *tc_scores_error(const tc_scores *scores);
 
-/* Gives the block back; what it has counted stays. Closing twice is allowed. */
+/* Releases the block; what was recorded stays. Closing twice is allowed. */
 static inline void tc_scores_close(tc_scores *scores);
 
-/* --- how it works --------------------------------------------------------------------------------------------------------- */
+/* --- implementation ------------------------------------------------------------------------------------------------------- */
 
-enum { TC_OFD_SETLK_ = 37, TC_SCORES_EAGER_ = 100 }; /* F_OFD_SETLK; looks before they are spaced */
+enum { TC_OFD_SETLK_ = 37, TC_SCORES_EAGER_ = 100 }; /* F_OFD_SETLK; this many look-ups are not rate-limited */
 
 static inline void tc_scores_forget_(tc_scores *s) {
     if (s->words_ != NULL) munmap(s->words_, s->bytes_);
@@ -124,11 +123,11 @@ static inline int tc_scores_open_file_(tc_scores *s, const char *directory) {
     if (fd >= 0) close(fd);
     if (error == ENOENT) return tc_fail_(r, -ENOENT, "there is no scoreboard");
     if (error == EBADMSG || error == ELOOP || error == ENXIO || error == EISDIR)
-        return tc_fail_(r, -EBADMSG, "the scoreboard's file is none that traincast made");
+        return tc_fail_(r, -EBADMSG, "the scoreboard's file was not created by traincast");
     return tc_fail_(r, -error, "the scoreboard's file cannot be opened");
 }
 
-/* Maps what there is of the file, anew if it was shorter, and believes its header only as far as it makes sense. */
+/* Maps the whole file, again if it has grown, and checks its header. */
 static inline int tc_scores_map_(tc_scores *s) {
     struct stat of;
     tc_reader *r = &s->place_;
@@ -136,7 +135,7 @@ static inline int tc_scores_map_(tc_scores *s) {
     s->words_ = NULL;
     if (fstat(s->fd_, &of) != 0) return tc_fail_(r, -errno, "the scoreboard's file cannot be examined");
     if (of.st_size < (off_t)TC_HEADER_BYTES || of.st_size % TC_PAGE != 0)
-        return tc_fail_(r, -EBADMSG, "the scoreboard's file is none that traincast made");
+        return tc_fail_(r, -EBADMSG, "the scoreboard's file was not created by traincast");
     void *memory = mmap(NULL, (size_t)of.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd_, 0);
     if (memory == MAP_FAILED) return tc_fail_(r, -errno, "the scoreboard's file cannot be mapped");
     s->words_ = (uint64_t *)memory;
@@ -144,28 +143,28 @@ static inline int tc_scores_map_(tc_scores *s) {
     const uint64_t *words = s->words_;
     uint64_t tasks = tc_relaxed_(&words[TC_SCORES_TASKS]);
     if (tc_relaxed_(&words[TC_SCORES_MAGIC]) != TC_SCORES_MAGIC_WORD || tc_relaxed_(&words[TC_SCORES_LAYOUT]) != TC_SCORES_LAYOUT_VERSION)
-        return tc_fail_(r, -EPROTO, "the scoreboard's file has another layout: learner and env need versions of traincast that fit");
+        return tc_fail_(r, -EPROTO, "the scoreboard's file has another layout: learner and env need compatible versions of traincast");
     if (tasks == 0 || tasks > TC_SCORES_MAX_TASKS ||
         tc_relaxed_(&words[TC_SCORES_BLOCK_BYTES]) != tc_scores_block_bytes_((size_t)tasks) || !tc_same_identity_(r, words))
-        return tc_fail_(r, -EBADMSG, "the scoreboard's file is damaged: its header makes no sense");
+        return tc_fail_(r, -EBADMSG, "the scoreboard's file is damaged: its header is invalid");
     s->tasks_ = (size_t)tasks;
     return 0;
 }
 
-/* Takes a block by the lock of its first byte, which lasts as long as the descriptor. */
+/* Takes a block by locking its first byte. The lock lasts as long as the descriptor is open. */
 static inline int tc_scores_take_(tc_scores *s) {
     tc_reader *r = &s->place_;
     size_t bytes = tc_scores_block_bytes_(s->tasks_);
     for (size_t block = 0; block < TC_SCORES_MAX_BLOCKS; block++) {
         off_t at = (off_t)(TC_HEADER_BYTES + block * bytes);
-        if (s->bytes_ < (size_t)at + bytes) { /* files are only ever extended: two that do so at once make the same room */
+        if (s->bytes_ < (size_t)at + bytes) { /* files are only ever extended: two processes that extend one at once add the same block */
             int error = posix_fallocate(s->fd_, at, (off_t)bytes);
             if (error) return tc_fail_(r, -error, "there is no room for another block of the scoreboard");
             error = tc_scores_map_(s);
             if (error) return error;
         }
         uint64_t *words = s->words_ + (size_t)at / 8;
-        if (tc_relaxed_(&words[TC_SCORES_NODE]) != 0) continue; /* it has the totals of another node */
+        if (tc_relaxed_(&words[TC_SCORES_NODE]) != 0) continue; /* the block holds another node's totals */
         struct flock lock;
         memset(&lock, 0, sizeof lock);
         lock.l_type = F_WRLCK;
@@ -173,7 +172,7 @@ static inline int tc_scores_take_(tc_scores *s) {
         lock.l_start = at;
         lock.l_len = 1;
         if (fcntl(s->fd_, TC_OFD_SETLK_, &lock) == 0) {
-            if (tc_relaxed_(&words[TC_SCORES_NODE]) != 0) { /* since just now */
+            if (tc_relaxed_(&words[TC_SCORES_NODE]) != 0) { /* it has just become another node's */
                 lock.l_type = F_UNLCK;
                 (void)fcntl(s->fd_, TC_OFD_SETLK_, &lock);
                 continue;
@@ -184,21 +183,21 @@ static inline int tc_scores_take_(tc_scores *s) {
         }
         if (errno != EAGAIN && errno != EACCES && errno != EINTR) return tc_fail_(r, -errno, "the scoreboard's file cannot be locked");
     }
-    return tc_fail_(r, -ENOSPC, "the scoreboard serves no more processes");
+    return tc_fail_(r, -ENOSPC, "the scoreboard has no block left for another process");
 }
 
-/* A page that is zero in forked children: they must not write into their parent's block. */
+/* Maps a page that becomes zero in forked children: they must not write to their parent's block. */
 static inline int tc_scores_mark_(tc_scores *s) {
     void *page = mmap(NULL, TC_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return tc_fail_(&s->place_, -ENOMEM, "no memory for a scoreboard");
     s->own_ = (uint64_t *)page;
     if (madvise(page, TC_PAGE, 18 /* MADV_WIPEONFORK */) != 0)
-        return tc_fail_(&s->place_, -ENOSYS, "this kernel does not tell forked children apart (MADV_WIPEONFORK, Linux 4.14)");
+        return tc_fail_(&s->place_, -ENOSYS, "this kernel cannot detect forked children (it needs MADV_WIPEONFORK, Linux 4.14)");
     *s->own_ = 1;
     return 0;
 }
 
-/* Looks for the scoreboard: before the first episode, after a fork, after the learner has ended the one before. 0, or an error. */
+/* Looks for the scoreboard: before the first episode, after a fork, and after the learner has ended the last one. 0, or an error. */
 TC_COLD_ int tc_scores_look_(tc_scores *s) {
     static const char *const shared[] = {"/dev/shm", "/tmp"};
     tc_reader *r = &s->place_;
@@ -247,14 +246,14 @@ static inline int tc_record(tc_scores *s, size_t task, int success, double episo
     }
     if (task >= s->tasks_) return tc_fail_(&s->place_, -EINVAL, "the scoreboard has no such task");
     if (!isfinite(episode_return)) return tc_fail_(&s->place_, -EINVAL, "the return of an episode must be finite");
-    /* The protocol is that of rust/core/src/ring/tally.rs, whose cases A to E argue for it; W1 to W3 are its steps. */
+    /* The protocol of rust/core/src/ring/tally.rs: W1 to W3 are its steps, and cases A to E there show that it is correct. */
     uint64_t *seq = &s->block_[TC_SCORES_SEQS + task];
     uint64_t *copies = s->block_ + tc_scores_copies_(s->tasks_) + 2 * TC_SCORES_COPY * task;
     uint64_t written = tc_relaxed_(seq), score;
     const uint64_t *row = copies + (written & 1) * TC_SCORES_COPY;
     uint64_t *next = copies + (~written & 1) * TC_SCORES_COPY;
     memcpy(&score, &episode_return, 8);
-    /* Word by word: by way of an array, gcc loads in pairs what was stored one by one, which takes three times as long. */
+    /* Word by word: with an array in between, gcc loads pairs of words that were stored singly, which takes three times as long. */
     __atomic_thread_fence(__ATOMIC_RELEASE); /* W1 */
     tc_scores_set_(next, TC_SCORES_EPISODES, tc_relaxed_(&row[TC_SCORES_EPISODES]) + 1); /* W2, to W3 */
     tc_scores_set_(next, TC_SCORES_SUCCESSES, tc_relaxed_(&row[TC_SCORES_SUCCESSES]) + (success != 0));
@@ -267,7 +266,7 @@ static inline int tc_record(tc_scores *s, size_t task, int success, double episo
 }
 
 static inline int tc_scores_open_at(tc_scores *s, const char *directory, const char *name, uint16_t policy_id, size_t sizeof_scores) {
-    if (sizeof_scores != sizeof *s) return -EINVAL; /* nothing is written: the caller's may be smaller */
+    if (sizeof_scores != sizeof *s) return -EINVAL; /* nothing is written: the caller's object may be smaller */
     memset(s, 0, sizeof *s);
     s->fd_ = -1;
     int error = tc_set_name_(&s->place_, name != NULL ? name : getenv("TRAINCAST_NAME"), policy_id);

@@ -1,7 +1,7 @@
-//! Tells the crate which interpreter it is built for, and takes the docstrings from the stub.
+//! Sets PyO3's configuration flags, and extracts the docstrings from the stub.
 //!
-//! What `help()` shows and what an editor shows is one text, in `python/traincast/_core.pyi`. Here each docstring of it becomes a
-//! file, which the macro `doc!` includes. `tests/core/test_docstrings.py` compares the two.
+//! `help()` and editors show the same text, which is written once, in `python/traincast/_core.pyi`. This script writes each
+//! docstring to a file that the macro `doc!` includes. `tests/core/test_docstrings.py` compares the two.
 
 use std::path::PathBuf;
 use std::{env, fs, io};
@@ -22,8 +22,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The docstrings by what they belong to: `module`, `Class`, `Class.method`, `function`. The stub is laid out by ruff: four spaces
-/// for each level, and a docstring in a line of its own, or in several.
+/// The docstrings, by the name of their owner: `module`, `Class`, `Class.method`, `function`. ruff has formatted the stub: four
+/// spaces for each level, and each docstring on lines of its own.
 fn docstrings(stub: &str) -> Vec<(String, String)> {
     let (mut found, mut class, mut owner) = (Vec::new(), String::new(), Some("module".to_owned()));
     let mut lines = stub.lines();
@@ -37,7 +37,7 @@ fn docstrings(stub: &str) -> Vec<(String, String)> {
             owner = Some(if indent == 0 { name } else { format!("{class}.{name}") });
         } else if let Some(first) = text.strip_prefix(QUOTES) {
             let doc = docstring(first, indent, &mut lines);
-            // The second one in a row is that of a variable, which has none at runtime; of overloads the first has the text.
+            // A second docstring in a row is a variable's, which has none at run time. Of overloads, the first has the text.
             if let Some(owner) = owner.take().filter(|owner| found.iter().all(|(name, _)| name != owner)) {
                 found.push((owner, doc));
             }
@@ -48,13 +48,13 @@ fn docstrings(stub: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The name that is declared in a line.
+/// The name that a line declares.
 fn name_after(text: &str, keyword: &str) -> Option<String> {
     let rest = text.strip_prefix(keyword)?;
     Some(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
 }
 
-/// The text from behind the opening quotes to the closing ones, without the indentation.
+/// The text between the opening and the closing quotes, without the indentation.
 fn docstring<'a>(first: &'a str, indent: usize, lines: &mut impl Iterator<Item = &'a str>) -> String {
     if let Some(whole) = first.strip_suffix(QUOTES) {
         return whole.to_owned();

@@ -1,6 +1,7 @@
-//! Compiles the C side of the tests: the shim that they call, and the programs that they start.
+//! Compiles the C parts of the tests: the shim that they call, and the programs that they start.
 //!
-//! `TRAINCAST_HEADER_SANITIZE=1`: under AddressSanitizer and UndefinedBehaviorSanitizer, where any finding ends the process.
+//! With `TRAINCAST_HEADER_SANITIZE=1`, they run under AddressSanitizer and UndefinedBehaviorSanitizer, and any finding ends the
+//! process.
 #![allow(clippy::expect_used, reason = "a failed expectation fails the build, and says why")]
 
 use std::env;
@@ -35,8 +36,8 @@ fn main() {
     let sanitize = env::var(SANITIZE).is_ok_and(|value| value == "1");
     compiler(&include, sanitize).file("src/shim.c").compile("traincast_shim");
     if sanitize {
-        // rustc links without the compiler's default libraries, and these are among them. AddressSanitizer's stands in front of
-        // the C library only if it is a part of the program, all of it.
+        // rustc links without the C compiler's default libraries, and these are among them. AddressSanitizer intercepts libc only
+        // if its whole library is linked into the program.
         for argument in [
             "-Wl,--whole-archive,-l:libasan.a,--no-whole-archive",
             "-l:libubsan.a",

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use pyo3::prelude::*;
 use pyo3::types::PyEllipsis;
 
-/// An argument whose default is `...`, which no snapshot can hold: so that every other object, `None` too, can be given.
+/// An argument whose default is `...`. No snapshot can hold that, so any other object can be passed, including `None`.
 pub enum Argument {
     Missing,
     Given(Py<PyAny>),

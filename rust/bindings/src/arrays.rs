@@ -1,7 +1,7 @@
-//! What is no builtin's exact type: numpy, torch, subclasses, other containers.
+//! Objects whose type is not exactly a builtin: numpy, torch, subclasses, other containers.
 //!
-//! `traincast._codec` says what such an object is; only an array of a dtype that was met before takes a shorter way. All of
-//! it may run Python code of others.
+//! `traincast._codec` recognises such an object; only an array of a dtype that was met before takes a faster path. All of this
+//! may run foreign Python code.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,16 +14,16 @@ use traincast_core::snapshot::to_words;
 use crate::ffi::{self, Bytes, GilCell};
 use crate::once::make_once;
 
-/// What an object turned out to be.
+/// What [`recognise`] says about an object.
 pub enum Recognised<'py> {
     Foreign(Foreign<'py>),
-    /// Another object is published in its place.
+    /// Another object is to be published instead.
     Replaced(Bound<'py, PyAny>),
-    /// It cannot be published, and why.
+    /// It cannot be published, for this reason.
     Refused(String),
 }
 
-/// What a snapshot holds beside builtins, and mappings of any kind.
+/// Values of a snapshot that are not builtins, and mappings of any kind.
 pub enum Foreign<'py> {
     /// A numpy array or torch tensor, its bytes in C order.
     Array {
@@ -41,8 +41,8 @@ pub enum Foreign<'py> {
     Mapping(Bound<'py, PyMapping>),
 }
 
-/// The helpers that are simpler in Python. Imported with the module: a child that is forked while another thread imports one
-/// can never import it.
+/// The helpers that are written in Python. Imported together with this module: a child that is forked while another thread
+/// imports a module can never import it.
 pub fn import_helpers(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     static HELPERS: OnceLock<Py<PyModule>> = OnceLock::new();
     let import = || Ok(py.import(ffi::text(py, "traincast._codec")?)?.unbind());
@@ -58,7 +58,7 @@ fn help<'py, const N: usize>(
     import_helpers(py)?.getattr(ffi::text(py, helper)?)?.call1(ffi::tuple(py, arguments)?)
 }
 
-/// Says what an object is that is no builtin's exact type.
+/// Recognises an object whose type is not exactly a builtin.
 pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Recognised<'py>> {
     if let Some(array) = contiguous(object)? {
         return Ok(Recognised::Foreign(array));
@@ -90,10 +90,10 @@ pub fn recognise<'py>(object: &Bound<'py, PyAny>) -> PyResult<Recognised<'py>> {
     Ok(Recognised::Foreign(Foreign::Array { kind, dtype, itemsize, dims, bytes }))
 }
 
-/// numpy's, once an array was met.
+/// `numpy.ndarray`, once an array was met.
 static NDARRAY: OnceLock<Py<PyType>> = OnceLock::new();
 
-/// The dtypes whose arrays were published lately: builtin ones are one object each, so that a pointer tells.
+/// The dtypes of arrays that were published lately. A builtin dtype is a single object, so comparing pointers is enough.
 static DTYPES: GilCell<Vec<MetDtype>> = GilCell::new(Vec::new());
 
 struct MetDtype {
@@ -102,7 +102,7 @@ struct MetDtype {
     itemsize: usize,
 }
 
-/// Dtypes with parameters (units, lengths) are objects without end.
+/// Limited, because dtypes with parameters (units, lengths) can be new objects each time.
 const MET_DTYPES: usize = 32;
 
 fn dtype_of<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -127,7 +127,7 @@ fn contiguous<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Foreign<'py>>>
     match Bytes::of_buffer(object) {
         Ok((bytes, dims)) => Ok(Some(Foreign::Array { kind: Kind::Array, dtype, itemsize, dims, bytes })),
         Err(error) if error.is_instance_of::<PyMemoryError>(py) => Err(error),
-        // Not contiguous, or of a dtype that the buffer protocol does not know.
+        // Not contiguous, or of a dtype that the buffer protocol does not support.
         Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
         Err(error) => Err(error),
     }
@@ -143,7 +143,7 @@ fn remember(array: &Bound<'_, PyAny>, name: &Arc<str>, itemsize: usize) -> PyRes
     Ok(())
 }
 
-/// A key that is no exact `str` or `int` as one that is, or why it cannot be a key.
+/// Converts a key that is not exactly a `str` or `int` to one that is, or says why it cannot be a key.
 pub fn plain_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Result<Bound<'py, PyAny>, String>> {
     let plain = help(key.py(), "plain_key", [key.clone()])?;
     match plain.cast::<PyString>() {
@@ -157,7 +157,7 @@ pub fn refuse_root(object: &Bound<'_, PyAny>) -> PyResult<String> {
     help(object.py(), "refuse_root", [object.clone()])?.extract()
 }
 
-/// An integer's two's complement, little endian, as short as it goes.
+/// An integer's two's complement, little endian, in as few bytes as possible.
 pub fn int_bytes<'py>(int: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     Ok(help(int.py(), "int_bytes", [int.clone()])?.cast_into()?)
 }
@@ -167,7 +167,7 @@ pub fn int_from_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py,
     help(py, "int_from_bytes", [ffi::byte_string(py, bytes)?.into_any()])
 }
 
-/// What a reader needs to build arrays of a dtype; an error if the file's dtype is none that a writer sends.
+/// The function that builds a reader's arrays of a dtype. An error if no writer stores this dtype.
 pub fn array_maker<'py>(
     py: Python<'py>,
     kind: Kind,

@@ -1,4 +1,4 @@
-//! Dictionaries from words.
+//! Builds dictionaries from the words of a snapshot.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::arrays;
 use crate::errors::{corrupt, unmade};
 use crate::ffi::{self, Blob, Made};
 
-/// Nodes of a small structure.
+/// Largest number of nodes in a small structure.
 const SMALL: usize = 6;
 
-/// A shape with the Python objects that all of its dictionaries share.
+/// A shape, and the Python objects that all dictionaries of it share.
 #[derive(Default)]
 pub struct Structure {
     pub shape: Shape,
     /// By the index of the key in the shape.
     pub keys: Vec<Py<PyAny>>,
-    /// What makes the arrays, tensors and numpy scalars, by the index of their dtype in the shape.
+    /// The functions that build the arrays, tensors and numpy scalars, by the index of the dtype in the shape.
     makers: Vec<Py<PyAny>>,
 }
 
 impl Structure {
-    /// Becomes that of a shape as it lies in a slot: `len` bytes in these words. After an error it is nobody's.
+    /// Becomes the structure of a shape in a slot: `len` bytes in these words. After an error it must not be used.
     pub fn renew(&mut self, py: Python<'_>, words: &[u64], len: usize) -> PyResult<()> {
         let Self { shape, keys, makers } = self;
         keys.clear();
@@ -51,8 +51,8 @@ impl Structure {
         Ok(())
     }
 
-    /// Interns the keys: a user who looks up a literal then has the same object. Not worth it for a structure that is met
-    /// once; and not on 3.12, where what is interned is never freed: structures that keep changing would use up the memory.
+    /// Interns the keys, so that a user who looks up a literal uses the same object. Not worth it for a structure that is met
+    /// once. Not done on 3.12, which never frees interned strings: structures that keep changing would use up the memory.
     pub fn intern_keys(&mut self, py: Python<'_>) -> PyResult<()> {
         let version = py.version_info();
         if (version.major, version.minor) == (3, 12) {
@@ -66,18 +66,18 @@ impl Structure {
         Ok(())
     }
 
-    /// Whether building its dictionaries never takes longer than copying: CPython's grow beyond five entries.
+    /// Whether building its dictionaries takes no longer than copying them: CPython resizes a dictionary beyond five entries.
     pub fn is_small(&self) -> bool {
         self.shape.nodes.len() <= SMALL && !self.shape.has_blobs
     }
 }
 
-/// The values of a snapshot, from which any part of it can be built.
+/// Builds any part of a snapshot from its values.
 pub struct Builder<'a, 'py> {
     pub py: Python<'py>,
     pub structure: &'a Structure,
     pub view: View<'a>,
-    /// Its bytes for Python, once there is an array.
+    /// The blobs as a Python object, once there is an array.
     memory: Option<Bound<'py, Blob>>,
 }
 
@@ -93,7 +93,7 @@ impl<'a, 'py> Builder<'a, 'py> {
         self.dict(&mut 0)
     }
 
-    /// The dictionary at `next`, which then is the node after it.
+    /// The dictionary at node `next`. Moves `next` to the node after it.
     fn dict(&mut self, next: &mut usize) -> Made<Bound<'py, PyDict>> {
         let (Structure { shape, keys, .. }, values) = (self.structure, self.view.values);
         let nodes = &shape.nodes[..shape.nodes[*next].end as usize];
@@ -106,7 +106,7 @@ impl<'a, 'py> Builder<'a, 'py> {
                     ffi::number(self.py, node.kind, values[node.value_at as usize])?
                 }
                 false => {
-                    let mut next = at; // a copy: the loop's own stays in a register
+                    let mut next = at; // a copy, so that the loop's variable stays in a register
                     let object = self.other(node, &mut next)?;
                     at = next;
                     object
@@ -118,7 +118,7 @@ impl<'a, 'py> Builder<'a, 'py> {
         Ok(dict)
     }
 
-    /// The object at `next`, which then is the node after it.
+    /// The object at node `next`. Moves `next` to the node after it.
     pub fn object(&mut self, next: &mut usize) -> Made<Bound<'py, PyAny>> {
         let node = &self.structure.shape.nodes[*next];
         if node.kind.is_number() {

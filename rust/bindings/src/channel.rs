@@ -1,4 +1,4 @@
-//! What all readers of one channel in this process share: one mapping, one decoding of each snapshot.
+//! What all readers of a channel in this process share: one mapping, and one decoder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,15 +20,15 @@ use crate::ffi::GilCell;
 /// One channel in this process.
 pub struct Channel {
     pub reader: GilCell<Reader>,
-    /// Taken out while it works, for that may run Python code.
+    /// Taken out while it is used, because decoding may run Python code.
     pub decoder: GilCell<Option<Box<Decoder>>>,
 }
 
-/// What keeps a channel for the time of a read: this is counted without atomics.
+/// A Python object that keeps a channel alive during a read: its reference count is not atomic.
 #[pyclass(frozen)]
 pub struct Hold(pub Arc<Channel>);
 
-/// What a reader and its keys hold on to, until the reader is closed.
+/// A reader's connection to its channel, which its keys share. Gone once the reader is closed.
 #[pyclass(frozen)]
 pub struct Line {
     name: ChannelName,
@@ -57,7 +57,7 @@ impl Line {
         hold.ok_or_else(|| self.closed_error(py))
     }
 
-    /// Looks at the channel, unless the reader is closed. The function runs no Python code.
+    /// Calls `look` with the channel, unless the reader is closed. `look` must not run Python code.
     #[inline]
     pub fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&Channel) -> R) -> Option<R> {
         self.hold.with(py, |hold| hold.as_ref().map(|hold| look(&hold.get().0)))
@@ -74,13 +74,13 @@ impl Line {
     }
 }
 
-/// A `policy_id` argument: any int, so that one that is too large gets the same error as one that is a bit too large.
+/// A `policy_id` argument: any int, so that a huge one gets the same error as one that is slightly too large.
 pub fn policy_id(object: &Bound<'_, PyAny>) -> PyResult<i128> {
     object.cast::<PyInt>()?;
     Ok(object.extract().unwrap_or(i128::MAX))
 }
 
-/// The channel of a name and a policy as Python gives them.
+/// The channel for a name and a policy from Python.
 pub fn channel_name(py: Python<'_>, name: &Bound<'_, PyString>, policy_id: i128) -> PyResult<ChannelName> {
     let Ok(name) = name.to_str() else {
         let message = format!("the channel name {} is not allowed: it holds a lone surrogate", name.repr()?);
@@ -89,7 +89,7 @@ pub fn channel_name(py: Python<'_>, name: &Bound<'_, PyString>, policy_id: i128)
     ChannelName::new(name, policy_id).map_err(|error| raise(py, error))
 }
 
-/// The directory that was asked for, else the places of the environment.
+/// The directory that the caller gave, otherwise the places of the environment.
 pub fn places_of(py: Python<'_>, asked: Option<PathBuf>) -> PyResult<Places> {
     let places = asked.map_or_else(Places::from_env, |path| Directory::at(path).map(Places::from));
     places.map_err(|error| raise(py, error))
@@ -133,13 +133,13 @@ impl Channel {
             pause = (pause * 2).min(Duration::from_millis(20));
         };
         let key = (places.clone(), name);
-        // Whoever leaves the registry is dropped once that is no longer lent: with a channel go Python objects.
+        // An upgraded channel must not be dropped while the registry is borrowed, because that drops Python objects.
         let channel = CHANNELS.with(py, |registry| {
             registry.retain(|_, channel| channel.strong_count() > 0);
             registry.get(&key).and_then(Weak::upgrade)
         });
         if let Some(channel) = channel {
-            // What was just found is the channel's present file; the others' may be that of an earlier life.
+            // The new reader has found the channel's present file; the shared one may still be at a file of an earlier term.
             channel.reader.with(py, |shared| {
                 if shared.segment_key() != reader.segment_key() {
                     *shared = reader;

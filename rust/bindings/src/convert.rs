@@ -1,14 +1,14 @@
-//! What is published in place of an object that is no builtin's exact type.
+//! Finds what is published for an object whose type is not exactly a builtin.
 
 use pyo3::prelude::*;
 
 use crate::arrays::{Foreign, Recognised, recognise};
 use crate::ffi::{self, GilCell, Item};
 
-/// The function that a writer asks about objects that nobody here knows, if its user gave one.
+/// The function `default=` that the user gave for objects of unsupported types, if any.
 pub type Default = GilCell<Option<Py<PyAny>>>;
 
-/// Objects that may be published in place of one another, in a row.
+/// Limit on the number of successive replacements of an object.
 const MOST: usize = 64;
 
 pub enum Converted<'py> {
@@ -16,7 +16,7 @@ pub enum Converted<'py> {
     Builtin(Item<'py>),
 }
 
-/// Goes on until the object is one that a snapshot can hold; else says why it cannot. This runs Python code of others.
+/// Replaces the object until it is one that a snapshot can hold, or says why it cannot be published. Runs foreign Python code.
 pub fn convert<'py>(
     object: &Bound<'py, PyAny>,
     default: &Default,
@@ -38,7 +38,7 @@ pub fn convert<'py>(
     Ok(Err(format!("another object stands in its place, and so on, more than {MOST} times")))
 }
 
-/// What the user's function says of an object; `None` without one.
+/// What the user's function returns for an object; `None` if there is no function.
 fn ask<'py>(default: &Default, object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = object.py();
     let function = default.with(py, |default| default.as_ref().map(|function| function.clone_ref(py)));

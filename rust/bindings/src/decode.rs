@@ -1,6 +1,5 @@
 //! The newest snapshot of a channel as dictionaries.
-//!
-//! What is kept of a structure goes by how much changes from one snapshot to the next:
+//! What is kept for a structure depends on how much changes from one snapshot to the next:
 //!
 //! ```text
 //!             built               built             few leaves new:
@@ -12,7 +11,7 @@
 //!                                         └─────────────────────────┘ most new: built
 //! ```
 //!
-//! Where all leaves are numbers, any count of new ones is few: to exchange one takes no longer than to build one.
+//! If all leaves are numbers, any number of new ones counts as few: replacing one takes no longer than building one.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -27,21 +26,21 @@ use crate::errors::{corrupt, raise};
 use crate::ffi::{GilCell, Made};
 use crate::templates::Templates;
 
-/// What is kept of the last snapshot of a structure.
+/// What is kept from the last snapshot of a structure.
 #[derive(Default)]
 enum Last {
     #[default]
     New,
     Met,
-    /// Its words, and where few leaves were new, its dictionaries as templates.
+    /// Its words and, if few leaves were new, its dictionaries as templates.
     Apart(Box<Diff>, Option<Templates>),
 }
 
-/// Out of so many leaves ..
+/// Denominator of the share of new leaves up to which a dictionary is copied: [`COPIED`] / `OF`.
 const OF: usize = 8;
-/// .. so many may be new for a copy; with more, the dictionary is built anew. Measured on CPython 3.11, copied against built: with
-/// 11 leaves of which 7 are new 552 and 607 ns, all 629 and 612; with 41 of which 30 are new 1.35 and 1.65 µs, all 1.64 and 1.63;
-/// with 201 of which 150 are new 5.4 and 7.5 µs, all 7.3 and 7.6.
+/// Numerator of that share; with more new leaves, the dictionary is built. Measured on CPython 3.11, copied against built: with 11
+/// leaves of which 7 are new 552 and 607 ns, all new 629 and 612 ns; with 41 of which 30 are new 1.35 and 1.65 µs, all new 1.64
+/// and 1.63 µs; with 201 of which 150 are new 5.4 and 7.5 µs, all new 7.3 and 7.6 µs.
 const COPIED: usize = 7;
 
 /// A structure that was met lately.
@@ -51,25 +50,26 @@ struct Met {
     last: Last,
 }
 
-/// Where the newest snapshot was found, and what a reader may go by from then on.
+/// Where the newest snapshot was found, and how a reader can tell that it still is the newest.
 pub struct Found<'a> {
     pub meta: &'a SlotMeta,
     pub segment: SegmentKey,
     pub settled: Settled,
 }
 
-/// The newest snapshot, and what is kept for decoding the next one.
+/// The newest snapshot, and what is kept to decode the next one.
 #[derive(Default)]
 pub struct Decoder {
     buffer: Snapshot,
-    /// The index of its structure, if it holds a snapshot that can be decoded: an error must not leave new words under an
+    /// The index of the buffer's structure, if it holds a snapshot that can be decoded: an error must not leave new words with an
     /// old version.
     content: Option<usize>,
     met: Recent<Met>,
 }
 
 impl Decoder {
-    /// Hands what it found to `take`: with a dictionary of the newest snapshot, which nobody else has, unless `held` is that.
+    /// Calls `take` with the newest snapshot's place and a new dictionary of it, or `None` if the caller holds that snapshot
+    /// already.
     pub fn read(
         &mut self,
         py: Python<'_>,
@@ -84,7 +84,7 @@ impl Decoder {
         self.newest(py, reader, make, take)
     }
 
-    /// Has a part of the newest snapshot built by `make`, and hands it to `take`.
+    /// Builds a part of the newest snapshot with `make`, and calls `take` with it.
     pub fn part<'py, T>(
         &mut self,
         py: Python<'py>,
@@ -104,7 +104,7 @@ impl Decoder {
         self.newest(py, reader, make, take)
     }
 
-    /// Copies the newest snapshot, finds its structure, and hands on what `make` makes of that.
+    /// Copies the newest snapshot, finds its structure, and calls `take` with the result of `make`.
     fn newest<T>(
         &mut self,
         py: Python<'_>,
@@ -141,7 +141,7 @@ impl Decoder {
         made
     }
 
-    /// After an error: the shape may have been spoiled when it was met. The next read takes it from the slot again.
+    /// After an error: the shape may have been damaged when it was first read. The next read takes it from the slot again.
     #[cold]
     fn disown(&mut self, index: usize) {
         self.met.at(index).last = Last::New;
@@ -150,7 +150,7 @@ impl Decoder {
     }
 
     /// Finds the structure of the snapshot that was just copied.
-    #[inline(always)] // as `Watch::end`
+    #[inline(always)] // for the same reason as `Watch::end`
     fn recognise(&mut self, py: Python<'_>) -> PyResult<usize> {
         let (index, Snapshot { meta, shape, .. }) = (self.met.find(&self.buffer), &self.buffer);
         let index = match index {
@@ -164,7 +164,7 @@ impl Decoder {
                 index
             }
         };
-        // The values lie behind the shape: another length would give other words as values.
+        // The values follow the shape: with another length, they would be elsewhere.
         if self.met.at(index).structure.shape.bytes.len() != meta.shape_len {
             self.buffer.forget();
             return Err(corrupt(py, &"a shape has another length than before"));
@@ -174,7 +174,7 @@ impl Decoder {
 }
 
 impl Last {
-    /// A dictionary of the next snapshot. After an error, what is kept is of no use.
+    /// A dictionary of the next snapshot. After an error, `self` must not be used.
     fn dictionary<'py>(&mut self, builder: &mut Builder<'_, 'py>) -> Made<Bound<'py, PyDict>> {
         match self {
             Self::New => *self = Self::Met,

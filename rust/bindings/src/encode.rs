@@ -1,4 +1,4 @@
-//! Walks a Python dictionary beside the shape that it had last time, and feeds the encoder.
+//! Walks through a Python dictionary along the shape that it had last time, and drives the encoder.
 
 use std::ptr;
 
@@ -16,11 +16,11 @@ use crate::convert::{Converted, Default, convert};
 use crate::errors::exception;
 use crate::ffi::{self, Bytes, Changes, Item, Keys, Made, Place};
 
-/// Why a value cannot be published; the path to it is added on the way out.
+/// Why a value cannot be published. The path to it is added while the walk returns.
 enum Refused {
-    /// The exception, and what is wrong.
+    /// The name of the exception's class, and what is wrong.
     Value(&'static str, String),
-    /// Raised by Python code that was asked for the value.
+    /// An exception from Python code that was called for the value.
     Python(PyErr),
 }
 
@@ -34,17 +34,17 @@ impl From<PyErr> for Box<Refused> {
 /// Boxed, so that a result is one word.
 type Walked = Result<(), Box<Refused>>;
 
-/// The key of an entry, unless it is the expected object or there is none, and the value.
+/// The key of an entry, or `None` if it is the expected object or there is no key, and the value.
 type Entry<'py> = (Option<Bound<'py, PyAny>>, Item<'py>);
 
-/// What a container's entries come from.
+/// Where the entries of a container come from.
 enum Entries<'a, 'py> {
     Dict(&'a Bound<'py, PyDict>),
     List(&'a Bound<'py, PyList>),
     Tuple(&'a Bound<'py, PyTuple>),
     /// The items of a mapping.
     Pairs(&'a Bound<'py, PyList>),
-    /// Those of an update.
+    /// The changes of an `update`.
     Changes(&'a Changes<'py>),
 }
 
@@ -60,7 +60,7 @@ impl<'py> Entries<'_, 'py> {
         }
     }
 
-    /// The next entry, `None` beyond the end.
+    /// The next entry; `None` after the last one.
     #[inline(always)]
     fn next(&self, place: &mut Place, expected: Option<&Py<PyAny>>) -> PyResult<Option<Entry<'py>>> {
         let (key, value) = match self {
@@ -79,7 +79,7 @@ impl<'py> Entries<'_, 'py> {
         Ok(Some((if known { None } else { Some(key) }, ffi::item(&value))))
     }
 
-    /// What Python code would index an entry with.
+    /// The key or index of an entry, as Python source code.
     #[cold]
     fn key(&self, index: usize) -> String {
         let key = match self {
@@ -96,7 +96,7 @@ impl<'py> Entries<'_, 'py> {
     }
 }
 
-/// A value, and where it belongs.
+/// A value and its path.
 pub type Placed<'py> = (KeyPath, Bound<'py, PyAny>);
 
 /// One walk over one dictionary.
@@ -104,8 +104,8 @@ pub struct Walk<'w> {
     encoder: &'w mut Encoder<Bytes>,
     /// The key objects of the expected shape.
     keys: &'w mut Keys,
-    /// Whether anything was met beside exact builtins. Their code may have changed what was walked already, and their keys
-    /// may occur twice.
+    /// Set when the walk meets an object whose type is not exactly a builtin. The object's code may have changed containers that
+    /// were walked before, and keys may occur twice.
     foreign: &'w mut bool,
     default: &'w Default,
     path: Path,
@@ -142,13 +142,13 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// The changes of an `update`, as a whole dictionary.
+    /// The changes of an `update`, encoded as a dictionary.
     pub fn root_entries(&mut self, py: Python<'_>, changes: &Changes<'_>) -> Made<()> {
         let walked = self.container(Entries::Changes(changes), ptr::null_mut(), None);
         walked.map_err(|refused| self.exception(py, *refused).into())
     }
 
-    /// Values for places further down, as a whole dictionary with a number for each.
+    /// The values of an `update_in`, encoded as a dictionary whose keys count from 0.
     pub fn root_values(&mut self, py: Python<'_>, values: &[Placed<'_>]) -> Made<()> {
         self.encoder.container(Kind::Dict, values.len());
         for (number, (path, value)) in values.iter().enumerate() {
@@ -194,7 +194,7 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// `object` is what the user gave.
+    /// `object` is the object that the user gave.
     fn mapping(
         &mut self,
         mapping: &Bound<'_, PyMapping>,
@@ -204,12 +204,12 @@ impl<'w> Walk<'w> {
         self.container(Entries::Pairs(&mapping.items()?), object.as_ptr(), up)
     }
 
-    /// The walk over a dictionary, compiled for itself: most of what nearly every publish does.
+    /// The walk through a dictionary, which is compiled separately: nearly every publish spends most of its time here.
     fn dict(&mut self, dict: &Bound<'_, PyDict>, up: Option<&Nesting<'_>>) -> Walked {
         self.entries(Entries::Dict(dict), dict.as_ptr(), up)
     }
 
-    /// The same over any container. `object` is what the entries come from: a cycle goes through that one.
+    /// The same for any container. `object` is the object that the entries come from: a cycle would go through it.
     #[inline(never)]
     fn container(
         &mut self,
@@ -220,7 +220,7 @@ impl<'w> Walk<'w> {
         self.entries(from, object, up)
     }
 
-    /// Runs of expected numbers the short way, and everything between them entry by entry.
+    /// Takes runs of expected numbers by the fast path, and everything else entry by entry.
     #[inline(always)]
     fn entries(
         &mut self,
@@ -247,17 +247,17 @@ impl<'w> Walk<'w> {
                 return Err(changed_size());
             };
             let walked = match (&key, item) {
-                (None, Item::Dict(dict)) => self.dict(&dict, Some(&here)), // the usual one, and no way round
+                (None, Item::Dict(dict)) => self.dict(&dict, Some(&here)), // the most frequent case, without a detour
                 (None, item) => self.value(item, Some(&here)),
                 (Some(key), item) => self.key(key).and_then(|()| self.value(item, Some(&here))),
             };
             if walked.is_err() {
-                // The walk has not moved on, so this entry is the last of so many.
+                // The walk stopped at this entry, so it is the last one counted.
                 self.path.within(&entries.key(len - place.left - 1));
                 return walked;
             }
         }
-        // Only code of a value's own (a Mapping, a tensor) can have got in between.
+        // Only code of a value (a Mapping, a tensor) can have run in between.
         if entries.size().1 == len { Ok(()) } else { Err(changed_size()) }
     }
 
@@ -266,7 +266,7 @@ impl<'w> Walk<'w> {
         self.keys.get(self.encoder.expected_key()?)?.as_ref()
     }
 
-    /// A key that is not the expected object. If it is equal, it is the one to expect from now on.
+    /// A key that is not the expected object. If it is equal to that, it is the expected object from now on.
     #[inline(never)]
     fn key(&mut self, key: &Bound<'_, PyAny>) -> Walked {
         let index = self.encoder.expected_key();
@@ -285,7 +285,7 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// A key, if it is an exact `str` or `int`: whether it is.
+    /// Encodes a key, if its type is exactly `str` or `int`. Returns whether it is.
     #[inline(always)]
     fn exact_key(&mut self, key: &Bound<'_, PyAny>) -> Result<bool, Box<Refused>> {
         if let Ok(text) = key.cast_exact::<PyString>() {
@@ -317,7 +317,7 @@ impl<'w> Walk<'w> {
             Converted::Foreign(Foreign::Mapping(mapping)) => return self.mapping(&mapping, object, up),
             Converted::Builtin(item) => item,
         };
-        // A cycle goes through the object that the user gave: what stands in its place is new each time.
+        // A cycle goes through the object that the user gave: its replacement is new each time.
         match item {
             Item::Dict(dict) => self.container(Entries::Dict(&dict), object.as_ptr(), up),
             Item::List(list) => self.container(Entries::List(&list), object.as_ptr(), up),
@@ -327,7 +327,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// Notes where it was raised on an exception of other code. What ends the program, or has no memory, is left alone.
+/// Adds a note with the path to an exception of foreign code. Exceptions that end the program and memory errors are left alone.
 #[cold]
 fn noted(py: Python<'_>, error: PyErr, path: &str) -> PyErr {
     if error.is_instance_of::<PyException>(py) && !error.is_instance_of::<PyMemoryError>(py) {
@@ -335,7 +335,7 @@ fn noted(py: Python<'_>, error: PyErr, path: &str) -> PyErr {
             let note = ffi::text(py, &format!("while publishing {path}"))?.into_any();
             error.value(py).getattr(ffi::text(py, "add_note")?)?.call1(ffi::tuple(py, [note])?)
         };
-        let _ = note(); // the exception says more than why it cannot be noted on
+        let _ = note(); // the exception itself matters more than a failure to add the note
     }
     error
 }
@@ -350,7 +350,7 @@ fn invalid(what: impl ToString) -> Box<Refused> {
     Box::new(Refused::Value("InvalidSnapshotError", what.to_string()))
 }
 
-/// Why a string has no UTF-8 form: a lone surrogate, unless there was no memory for it.
+/// The error for a string without a UTF-8 form: it holds a lone surrogate, unless memory has run out.
 #[cold]
 fn surrogate(text: &Bound<'_, PyString>, error: PyErr, what: &str) -> Box<Refused> {
     if !error.is_instance_of::<PyUnicodeEncodeError>(text.py()) {

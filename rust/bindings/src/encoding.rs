@@ -1,4 +1,4 @@
-//! What one publish encodes with, and what it leaves for the next.
+//! The encoder of one publish, and what it keeps for the next one.
 
 use std::sync::Arc;
 
@@ -15,35 +15,35 @@ use crate::encode::{Placed, Walk};
 use crate::errors::malformed;
 use crate::ffi::{self, Bytes, Changes, Keys, Made};
 
-/// What is kept beside a shape.
+/// What is kept with a shape.
 #[derive(Default)]
 pub struct Beside {
     keys: Keys,
-    /// Whether the shape is known to have all required keys.
+    /// Whether the shape has been found to have all required keys.
     complete: bool,
-    /// The node of each string key of the root; filled by the first `update`.
+    /// The node of each string key of the root; filled by the first `update` that looks up a key by its text.
     top: FxHashMap<Box<str>, usize>,
 }
 
-/// A shape that is probably met again.
+/// A shape that the next snapshot probably has.
 pub type Expected = traincast_core::snapshot::history::Expected<Beside>;
 
-/// Value words, and where they go.
+/// Indices of value words, and the words.
 pub type Numbers = SmallVec<[(u32, u64); 4]>;
 
-/// Entries of the root that are looked through for a key object before it is looked up by its text.
+/// Number of entries of the root that are searched for the key object before it is looked up by its text.
 const NEAR: usize = 8;
 
 #[derive(Default)]
 pub struct Encoding {
     pub encoder: Encoder<Bytes>,
     pub expected: Option<Expected>,
-    /// Whether anything was met beside exact builtins: see [`Walk`].
+    /// Whether an object was met whose type is not exactly a builtin: see [`Walk`].
     foreign: bool,
 }
 
 impl Encoding {
-    /// Encodes with a walk.
+    /// Encodes what `walk` walks through.
     pub fn encode(
         &mut self,
         default: &convert::Default,
@@ -58,8 +58,8 @@ impl Encoding {
         }
     }
 
-    /// The shape that was recorded, if it must be looked at: not if all objects were exact builtins, which are what they were,
-    /// and whose keys differ.
+    /// Parses the recorded shape, if it must be checked. Not necessary if all objects were exactly builtins: these cannot have
+    /// changed, and their keys differ.
     fn recorded_shape(&self, py: Python<'_>, even_so: bool) -> PyResult<Option<Shape>> {
         let recorded = self.encoder.recorded().filter(|_| self.foreign || even_so);
         recorded.map(Shape::parse).transpose().map_err(|error| malformed(py, &error))
@@ -77,7 +77,7 @@ impl Encoding {
         for key in required {
             let found = match shape {
                 Some(shape) => shape.has_key(key),
-                None => info.contains(ffi::text(info.py(), key)?)?, // a dict of exact builtins: no Python code runs
+                None => info.contains(ffi::text(info.py(), key)?)?, // the dict holds exact builtins only: no Python code runs
             };
             if !found {
                 return Ok(Some(key.clone()));
@@ -89,7 +89,7 @@ impl Encoding {
         Ok(None)
     }
 
-    /// Where which words go, if numbers of known entries are all that changes.
+    /// The new words and their indices, if only numbers of known entries change.
     pub fn numbers_of(&mut self, changes: &Changes<'_>) -> Option<Numbers> {
         let expected = self.expected.as_mut()?;
         let number = |(name, value): &(Bound<'_, PyString>, Bound<'_, PyAny>)| {
@@ -100,7 +100,7 @@ impl Encoding {
         changes.iter().map(number).collect()
     }
 
-    /// The same for numbers anywhere in the snapshot. Not if a place occurs twice.
+    /// The same for numbers anywhere in the snapshot. `None` if a place occurs twice.
     pub fn numbers_at(&self, values: &[Placed<'_>]) -> Option<Numbers> {
         let shape = &self.expected.as_ref()?.numbered.shape;
         let mut numbers = Numbers::new();
@@ -114,7 +114,7 @@ impl Encoding {
         Some(numbers)
     }
 
-    /// Encodes changes by a walk as a snapshot of their own, whose shape is then the expected one.
+    /// Encodes changes as a snapshot of their own. Its shape becomes the expected one.
     pub fn encode_changes(
         &mut self,
         py: Python<'_>,
@@ -130,7 +130,7 @@ impl Encoding {
     }
 }
 
-/// The node of an entry of the root. Its key object is the one to expect from now on.
+/// The node of an entry of the root. `name` is its expected key object from now on.
 fn entry(expected: &mut Expected, name: &Bound<'_, PyString>) -> Option<usize> {
     let (shape, keys) = (&expected.numbered.shape, &expected.beside.keys);
     let is_named = |&node: &usize| {
@@ -141,7 +141,7 @@ fn entry(expected: &mut Expected, name: &Bound<'_, PyString>) -> Option<usize> {
     near.or_else(|| entry_by_text(expected, name))
 }
 
-/// Only of an exact string: others may be among the changes twice.
+/// Only for an exact `str`: keys of other types may be equal and occur twice among the changes.
 #[inline(never)]
 fn entry_by_text(expected: &mut Expected, name: &Bound<'_, PyString>) -> Option<usize> {
     let (shape, Beside { keys, top, .. }) = (&expected.numbered.shape, &mut expected.beside);

@@ -1,6 +1,6 @@
-//! The one mapping from the core's errors to Python's exceptions, which live in `traincast.errors`.
+//! The mapping from the core's errors to the Python exceptions in `traincast.errors`.
 //!
-//! Making an exception runs Python code (an import, a constructor): nothing may be borrowed then.
+//! Making an exception runs Python code (an import, a constructor), so no shared state may be borrowed meanwhile.
 
 use std::fmt::Display;
 
@@ -48,7 +48,7 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
     exception(py, class, &error.to_string())
 }
 
-/// A snapshot whose bytes no writer of ours made.
+/// The exception for a snapshot that no writer of ours can have stored.
 #[cold]
 pub fn corrupt(py: Python<'_>, what: &dyn Display) -> PyErr {
     let message = format!(
@@ -57,13 +57,13 @@ pub fn corrupt(py: Python<'_>, what: &dyn Display) -> PyErr {
     exception(py, "CorruptChannelError", &message)
 }
 
-/// What numpy or torch refused to make of a snapshot's bytes.
+/// The exception when numpy or torch refuse a snapshot's bytes.
 #[cold]
 pub fn unmade(py: Python<'_>, error: PyErr) -> PyErr {
     if says_nothing(py, &error) { error } else { corrupt(py, &error) }
 }
 
-/// What is wrong with a message whose bytes no writer of ours made.
+/// The exception for a message that no writer of ours can have sent.
 #[cold]
 pub fn no_snapshot(py: Python<'_>, error: PyErr) -> PyErr {
     if says_nothing(py, &error) {
@@ -72,19 +72,19 @@ pub fn no_snapshot(py: Python<'_>, error: PyErr) -> PyErr {
     exception(py, "InvalidSnapshotError", &error.value(py).to_string())
 }
 
-/// Whether an error says nothing of the bytes: no memory, a package that is missing, a signal's exception.
+/// Whether an error is not about the bytes: memory has run out, a package is missing, or a signal arrived.
 fn says_nothing(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyMemoryError>(py)
         || error.is_instance_of::<PyImportError>(py)
         || !error.is_instance_of::<PyException>(py)
 }
 
-/// The exception for a shape that was recorded and is none.
+/// The exception for a recorded shape that is malformed.
 #[cold]
 pub fn malformed(py: Python<'_>, error: &MalformedShape) -> PyErr {
     match error {
         MalformedShape::RepeatedKey(message) => exception(py, "InvalidSnapshotError", message),
-        // Only a container that changes its size under the walk gives such a shape.
+        // Only a container that changed its size during the walk gives such a shape.
         MalformedShape::At { .. } => PyRuntimeError::new_err(error.to_string()),
     }
 }

@@ -1,5 +1,5 @@
-//! The calls of CPython's C interface that PyO3 has no equally good safe form of. Everything exported here is safe.
-#![allow(unsafe_code, reason = "the one module of this crate that has unsafe code")]
+//! Calls of CPython's C API for which PyO3 has no equally good safe form. Everything exported here is safe.
+#![allow(unsafe_code, reason = "the only module of this crate with unsafe code")]
 
 mod bytes;
 mod callable;
@@ -33,16 +33,18 @@ pub use self::make::{
 pub use self::numbers::{number, word};
 pub use self::quick::{Given, Place as QuickPlace, QuickMethod, add_quick_method};
 
-/// State of a Python object that is touched only while attached to the interpreter.
+/// State of a Python object, which is only accessed while attached to the interpreter.
 ///
-/// The module runs only where the interpreter has a global lock, so the token proves that no other thread is here. What
-/// the lock does not cover is Python code that runs in the middle of an access and comes back. So there must be none: while
-/// the value is lent, no Python object is made (that may run the collector) and none is dropped (that may run a destructor).
-/// Errors are turned into exceptions afterwards. Values that Python code may see in the middle are [taken out](Self::take_out) instead.
+/// The module requires an interpreter with a global lock, so the token proves that no other thread accesses the value. The lock
+/// does not protect against Python code that runs in the middle of an access and accesses the value again. So none may run: while
+/// the value is borrowed, no Python object is created (that may run the garbage collector) and none is dropped (that may run a
+/// destructor). Errors are turned into exceptions afterwards. Values that are in use while Python code may run are [taken
+/// out](Self::take_out) instead.
 pub struct GilCell<T>(RefCell<T>);
 
-// SAFETY: the ways in demand the token of an attached thread, or are the collector's; under the global lock there is one such
-// thread at a time, so the value is never accessed concurrently. `T: Send` because the accessing thread changes.
+// SAFETY: every access requires the token of an attached thread, or is made by the collector, which runs attached. The global
+// lock allows one such thread at a time, so the value is never accessed concurrently. `T: Send` because the accessing thread
+// changes.
 unsafe impl<T: Send> Sync for GilCell<T> {}
 
 impl<T> GilCell<T> {
@@ -50,7 +52,7 @@ impl<T> GilCell<T> {
         Self(RefCell::new(value))
     }
 
-    /// Lends the value to a function that neither makes nor drops Python objects, and so runs no Python code.
+    /// Borrows the value for a function that neither creates nor drops Python objects, and so runs no Python code.
     #[inline(always)]
     pub fn with<R>(&self, _py: Python<'_>, function: impl FnOnce(&mut T) -> R) -> R {
         function(&mut self.0.borrow_mut())
@@ -63,11 +65,11 @@ impl<T> GilCell<T> {
 }
 
 impl<T: Default> GilCell<Option<Box<T>>> {
-    /// Takes a value out for as long as Python code may run. Whoever comes in meanwhile, on this thread or another, finds none
-    /// and gets a new one; the last one to end is kept.
+    /// Takes the value out while Python code may run. A nested or concurrent call finds none and gets a new one; the value of the
+    /// call that ends last is kept.
     pub fn take_out<R, E>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E> {
         let mut value = self.with(py, Option::take).unwrap_or_default();
-        // Apart, so that what is there in nearly all cases is not carried about with the room for an exception.
+        // Two branches, so that the usual result is not moved around together with the room for an exception.
         match work(&mut value) {
             Ok(result) => {
                 self.put_back(py, value);
@@ -81,22 +83,22 @@ impl<T: Default> GilCell<Option<Box<T>>> {
     }
 
     fn put_back(&self, py: Python<'_>, value: Box<T>) {
-        drop(self.with(py, |place| place.replace(value))); // no more lent: this may run Python code
+        drop(self.with(py, |place| place.replace(value))); // no longer borrowed: dropping may run Python code
     }
 }
 
-/// A text that ends with the one zero that there is in it.
+/// Bytes with a single zero, at their end, as a C string.
 pub const fn terminated(bytes: &'static [u8]) -> &'static CStr {
     match CStr::from_bytes_with_nul(bytes) {
         Ok(text) => text,
-        Err(_) => panic!("no zero at the end, or one before"),
+        Err(_) => panic!("the bytes need a single zero, at their end"),
     }
 }
 
-/// A Python object by its exact type.
+/// A Python object, classified by its exact type.
 pub enum Item<'py> {
     None,
-    /// A bool, a float, or an int of at most 64 bits, as its word.
+    /// A bool, a float, or an int of at most 64 bits, as a word.
     Number(Kind, u64),
     /// An exact `int` beyond 64 bits.
     BigInt(Bound<'py, PyAny>),
@@ -105,7 +107,7 @@ pub enum Item<'py> {
     Dict(Bound<'py, PyDict>),
     List(Bound<'py, PyList>),
     Tuple(Bound<'py, PyTuple>),
-    /// Any other type, subclasses of the above included.
+    /// Any other type, including subclasses of the above.
     Other(Bound<'py, PyAny>),
 }
 
@@ -114,8 +116,8 @@ pub enum Item<'py> {
 /// # Safety
 /// `object` must be a valid object, alive for the duration of the call.
 unsafe fn classify<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Item<'py> {
-    // SAFETY: the caller vouches for `object`; type objects are static; each unchecked cast follows the comparison of the
-    // exact type that makes it true; `from_borrowed_ptr` takes a reference of its own.
+    // SAFETY: the caller guarantees that `object` is valid; type objects are static; each unchecked cast follows a comparison
+    // with that exact type; `from_borrowed_ptr` takes a reference of its own.
     unsafe {
         if let Some((kind, word)) = numbers::number_of(object) {
             return Item::Number(kind, word);
@@ -149,9 +151,9 @@ pub fn item<'py>(object: &Bound<'py, PyAny>) -> Item<'py> {
     unsafe { classify(object.py(), object.as_ptr()) }
 }
 
-/// Steps through a dictionary: the next key, `None` if it is the very object `expected`, and the value.
+/// Steps through a dictionary: the next key, or `None` if it is the object `expected` itself, and the value.
 ///
-/// A dictionary that changes between two calls gives wrong entries, never invalid ones.
+/// If the dictionary changes between two calls, the entries may be wrong, but never invalid.
 #[inline(always)]
 pub fn next_entry<'py>(
     dict: &Bound<'py, PyDict>,
@@ -159,9 +161,9 @@ pub fn next_entry<'py>(
     expected: Option<&Py<PyAny>>,
 ) -> Option<(Option<Bound<'py, PyAny>>, Item<'py>)> {
     let py = dict.py();
-    // SAFETY: the entries are looked up anew, and the position is checked against their present number. Both references are
-    // borrowed from the dict, which cannot change before `classify` and `from_borrowed_ptr` took theirs: no Python code runs
-    // between.
+    // SAFETY: the entries are looked up again, and the position is checked against their present number. Both references are
+    // borrowed from the dict, which cannot change before `classify` and `from_borrowed_ptr` have taken their own: no Python code
+    // runs in between.
     unsafe {
         let (key, value) = dicts::Entries::of(dict).step(&mut place.position)?;
         place.left -= 1;
@@ -171,11 +173,11 @@ pub fn next_entry<'py>(
     }
 }
 
-/// Refuses to be loaded by a sub-interpreter. Classes and exceptions are made once per process here: there they would be
-/// another interpreter's, which `except` does not catch and which may have ended. CPython itself refuses only for
-/// interpreters with a lock of their own.
+/// Refuses to be loaded by a sub-interpreter. Classes and exceptions are created once per process here. In a sub-interpreter they
+/// would belong to another interpreter, so `except` would not catch them, and that interpreter may have ended. CPython itself
+/// only refuses interpreters with a lock of their own.
 pub fn check_main_interpreter() -> PyResult<()> {
-    // SAFETY: called while attached to an interpreter, which is what is asked about.
+    // SAFETY: the thread is attached to an interpreter, and the calls ask about that one.
     let id = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
     match id {
         0 => Ok(()),

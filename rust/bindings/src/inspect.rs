@@ -1,4 +1,4 @@
-//! What the shell asks.
+//! Functions for the command line.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ fn text(directory: &Directory) -> String {
     directory.path().to_string_lossy().into_owned()
 }
 
-/// What all the directories together have.
+/// The lists of all directories together.
 fn gather<T>(places: &Places, list: fn(&Directory) -> Result<Vec<T>>) -> Result<Vec<T>> {
     let mut all = Vec::new();
     for directory in places.present()? {
@@ -28,7 +28,7 @@ fn gather<T>(places: &Places, list: fn(&Directory) -> Result<Vec<T>>) -> Result<
 #[pyfunction]
 pub fn directory(py: Python<'_>) -> PyResult<String> {
     let places = places_of(py, None)?;
-    // Where none can be made, readers may still find channels that are there.
+    // Where no directory can be created, readers may still find existing channels.
     let directory = places.for_new(0).map_or_else(|_| places.best(), |choice| choice.directory);
     directory.check_if_there().map_err(|error| raise(py, error))?;
     Ok(text(directory))

@@ -20,11 +20,11 @@ use crate::paths::{as_object, key_path, shown, why_lost};
 use crate::reader::TrainingInfoReader;
 use crate::watch::{Glance, Watch};
 
-/// The class that users know is a subclass of this one: see [`Callable`].
+/// Users see a subclass of this class: see [`Callable`].
 #[pyclass(frozen, weakref, subclass, name = "_TrainingInfoKey", module = "traincast")]
 pub struct TrainingInfoKey {
     path: KeyPath,
-    /// Only for a copy, in this process or another.
+    /// Only for copying and pickling.
     reader: Py<TrainingInfoReader>,
     line: Py<Line>,
     held: GilCell<Held>,
@@ -34,19 +34,20 @@ struct Held {
     watch: Watch,
     /// `None` before the first call.
     value: Option<Py<PyAny>>,
-    /// Where a number lies in snapshots of the same shape.
+    /// Where the number is in snapshots of the same shape.
     number: Option<(Kind, WordAt)>,
     default: Option<Py<PyAny>>,
 }
 
-/// What a snapshot has under a path.
+/// The value at a path of a snapshot.
 struct Leaf {
     value: Py<PyAny>,
     number: Option<(Kind, WordAt)>,
 }
 
 impl TrainingInfoKey {
-    /// A newer number of the same shape: its word is all that is read. Runs no Python code but that of what is let go of.
+    /// The newest number, if the shape is the same: only its word is read. Runs no Python code, except when the old value is
+    /// dropped.
     #[inline]
     fn number(&self, py: Python<'_>, (kind, at): (Kind, WordAt)) -> Option<Py<PyAny>> {
         let read = |channel: &Channel| {
@@ -56,16 +57,16 @@ impl TrainingInfoKey {
             })
         };
         let (meta, settled, word) = self.line.get().look(py, read)??;
-        let value = ffi::number(py, kind, word).ok()?.unbind(); // no memory: whoever tries again says so
+        let value = ffi::number(py, kind, word).ok()?.unbind(); // memory has run out: the slow path raises the error
         let old = self.held.with(py, |held| {
             held.watch.advance(meta, settled);
             held.value.replace(value.clone_ref(py))
         });
-        drop(old.map(|old| old.into_bound(py))); // while nothing is lent
+        drop(old.map(|old| old.into_bound(py))); // while nothing is borrowed
         Some(value)
     }
 
-    /// The newest value, whatever it is.
+    /// The newest value of any kind.
     #[inline(never)]
     fn newest(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let hold = self.line.get().hold(py)?;
@@ -77,7 +78,7 @@ impl TrainingInfoKey {
         let mut missing = None;
         let make = |builder: &mut Builder<'_, '_>, snapshot: &Snapshot| {
             if in_hand == Some(snapshot.meta.stamp) {
-                return Ok(None); // the same as before: so is its value
+                return Ok(None); // the same snapshot as before, so the value is the same
             }
             self.leaf(builder, snapshot, default).map(Some)
         };
@@ -95,7 +96,7 @@ impl TrainingInfoKey {
                     return leaf.map(|leaf| leaf.value);
                 }
                 let Some(Leaf { value, number }) = leaf else {
-                    // The same snapshot, maybe from another file.
+                    // The same snapshot, but maybe from another file.
                     held.number = held.number.filter(|(_, at)| at.segment == found.segment);
                     return None;
                 };
@@ -109,10 +110,10 @@ impl TrainingInfoKey {
             return Err(error);
         }
         let value = self.held.with(py, |held| held.value.as_ref().map(|value| value.clone_ref(py)));
-        value.ok_or_else(|| self.line.get().closed_error(py)) // the collector has cleared it
+        value.ok_or_else(|| self.line.get().closed_error(py)) // the garbage collector has cleared the key
     }
 
-    /// What a snapshot has under the path. The inner error says that there is nothing: it is not the snapshot's.
+    /// The value at the path. The inner error means that there is none, which is no fault of the snapshot.
     fn leaf(
         &self,
         builder: &mut Builder<'_, '_>,
@@ -213,7 +214,7 @@ impl TrainingInfoKey {
         ffi::generic_alias(cls, item)
     }
 
-    /// A copy reads by a reader of its own in whatever process it is, as copies of readers do.
+    /// A copy has a reader of its own, in any process, like a copy of a reader.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
         let (py, this) = (slf.py(), slf.get());
         let default = this.held.with(py, |held| held.default.as_ref().map(|default| default.clone_ref(py)));
@@ -243,6 +244,6 @@ impl TrainingInfoKey {
 
     fn __clear__(&self, py: Python<'_>) {
         let dropped = self.held.with(py, |held| (held.value.take(), held.default.take()));
-        drop(dropped); // while nothing is lent
+        drop(dropped); // while nothing is borrowed
     }
 }

@@ -1,15 +1,13 @@
-//! PyO3 bindings: they translate between Python and `traincast-core`, and decide nothing.
-//!
-//! `ffi` alone has `unsafe`.
+//! PyO3 bindings: they only translate between Python and `traincast-core`.
+//! Only `ffi` has `unsafe` code.
 #![deny(unsafe_code)]
 
 #[cfg(Py_GIL_DISABLED)]
 compile_error!(
-    "traincast needs CPython's global lock, which keeps its objects whole: build it for an interpreter that is not \
-     free-threaded"
+    "traincast relies on CPython's global interpreter lock: build it for an interpreter that is not free-threaded"
 );
 
-/// The docstring of something in the stub: see `build.rs`.
+/// A docstring from the stub: see `build.rs`.
 macro_rules! doc {
     ($name:literal) => {
         include_str!(concat!(env!("OUT_DIR"), "/", $name, ".txt"))

@@ -1,16 +1,16 @@
-//! Values that are made at their first use and kept.
+//! Values that are created at their first use and kept.
 //!
-//! PyO3's (`PyOnceLock`, `intern!`) are made inside of a lock, and in there the interpreter's is let go of and taken again.
-//! A thread that forks in between leaves its child a lock that nobody will ever release: whoever needs the value there waits
-//! for ever. So they are not used here, and those that PyO3 has for itself are made at import.
+//! PyO3 creates such values (`PyOnceLock`, `intern!`) while it holds a lock, and meanwhile it may release the interpreter's lock.
+//! If another thread forks at that moment, the child inherits a lock that nobody will ever release, and waits for ever when it
+//! needs the value. So they are not used here, and PyO3's own ones are created at import.
 
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyMapping, PyType};
 
-/// The value. It is made outside of the lock: if several threads do so, the first one's is kept. It is put there while
-/// attached, and nothing of Python runs meanwhile: a thread that forks cannot come in between.
+/// Returns the value, and creates it if necessary. It is created without holding the lock: if several threads do so, the first
+/// one's value is kept. It is stored while attached, and no Python code runs then, so no other thread can fork in between.
 pub fn make_once<T>(place: &OnceLock<T>, make: impl FnOnce() -> PyResult<T>) -> PyResult<&T> {
     match place.get() {
         Some(value) => Ok(value),
@@ -18,8 +18,8 @@ pub fn make_once<T>(place: &OnceLock<T>, make: impl FnOnce() -> PyResult<T>) -> 
     }
 }
 
-/// Has PyO3 make what it would make at its first use, where this module comes to it: an abstract base class, and what it
-/// needs to say which argument was wrong.
+/// Makes PyO3 create the values that this module would make it create later: abstract base classes, and what it needs for error
+/// messages about arguments.
 pub fn make_pyo3s(class: &Bound<'_, PyType>) {
     let none = class.py().None().into_bound(class.py());
     let _ = none.cast::<PyMapping>();

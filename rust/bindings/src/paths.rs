@@ -1,4 +1,4 @@
-//! Paths into training information, and what to say of one that leads nowhere.
+//! Paths into training information, and error messages for paths that lead nowhere.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -9,7 +9,7 @@ use traincast_core::snapshot::shape::{Key, Kind, Shape};
 use crate::arrays;
 use crate::ffi;
 
-/// The path that a caller gives: names with dots between them, or a tuple of keys.
+/// The path that a caller gives: a dotted string or a tuple of keys.
 pub fn key_path(given: &Bound<'_, PyAny>) -> PyResult<KeyPath> {
     let path = if let Ok(text) = given.cast::<PyString>() {
         KeyPath::dotted(text.to_str()?)
@@ -35,7 +35,7 @@ fn path_key(key: &Bound<'_, PyAny>) -> PyResult<Key<'static>> {
     if let Ok(text) = key.cast::<PyString>() {
         return Ok(Key::Str(text.to_str()?.to_owned().into()));
     }
-    // What counts as an int for Python, numpy's among them, but not a bool.
+    // Everything that Python accepts as an int, including numpy's integers, but not a bool.
     let is_int = !key.is_instance_of::<PyBool>() && key.hasattr(ffi::text(key.py(), "__index__")?)?;
     if !is_int {
         let kind = arrays::type_name(key)?;
@@ -49,7 +49,7 @@ fn path_key(key: &Bound<'_, PyAny>) -> PyResult<Key<'static>> {
     }
 }
 
-/// A path as Python code may give it again.
+/// A path as a Python object that [`key_path`] accepts.
 pub fn as_object<'py>(py: Python<'py>, path: &KeyPath) -> PyResult<Bound<'py, PyAny>> {
     if let Some(names) = dotted(path.keys()) {
         return Ok(ffi::text(py, &names)?.into_any());
@@ -62,7 +62,7 @@ pub fn as_object<'py>(py: Python<'py>, path: &KeyPath) -> PyResult<Bound<'py, Py
     Ok(ffi::tuple(py, path.keys().iter().map(key).collect::<PyResult<Vec<_>>>()?)?.into_any())
 }
 
-/// The names with dots between them, if that says the same.
+/// The dotted string for a path, if there is one.
 fn dotted(keys: &[Key<'_>]) -> Option<String> {
     let name = |key: &Key<'_>| match key {
         Key::Str(text) if !text.is_empty() && !text.contains('.') => Some(text.to_string()),
@@ -71,7 +71,7 @@ fn dotted(keys: &[Key<'_>]) -> Option<String> {
     Some(keys.iter().map(name).collect::<Option<Vec<_>>>()?.join("."))
 }
 
-/// As its caller may write it.
+/// A path as Python source code.
 pub fn shown(keys: &[Key<'_>]) -> String {
     match dotted(keys) {
         Some(names) => format!("{names:?}"),
@@ -82,10 +82,10 @@ pub fn shown(keys: &[Key<'_>]) -> String {
     }
 }
 
-/// Keys that are listed where none is similar.
+/// Largest number of keys that are listed if none is similar.
 const LISTED: usize = 8;
 
-/// Why a path leads nowhere, and by which one something similar is found: a sentence or two, with their full stops.
+/// Why a path leads nowhere, and a similar path that exists: one or two complete sentences.
 #[cold]
 pub fn why_lost(py: Python<'_>, shape: &Shape, path: &KeyPath, lost: Lost) -> PyResult<String> {
     let (place, keys) = (shape.path(lost.node), path.keys());
@@ -123,7 +123,7 @@ pub fn why_lost(py: Python<'_>, shape: &Shape, path: &KeyPath, lost: Lost) -> Py
     })
 }
 
-/// A key with the dots that a dotted path has taken for steps.
+/// An existing key that contains dots, which the dotted path split into several keys.
 fn dotted_key(there: &[Key<'static>], keys: &[Key<'_>]) -> Option<Key<'static>> {
     let name = |key| match key {
         Key::Str(name) => Some(name),
@@ -134,7 +134,8 @@ fn dotted_key(there: &[Key<'static>], keys: &[Key<'_>]) -> Option<Key<'static>> 
     there.iter().find(|there| **there == key).cloned()
 }
 
-/// The key most similar to one that is not there: a name by its letters, a number as a name or the other way round.
+/// The existing key that is most similar to a missing one: a similar name, or a name where a number was given, or the other way
+/// round.
 fn near(py: Python<'_>, key: &Key<'_>, there: &[Key<'static>]) -> PyResult<Option<Key<'static>>> {
     let text = |key: &Key<'_>| match key {
         Key::Str(text) => text.to_string(),

@@ -29,7 +29,7 @@ pub struct TrainingInfoReader {
     #[pyo3(get)]
     policy_id: u16,
     attach_timeout: f64,
-    /// What was asked for; `None`: the environment's, also for a copy in another process.
+    /// The directory that the user gave; `None`: that of the environment, also for a copy in another process.
     directory: Option<PathBuf>,
     line: Py<Line>,
     held: GilCell<Option<Held>>,
@@ -48,13 +48,13 @@ impl Held {
 }
 
 impl TrainingInfoReader {
-    /// Looks at what is held, unless this reader is closed.
+    /// Calls `look` with what this reader holds, unless it is closed.
     #[inline(always)]
     fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&mut Held) -> R) -> Option<R> {
         self.held.with(py, |held| held.as_mut().map(look))
     }
 
-    /// What its keys hold on to.
+    /// The connection to the channel, which its keys share.
     pub fn line(&self, py: Python<'_>) -> Py<Line> {
         self.line.clone_ref(py)
     }
@@ -81,7 +81,7 @@ impl TrainingInfoReader {
         let (mut new, mut old) = (false, None);
         let take = |dict: Option<Py<PyDict>>, found: &Found<'_>| {
             old = self.held.with(py, |held| {
-                let Some(held) = held else { return dict }; // closed meanwhile
+                let Some(held) = held else { return dict }; // closed in the meantime
                 if !held.watch.end(py, begun, channel, found, dict.is_some()) {
                     return dict;
                 }
@@ -90,12 +90,12 @@ impl TrainingInfoReader {
             });
         };
         channel.decoder.take_out(py, |decoder| decoder.read(py, &channel.reader, before, take))?;
-        drop(old.map(|old| old.into_bound(py))); // while nothing is lent: this may run Python code, which may read a newer one again
+        drop(old.map(|old| old.into_bound(py))); // while nothing is borrowed: this may run Python code, which may read again
         let in_hand = self.look(py, |held| held.dict.as_ref().map(|dict| dict.clone_ref(py)));
         in_hand.flatten().map(|dict| (dict, new)).ok_or_else(|| self.closed_error(py))
     }
 
-    /// As `changed`, also where the channel may be in another file, which the head in hand says nothing of.
+    /// As `changed`, in all cases: also if the channel may be in another file, about which the head of this file says nothing.
     fn has_news(&self, py: Python<'_>) -> PyResult<bool> {
         if self.look(py, |held| held.dict.is_some() && held.watch.overtaken()) == Some(true) {
             return Ok(true);
@@ -107,8 +107,8 @@ impl TrainingInfoReader {
         });
         let looked = self.look(py, |held| {
             let Watch { segment, meta, .. } = held.watch;
-            // What lies where the one in hand came from is not news, even if it has been damaged since. What cannot be read
-            // elsewhere is: reading it says why.
+            // The snapshot at the same place as the one in hand is not news, even if it has been damaged since. At another place,
+            // a snapshot that cannot be read is news: reading it raises the error.
             let news = held.dict.is_none()
                 || place != (segment, meta.position)
                     && newest.map_or(true, |newest| newest.stamp != meta.stamp);
@@ -212,15 +212,15 @@ impl TrainingInfoReader {
         Ok(self.read(py)?.bind(py).len())
     }
 
-    /// A reader is true whatever it reads: `if reader:` asks whether there is one.
+    /// A reader is always true: `if reader:` asks whether there is a reader.
     fn __bool__(&self) -> bool {
         true
     }
 
-    /// Each look-up reads anew: what iterates would mix snapshots.
+    /// Each look-up reads again, so an iteration would mix snapshots.
     fn __iter__(&self) -> PyResult<Py<PyAny>> {
         Err(PyTypeError::new_err(
-            "a TrainingInfoReader is no mapping: it gives the newest dictionary at each call of read(); iterate over \
+            "a TrainingInfoReader is not a mapping: each call of read() returns the newest dictionary; iterate over \
              reader.read(), which is one snapshot",
         ))
     }
@@ -241,7 +241,7 @@ impl TrainingInfoReader {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let channel = self.channel(py)?;
-            let waiter = channel.get().0.reader.with(py, Reader::waiter); // before the look: what comes after it ends the sleep at once
+            let waiter = channel.get().0.reader.with(py, Reader::waiter); // made first: a later change ends the sleep at once
             if self.has_news(py)? {
                 return Ok(true);
             }
@@ -258,7 +258,7 @@ impl TrainingInfoReader {
             let stirred = py.detach(|| waiter.wait(left));
             py.check_signals()?;
             if stirred {
-                // Nearly always news, for which nobody need ask the file system.
+                // This is nearly always news, which is found without asking the file system.
                 if self.has_news(py)? {
                     return Ok(true);
                 }
@@ -338,7 +338,7 @@ impl TrainingInfoReader {
         self.close(py);
     }
 
-    /// Pickled by name: the copy attaches anew, in whatever process it is.
+    /// Pickled by name: the copy attaches to the channel again, in any process.
     fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((String, u16), Bound<'py, PyDict>)> {
         let kwargs = PyDict::new(py);
         kwargs.set_item("attach_timeout", self.attach_timeout)?;
@@ -356,7 +356,7 @@ impl TrainingInfoReader {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let dict = |held: &Option<Held>| held.as_ref().map_or(Ok(()), |held| visit.call(&held.dict));
-        self.held.traverse(dict).unwrap_or(Ok(())) // lent further up the stack: what it refers to is alive anyway
+        self.held.traverse(dict).unwrap_or(Ok(())) // borrowed further up the stack: then its objects are alive anyway
     }
 
     fn __clear__(&self, py: Python<'_>) {

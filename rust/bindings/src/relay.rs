@@ -1,4 +1,4 @@
-//! What relays do beside reading and writing.
+//! What relays do beyond reading and writing.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl RelayLock {
         match self.lock.with(py, |lock| lock.as_mut().map(work)) {
             Some(done) => done.map_err(|error| raise(py, error)),
             None => {
-                let message = format!("this relay of {} has let go of its lock", self.name);
+                let message = format!("this relay of {} has released its lock", self.name);
                 Err(exception(py, "ChannelClosedError", &message))
             }
         }
@@ -94,7 +94,7 @@ pub fn displace(
         .map_err(|error| raise(py, error))
 }
 
-/// What a relay reads, without anything of it being decoded.
+/// A relay's reader and the newest snapshot, which is never decoded.
 struct Watched {
     reader: Reader,
     newest: Snapshot,
@@ -143,7 +143,7 @@ impl RelaySource {
     #[pyo3(signature = (timeout, /))]
     fn wait<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let slice = duration("a timeout", timeout)?.unwrap_or(Waiter::MAX_SLICE);
-        // Made before the look: what comes after it ends the sleep at once.
+        // Made before reading: a later change ends the sleep at once.
         let waiter = self.look(py, |watched| Ok(watched.reader.waiter()))?;
         let mut news = self.look(py, Watched::news)?;
         if news.is_none() && py.detach(|| waiter.wait(slice)) {

@@ -1,4 +1,4 @@
-//! `ScoreWriter` and `Scoreboard`.
+//! `ScoreWriter`, `ScoreCounters` and `RemoteScores`.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -18,12 +18,12 @@ use crate::channel::{channel_name, places_of, policy_id};
 use crate::errors::{exception, raise};
 use crate::ffi::{self, GilCell, Given, QuickMethod, QuickPlace};
 
-/// How often a scoreboard that is not there is looked for.
+/// Interval at which a missing scoreboard is looked for.
 const LOOK_EVERY_NS: u64 = 20_000_000;
-/// So many looks come first, one for each episode.
+/// This many look-ups come first, one for each episode.
 const EAGER: u32 = 100;
 
-/// What all writers of one channel share in a process: its block.
+/// The block of a scoreboard that all writers of a process share.
 struct Block {
     places: Places,
     name: ChannelName,
@@ -64,7 +64,7 @@ impl Block {
         })
     }
 
-    /// The same where a block is at hand, and nothing is wrong. False: it was not recorded.
+    /// The same if this process has a block and the episode is valid. `false`: it was not recorded.
     #[inline]
     fn record_again(&self, py: Python<'_>, task: usize, episode: &Episode) -> bool {
         self.state.with(py, |state| match &state.writer {
@@ -73,8 +73,8 @@ impl Block {
         })
     }
 
-    /// Takes a block, if there is a scoreboard by now: before the first episode, after a fork, after the learner has ended the one
-    /// before.
+    /// Takes a block, if there is a scoreboard now: before the first episode, after a fork, and after the learner has ended the
+    /// last one.
     #[cold]
     fn look<'a>(&self, state: &'a mut State) -> Result<Option<&'a scores::ScoreWriter>> {
         let now = tick_ns();
@@ -214,7 +214,7 @@ impl ScoreCounters {
     }
 }
 
-/// Six words.
+/// Bytes of a tally: six words.
 const TALLY_BYTES: usize = 48;
 
 fn words_of(tally: &Tally) -> [u64; 6] {
@@ -232,7 +232,7 @@ fn bytes_of(tallies: &[Tally]) -> Vec<u8> {
     tallies.iter().flat_map(words_of).flat_map(u64::to_le_bytes).collect()
 }
 
-/// The tasks that have episodes: seven words each, the task's number first.
+/// The tallies of the tasks that have episodes: seven words each, the task's number first.
 fn records_of(tallies: &[Tally]) -> Vec<u8> {
     let played = tallies.iter().enumerate().filter(|(_, tally)| tally.episodes > 0);
     played
@@ -241,7 +241,7 @@ fn records_of(tallies: &[Tally]) -> Vec<u8> {
         .collect()
 }
 
-/// What [`records_of`] has made; `None` for other bytes.
+/// The inverse of [`records_of`]; `None` for bytes of another length.
 fn tallies_of(records: &[u8]) -> Option<Vec<(usize, Tally)>> {
     let (words, rest) = records.as_chunks::<8>();
     let (records, more) = words.as_chunks::<7>();
@@ -369,7 +369,7 @@ impl RemoteScores {
         match opened.map_err(|error| raise(py, error))? {
             Some(scores) => Ok(Self { scores: GilCell::new(scores) }),
             None => {
-                let message = format!("{name} has no scoreboard of a learner of this machine");
+                let message = format!("{name} has no scoreboard of a learner on this machine");
                 Err(exception(py, "ChannelNotFoundError", &message))
             }
         }
@@ -397,7 +397,7 @@ impl RemoteScores {
     #[pyo3(signature = (node, totals, /))]
     fn take(&self, py: Python<'_>, node: u64, totals: &[u8]) -> PyResult<usize> {
         let Some(totals) = tallies_of(totals) else {
-            return Err(PyValueError::new_err("these bytes are no totals"));
+            return Err(PyValueError::new_err("these bytes are not totals"));
         };
         self.scores.with(py, |scores| scores.take(node, &totals)).map_err(|error| raise(py, error))
     }

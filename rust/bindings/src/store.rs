@@ -1,9 +1,9 @@
-//! Where the publishes of one writer meet: each is encoded by itself, and stored here.
+//! The shared part of a writer: each publish encodes on its own, and stores its snapshot here.
 //!
-//! Encoding may run Python code, which may publish: on this thread, or on another, since the interpreter changes threads
-//! meanwhile. So an [`Encoding`](crate::encoding::Encoding) is taken out of the writer while it is used, and whoever finds none
-//! makes one. Only the [`Store`] is shared. Nothing in here runs Python code, so it is lent for the moment of the storing;
-//! versions follow the order of these moments.
+//! Encoding may run Python code, which may publish: on this thread, or on another one to which the interpreter switches. So a
+//! publish takes the [`Encoding`](crate::encoding::Encoding) out of the writer while it uses it, and makes a new one if it finds
+//! none. Only the [`Store`] is shared. Nothing in here runs Python code, so the store is borrowed only while a snapshot is
+//! stored, and versions follow that order.
 
 use std::sync::Arc;
 
@@ -26,18 +26,18 @@ use crate::encoding::{Beside, Encoding, Expected, Numbers};
 use crate::errors::{corrupt, exception, malformed, raise};
 use crate::paths::{shown, why_lost};
 
-/// Why nothing was stored. Turned into an exception once the store is no longer lent.
+/// Why nothing was stored. Turned into an exception once the store is no longer borrowed.
 pub enum NotStored {
     Refused(Error),
     /// The newest snapshot cannot be read from its slot.
     Corrupt(Unusable),
-    /// What was encoded is no snapshot.
+    /// What was encoded is not a snapshot.
     Malformed(MalformedShape),
     /// This required key is missing.
     Lacks(String),
-    /// This path leads nowhere in the newest snapshot, which has that shape.
+    /// This path leads nowhere in the newest snapshot, which has this shape.
     Lost(Arc<NumberedShape>, KeyPath, Lost),
-    /// The second path is the first one, or goes on from it.
+    /// The second path equals the first one, or continues it.
     Within(KeyPath, KeyPath),
 }
 
@@ -88,15 +88,15 @@ impl From<MalformedShape> for NotStored {
     }
 }
 
-/// What all publishes of a writer share.
+/// The part of a writer that all publishes share.
 pub struct Store {
     pub writer: Writer,
-    /// The keys that are dropped with what it keeps beside a shape are exact strings and ints.
+    /// What it keeps with a shape holds only exact strings and ints, so dropping it runs no Python code.
     pub history: History<Beside>,
 }
 
 impl Store {
-    /// Publishes what was encoded, numbered above `resume` (version and epoch) if given.
+    /// Publishes what was encoded. Its numbers are above `resume` (version and epoch), if given.
     pub fn publish<B: AsRef<[u8]>>(
         &mut self,
         encoder: &mut Encoder<B>,
@@ -114,7 +114,7 @@ impl Store {
         })
     }
 
-    /// Publishes the last snapshot with other numbers, if it has the expected shape: whether it has.
+    /// Publishes the last snapshot with other numbers, if it has the expected shape. Returns whether it has.
     pub fn publish_numbers(&mut self, encoding: &mut Encoding, numbers: &Numbers) -> Result<bool, NotStored> {
         let Encoding { encoder, expected, .. } = encoding;
         let Some(numbered) = expected.as_ref().map(|expected| &expected.numbered) else { return Ok(false) };
@@ -126,8 +126,8 @@ impl Store {
         self.publish(encoder, expected, None).map(|()| true)
     }
 
-    /// Publishes the newest snapshot with some values changed or added: under their names in its root, or under `paths`.
-    /// `encoding` learns its shape.
+    /// Publishes the newest snapshot with some values changed or added: by name in the root, or at `paths`. Afterwards,
+    /// `encoding` expects the new shape.
     pub fn publish_update(
         &mut self,
         encoding: &mut Encoding,
@@ -161,8 +161,8 @@ impl Store {
         self.publish(&mut encoder, &mut encoding.expected, None)
     }
 
-    /// Publishes a snapshot that comes as a message: whether the channel did not have it yet.
-    /// `published_ns`: when it was published, on this node's clock, if known.
+    /// Publishes a snapshot that arrived as a message. Returns `false` if the channel has it already. `published_ns`: when it was
+    /// published, on this node's clock, if known.
     pub fn publish_message(
         &mut self,
         message: &Message,

@@ -1,9 +1,9 @@
-//! Dictionaries as copies, for a snapshot of which few leaves are new.
+//! Builds dictionaries as copies, if few leaves of a snapshot are new.
 //!
-//! *Templates* are the dictionaries and lists of a snapshot taken apart: each holds its leaves and nothing of the others.
-//! They are never handed out, and the garbage collector does not know them, so no Python code finds them. A newer snapshot
-//! exchanges the leaves that differ; then each container is copied, and the copies are put together. What is shared
-//! between the copies is immutable.
+//! *Templates* are the dictionaries and lists of a snapshot, separated from each other: each holds its leaves, but none of the
+//! other containers. They are never handed out, and the garbage collector does not track them, so no Python code finds them. For
+//! a newer snapshot, the leaves that differ are replaced; then each container is copied, and the copies are put together.
+//! Everything that copies share is immutable.
 
 use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
@@ -19,8 +19,8 @@ use crate::ffi::{self, Made};
 pub struct Templates(Vec<Py<PyAny>>);
 
 impl Templates {
-    /// Those of a snapshot. `None` if Python code has found one of them while they were made (the collector may have run): it
-    /// could change it.
+    /// The templates of a snapshot. `None` if Python code has found one of them while they were created (the collector may have
+    /// run), because it could change that one.
     #[cold]
     pub fn of(builder: &mut Builder<'_, '_>, diff: &Diff) -> PyResult<Option<Self>> {
         let none = builder.py.None().into_bound(builder.py);
@@ -41,7 +41,7 @@ impl Templates {
         Ok(hidden.then(|| Self(objects.into_iter().map(Bound::unbind).collect())))
     }
 
-    /// Goes on to a newer snapshot of numbers alone. After an error the templates are of no use.
+    /// Updates the templates to a newer snapshot of numbers only. After an error they must not be used.
     pub fn exchange_numbers(&self, builder: &Builder<'_, '_>, diff: &mut Diff) -> Made<()> {
         diff.exchange(&builder.view, |leaf, word| {
             let template = self.0[leaf.parent as usize].bind(builder.py);
@@ -49,20 +49,20 @@ impl Templates {
         })
     }
 
-    /// Exchanges the leaves that have changed. After an error the templates are of no use.
+    /// Replaces the leaves that have changed. After an error the templates must not be used.
     pub fn exchange(&self, builder: &mut Builder<'_, '_>, diff: &Diff) -> Made<()> {
         for leaf in diff.changed() {
             let object = builder.object(&mut (leaf.node as usize))?;
             let template = self.0[leaf.parent as usize].bind(builder.py);
             put(builder.structure, template, leaf, &object)?;
             if leaf.kind == Kind::Tuple {
-                ffi::hide(template); // a dictionary is tracked again when it gets one
+                ffi::hide(template); // a dictionary that gets a tuple is tracked again
             }
         }
         Ok(())
     }
 
-    /// A dictionary of the snapshot, which is the caller's alone.
+    /// A new dictionary of the snapshot.
     pub fn copy<'py>(&self, builder: &mut Builder<'_, 'py>, diff: &Diff) -> Made<Bound<'py, PyDict>> {
         let root = ffi::copy_dict(exact(self.0[0].bind(builder.py))?)?;
         let mut below = SmallVec::<[Bound<'py, PyAny>; 8]>::new();
@@ -83,7 +83,7 @@ impl Templates {
     }
 }
 
-/// The copy in which a part has its place.
+/// The copy that contains a part.
 fn parent<'a, 'py>(
     root: &'a Bound<'py, PyDict>,
     below: &'a [Bound<'py, PyAny>],
@@ -95,12 +95,12 @@ fn parent<'a, 'py>(
     }
 }
 
-/// A container by its type, which is known.
+/// Casts a container to its type, which is known.
 fn exact<'a, 'py, T: PyTypeInfo>(container: &'a Bound<'py, PyAny>) -> Made<&'a Bound<'py, T>> {
     Ok(container.cast_exact::<T>().map_err(PyErr::from)?)
 }
 
-/// Puts an object into the place of a part.
+/// Puts an object in the place of a part.
 #[inline(always)]
 fn put(
     structure: &Structure,

@@ -1,4 +1,4 @@
-//! What whoever reads a channel has in hand, and whether that is still the newest.
+//! Tracks the snapshot that a reader or a key holds, and whether it is still the newest.
 
 use pyo3::prelude::*;
 use traincast_core::reader::{HeadRef, Settled};
@@ -8,45 +8,45 @@ use traincast_core::tick_ns;
 use crate::channel::Channel;
 use crate::decode::Found;
 
-/// Where the snapshot in hand comes from.
+/// Where the snapshot in hand comes from, and how to tell that it is still the newest.
 pub struct Watch {
     head: HeadRef,
-    /// While this holds, the one in hand is the newest.
+    /// While this holds, the snapshot in hand is the newest.
     settled: Settled,
-    /// When the name was last looked at; 0 if not for this snapshot.
+    /// When the name was last looked up; 0 if not since this snapshot.
     looked_ns: u64,
-    /// After how many calls that find nothing new the clock says whether that is long ago, and what it said last.
+    /// Number of calls without news until the next look at the clock, and the time at the last one.
     clock_in: u8,
     clock_ns: u64,
-    /// Of that snapshot.
+    /// Place and numbers of that snapshot.
     pub segment: SegmentKey,
     pub meta: SlotMeta,
-    /// How many looks have ended.
+    /// How many reads have ended.
     looks: u64,
 }
 
-/// What the file says of the snapshot in hand.
+/// What one look at the head says about the snapshot in hand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Glance {
     /// It is the newest.
     Same,
     /// There is a newer one, or something else has happened to the file.
     News,
-    /// It is time to look whether the channel still has this file.
+    /// It is time to look up whether this file still has the channel's name.
     Unsure,
 }
 
-/// Which looks had ended when one began.
+/// How many reads had ended when a read began.
 #[derive(Clone, Copy)]
 pub struct Begun(u64);
 
-/// Somebody may have removed or replaced the file without a mark in it. So the name is looked at once a second. The clock for
-/// that, a coarse one, is looked at in each call, but where calls follow each other within its tick only every so many.
+/// Somebody may have removed or replaced the file without marking it, so the name is looked up once a second. For that, each call
+/// looks at the coarse clock, or only each `CLOCK_EVERY`th call if calls are less than a tick apart.
 const CLOCK_EVERY: u8 = 32;
 const LOOK_EVERY_NS: u64 = 1_000_000_000;
 
 impl Watch {
-    /// Over a channel from which nothing was read yet.
+    /// For a channel from which nothing has been read yet.
     pub fn new(py: Python<'_>, channel: &Channel) -> Self {
         let (segment, head) = channel.head(py);
         let (settled, meta) = (Settled::default(), SlotMeta::default());
@@ -77,15 +77,15 @@ impl Watch {
         !head.ended() && head.position() > self.meta.position
     }
 
-    /// Begins a look, in the middle of which Python code may run, and with it other looks.
+    /// Begins a read, during which Python code may run and read too.
     #[inline]
     pub fn begin(&self) -> Begun {
         Begun(self.looks)
     }
 
-    /// Ends it with what it found, and whether that was `new` to the caller. `false` if another one has found a newer snapshot
-    /// meanwhile: that one stays in hand.
-    #[inline(always)] // readers and keys call it: as a call of its own it costs a changed read some percent
+    /// Ends a read with what it found; `new` says whether that was new to the caller. `false` if another read has found a newer
+    /// snapshot in the meantime: that one stays in hand.
+    #[inline(always)] // called by readers and keys: a separate call would slow down a changed read by some percent
     pub fn end(
         &mut self,
         py: Python<'_>,
@@ -106,20 +106,20 @@ impl Watch {
             let (segment, head) = channel.head(py);
             (self.segment, self.head) = (found.segment, head);
             if segment != found.segment {
-                self.settled = Settled::default(); // the channel has moved on meanwhile
+                self.settled = Settled::default(); // the channel has moved to another file in the meantime
             }
         }
         true
     }
 
-    /// A newer snapshot of the same file, by a look that ran no Python code.
+    /// Takes a newer snapshot of the same file, from a read that ran no Python code.
     #[inline]
     pub fn advance(&mut self, meta: SlotMeta, settled: Settled) {
         (self.settled, self.meta, self.looked_ns) = (settled, meta, 0);
         self.looks += 1;
     }
 
-    /// After a look at nothing but numbers: whether what they say is news.
+    /// Notes that the newest snapshot's numbers were looked at, and whether they are news.
     pub fn looked(&mut self, news: bool) {
         self.looked_ns = tick_ns();
         if news {

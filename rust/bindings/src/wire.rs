@@ -9,7 +9,7 @@ use crate::build::{Builder, Structure};
 use crate::errors::{no_snapshot, raise};
 use crate::ffi;
 
-/// Parses and checks a message. Its dtypes too must be known: readers take what they find in a channel for true.
+/// Parses and checks a message. Its dtypes must be known too, because readers rely on what they find in a channel.
 pub fn parse_wire<'py>(py: Python<'py>, message: &Bound<'py, PyBytes>) -> PyResult<(Message, Structure)> {
     let message = Message::parse(message.as_bytes()).map_err(|error| raise(py, error.into()))?;
     let mut structure = Structure::default();

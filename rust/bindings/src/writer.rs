@@ -29,7 +29,7 @@ use crate::store::{NotStored, Store};
 use crate::wire::parse_wire;
 use crate::writers;
 
-// A cycle can go through the user's function alone: beside it, it keeps no objects but exact strings and ints.
+// Only the user's function can be part of a reference cycle: the other objects that a writer keeps are exact strings and ints.
 #[doc = doc!("TrainingInfoWriter")]
 #[pyclass(frozen, weakref, module = "traincast")]
 pub struct TrainingInfoWriter {
@@ -43,23 +43,23 @@ pub struct TrainingInfoWriter {
     required: Vec<String>,
     default: Default,
     store: Arc<GilCell<Store>>,
-    /// Taken out by the publish under way, if there is one: others use encodings of their own.
+    /// Taken out by a publish while it runs: nested and concurrent ones use encodings of their own.
     encoding: Place,
     /// The same for the changes of an update.
     changes: Place,
 }
 
 impl TrainingInfoWriter {
-    /// Checks that something may be published, and makes the object of the version that it will have: once a snapshot is
-    /// stored, nothing should fail any more.
+    /// Checks that this writer may publish, and creates the Python object of the next version: once a snapshot is stored, nothing
+    /// should fail any more.
     fn begin<'py>(&self, py: Python<'py>) -> Made<(Version, Bound<'py, PyInt>)> {
         let next =
             self.store.with(py, |store| store.writer.check_open().map(|()| store.writer.next_version()));
         let next = next.map_err(|error| raise(py, error))?;
-        Ok((next, ffi::int(py, next.get() as i64)?)) // it has 60 bits, and an int is made faster of an i64
+        Ok((next, ffi::int(py, next.get() as i64)?)) // at most 60 bits, and CPython creates an int faster from an i64
     }
 
-    /// Stores, and gives the version; `None` if `publish` has found nothing to store.
+    /// Stores a snapshot and returns its version; `None` if `publish` had nothing to store.
     fn store<'py>(
         &self,
         py: Python<'py>,
@@ -77,7 +77,7 @@ impl TrainingInfoWriter {
         }
     }
 
-    /// Publishes a whole dictionary, numbered above `resume` (version and epoch) if given.
+    /// Publishes a whole dictionary. Its numbers are above `resume` (version and epoch), if given.
     fn publish_whole<'py>(
         &self,
         py: Python<'py>,
@@ -96,7 +96,7 @@ impl TrainingInfoWriter {
     }
 }
 
-/// The version, where making its object has run code that published, or where the user must be told something.
+/// The slow path of `store`: creating the version's object has run code that published, or there is a warning for the user.
 #[cold]
 fn told<'py>(
     py: Python<'py>,
@@ -110,7 +110,7 @@ fn told<'py>(
     version.map(|version| ffi::unsigned(py, version.get())).transpose()
 }
 
-/// What the two arguments of `update_in` say: a path and a value, or all paths with their values.
+/// The arguments of `update_in`: a path and a value, or a dictionary of paths and values.
 fn placed_values<'py>(path: &Bound<'py, PyAny>, value: Argument) -> PyResult<Vec<Placed<'py>>> {
     match (path.cast::<PyMapping>(), value) {
         (Err(_), Argument::Given(value)) => Ok(vec![(key_path(path)?, value.into_bound(path.py()))]),
@@ -132,7 +132,7 @@ fn placed_values<'py>(path: &Bound<'py, PyAny>, value: Argument) -> PyResult<Vec
 
 type Place = GilCell<Option<Box<Encoding>>>;
 
-/// Lends an encoding, which afterwards holds on to no more objects.
+/// Calls `work` with an encoding, which afterwards keeps no objects alive.
 fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> Made<R>) -> Made<R> {
     place.take_out(py, |encoding| {
         let result = work(encoding);
@@ -142,7 +142,7 @@ fn lend<R>(py: Python<'_>, place: &Place, work: impl FnOnce(&mut Encoding) -> Ma
 }
 
 impl TrainingInfoWriter {
-    /// Publishes the last snapshot with some changes: `numbers`, if they are all that there is, or what `walk` encodes.
+    /// Publishes the last snapshot with some changes: only `numbers` if they are all that changes, otherwise what `walk` encodes.
     fn publish_changes<'py>(
         &self,
         py: Python<'py>,
@@ -192,7 +192,7 @@ impl TrainingInfoWriter {
             name, policy_id=0, *, capacity=65536, max_capacity=64 << 20, required=None, leftover="continue",
             verify_every=1.0, default=None, supersede=false, directory=None
         ),
-        // A list, because `inspect` drops the comma that makes a tuple of one.
+        // A list, because `inspect` drops the comma of a tuple with one item.
         text_signature = "(name, policy_id=0, *, capacity=65536, max_capacity=67108864, \
             required=['approx_total_training_steps'], leftover='continue', verify_every=1.0, \
             default=None, supersede=False, directory=None)"
@@ -374,7 +374,7 @@ impl TrainingInfoWriter {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.default.traverse(|default| visit.call(default)).unwrap_or(Ok(())) // lent: what it refers to is alive
+        self.default.traverse(|default| visit.call(default)).unwrap_or(Ok(())) // borrowed: then the function is alive
     }
 
     fn __clear__(&self, py: Python<'_>) {

@@ -1,4 +1,4 @@
-//! The writers of this process: whose place a new one may take, and what is closed at the end of the interpreter.
+//! The writers of this process: a new one may supersede one of them, and all are closed when the interpreter exits.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -26,7 +26,7 @@ static WRITERS: GilCell<Vec<Entry>> = GilCell::new(Vec::new());
 #[doc = doc!("close_writers")]
 #[pyfunction]
 pub fn close_writers(py: Python<'_>) {
-    // In a forked child that does nothing: a writer is its maker's.
+    // In a forked child this does nothing: a writer belongs to the process that made it.
     for entry in WRITERS.with(py, std::mem::take) {
         if let Some(store) = entry.store.upgrade() {
             store.with(py, |store| store.writer.close());
@@ -34,8 +34,8 @@ pub fn close_writers(py: Python<'_>) {
     }
 }
 
-/// Opens a writer. If another one of this process is in the way, unreachable ones are collected first; one that lives ends the
-/// attempt, or loses its channel if `supersede` says so.
+/// Opens a writer. If a writer of this process has the channel, unreachable ones are collected first. If a reachable one has it,
+/// this fails, or with `supersede` that writer loses the channel.
 pub fn open(
     py: Python<'_>,
     places: &Places,
@@ -43,11 +43,11 @@ pub fn open(
     options: WriterOptions,
     supersede: bool,
 ) -> PyResult<Writer> {
-    // It may have to wait until `clean` has finished with the channel.
+    // Detached, because it may have to wait until `clean` has finished with the channel.
     let attempt = || py.detach(|| Writer::open(places, name.clone(), options));
     let mut opened = attempt();
     if matches!(opened, Err(Error::ChannelBusy { .. })) && living(py, places, name).is_some() {
-        // A notebook cell that is run again leaves the writer of its last run in a cycle of frames and tracebacks.
+        // A notebook cell that is run again may leave the writer of its last run in a cycle of frames and tracebacks.
         py.import("gc")?.call_method0("collect")?;
         opened = attempt();
         if matches!(opened, Err(Error::ChannelBusy { .. }))
@@ -63,7 +63,7 @@ pub fn open(
     opened.map_err(|error| raise(py, error))
 }
 
-/// Remembers a writer until it is dropped.
+/// Registers a writer until it is dropped.
 pub fn register(py: Python<'_>, writer: Writer) -> PyResult<Arc<GilCell<Store>>> {
     let opened_at = caller(py)?;
     let (directory, name) = (writer.directory().path().to_owned(), writer.name().clone());

@@ -1,8 +1,7 @@
-/* Reads a channel as fast as it can while somebody writes it, and checks each snapshot: all of it follows from its seed.
+/* Reads a channel as fast as possible while others write it, and checks each snapshot: all of its content follows from its seed.
  *
  *     racer DIRECTORY SNAPSHOTS FILES
- *
- * ends with 0 once it has checked so many snapshots, from so many files. tests/stress says what they consist of. */
+  * exits with 0 once it has checked SNAPSHOTS snapshots from FILES files. tests/stress says what they consist of. */
 #include "traincast.h"
 
 static uint64_t mix(uint64_t x) {
@@ -16,7 +15,7 @@ static int torn(uint64_t seed, const char *what) {
     return 1;
 }
 
-/* Whether a snapshot is all of one piece. */
+/* Whether all parts of a snapshot belong together. 0: they do. */
 static int check(tc_reader *reader, tc_key *seed_key, tc_key *real, tc_key *words, tc_key *text, tc_key *deep) {
     uint64_t seed = (uint64_t)tc_i64(reader, seed_key, -1), first = mix(seed);
     size_t len = 0;
@@ -30,7 +29,7 @@ static int check(tc_reader *reader, tc_key *seed_key, tc_key *real, tc_key *word
     snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)seed);
     const char *found = tc_str(reader, text, "", &len);
     if (len != strlen(wanted) || memcmp(found, wanted, len) != 0) return torn(seed, "the string");
-    /* It is there in two of three snapshots, and in each of these at another place. */
+    /* Two of three snapshots have it, each of these at a different place. */
     int64_t inner = tc_i64(reader, deep, -1);
     if (seed % 3 == 0 ? deep->error != -ENOENT : inner != (int64_t)(first >> 1)) return torn(seed, "what is nested");
     return 0;

@@ -1,4 +1,4 @@
-//! `include/traincast.h` behind a safe face, for the tests that hold it against the core.
+//! A safe interface to `include/traincast.h`, for the tests that compare it with the core.
 #![allow(unsafe_code, reason = "calls of C functions")]
 
 mod scores;
@@ -50,7 +50,7 @@ unsafe extern "C" {
     fn shim_view(r: *mut u64, key: *mut u64, array: *mut RawArray) -> c_int;
 }
 
-/// Of a C function: what it gives if it is not negative, else the errno.
+/// Result of a C function: its return value if that is not negative, otherwise the errno.
 pub type Result<T> = std::result::Result<T, i32>;
 
 fn result(code: c_int) -> Result<i32> {
@@ -61,7 +61,7 @@ fn result(code: c_int) -> Result<i32> {
 #[derive(Debug)]
 pub struct Reader(Box<[u64]>);
 
-/// `tc_key`. Made by one reader, it may be used with another.
+/// `tc_key`. A key of one reader may be used with another.
 #[derive(Clone, Debug)]
 pub struct Key(Box<[u64]>);
 
@@ -74,10 +74,10 @@ pub enum Part {
     Int(i64),
 }
 
-/// Numbers of the snapshot in hand.
+/// The numbers of the snapshot in hand.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub struct Numbers {
-    /// Term, epoch, version: in this order a newer snapshot has larger ones.
+    /// Term, epoch, version: compared in this order, a newer snapshot is larger.
     pub stamp: [u64; 3],
     /// On this machine's clock.
     pub published_ns: u64,
@@ -92,7 +92,7 @@ pub struct Array<'a> {
     pub bytes: &'a [u8],
     /// Length of each axis.
     pub shape: &'a [u64],
-    /// Elements, as C counts them.
+    /// Number of elements, from C.
     pub count: usize,
     /// Bytes of an element.
     pub itemsize: usize,
@@ -109,7 +109,7 @@ fn c_string(bytes: &[u8]) -> CString {
 }
 
 impl Reader {
-    /// `tc_open_at`; without a directory `tc_open`. `-ENOENT` leaves a good reader: see [`Reader::open_soon`].
+    /// `tc_open_at`, or `tc_open` without a directory. After `-ENOENT` the C reader is usable: see [`Reader::open_soon`].
     ///
     /// # Errors
     /// The errno.
@@ -118,20 +118,20 @@ impl Reader {
         result(code).map(|_| reader)
     }
 
-    /// As [`Reader::open`], with what C gives beside the reader: it may be used whatever that is.
+    /// As [`Reader::open`], but returns the reader together with C's return value: the reader may be used in any case.
     pub fn open_soon(directory: Option<&Path>, name: &str, policy_id: u16) -> (Self, i32) {
         // SAFETY: no arguments.
         let mut reader = Self(zeros(unsafe { shim_reader_size() }));
         let directory = directory.map(|path| c_string(path.as_os_str().as_bytes()));
         let directory = directory.as_ref().map_or(std::ptr::null(), |path| path.as_ptr());
-        // SAFETY: memory of the size that C asks for, aligned to 8; strings that end with a zero and live for the call.
+        // SAFETY: the memory has the size that C asks for, and is aligned to 8; the strings are terminated and live during the call.
         let code = unsafe {
             shim_open(reader.0.as_mut_ptr(), directory, c_string(name.as_bytes()).as_ptr(), policy_id)
         };
         (reader, code)
     }
 
-    /// `tc_poll`: whether there was another snapshot.
+    /// `tc_poll`. Returns whether there was another snapshot.
     ///
     /// # Errors
     /// The errno.
@@ -163,7 +163,7 @@ impl Reader {
 
     /// `tc_error`.
     pub fn error(&self) -> String {
-        // SAFETY: a reader that was opened; C gives a constant string.
+        // SAFETY: a reader that was opened; C returns a constant string.
         unsafe { CStr::from_ptr(shim_error(self.0.as_ptr())) }.to_string_lossy().into_owned()
     }
 
@@ -249,7 +249,7 @@ impl Reader {
         let text =
             unsafe { shim_str(self.0.as_mut_ptr(), key.0.as_mut_ptr(), fallback.as_ptr(), &raw mut len) };
         key.checked((), text == fallback.as_ptr() && len == 7)?;
-        // SAFETY: so many bytes of the reader's, which it keeps until the next poll: that needs it mutably.
+        // SAFETY: `len` bytes of the reader, which stay valid until the next poll, and that needs a mutable reference.
         Ok(unsafe { std::slice::from_raw_parts(text.cast(), len) })
     }
 
@@ -285,7 +285,7 @@ impl Reader {
         // SAFETY: a reader that was opened, a key, room for what it fills in.
         result(unsafe { shim_view(self.0.as_mut_ptr(), key.0.as_mut_ptr(), &raw mut raw) })?;
         assert!(!raw.data.is_null() && !raw.shape.is_null() && !raw.dtype.is_null());
-        // SAFETY: memory of the reader's, which it keeps until the next poll: that needs it mutably.
+        // SAFETY: memory of the reader, which stays valid until the next poll, and that needs a mutable reference.
         unsafe {
             Ok(Array {
                 bytes: std::slice::from_raw_parts(raw.data.cast(), raw.count * raw.itemsize),
@@ -317,7 +317,7 @@ impl Key {
         -unsafe { shim_key_error(self.0.as_ptr()) }
     }
 
-    /// The value, unless the key says that it is none: then C must have given the fallback.
+    /// The value, or the key's error: then C must have returned the fallback.
     fn checked<T>(&self, value: T, is_fallback: bool) -> Result<T> {
         match self.error() {
             0 => Ok(value),

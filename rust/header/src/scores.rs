@@ -1,4 +1,4 @@
-//! `include/traincast_scores.h` behind a safe face.
+//! A safe interface to `include/traincast_scores.h`.
 
 use std::ffi::{CStr, c_char, c_double, c_int};
 use std::os::unix::ffi::OsStrExt;
@@ -28,13 +28,14 @@ impl Scores {
         // SAFETY: no arguments.
         let mut scores = Self(zeros(unsafe { shim_scores_size() }));
         let (directory, name) = (c_string(directory.as_os_str().as_bytes()), c_string(name.as_bytes()));
-        // SAFETY: memory of the size that C asks for, aligned to 8; strings that end with a zero and live for the call.
+        // SAFETY: the memory has the size that C asks for, and is aligned to 8; the strings are terminated and live during the
+        // call.
         let code =
             unsafe { shim_scores_open(scores.0.as_mut_ptr(), directory.as_ptr(), name.as_ptr(), policy_id) };
         result(code).map(|_| scores)
     }
 
-    /// `tc_record`: whether it was counted.
+    /// `tc_record`. Returns whether the episode was recorded.
     ///
     /// # Errors
     /// The errno.
@@ -52,7 +53,7 @@ impl Scores {
 
     /// `tc_scores_error`.
     pub fn error(&self) -> String {
-        // SAFETY: scores that were opened; C gives a constant string.
+        // SAFETY: scores that were opened; C returns a constant string.
         unsafe { CStr::from_ptr(shim_scores_error(self.0.as_ptr())) }.to_string_lossy().into_owned()
     }
 

@@ -1,4 +1,4 @@
-/* The functions of traincast.h, which are inline, as ones that can be called from elsewhere. */
+/* The inline functions of traincast.h and traincast_scores.h, as functions that can be linked. */
 #include "traincast_scores.h"
 
 size_t shim_reader_size(void) { return sizeof(tc_reader); }

@@ -1,4 +1,4 @@
-//! Memory of Python objects, to be copied from, and memory for Python objects.
+//! Memory of Python objects, to copy from, and memory that Python objects can view.
 
 use std::ffi::c_int;
 use std::ptr::NonNull;
@@ -9,15 +9,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use traincast_core::BlobBuffer;
 
-/// An immutable run of bytes, with what keeps it alive until a publish has copied it.
+/// Bytes of a Python object, and what keeps them alive until a publish has copied them.
 pub struct Bytes {
     start: *const u8,
     len: usize,
-    #[expect(dead_code, reason = "held for the memory that `start` points to")]
+    #[expect(dead_code, reason = "keeps alive the memory that `start` points to")]
     keep: (Option<Py<PyAny>>, Option<View>),
 }
 
-// SAFETY: the bytes are only read, and what keeps them alive may be dropped on any thread: `Py` and `View` see to that.
+// SAFETY: the bytes are only read, and `Py` and `View` may be dropped on any thread.
 unsafe impl Send for Bytes {}
 
 impl Bytes {
@@ -44,9 +44,9 @@ impl Bytes {
     /// The memory and the shape of an object with a C-contiguous buffer.
     pub fn of_buffer(object: &Bound<'_, PyAny>) -> PyResult<(Self, Vec<u64>)> {
         let mut view = Box::<ffi::Py_buffer>::new_uninit();
-        // SAFETY: a successful PyObject_GetBuffer initialises the view, and the exporter keeps the memory in place until it is
-        // released, which `View::drop` does. PyBUF_ND asks for `shape` with `ndim` entries, and for C order, since not for
-        // strides.
+        // SAFETY: a successful PyObject_GetBuffer initializes the view, and the exporter keeps the memory in place until the view
+        // is released, which `View::drop` does. PyBUF_ND requests `shape` with `ndim` entries and, because it does not request
+        // strides, C order.
         unsafe {
             if ffi::PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_ND) != 0 {
                 return Err(PyErr::fetch(object.py()));
@@ -65,8 +65,8 @@ impl Bytes {
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `start` is valid for `len` bytes while `keep` lives. Code that writes into an exported buffer without the
-        // interpreter's lock (numpy in another thread does) is the user's to keep away, as `publish` says.
+        // SAFETY: `start` is valid for `len` bytes while `keep` lives. The user must not let another thread write to an exported
+        // buffer without the interpreter's lock (as numpy does) in the meantime; the documentation of `publish` says so.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }
@@ -80,19 +80,19 @@ impl Drop for View {
     }
 }
 
-/// Read-only memory of one snapshot, which all readers of a process share; arrays are views on it.
+/// Read-only memory of one snapshot, which all readers of a process share; arrays are views into it.
 #[pyclass(frozen, module = "traincast._core")]
 pub struct Blob(pub Arc<BlobBuffer>);
 
 #[pymethods]
 impl Blob {
     /// # Safety
-    /// Called by the interpreter alone, with the view to fill.
+    /// Only the interpreter may call this, with the view to fill.
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let bytes = slf.get().0.bytes();
         let (start, len) = (bytes.as_ptr().cast_mut().cast(), bytes.len() as ffi::Py_ssize_t);
-        // SAFETY: the view is the interpreter's, and gets a reference to `slf`, whose Arc keeps the bytes, which nobody writes
-        // any more: a view to write to is refused.
+        // SAFETY: the view is the interpreter's. It gets a reference to `slf`, whose Arc keeps the bytes alive. Nobody writes to
+        // them any more: a request for a writable view fails.
         let status = unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start, len, 1, flags) };
         if status == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
     }

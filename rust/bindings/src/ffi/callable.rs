@@ -1,9 +1,9 @@
-//! A class whose objects are called as fast as methods.
+//! A class whose objects can be called as fast as methods.
 //!
-//! PyO3's `__call__` takes a tuple of arguments, for which the interpreter and PyO3 take half as long again as for a method. An
-//! object with a function of its own for calls (PEP 590) needs none. PyO3 makes no such classes, so this makes a subclass of
-//! PyO3's, whose objects have that function's address behind everything else. PEP 590 is in all versions of CPython since 3.9, and
-//! in the stable interface since 3.12; an interpreter without it would take the other way, by `tp_call`.
+//! PyO3's `__call__` takes a tuple of arguments, which makes a call half as long again as that of a method. An object with a
+//! vectorcall function (PEP 590) needs no tuple. PyO3 cannot create such classes, so this module creates a subclass of PyO3's
+//! class, whose objects have the function's address after everything else. All versions of CPython since 3.9 have PEP 590, and
+//! the stable ABI has it since 3.12; an interpreter without it would use `tp_call`.
 
 use std::ffi::{CStr, c_int, c_ulong, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,29 +19,29 @@ use pyo3::prelude::*;
 pub trait Callable: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
     /// The full name of the class.
     const FULL_NAME: &'static CStr;
-    /// Its docstring, which begins with its signature as the interpreter wants it.
+    /// Its docstring, which begins with the signature in the interpreter's format.
     const TEXT: &'static CStr;
     /// The same for `__call__`.
     const CALL_TEXT: &'static CStr;
-    /// What a call gives, in the usual cases: where that neither fails nor drops a `Py`, only a `Bound`. PyO3 is not told that
-    /// this thread is attached, which would take as long as all the rest.
+    /// The result of a call in the usual cases. `None` in all others: this must not raise an exception or drop a `Py`, only a
+    /// `Bound`, because PyO3 has not been told that this thread is attached. Telling it would take as long as all the rest.
     fn quickly(&self, py: Python<'_>) -> Option<Py<PyAny>>;
-    /// What a call gives.
+    /// The result of a call in all cases.
     fn call(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
 
-/// How PyO3 makes an object of its class, and where the function's address goes.
+/// PyO3's function that creates an object of its class, and the offset of the vectorcall function's address.
 static MADE: OnceLock<(ffi::newfunc, usize)> = OnceLock::new();
 
-/// `__vectorcalloffset__` is a number of that type, which cannot be set.
+/// `Py_T_PYSSIZET`: the type of the member `__vectorcalloffset__`, which is read-only.
 const SIZE: c_int = 19;
 const READ_ONLY: c_int = 1;
 /// `Py_TPFLAGS_HAVE_VECTORCALL`.
 const HAS_CALL: c_ulong = 1 << 11;
-/// The bit of a count of arguments that says something else (`PY_VECTORCALL_ARGUMENTS_OFFSET`).
+/// `PY_VECTORCALL_ARGUMENTS_OFFSET`: a flag in the argument count.
 const NO_COUNT: usize = 1 << (usize::BITS - 1);
 
-/// What PEP 590 has an object called by.
+/// The function type of PEP 590.
 type Vectorcall = unsafe extern "C" fn(
     *mut ffi::PyObject,
     *const *mut ffi::PyObject,
@@ -49,7 +49,7 @@ type Vectorcall = unsafe extern "C" fn(
     *mut ffi::PyObject,
 ) -> *mut ffi::PyObject;
 
-/// The class. There is one, made at import.
+/// Creates the class. Called once, at import.
 pub fn callable_class<T: Callable>(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let base = py.get_type::<T>();
     let size: usize = base.getattr("__basicsize__")?.extract()?;
@@ -61,9 +61,9 @@ pub fn callable_class<T: Callable>(py: Python<'_>) -> PyResult<Bound<'_, PyAny>>
         flags: READ_ONLY,
         doc: ptr::null(),
     };
-    // The interpreter keeps what it is given here, so none of it is ever freed.
+    // The interpreter keeps pointers to all of this, so it is leaked.
     let members = Box::leak(Box::new([member, ffi::PyMemberDef::default()]));
-    // Found as `__call__` in the place of what the interpreter would make for the slot, whose signature says nothing.
+    // Replaces the `__call__` that the interpreter would make for the slot, whose signature says nothing.
     let method = ffi::PyMethodDef {
         ml_name: c"__call__".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: called_as_method::<T> },
@@ -72,11 +72,11 @@ pub fn callable_class<T: Callable>(py: Python<'_>) -> PyResult<Bound<'_, PyAny>>
     };
     let methods = Box::leak(Box::new([method, ffi::PyMethodDef::zeroed()]));
     let slot = |slot, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
-    // SAFETY: a class, which has such a slot.
+    // SAFETY: `base` is a heap type with this slot.
     let new = unsafe { ffi::PyType_GetSlot(base.as_type_ptr(), ffi::Py_tp_new) };
-    // SAFETY: that is what the slot holds.
+    // SAFETY: this slot holds a `newfunc` or null.
     let new = unsafe { std::mem::transmute::<*mut c_void, Option<ffi::newfunc>>(new) };
-    let new = new.ok_or_else(|| PyTypeError::new_err("the class cannot be made"))?;
+    let new = new.ok_or_else(|| PyTypeError::new_err("the class cannot be created"))?;
     MADE.get_or_init(|| (new, offset));
     let slots = Box::leak(Box::new([
         slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
@@ -93,7 +93,7 @@ pub fn callable_class<T: Callable>(py: Python<'_>) -> PyResult<Bound<'_, PyAny>>
         flags: (ffi::Py_TPFLAGS_DEFAULT | HAS_CALL) as _,
         slots: slots.as_mut_ptr(),
     };
-    // SAFETY: a complete description, the end of each list marked; gives a new reference.
+    // SAFETY: the spec is complete, and each list has its end marker; the call returns a new reference.
     unsafe {
         let class = ffi::PyType_FromSpecWithBases(&raw mut spec, base.as_ptr());
         Bound::from_owned_ptr_or_err(py, class)
@@ -106,8 +106,8 @@ unsafe extern "C" fn new_object<T: Callable>(
     named: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     let Some((new, offset)) = MADE.get() else { return ptr::null_mut() };
-    // SAFETY: as the interpreter calls the slot of PyO3's class for a subclass. The object has room for the address at its end:
-    // that is what its size is for.
+    // SAFETY: called as the interpreter calls the slot of PyO3's class for a subclass. The object has room for the address at
+    // `offset`, because `basicsize` includes it.
     unsafe {
         let object = new(class, arguments, named);
         if !object.is_null() {
@@ -123,7 +123,7 @@ unsafe extern "C" fn called<T: Callable>(
     count: usize,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as the interpreter calls it. `names` is null or a tuple.
+    // SAFETY: the interpreter calls this attached; `names` is null or a tuple.
     unsafe {
         let named = !names.is_null() && ffi::PyTuple_Size(names) != 0;
         call::<T>(this, count & !NO_COUNT == 0 && !named)
@@ -135,7 +135,7 @@ unsafe extern "C" fn called_with_tuple<T: Callable>(
     arguments: *mut ffi::PyObject,
     named: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as the interpreter calls it. `arguments` is a tuple, `named` null or a dictionary.
+    // SAFETY: the interpreter calls this attached; `arguments` is a tuple, and `named` is null or a dictionary.
     unsafe {
         let named = !named.is_null() && ffi::PyDict_Size(named) != 0;
         call::<T>(this, ffi::PyTuple_Size(arguments) == 0 && !named)
@@ -146,15 +146,15 @@ unsafe extern "C" fn called_as_method<T: Callable>(
     this: *mut ffi::PyObject,
     _none: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as the interpreter calls it.
+    // SAFETY: the interpreter calls this attached, with an object of the class.
     unsafe { call::<T>(this, true) }
 }
 
 /// # Safety
-/// To be called attached, on an object of the subclass, which is held over the call.
+/// The thread must be attached, and `this` must be an object of the subclass that stays alive during the call.
 #[inline]
 unsafe fn call<T: Callable>(this: *mut ffi::PyObject, without_arguments: bool) -> *mut ffi::PyObject {
-    // SAFETY: as the caller vouches. An object of the subclass begins as one of PyO3's class.
+    // SAFETY: as the caller guarantees. An object of the subclass begins like one of PyO3's class.
     let this = unsafe { Borrowed::from_ptr(Python::assume_attached(), this).cast_unchecked::<T>() };
     let (py, this) = (this.py(), this.get());
     let called = || match without_arguments.then(|| this.quickly(py)).flatten() {
@@ -163,7 +163,7 @@ unsafe fn call<T: Callable>(this: *mut ffi::PyObject, without_arguments: bool) -
     };
     // A panic must not unwind into the interpreter.
     let result = catch_unwind(AssertUnwindSafe(called))
-        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("the call has panicked; please report it")));
+        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("the call panicked; please report it")));
     match result {
         Ok(object) => object.into_ptr(),
         Err(error) => {

@@ -1,4 +1,4 @@
-//! The entries of a dictionary where they lie, if that is known (see `layouts`); else as `PyDict_Next` finds them.
+//! The entries of a dictionary: read in place if the layout is known (see `layouts`), otherwise by `PyDict_Next`.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-/// Set once dictionaries were found to be as described here.
+/// Set once dictionaries were found to have the layout that is described here.
 static KNOWN: OnceLock<()> = OnceLock::new();
 
 /// `PyDictObject`.
@@ -19,11 +19,11 @@ struct Dict {
     /// A version up to 3.13, a watcher's tag from 3.14 on.
     version: u64,
     keys: *const Keys,
-    /// Not null for the attributes of an object, which share their keys with others.
+    /// Not null for the attributes of an object: such dictionaries share their keys.
     values: *const c_void,
 }
 
-/// `PyDictKeysObject`, behind which the hash table lies, and then the entries in their order.
+/// `PyDictKeysObject`. The hash table follows it, and then the entries in their order.
 #[repr(C)]
 struct Keys {
     references: isize,
@@ -35,7 +35,7 @@ struct Keys {
     entries: isize,
 }
 
-/// `DICT_KEYS_UNICODE`: all keys are exact strings, and entries are without hashes.
+/// `DICT_KEYS_UNICODE`: all keys are exact strings, and the entries have no hashes.
 const STRINGS: u8 = 1;
 
 /// `PyDictUnicodeEntry`.
@@ -46,7 +46,7 @@ pub(super) struct Entry {
     pub value: *mut ffi::PyObject,
 }
 
-// The same numbers as in scripts/layouts.c, which holds them against the headers.
+// The same numbers as in scripts/layouts.c, which compares them with the headers.
 const _: () = {
     use std::mem::offset_of;
     assert!(offset_of!(Dict, used) == 16 && offset_of!(Dict, keys) == 32 && offset_of!(Dict, values) == 40);
@@ -56,7 +56,7 @@ const _: () = {
     assert!(STRINGS == 1 && offset_of!(Entry, value) == 8 && size_of::<Entry>() == 16);
 };
 
-/// The way through a dictionary.
+/// Access to the entries of a dictionary.
 pub(super) struct Entries<'a> {
     dict: &'a Bound<'a, PyDict>,
     /// Only if all keys are strings, and none was removed.
@@ -65,21 +65,21 @@ pub(super) struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     pub fn of(dict: &'a Bound<'_, PyDict>) -> Self {
-        // SAFETY: that they lie in memory as it is described here has been found out.
+        // SAFETY: `KNOWN` is set only once the layout was found to be as described here.
         Self { dict, known: KNOWN.get().and_then(|()| unsafe { entries(dict) }) }
     }
 
-    /// The entries from a position on, if it is known where they lie.
+    /// The entries from a position on, if they can be read in place.
     ///
     /// # Safety
-    /// The dictionary must not have changed since [`Entries::of`], nor change while they are looked at.
+    /// The dictionary must not have changed since [`Entries::of`], and must not change while the slice is used.
     #[inline(always)]
     pub unsafe fn rest(&self, position: isize) -> Option<&[Entry]> {
         // SAFETY: the dictionary has not changed.
         self.known.map(|entries| unsafe { &*entries }.get(position as usize..).unwrap_or_default())
     }
 
-    /// The next key and value, both borrowed, as `PyDict_Next` does it; the position is the same.
+    /// The next key and value, both borrowed, as from `PyDict_Next`. The positions mean the same.
     ///
     /// # Safety
     /// The dictionary must not have changed since [`Entries::of`].
@@ -92,7 +92,7 @@ impl<'a> Entries<'a> {
             return Some((key, value));
         }
         let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
-        // SAFETY: a dict.
+        // SAFETY: `self.dict` is a dict, and the three pointers are valid.
         let found = unsafe { ffi::PyDict_Next(self.dict.as_ptr(), position, &raw mut key, &raw mut value) };
         (found != 0).then_some((key, value))
     }
@@ -101,18 +101,18 @@ impl<'a> Entries<'a> {
 /// How many entries a dictionary has.
 pub fn dict_len(dict: &Bound<'_, PyDict>) -> usize {
     match KNOWN.get() {
-        // SAFETY: that dictionaries lie in memory as it is described here has been found out.
+        // SAFETY: `KNOWN` is set only once the layout was found to be as described here.
         Some(()) => unsafe { (*dict.as_ptr().cast::<Dict>()).used as usize },
         None => dict.len(),
     }
 }
 
-/// The entries where they lie, as long as the dictionary does not change.
+/// The entries in place. Valid as long as the dictionary does not change.
 ///
 /// # Safety
-/// Dictionaries must lie in memory as it is described here.
+/// Dictionaries must have the layout that is described here.
 unsafe fn entries(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
-    // SAFETY: as the caller vouches.
+    // SAFETY: as the caller guarantees.
     unsafe {
         let dict = &*dict.as_ptr().cast::<Dict>();
         let keys = &*dict.keys;
@@ -124,18 +124,18 @@ unsafe fn entries(dict: &Bound<'_, PyDict>) -> Option<*const [Entry]> {
     }
 }
 
-/// Finds out whether the dictionaries of this interpreter are as described here.
+/// Finds out whether this interpreter's dictionaries have the layout that is described here.
 ///
 /// # Safety
-/// It must be one of the versions that are known.
+/// The interpreter must be of one of the known versions.
 pub(super) unsafe fn learn_layout(py: Python<'_>) -> PyResult<bool> {
     if py.get_type::<PyDict>().getattr("__basicsize__")?.extract::<usize>()? != size_of::<Dict>() {
         return Ok(false);
     }
-    // SAFETY: of a known version, and of the size that it has there: what follows is a second look.
+    // SAFETY: the version is known, and the object size is right for it: what follows is an additional check.
     let entries = |dict: &Bound<'_, PyDict>| unsafe { entries(dict) };
     let is_same = |dict: &Bound<'_, PyDict>| {
-        // SAFETY: nobody else has the dictionary.
+        // SAFETY: nobody else has the dictionary, so it does not change.
         let Some(entries) = entries(dict).map(|entries| unsafe { &*entries }) else { return false };
         let pairs = dict.iter().map(|(key, value)| (key.as_ptr(), value.as_ptr()));
         entries.len() == dict.len() && pairs.eq(entries.iter().map(|entry| (entry.key, entry.value)))

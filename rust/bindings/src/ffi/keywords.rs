@@ -1,4 +1,4 @@
-//! A method that takes any keyword arguments, without a dictionary of them.
+//! A method that takes arbitrary keyword arguments, without a dictionary for them.
 
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,12 +14,12 @@ use smallvec::SmallVec;
 /// Keyword arguments.
 pub type Changes<'py> = [(Bound<'py, PyString>, Bound<'py, PyAny>)];
 
-/// A method that takes any keyword arguments and nothing else. PyO3 calls such a one with a dictionary, and makes another
-/// from it; this one takes them from the caller's stack.
+/// A method that takes arbitrary keyword arguments and nothing else. For such a method, PyO3 gets one dictionary and makes
+/// another from it; this one takes the arguments from the caller's stack.
 pub trait KeywordMethod: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
     /// The method's name.
     const METHOD: &'static CStr;
-    /// Its docstring, which begins with its signature as the interpreter wants it.
+    /// Its docstring, which begins with the signature in the interpreter's format.
     const TEXT: &'static CStr;
     /// The method.
     fn call(&self, py: Python<'_>, changes: &Changes<'_>) -> PyResult<Py<PyAny>>;
@@ -31,7 +31,7 @@ pub fn add_keyword_method<T: KeywordMethod>(class: &Bound<'_, PyType>) -> PyResu
     unsafe { add_method(class, T::METHOD, T::TEXT, keyword_method::<T>) }
 }
 
-/// Adds a function to a class as a method, instead of one that has the name.
+/// Adds a function to a class as a method, and replaces one of that name.
 ///
 /// # Safety
 /// `function` must be sound as a method of that class.
@@ -47,7 +47,7 @@ pub(super) unsafe fn add_method(
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: text.as_ptr(),
     }));
-    // SAFETY: a type, and a definition that is never freed.
+    // SAFETY: `class` is a type, and the definition is never freed.
     let method = unsafe {
         let method = ffi::PyDescr_NewMethod(class.as_ptr().cast(), definition);
         Bound::from_owned_ptr_or_err(class.py(), method)?
@@ -63,8 +63,8 @@ unsafe extern "C" fn keyword_method<T: KeywordMethod>(
 ) -> *mut ffi::PyObject {
     let called = || {
         Python::attach(|py| {
-            // SAFETY: the descriptor has checked the type of `this`; the vectorcall protocol gives `positional` arguments and
-            // then one for each of `names`, a tuple of str or null. The caller holds them all over the call.
+            // SAFETY: the descriptor has checked the type of `this`. The vectorcall protocol passes `positional` arguments and
+            // then one for each of `names`, which is a tuple of str or null. The caller keeps them all alive during the call.
             let (this, changes) = unsafe {
                 let this = Borrowed::from_ptr(py, this).cast_unchecked::<T>();
                 if positional != 0 {
@@ -83,7 +83,7 @@ unsafe extern "C" fn keyword_method<T: KeywordMethod>(
     };
     // A panic must not unwind into the interpreter.
     let result = catch_unwind(AssertUnwindSafe(called))
-        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("update() has panicked; please report it")));
+        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("update() panicked; please report it")));
     match result {
         Ok(object) => object.into_ptr(),
         Err(error) => {

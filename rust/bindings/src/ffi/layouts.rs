@@ -1,21 +1,21 @@
-//! How objects lie in the memory of this interpreter.
+//! The memory layouts of this interpreter's objects.
 //!
-//! A module for the stable interface is not to know that. But asking the interpreter for each entry of a dictionary would take
-//! most of the time of a publish, and a version of CPython keeps its layouts once it is out. So on the versions whose headers
-//! were compared, and after a look at some objects of each kind, `dicts` and `numbers` look into the objects themselves.
-//! Everywhere else, and where the environment variable `TRAINCAST_OFFICIAL_API` says so, they ask the interpreter.
+//! A module for the stable ABI should not depend on them. But asking the interpreter for each entry of a dictionary would take
+//! most of the time of a publish, and a CPython version does not change its layouts after its release. So on versions whose
+//! headers were compared, and after checking some objects of each kind, `dicts` and `numbers` read the objects' memory.
+//! Everywhere else, and if the environment variable `TRAINCAST_OFFICIAL_API` is set, they ask the interpreter.
 //!
-//! They only read. Objects are made and changed by the interpreter alone.
+//! They only read. Only the interpreter creates and changes objects.
 
 use pyo3::prelude::*;
 
 use super::{dicts, numbers};
 
-/// The minor versions of CPython 3 whose headers were compared (`scripts/layouts.c`): dict and float are the same in all of them,
-/// wherever there is a global lock. The codec's tests ran on 3.11.7, 3.12.1, 3.13.0, 3.14.10 and 3.15.2.
+/// The minor versions of CPython 3 whose headers were compared (`scripts/layouts.c`): with the global lock, dict and float have
+/// the same layout in all of them. The codec's tests ran on 3.11.7, 3.12.1, 3.13.0, 3.14.10 and 3.15.2.
 const KNOWN: std::ops::RangeInclusive<u8> = 11..=15;
 
-/// Finds out which types can be looked into, by name.
+/// Finds out which types have a known layout. Returns their names.
 pub fn learn_layouts(py: Python<'_>) -> PyResult<Vec<&'static str>> {
     let version = py.version_info();
     let implementation: String = py.import("sys")?.getattr("implementation")?.getattr("name")?.extract()?;
@@ -25,7 +25,7 @@ pub fn learn_layouts(py: Python<'_>) -> PyResult<Vec<&'static str>> {
     if !known || official_only {
         return Ok(Vec::new());
     }
-    // SAFETY: a version that is known.
+    // SAFETY: the version is known.
     let found = unsafe { [("dict", dicts::learn_layout(py)?), ("float", numbers::learn_layout(py)?)] };
     Ok(found.into_iter().filter_map(|(name, found)| found.then_some(name)).collect())
 }

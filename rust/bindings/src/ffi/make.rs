@@ -1,6 +1,6 @@
-//! Python objects made from Rust's, and containers filled and copied.
+//! Creates Python objects from Rust values, and fills and copies containers.
 //!
-//! PyO3's own ways panic where there is no memory; these raise `MemoryError`.
+//! PyO3's own functions panic when memory runs out; these raise `MemoryError`.
 
 use std::sync::OnceLock;
 
@@ -8,10 +8,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 
-/// An exception, boxed: a result with room for one is then a word or two, and is handed back in registers.
+/// An exception in a box, so that a result is one or two words and is returned in registers.
 pub struct Raised(Box<PyErr>);
 
-/// What most of decoding gives.
+/// The result of most functions that encode and decode.
 pub type Made<T> = Result<T, Raised>;
 
 impl From<PyErr> for Raised {
@@ -28,47 +28,47 @@ impl From<Raised> for PyErr {
     }
 }
 
-/// The exception that is set.
+/// Fetches the exception that is set.
 #[cold]
 fn fetched(py: Python<'_>) -> Raised {
     PyErr::fetch(py).into()
 }
 
-/// A new reference to an object whose type is known, or the error that there is instead.
+/// Takes over a new reference to an object of a known type, or fetches the exception.
 ///
 /// # Safety
-/// `object` is null with an exception set, or an owned reference to an object of that type.
+/// `object` must be null with an exception set, or an owned reference to an object of type `T`.
 pub(super) unsafe fn made<T>(py: Python<'_>, object: *mut ffi::PyObject) -> Made<Bound<'_, T>> {
-    // SAFETY: as the caller vouches.
+    // SAFETY: as the caller guarantees.
     let object = unsafe { Bound::from_owned_ptr_or_opt(py, object) };
-    // SAFETY: as the caller vouches.
+    // SAFETY: as the caller guarantees.
     object.map(|object| unsafe { object.cast_into_unchecked() }).ok_or_else(|| fetched(py))
 }
 
-/// The same, where it does not matter how much is handed back.
+/// The same, where the size of the result does not matter.
 ///
 /// # Safety
 /// As for [`made`].
 unsafe fn owned<T>(py: Python<'_>, object: *mut ffi::PyObject) -> PyResult<Bound<'_, T>> {
-    // SAFETY: as the caller vouches.
+    // SAFETY: as the caller guarantees.
     unsafe { Bound::from_owned_ptr_or_err(py, object).map(|object| object.cast_into_unchecked()) }
 }
 
-/// What a call that returns a status has done.
+/// The result of a call that returns a status.
 fn done(py: Python<'_>, status: std::ffi::c_int) -> Made<()> {
     if status == 0 { Ok(()) } else { Err(fetched(py)) }
 }
 
 pub fn text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyString>> {
     let len = text.len() as ffi::Py_ssize_t;
-    // SAFETY: so many bytes are there; gives a new reference.
+    // SAFETY: `text` has `len` bytes; the call returns a new reference or null.
     unsafe { owned(py, ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), len)) }
 }
 
-/// A string that the interpreter has only once.
+/// An interned string.
 pub fn interned<'py>(py: Python<'py>, string: &str) -> PyResult<Bound<'py, PyString>> {
     let mut object = text(py, string)?.into_ptr();
-    // SAFETY: an owned reference, which is exchanged for another owned one.
+    // SAFETY: `object` is an owned reference, and the call replaces it with another owned one.
     unsafe {
         ffi::PyUnicode_InternInPlace(&raw mut object);
         owned(py, object)
@@ -77,27 +77,27 @@ pub fn interned<'py>(py: Python<'py>, string: &str) -> PyResult<Bound<'py, PyStr
 
 pub fn byte_string<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let len = bytes.len() as ffi::Py_ssize_t;
-    // SAFETY: so many bytes are there; gives a new reference.
+    // SAFETY: `bytes` has `len` bytes; the call returns a new reference or null.
     unsafe { owned(py, ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), len)) }
 }
 
 pub fn int(py: Python<'_>, value: i64) -> PyResult<Bound<'_, PyInt>> {
-    // SAFETY: gives a new reference.
+    // SAFETY: the call returns a new reference or null.
     unsafe { owned(py, ffi::PyLong_FromLongLong(value)) }
 }
 
 pub fn unsigned(py: Python<'_>, value: u64) -> PyResult<Bound<'_, PyInt>> {
-    // SAFETY: gives a new reference.
+    // SAFETY: the call returns a new reference or null.
     unsafe { owned(py, ffi::PyLong_FromUnsignedLongLong(value)) }
 }
 
 pub fn dict(py: Python<'_>) -> Made<Bound<'_, PyDict>> {
-    // SAFETY: gives a new reference.
+    // SAFETY: the call returns a new reference or null.
     unsafe { made(py, ffi::PyDict_New()) }
 }
 
 pub fn list<'py>(py: Python<'py>, items: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
-    // SAFETY: a new list of that length, whose places are filled once each before anybody sees it.
+    // SAFETY: the new list has this length, and each place is filled once before Python code can see it.
     unsafe {
         let list = owned::<PyList>(py, ffi::PyList_New(items.len() as ffi::Py_ssize_t))?;
         for (index, item) in items.into_iter().enumerate() {
@@ -112,7 +112,7 @@ pub fn tuple<'py>(
     items: impl IntoIterator<Item = Bound<'py, PyAny>, IntoIter: ExactSizeIterator>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let items = items.into_iter();
-    // SAFETY: a new tuple of that length, whose places are filled once each before anybody sees it.
+    // SAFETY: the new tuple has this length, and each place is filled once before Python code can see it.
     unsafe {
         let tuple = owned::<PyTuple>(py, ffi::PyTuple_New(items.len() as ffi::Py_ssize_t))?;
         for (index, item) in items.enumerate() {
@@ -127,13 +127,13 @@ pub fn generic_alias<'py>(
     class: &Bound<'py, PyType>,
     item: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: two objects that are held over the call; gives a new reference.
+    // SAFETY: both objects are alive during the call, which returns a new reference or null.
     unsafe { owned(class.py(), ffi::Py_GenericAlias(class.as_ptr(), item.as_ptr())) }
 }
 
 /// Sets an entry.
 pub fn set_entry(dict: &Bound<'_, PyDict>, key: &Py<PyAny>, value: &Bound<'_, PyAny>) -> Made<()> {
-    // SAFETY: a dict, and two objects that are held over the call.
+    // SAFETY: `dict` is a dict, and both objects are alive during the call.
     done(dict.py(), unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })
 }
 
@@ -149,41 +149,42 @@ pub fn dict_of<'py, const N: usize>(
     Ok(dict)
 }
 
-/// Exchanges an item of a list.
+/// Replaces an item of a list.
 pub fn set_item(list: &Bound<'_, PyList>, index: usize, value: Bound<'_, PyAny>) -> Made<()> {
-    // SAFETY: a list, and an owned reference, which the call takes; it checks the index.
+    // SAFETY: `list` is a list; the call takes over an owned reference and checks the index.
     done(list.py(), unsafe { ffi::PyList_SetItem(list.as_ptr(), index as ffi::Py_ssize_t, value.into_ptr()) })
 }
 
-/// Hides a container from the garbage collector, and so from `gc.get_objects()` and `gc.get_referrers()`. `false` if
-/// somebody has found it before.
+/// Hides a container from the garbage collector, and so from `gc.get_objects()` and `gc.get_referrers()`. `false` if Python code
+/// has found it before.
 ///
-/// The container must have been made by this module, and handed to nobody. Only then does a count of 1 say that nobody else has it:
-/// from CPython 3.14 on the interpreter's stack borrows from variables, without counting. Who has found this one has it in a
-/// list of the collector's, or from there in a variable, and both count.
+/// This module must have created the container and passed it to nobody. Only then does a reference count of 1 mean that nobody
+/// else has it: since CPython 3.14, the interpreter's stack borrows from variables without counting. Code that has found this
+/// container got it from a list of the collector, and that list and any variable are counted.
 pub fn hide(container: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: a dict or list, complete; it is freed as well as one that is tracked.
+    // SAFETY: `container` is a complete dict or list. Untracked ones are freed like tracked ones.
     unsafe {
         ffi::PyObject_GC_UnTrack(container.as_ptr().cast());
-        // From 3.14 on the upper half of this word holds flags. One that is set makes it look found, which does no harm.
+        // Since 3.14 the upper half of this word holds flags. A set flag looks like another reference, which does no harm.
         ffi::Py_REFCNT(container.as_ptr()) == 1
     }
 }
 
-/// Whether dictionaries are tracked from the start: from CPython 3.14 on. Before, it is done when one gets a container.
+/// Whether the collector tracks dictionaries from the start, as since CPython 3.14. Earlier versions track one once it holds a
+/// container.
 static TRACKED: OnceLock<bool> = OnceLock::new();
 
-/// Finds out when the collector gets to know dictionaries.
+/// Finds out when the collector starts to track dictionaries.
 pub fn learn_tracking(py: Python<'_>) -> PyResult<()> {
     let dict = dict(py)?;
-    // SAFETY: an object.
+    // SAFETY: `dict` is an object.
     TRACKED.get_or_init(|| unsafe { ffi::PyObject_GC_IsTracked(dict.as_ptr()) != 0 });
     Ok(())
 }
 
-/// A copy of a dictionary that was hidden; the copy is not.
+/// Copies a hidden dictionary. The copy is tracked.
 pub fn copy_dict<'py>(hidden: &Bound<'py, PyDict>) -> Made<Bound<'py, PyDict>> {
-    // SAFETY: gives a new dict, which is complete. It may be as little tracked as the original.
+    // SAFETY: the call returns a new, complete dict or null. It may be untracked, like the original.
     unsafe {
         let copy = made::<PyDict>(hidden.py(), ffi::PyDict_Copy(hidden.as_ptr()))?;
         if TRACKED.get() == Some(&true) && ffi::PyObject_GC_IsTracked(copy.as_ptr()) == 0 {
@@ -193,8 +194,8 @@ pub fn copy_dict<'py>(hidden: &Bound<'py, PyDict>) -> Made<Bound<'py, PyDict>> {
     }
 }
 
-/// A copy of a list. The collector knows each new list.
+/// Copies a list. The collector tracks every new list.
 pub fn copy_list<'py>(list: &Bound<'py, PyList>) -> Made<Bound<'py, PyList>> {
-    // SAFETY: gives a new reference; the bounds are cut to the list's.
+    // SAFETY: the call returns a new reference or null, and limits the bounds to the list's length.
     unsafe { made(list.py(), ffi::PyList_GetSlice(list.as_ptr(), 0, ffi::PY_SSIZE_T_MAX)) }
 }

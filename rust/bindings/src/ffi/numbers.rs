@@ -9,13 +9,13 @@ use traincast_core::snapshot::shape::Kind;
 
 use super::make::{Made, made};
 
-/// Set once a float was found to be the object's header and its value.
+/// Set once floats were found to consist of the object header and the value.
 static KNOWN: OnceLock<()> = OnceLock::new();
 
-/// The number of a value word. `kind` is that of a bool, an int or a float.
+/// The number for a value word. `kind` must be bool, int or float.
 #[inline(always)]
 pub fn number(py: Python<'_>, kind: Kind, word: u64) -> Made<Bound<'_, PyAny>> {
-    // SAFETY: each gives a new reference.
+    // SAFETY: each call returns a new reference or null.
     unsafe {
         let object = match kind {
             Kind::Float => ffi::PyFloat_FromDouble(f64::from_bits(word)),
@@ -26,13 +26,13 @@ pub fn number(py: Python<'_>, kind: Kind, word: u64) -> Made<Bound<'_, PyAny>> {
     }
 }
 
-/// The word of a bool, of a float, or of an int of at most 64 bits, and which of them: by their exact types.
+/// The kind and the word of a bool, a float, or an int of at most 64 bits, by exact type.
 ///
 /// # Safety
 /// `object` must be a valid object, alive for the duration of the call.
 #[inline(always)]
 pub(super) unsafe fn number_of(object: *mut ffi::PyObject) -> Option<(Kind, u64)> {
-    // SAFETY: as the caller vouches; type objects are static.
+    // SAFETY: as the caller guarantees; type objects are static.
     unsafe {
         let of = ffi::Py_TYPE(object);
         let kind = if of == &raw mut ffi::PyFloat_Type {
@@ -54,12 +54,12 @@ pub(super) unsafe fn number_of(object: *mut ffi::PyObject) -> Option<(Kind, u64)
 /// As for [`number_of`].
 #[inline(always)]
 pub(super) unsafe fn word_of(kind: Kind, object: *mut ffi::PyObject) -> Option<u64> {
-    // SAFETY: as the caller vouches; type objects are static.
+    // SAFETY: as the caller guarantees; type objects are static.
     unsafe {
         let of = ffi::Py_TYPE(object);
         match kind {
             Kind::Float if of == &raw mut ffi::PyFloat_Type => Some(match KNOWN.get() {
-                Some(()) => object.add(1).cast::<u64>().read(), // as `learn_layout` has seen
+                Some(()) => object.add(1).cast::<u64>().read(), // as `learn_layout` has found
                 None => ffi::PyFloat_AsDouble(object).to_bits(),
             }),
             Kind::Int if of == &raw mut ffi::PyLong_Type => {
@@ -73,17 +73,17 @@ pub(super) unsafe fn word_of(kind: Kind, object: *mut ffi::PyObject) -> Option<u
     }
 }
 
-/// The word of an object that is a number of exactly that kind.
+/// The word of an object, if it is exactly a number of this kind.
 #[inline(always)]
 pub fn word(kind: Kind, object: Borrowed<'_, '_, PyAny>) -> Option<u64> {
-    // SAFETY: it holds a reference, or who lends it does.
+    // SAFETY: a `Borrowed` is a valid reference.
     unsafe { word_of(kind, object.as_ptr()) }
 }
 
-/// Finds out whether the floats of this interpreter are as described here: the object's header, then the value.
+/// Finds out whether this interpreter's floats consist of the object header and then the value.
 ///
 /// # Safety
-/// It must be one of the versions that are known.
+/// The interpreter must be of one of the known versions.
 pub(super) unsafe fn learn_layout(py: Python<'_>) -> PyResult<bool> {
     let value = 1.0_f64 / 3.0;
     let float = PyFloat::new(py, value);

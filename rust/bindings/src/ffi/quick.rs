@@ -1,8 +1,8 @@
-//! A method with named arguments whose usual calls do without PyO3's reading of them.
+//! A method with named arguments whose usual calls bypass PyO3's argument parsing.
 //!
-//! PyO3 compares the text of each name, which takes longer than some methods. Here the place that called last is remembered by its
-//! tuple of names, a constant of the caller's code: while that is the same, each argument's place is known. Whatever is
-//! unusual is left to PyO3's own method of that name.
+//! PyO3 compares the text of each name, which takes longer than some methods. This module remembers the last call site by its
+//! tuple of names, which is a constant of the caller's code: while the tuple is the same, the place of each argument is known.
+//! All unusual calls are left to PyO3's own method of that name.
 
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,40 +18,40 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use super::GilCell;
 use super::keywords::add_method;
 
-/// The most arguments that such a method has.
+/// Number of arguments of such a method.
 const MOST: usize = 5;
 
-/// What a call gives for each argument.
+/// The arguments of a call, `None` where one is not given.
 pub type Given<'a, 'py> = [Option<Borrowed<'a, 'py, PyAny>>; MOST];
 
-/// A method of a class that PyO3 has made, with one positional argument before the named ones.
+/// A method of a class that PyO3 has created, with one positional argument before the named ones.
 pub trait QuickMethod: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
     /// The method's name.
     const METHOD: &'static CStr;
-    /// Its docstring, which begins with its signature as the interpreter wants it.
+    /// Its docstring, which begins with the signature in the interpreter's format.
     const TEXT: &'static CStr;
-    /// What its arguments are called, the positional one first.
+    /// The names of its arguments, the positional one first.
     const NAMES: [&'static str; MOST];
-    /// What is remembered of it.
+    /// What is remembered for it.
     fn place() -> &'static Place;
-    /// What a call gives, in the usual cases: where that neither fails nor drops a `Py`, only a `Bound`. PyO3 is not told that
-    /// this thread is attached, which would take as long as all the rest.
+    /// The result of a call in the usual cases. `None` in all others: this must not raise an exception or drop a `Py`, only a
+    /// `Bound`, because PyO3 has not been told that this thread is attached. Telling it would take as long as all the rest.
     fn quickly(&self, py: Python<'_>, given: &Given<'_, '_>) -> Option<Py<PyAny>>;
 }
 
-/// What is remembered of a method.
+/// What is remembered for a method.
 pub struct Place {
     /// PyO3's method.
     method: OnceLock<Py<PyAny>>,
-    /// The names that the last call gave.
+    /// The names of the last call.
     called: GilCell<Option<Called>>,
 }
 
 struct Called {
-    /// Kept, so that no other tuple has its address.
+    /// Kept alive, so that no other tuple gets its address.
     names: Py<PyTuple>,
     count: usize,
-    /// Which argument each name is.
+    /// The index of the argument that each name means.
     order: [u8; MOST],
 }
 
@@ -60,7 +60,7 @@ impl Place {
         Self { method: OnceLock::new(), called: GilCell::new(None) }
     }
 
-    /// Which arguments these names are, if they are those of the last call.
+    /// The number of named arguments and their indices, if the names are those of the last call.
     #[inline(always)]
     fn order(&self, py: Python<'_>, names: *mut ffi::PyObject) -> Option<(usize, [u8; MOST])> {
         if names.is_null() {
@@ -79,16 +79,16 @@ impl Place {
             let name = name.cast::<PyString>()?.to_str()?;
             match T::NAMES.iter().position(|known| *known == name) {
                 Some(index @ 1..) => *place = index as u8,
-                _ => return Ok(()), // the positional argument by its name
+                _ => return Ok(()), // the positional argument is given by name
             }
         }
         let called = Called { names: names.clone().unbind(), count: names.len(), order };
-        drop(self.called.with(names.py(), |place| place.replace(called))); // no more lent
+        drop(self.called.with(names.py(), |place| place.replace(called))); // no longer borrowed: dropping may run Python code
         Ok(())
     }
 }
 
-/// Puts the method before the one that PyO3 has made.
+/// Replaces the method that PyO3 has created.
 pub fn add_quick_method<T: QuickMethod>(class: &Bound<'_, PyType>) -> PyResult<()> {
     let theirs = class.getattr(PyString::from_bytes(class.py(), T::METHOD.to_bytes())?)?.unbind();
     T::place().method.get_or_init(|| theirs);
@@ -103,11 +103,11 @@ unsafe extern "C" fn quick_method<T: QuickMethod>(
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     let quickly = || {
-        // SAFETY: the interpreter calls this attached, and nothing in here outlives the call.
+        // SAFETY: the interpreter calls this attached, and the token does not outlive the call.
         let py = unsafe { Python::assume_attached() };
         let (count, order) = T::place().order(py, names).filter(|_| positional == 1)?;
-        // SAFETY: the descriptor has checked the type of `this`; the vectorcall protocol gives the positional argument and then
-        // one for each name; the caller holds them all over the call.
+        // SAFETY: the descriptor has checked the type of `this`. The vectorcall protocol passes the positional argument and then
+        // one for each name. The caller keeps them all alive during the call.
         let (this, given) = unsafe {
             let argument = |index: usize| Some(Borrowed::from_ptr(py, *arguments.add(index)));
             let mut given: Given<'_, '_> = [argument(0), None, None, None, None];
@@ -122,7 +122,7 @@ unsafe extern "C" fn quick_method<T: QuickMethod>(
     if let Ok(Some(result)) = catch_unwind(AssertUnwindSafe(quickly)) {
         return result.into_ptr();
     }
-    // SAFETY: as the interpreter has called this.
+    // SAFETY: with the arguments of the interpreter's call.
     unsafe { slowly::<T>(this, arguments, positional, names) }
 }
 
@@ -135,8 +135,8 @@ unsafe fn slowly<T: QuickMethod>(
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     let called = |py: Python<'_>| {
-        // SAFETY: as the vectorcall protocol has it: `positional` arguments and then one for each of `names`, a tuple of str or
-        // null.
+        // SAFETY: the vectorcall protocol passes `positional` arguments and then one for each of `names`, which is a tuple of str
+        // or null.
         let (all, names) = unsafe {
             let names = Bound::from_borrowed_ptr_or_opt(py, names)
                 .map(|names| names.cast_into_unchecked::<PyTuple>());
@@ -154,8 +154,10 @@ unsafe fn slowly<T: QuickMethod>(
         for (name, value) in names.iter().flatten().zip(named) {
             keywords.set_item(name, value)?;
         }
-        let method =
-            T::place().method.get().ok_or_else(|| PyRuntimeError::new_err("traincast is not whole"))?;
+        let method = T::place()
+            .method
+            .get()
+            .ok_or_else(|| PyRuntimeError::new_err("traincast is not fully initialized"))?;
         let result = method.bind(py).call(PyTuple::new(py, unnamed)?, Some(&keywords))?;
         if let Some(names) = names {
             T::place().remember::<T>(&names)?;
@@ -163,7 +165,7 @@ unsafe fn slowly<T: QuickMethod>(
         Ok(result.unbind())
     };
     let result = catch_unwind(AssertUnwindSafe(|| Python::attach(called)))
-        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("traincast has panicked; please report it")));
+        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("traincast panicked; please report it")));
     match result {
         Ok(object) => object.into_ptr(),
         Err(error) => {
