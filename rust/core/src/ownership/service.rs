@@ -1,4 +1,4 @@
-//! Whether anybody writes or serves a channel. Never opens a lock file that this process has locked.
+//! Whether a channel is written or served. Never opens a lock file that this process has locked.
 
 use std::os::fd::OwnedFd;
 
@@ -8,25 +8,25 @@ use crate::error::{Error, Result};
 use crate::layout::WRITER_LOCK;
 use crate::sys;
 
-/// Who wrote a channel's file, as its header says.
+/// The writer of a channel's file, as its header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signature {
     pub pid: u64,
     pub pid_namespace: u64,
-    /// That of the writer's owner record.
+    /// The nonce of the writer's owner record.
     pub nonce: u64,
 }
 
-/// Who holds a lock.
+/// The holder of a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Holder {
     /// This process.
     Own,
-    /// Another one, by its number as it is seen from here; 0 if it cannot be seen.
+    /// Another process, by its pid in this pid namespace; 0 if it has none here.
     Other(u32),
 }
 
-/// Whether a channel has a live writer. A relay that serves it on this node is one.
+/// Whether a channel has a live writer. A relay that writes it on this node counts as one.
 ///
 /// # Errors
 /// [`Error::System`].
@@ -34,8 +34,8 @@ pub fn writer_alive(directory: &Directory, handle: &OwnedFd, name: &ChannelName)
     Ok(holder(directory, handle, name, Role::Lock)?.is_some())
 }
 
-/// Whether somebody serves the channel: its writer, or a relay that waits for the learner to come back. A writer that lives and
-/// has only lost its lock, without knowing it yet, counts: it will take the lock again.
+/// Whether the channel is served: by its writer, or by a relay that waits for the learner to come back. A live writer that has
+/// lost its lock without noticing counts: it will take the lock again.
 ///
 /// # Errors
 /// [`Error::System`].
@@ -45,8 +45,8 @@ pub fn is_served(directory: &Directory, handle: &OwnedFd, name: &ChannelName) ->
         || Record::read(handle, name).is_some_and(|record| record.process_lives()))
 }
 
-/// As [`is_served`], by whoever wrote the file with this signature. A newcomer that has taken the channel and not published yet
-/// does not serve it from there: nobody knows whether it goes on from that file or begins anew.
+/// As [`is_served`], but only by the writer with this signature or by a relay. A newcomer that has taken the channel and not
+/// published yet does not count: nobody knows whether it will continue from the file or start again.
 ///
 /// # Errors
 /// [`Error::System`].
@@ -59,7 +59,7 @@ pub fn is_served_from(
     if is_relayed(directory, handle, name)? {
         return Ok(true);
     }
-    // The lock first: whoever takes it writes the record only then, and until then the record is that of the one before.
+    // The lock first: a newcomer writes its record only after it has the lock, and until then the record is the previous owner's.
     let holder = holder(directory, handle, name, Role::Lock)?;
     let record = Record::read(handle, name);
     let comparable = signature.pid_namespace == sys::identity().pid_namespace;
@@ -89,7 +89,7 @@ fn holder(directory: &Directory, handle: &OwnedFd, name: &ChannelName, role: Rol
     }
     let facts = sys::facts_at(handle, &key.1).map_err(failed)?;
     if facts.is_none_or(|facts| facts.kind != sys::REGULAR) {
-        return Ok(None); // what cannot be locked is held by nobody
+        return Ok(None); // nobody can hold a lock on such a file
     }
     let Some(file) = sys::open_at(handle, &key.1, false).map_err(failed)? else { return Ok(None) };
     let holder = sys::lock_holder(&file, WRITER_LOCK).map_err(failed)?;

@@ -306,9 +306,9 @@ impl Reader {
         Ok(heard && !self.found.segment.head().closed() && self.is_written()?)
     }
 
-    /// Whether anybody serves the channel: the writer of what is read here, also one that does not know yet that its lock was
-    /// dropped, or a relay that waits for the learner. Not a writer that took the channel and has not published yet: it may
-    /// begin anew.
+    /// Whether the channel is served: by the writer of the file at hand, even if it has lost its lock without noticing, or by a
+    /// relay that waits for the learner. A writer that has taken the channel and not published yet does not count: it may start
+    /// again.
     ///
     /// # Errors
     /// As [`Reader::writer_alive`].
