@@ -1,4 +1,4 @@
-//! libFuzzer's way into the target of this name.
+//! libFuzzer's entry point of the target `wire`.
 #![no_main]
 
 #[allow(dead_code, reason = "each program has one target")]

@@ -1,9 +1,9 @@
-//! An env in Rust reads a coefficient of the training at each reset.
+//! An env in Rust that reads a coefficient of the training at each reset.
 //!
 //!     cargo run --package traincast-core --example env
 //!
-//! Its own process stands in for the learner. That may as well be a Python process: `traincast.Run("corridor")` writes the same channel,
-//! and `TRAINCAST_NAME=corridor` in the environment of this program says which one to read.
+//! The learner is in the same process here. It may also be a Python process: `traincast.Run("corridor", unique=False)` writes the
+//! same channel, and with `TRAINCAST_NAME=corridor` in its environment this program reads that one.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 const CELLS: i32 = 100;
 const LONGEST_EPISODE: u32 = 400;
 
-/// The agent starts in the middle, and is rewarded at the right end. Until it knows that, progress is rewarded too.
+/// The agent starts in the middle and is rewarded at the right end. Until it has learned that, progress is rewarded too.
 struct Corridor {
     reader: Reader,
     weight_key: Key,
@@ -41,7 +41,7 @@ impl Corridor {
         Ok(())
     }
 
-    /// The reward, and whether the episode is over.
+    /// Returns the reward, and whether the episode is over.
     fn step(&mut self, right: bool) -> (f64, bool) {
         let before = self.position;
         self.position = (self.position + if right { 1 } else { -1 }).max(0);
@@ -52,7 +52,7 @@ impl Corridor {
     }
 }
 
-/// A learner: after each update it publishes the weight that comes next.
+/// A learner: after each update it publishes the next weight.
 struct Learner {
     writer: Writer,
     encoder: Encoder<Vec<u8>>,

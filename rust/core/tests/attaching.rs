@@ -1,4 +1,4 @@
-//! Finding a channel whose files are replaced at the same time, and not looking for one that has ended more often than needed.
+//! Finding a channel whose files are being replaced, and looking for the successor of an ended one no more often than necessary.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -18,7 +18,7 @@ use traincast_core::reader::Reader;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::WriterOptions;
 
-/// A process that takes the channel, publishes, needs a bigger file a few times, and dies without closing.
+/// A process that takes the channel, publishes, needs a larger file a few times, and dies without closing.
 fn one_life(place: &Place, first: u64) -> Child {
     fork(|| {
         let options = WriterOptions { capacity: 4096, ..WriterOptions::default() };
@@ -32,7 +32,7 @@ fn one_life(place: &Place, first: u64) -> Child {
 }
 
 #[test]
-fn who_attaches_while_files_are_replaced_always_finds_the_channel() {
+fn attaching_while_files_are_replaced_always_finds_the_channel() {
     watchdog();
     let place = Place::new();
     assert_eq!(one_life(&place, 1).join(), 0);
@@ -44,7 +44,7 @@ fn who_attaches_while_files_are_replaced_always_finds_the_channel() {
     });
     let (mut last, mut generations, mut attached) = (Stamp::default(), std::collections::BTreeSet::new(), 0);
     while attached < 3_000 || generations.len() < 200 {
-        // At once, not after a while: it is there all the time.
+        // Without waiting: the channel exists all the time.
         let mut reader = match Reader::attach(&place.directory, channel(), Duration::ZERO) {
             Ok(reader) => reader,
             Err(error) => panic!("after {attached}: {error}"),
@@ -63,9 +63,9 @@ fn who_attaches_while_files_are_replaced_always_finds_the_channel() {
     lives.kill();
 }
 
-/// As often as can be, so that a file is met that loses its name between the moments at which it is opened and looked at.
+/// Attaches as often as possible, so that some file loses its name between being opened and being examined.
 #[test]
-fn who_opens_a_file_that_is_replaced_at_that_moment_finds_the_next_one() {
+fn opening_a_file_that_is_replaced_at_that_moment_finds_the_next_one() {
     watchdog();
     let place = Place::new();
     let options = WriterOptions { capacity: 4096, ..WriterOptions::default() };
@@ -89,13 +89,13 @@ fn who_opens_a_file_that_is_replaced_at_that_moment_finds_the_next_one() {
     replacing.kill();
 }
 
-/// Counts how often a directory is opened: each look for a channel's name opens it once.
+/// Counts how often a directory is opened: each look-up of a channel's name opens it once.
 struct Looks(std::fs::File);
 
 impl Looks {
     fn at(directory: &Path) -> Self {
         let path = std::ffi::CString::new(directory.as_os_str().as_bytes()).unwrap();
-        // SAFETY: plain system calls with a string that lives over them; the descriptor is a new one.
+        // SAFETY: plain system calls with a string that outlives them; nobody else owns the new descriptor.
         unsafe {
             let queue = libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC);
             assert!(queue >= 0 && libc::inotify_add_watch(queue, path.as_ptr(), libc::IN_OPEN) >= 0);
@@ -103,13 +103,13 @@ impl Looks {
         }
     }
 
-    /// Whether there were any since the last call. (The kernel counts equal events that follow each other as one.)
+    /// Whether there were any since the last call. (The kernel merges equal events that follow each other.)
     fn any(&mut self) -> bool {
         let mut events = [0; 4096];
         self.0.read(&mut events).is_ok_and(|bytes| bytes > 0)
     }
 
-    /// How many of the calls of `read` looked, until `time` has passed; and how many calls there were.
+    /// Calls `read` until `time` has passed. Returns how many calls looked up the name, and how many there were.
     fn during(&mut self, time: Duration, mut read: impl FnMut()) -> (u32, u32) {
         while self.any() {}
         let (start, mut looks, mut reads) = (Instant::now(), 0, 0);
@@ -134,11 +134,11 @@ fn reads_after_a_close_look_for_a_successor_at_most_every_ten_milliseconds() {
     let mut looks = Looks::at(place.directory.path());
     let start = Instant::now();
     let (looked, reads) = looks.during(WHILE, || assert!(!reader.read_into(&mut out).unwrap()));
-    // The clock of these looks stands still between two ticks of the kernel: one look more at each end.
+    // The coarse clock stands still between two ticks of the kernel: one more look-up at each end.
     let most = start.elapsed().as_millis() / 10 + 2;
     assert!(looked > 0 && u128::from(looked) <= most, "{looked} looks in {reads} reads, at most {most}");
     assert!(reads > looked);
-    // And that is often enough to find one.
+    // That is often enough to find a successor.
     let mut writer = place.writer();
     publish(&mut writer, 7);
     assert_eq!(next_polled(&mut reader, &mut out).seed, 7);
@@ -160,7 +160,7 @@ fn reads_of_a_channel_that_is_published_look_for_nothing() {
         assert_eq!(next(&mut reader, &mut out).seed, seed);
         assert!(!reader.read_into(&mut out).unwrap());
     });
-    // Once a second it looks all the same: somebody may have removed the file.
+    // Once a second it looks anyway: somebody may have removed the file.
     assert!(u64::from(looked) <= 2 * (start.elapsed().as_secs() + 1), "{looked} looks in {reads} reads");
 }
 

@@ -1,4 +1,4 @@
-//! Files that are not what they should be, and bytes that change under a reader.
+//! Damaged and foreign files, and bytes that change under a reader.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -36,7 +36,7 @@ fn private(path: &Path, bytes: &[u8]) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// Readers, writers and tools name the fault; once the file is removed as they advise, all is well.
+/// Readers, writers and tools name the fault; once the file is removed as they advise, the channel works.
 fn is_refused(place: &Place, incompatible: bool, says: &str) {
     let attach = Reader::attach(&place.directory, channel(), Duration::ZERO).map(drop);
     let open = |leftover| place.try_writer(leftover).map(drop);
@@ -76,7 +76,7 @@ fn with_word(bytes: &[u8], word: usize, value: u64) -> Vec<u8> {
 }
 
 #[test]
-fn files_that_are_no_channel() {
+fn files_that_are_not_channels_are_refused() {
     let good = dead_channel(&Place::new());
     let cases: Vec<(Vec<u8>, bool, &str)> = vec![
         (vec![], false, "has 0 bytes"),
@@ -106,7 +106,7 @@ fn files_that_are_no_channel() {
 }
 
 #[test]
-fn names_that_stand_for_no_regular_file_of_ours() {
+fn anything_but_a_private_regular_file_is_refused() {
     let place = Place::new();
     let elsewhere = Place::new();
     let good = dead_channel(&elsewhere);
@@ -119,12 +119,12 @@ fn names_that_stand_for_no_regular_file_of_ours() {
     assert_eq!(
         std::fs::read(elsewhere.path("run@3")).unwrap(),
         good,
-        "what the link pointed to is untouched"
+        "the target of the link is untouched"
     );
 
     let place = Place::new();
     let fifo = std::ffi::CString::new(place.path("run@3").to_str().unwrap()).unwrap();
-    // SAFETY: a string that lives over the call.
+    // SAFETY: a string that outlives the call.
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
     is_refused(&place, false, "it is a named pipe");
 
@@ -141,7 +141,7 @@ fn names_that_stand_for_no_regular_file_of_ours() {
 }
 
 #[test]
-fn a_lock_file_that_is_none() {
+fn a_lock_file_that_cannot_be_one_is_refused_and_cleaned_up() {
     for (kind, says) in
         [("link", "symbolic link"), ("directory", "directory"), ("open", "others may open it")]
     {
@@ -168,13 +168,13 @@ fn a_lock_file_that_is_none() {
 }
 
 #[test]
-fn slots_that_make_no_sense_are_an_error_and_heal_with_the_next_snapshot() {
+fn an_invalid_slot_is_an_error_and_the_next_snapshot_is_read() {
     let place = Place::new();
     let mut writer = place.writer();
     let mut out = Snapshot::default();
     let file = || std::fs::OpenOptions::new().write(true).open(place.path("run@3")).unwrap();
     publish(&mut writer, 1);
-    let start = (HEADER_BYTES + 65536) / 8; // version 1 lies in slot 1
+    let start = (HEADER_BYTES + 65536) / 8; // version 1 is in slot 1
     for (word, value) in [
         (slot::SEQ, 3),
         (slot::SEQ, 5),
@@ -227,7 +227,7 @@ fn bytes_that_change_under_readers_do_no_harm() {
     let (mut reader, mut out) = (place.reader(), Snapshot::default());
     let (mut good, mut bad) = (0, 0);
     for round in 0..20_000u64 {
-        // Where it hurts most: the header's live words, the slots' own words; sometimes anywhere.
+        // Mostly where it does most damage: the header's live words and the slots' headers; sometimes anywhere.
         let offset = match next_random() % 4 {
             0 => 8 * (header::HEAD as u64 + next_random() % 2),
             1 | 2 => HEADER_BYTES as u64 + 65536 * (next_random() % 4) + 8 * (next_random() % 16),
@@ -254,7 +254,7 @@ fn bytes_that_change_under_readers_do_no_harm() {
 }
 
 #[test]
-fn hostile_names() {
+fn hostile_names_are_refused() {
     let long = "x".repeat(129);
     for (name, says) in [
         ("", "empty"),

@@ -43,7 +43,7 @@ fn unix_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap()
 }
 
-/// One reader serves several snapshots, each of which says what its holder knows.
+/// One reader serves several snapshots, each of which says what its owner has seen.
 #[test]
 fn each_snapshot_is_a_cursor_of_its_own() {
     let place = Place::new();
@@ -91,7 +91,7 @@ fn a_known_shape_is_not_copied_and_an_unknown_one_is() {
         assert_eq!(out.shape, marker);
     }
     out.forget();
-    // Round and round with two shapes: each slot's shape is its snapshot's, for one who knows none.
+    // Round the ring with two shapes: a reader that knows neither finds the right one in each slot.
     for seed in 12..40 {
         Sample::new(seed, 7 + seed / 3 % 2, 4, 0).publish(&mut writer).unwrap();
         if seed % 2 == 0 {
@@ -121,12 +121,12 @@ fn a_snapshot_that_does_not_fit_moves_the_channel_to_a_bigger_file() {
             (version, 1, version, bytes.div_ceil(8) * 8)
         );
     }
-    assert_eq!(head.load(), Head::from_bits(1 << 2 | Head::SUCCEEDED), "the old file says that it is");
+    assert_eq!(head.load(), Head::from_bits(1 << 2 | Head::SUCCEEDED), "the old file is marked");
     assert_ne!(reader.segment_key(), key);
     assert_eq!(place.files(), FILES);
 }
 
-/// What is needed and a quarter, in whole pages, and never more than allowed.
+/// The necessary size and a quarter more, in whole pages, but never more than allowed.
 #[test]
 fn a_bigger_file_has_what_is_needed_and_some_reserve() {
     let stride = |place: &Place| (std::fs::metadata(place.path("run@3")).unwrap().len() - 4096) / 4;
@@ -171,7 +171,7 @@ fn a_snapshot_over_the_maximum_is_refused_and_nothing_changes() {
     );
     let mut reader = place.reader();
     assert_eq!(next(&mut reader, &mut out).seed, 1);
-    // Between the first size and the maximum there is room.
+    // Sizes between the first one and the maximum are possible.
     assert_eq!(Sample::new(2, 1, 4, 99_000).publish(&mut writer).unwrap(), 2);
     assert_eq!(next(&mut reader, &mut out).seed, 2);
 }
@@ -193,7 +193,7 @@ fn closing_leaves_readers_their_snapshot_and_no_file() {
     assert!(!reader.read_into(&mut out).unwrap());
     let error = Sample::new(1, 1, 1, 0).publish(&mut writer).unwrap_err();
     assert!(matches!(error, Error::ChannelClosed { .. }), "{error}");
-    // A later channel of that name: the reader moves over.
+    // A later channel of that name: the reader moves to it.
     let mut writer = place.writer();
     assert!(!reader.read_into(&mut out).unwrap());
     publish(&mut writer, 77);
@@ -231,7 +231,7 @@ fn a_second_writer_in_the_process_is_refused() {
 }
 
 #[test]
-fn arrays_keep_what_they_show() {
+fn blobs_that_are_held_do_not_change_with_later_reads() {
     let place = Place::new();
     let mut writer = place.writer();
     let mut out = Snapshot::default();
@@ -277,7 +277,7 @@ fn numbering_goes_on_above_a_saved_state() {
             next(&mut reader, &mut out);
         }
     }
-    assert_eq!(reader.segment_key(), key, "however far versions jump, the file stays");
+    assert_eq!(reader.segment_key(), key, "the file stays, however far versions jump");
     assert!(writer.resume_at(Version(u64::MAX), Epoch(1)).is_err());
 }
 

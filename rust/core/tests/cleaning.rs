@@ -1,4 +1,4 @@
-//! `clean` beside those who start, and beside files that cannot be looked into.
+//! `clean` beside starting processes, and beside files that cannot be examined.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -32,19 +32,19 @@ fn cleaner(place: &Place) -> Child {
 }
 
 #[test]
-fn no_start_fails_beside_clean_in_a_loop() {
+fn writers_and_readers_start_while_clean_runs_in_a_loop() {
     watchdog();
     let place = Place::new();
     let _cleaners = [cleaner(&place), cleaner(&place)];
     for round in 0..300_u64 {
         let leftover = if round % 3 == 0 { Leftover::Replace } else { Leftover::Continue };
-        // It starts, publishes, is read, and dies without closing: all that it leaves is cleaned up, or taken over.
+        // A writer starts, publishes, is read, and dies without closing: its files are cleaned up or taken over.
         let start = fork(|| {
             let mut writer = place.try_writer(leftover).unwrap();
             for seed in 1..=round % 4 {
                 publish(&mut writer, 1000 * round + seed);
                 let found = next(&mut place.reader(), &mut Snapshot::default());
-                assert_eq!(found.seed, 1000 * round + seed, "what lives is not cleaned up");
+                assert_eq!(found.seed, 1000 * round + seed, "a live channel is not cleaned up");
             }
             assert!(place.path("run@3.lock").exists() && place.path("run@3.owner").exists());
             if round % 5 == 0 {
@@ -58,7 +58,7 @@ fn no_start_fails_beside_clean_in_a_loop() {
 }
 
 #[test]
-fn a_writer_that_lives_keeps_its_files_however_often_is_cleaned_up() {
+fn a_live_writer_keeps_its_files_however_often_clean_runs() {
     let place = Place::new();
     let mut writer = place.writer_verifying(Duration::from_millis(1));
     publish(&mut writer, 1);
@@ -75,9 +75,9 @@ fn a_writer_that_lives_keeps_its_files_however_often_is_cleaned_up() {
     assert_eq!(place.files(), files);
 }
 
-/// Two at once: each file is removed by one of them, and none of the two fails.
+/// Two at once: one of them removes each file, and neither fails.
 #[test]
-fn who_cleans_beside_somebody_else_fails_at_nothing() {
+fn two_cleaners_at_once_do_not_disturb_each_other() {
     for _ in 0..50 {
         let place = Place::new();
         let names: Vec<_> = (0..4).map(|policy| ChannelName::new("many", policy).unwrap()).collect();
@@ -104,7 +104,7 @@ fn who_cleans_beside_somebody_else_fails_at_nothing() {
 
 /// A relay that waits for the learner to come back holds its own lock.
 #[test]
-fn what_a_relay_serves_is_not_cleaned_up() {
+fn a_channel_that_a_relay_serves_is_not_cleaned_up() {
     let place = Place::new();
     place.leave_behind();
     let relay = fork(|| {
@@ -126,19 +126,19 @@ fn what_a_relay_serves_is_not_cleaned_up() {
     assert_eq!(place.files(), [""; 0]);
 }
 
-/// Files of one channel that nobody can open, or that are another user's, say nothing about the other channels.
+/// Files of one channel that nobody can open, or that belong to another user, do not affect other channels.
 #[test]
-fn what_cannot_be_opened_hides_nothing_else() {
+fn a_file_that_cannot_be_opened_hides_no_other_channel() {
     for (hidden, foreign) in
         [("run@3", false), ("run@3.lock", false), ("run@3.owner", false), ("run@3.roster", false)]
             .into_iter()
             .chain([("run@3", true), ("run@3.lock", true), ("run@3.owner", true), ("run@3.roster", true)])
     {
         let place = Place::new();
-        // SAFETY: asks for the user.
+        // SAFETY: only asks for the user id.
         let root = unsafe { libc::geteuid() } == 0;
         if foreign && !root {
-            continue; // only root can give a file away; the file without rights is tried in any case
+            continue; // only root can give a file away; the file without permissions is tried in any case
         }
         if root {
             for path in [place.directory.path(), place.directory.path().parent().unwrap()] {
@@ -185,7 +185,7 @@ fn what_cannot_be_opened_hides_nothing_else() {
             let named = |file: &str| found.iter().any(|leftover| leftover.path == place.path(file));
             assert!(named("zgone@0") && !named("good@0"), "{hidden}: {found:?}");
             for file in &found {
-                // What is another's cannot always be removed; that is an error, and harms nobody.
+                // Another user's file cannot always be removed; that is an error and harms nobody.
                 let removed = remove_leftover(&place.directory, &file.path);
                 assert!(
                     removed.is_ok()

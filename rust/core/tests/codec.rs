@@ -1,4 +1,4 @@
-//! The codec alone: what is encoded is decoded, and a shape that is met again is recognised.
+//! The codec alone: decoding gives what was encoded, and a shape that is met again is recognised.
 #![allow(clippy::expect_used, reason = "a failed expectation is a failed test")]
 
 use std::sync::Arc;
@@ -64,7 +64,7 @@ fn entries(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(Ke
     prop::collection::vec((key, inner), 0..6).prop_map(unique)
 }
 
-/// The shape that was encoded, as a writer's cache knows it.
+/// The shape that was encoded, as in a writer's cache.
 fn numbered(cache: &ShapeCache<()>, encoder: &Encoder<Vec<u8>>) -> Arc<NumberedShape> {
     match encoder.recorded() {
         Some(bytes) => {
@@ -75,7 +75,7 @@ fn numbered(cache: &ShapeCache<()>, encoder: &Encoder<Vec<u8>>) -> Arc<NumberedS
     }
 }
 
-/// The id that the snapshot gets, and what it is decoded to.
+/// The id of the snapshot's shape, and the decoded value.
 fn round_trip(cache: &mut ShapeCache<()>, encoder: &mut Encoder<Vec<u8>>, info: &Value) -> (u64, Value) {
     encoder.start(cache.last().map(|last| &last.shape));
     info.encode(encoder);
@@ -90,7 +90,7 @@ fn round_trip(cache: &mut ShapeCache<()>, encoder: &mut Encoder<Vec<u8>>, info: 
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded(
+    fn decoding_gives_what_was_encoded(
         infos in prop::collection::vec(entries(any_value()).prop_map(Value::Dict), 1..6)
     ) {
         let mut cache = ShapeCache::default();
@@ -101,7 +101,7 @@ proptest! {
             let (second, back) = round_trip(&mut cache, &mut encoder, info);
             prop_assert_eq!(&back, info);
             prop_assert_eq!(first, second);
-            // Once repeated, a shape is expected and nothing is recorded any more.
+            // Once a shape is repeated, it is expected and nothing is recorded any more.
             round_trip(&mut cache, &mut encoder, info);
             prop_assert!(encoder.recorded().is_none());
         }
@@ -150,7 +150,7 @@ proptest! {
             used = used.parse_again(&to_words(&bytes), bytes.len()).expect("an encoder's shape parses");
             let fresh = Shape::parse(&bytes[..]).expect("the same");
             prop_assert_eq!(format!("{:?}", used), format!("{:?}", fresh));
-            // Also where it is refused half-way.
+            // Also if it is refused half-way.
             let middle = bytes.len() / 2;
             bytes[middle] ^= rot;
             let (again, fresh) = (used.parse_again(&to_words(&bytes), bytes.len()), Shape::parse(bytes));

@@ -1,5 +1,5 @@
-//! A process forks while another of its threads uses the library for the first time. Each time in a new process: there is
-//! one first use. Alone in their binary, for other tests would be it.
+//! A process forks while another of its threads uses the library for the first time. Each case runs in a new process, because
+//! there is only one first use, and in a binary of its own, because another test would be the first use.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -19,8 +19,8 @@ static READY: AtomicBool = AtomicBool::new(false);
 static BEGIN: AtomicBool = AtomicBool::new(false);
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 
-/// Forks, once `begin` was called, while another thread takes the channel. Nobody may be stuck, and only this process is
-/// its writer.
+/// Forks after `begin` was called, while another thread takes the channel. Nobody may get stuck, and only this process is its
+/// writer.
 fn fork_beside_first_use(place: &Place, begin: impl FnOnce()) {
     std::thread::scope(|scope| {
         let user = scope.spawn(|| {
@@ -35,7 +35,7 @@ fn fork_beside_first_use(place: &Place, begin: impl FnOnce()) {
         until(|| READY.load(Ordering::SeqCst));
         begin();
         let child = fork(|| {
-            // None, or held for ever, if that thread had not come so far when this was a part of its process.
+            // None, or locked for ever, if the thread had not got so far at the time of the fork.
             if let Some(mut inherited) = WRITER.try_lock().ok().and_then(|mut writer| writer.take()) {
                 assert!(matches!(inherited.check_fork(), Err(Error::ForkedWriter { .. })));
                 inherited.close();
@@ -74,11 +74,11 @@ fn a_fork_that_overtakes_the_first_use_leaves_no_child_stuck() {
     }
 }
 
-/// As the handler of a library that takes its time before a fork (OpenBLAS's ends its threads).
+/// Like the handler of a library that takes some time before a fork (OpenBLAS ends its threads).
 extern "C" fn linger() {
     BEGIN.store(true, Ordering::SeqCst);
     let since = Instant::now();
-    // Not for ever: a libc may hold up who registers handlers meanwhile.
+    // With a limit: a libc may block the registration of handlers in the meantime.
     while since.elapsed() < Duration::from_secs(1) && WRITER.lock().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -88,7 +88,7 @@ extern "C" fn linger() {
 fn a_first_use_within_a_fork_gives_no_writer_away() {
     let place = Place::new();
     let process = fork(|| {
-        // SAFETY: the function is a safe one and lives for ever.
+        // SAFETY: the function is safe to call, and lives for ever.
         assert_eq!(unsafe { libc::pthread_atfork(Some(linger), None, None) }, 0);
         fork_beside_first_use(&place, || {});
         0

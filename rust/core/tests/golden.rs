@@ -1,8 +1,8 @@
-//! Files and messages of layout 2 as they were on the day when it was made, which each later version reads, and writes in the
-//! same way; and a file of layout 1, which is refused by name.
+//! Files and messages of layout 2 from the day on which it was fixed: each later version reads them and writes the same bytes.
+//! And a file of layout 1, which is refused with its version.
 //!
-//! `GOLDEN=write cargo test -p traincast-core --test golden` writes `tests/golden/layout-2` anew. That is for a layout that nobody
-//! has yet: afterwards a difference means that older programs read wrong values.
+//! `GOLDEN=write cargo test -p traincast-core --test golden` writes `tests/golden/layout-2` again. Only for a layout that is not
+//! released yet: afterwards a difference means that older programs read wrong values.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -40,7 +40,7 @@ fn golden(file: &str) -> Vec<u8> {
     fs::read(folder("layout-2").join(file)).unwrap()
 }
 
-/// Puts files into a place, as a user's own.
+/// Copies files into a place, with the user's permissions.
 fn put(place: &Place, layout: &str, files: &[&str]) {
     for file in files {
         fs::copy(folder(layout).join(file), place.path(file)).unwrap();
@@ -51,13 +51,13 @@ fn put(place: &Place, layout: &str, files: &[&str]) {
 const FILES: [&str; 7] =
     ["run@3", "run@3.owner", "run@3.roster", "relayed@0", "closed@65535", "first.message", "fifth.message"];
 
-// What is in them.
+// Their content.
 const TERM: u64 = 0x0011_2233_4455_6677;
 const CREATED: u64 = 1_700_000_000_000_000_000;
 const PID: u64 = 4711;
 const NONCE: u64 = 0x0123_4567_89ab_cdef;
 const ORIGIN: (&str, u64) = ("learner-7.example", 4242);
-/// Versions of the five snapshots: they jump, once by the length of the ring.
+/// Versions of the five snapshots, with jumps, one of them by the length of the ring.
 const VERSIONS: [u64; 5] = [1, 2, 6, 7, 1 << 40];
 
 fn published_ns(position: u64) -> u64 {
@@ -76,7 +76,7 @@ fn get(bytes: &[u8], index: usize) -> u64 {
     u64::from_le_bytes(*bytes[index * WORD..].first_chunk().unwrap())
 }
 
-/// Words that differ from run to run, and from machine to machine.
+/// Sets the words that differ between runs and machines.
 fn settle_segment(bytes: &mut [u8]) {
     let fixed =
         [(header::CREATED, CREATED), (header::PID, PID), (header::STARTED, 33), (header::NONCE, NONCE)];
@@ -107,7 +107,7 @@ fn settle_message(message: &mut [u8], position: u64) {
     mend(message);
 }
 
-/// The files, made by the program as it is.
+/// The files, written by the present code.
 fn make() -> BTreeMap<&'static str, Vec<u8>> {
     let place = Place::new();
     let options = WriterOptions { capacity: PAGE, ..WriterOptions::default() };
@@ -177,7 +177,7 @@ fn make() -> BTreeMap<&'static str, Vec<u8>> {
 }
 
 #[test]
-fn what_is_written_is_what_was_written() {
+fn the_files_are_written_as_when_the_layout_was_made() {
     let made = make();
     assert!(made.keys().copied().eq({
         let mut names = FILES;
@@ -200,9 +200,9 @@ fn what_is_written_is_what_was_written() {
     }
 }
 
-/// The offsets are written out: should a constant move, older programs would look elsewhere.
+/// The offsets are literals: if a constant changed, older programs would look elsewhere.
 #[test]
-fn the_words_lie_where_the_documentation_says() {
+fn the_words_are_where_the_documentation_says() {
     let segment = golden("run@3");
     assert_eq!(&segment[..8], b"traincst");
     let word = |index: usize| get(&segment, index);
@@ -212,7 +212,7 @@ fn the_words_lie_where_the_documentation_says() {
     assert_eq!([80, 81, 82, 83, 84, 85].map(word), [PID, 33, 44, 55, NONCE, 1]);
     assert_eq!([96, 97, 98].map(word), [ORIGIN.1, 0, 66]);
     assert_eq!(&segment[104 * 8..][..ORIGIN.0.len()], ORIGIN.0.as_bytes());
-    // Position 5 lies in slot 1.
+    // Position 5 is in slot 1.
     let slot = |index: usize| get(&segment, 512 + 512 + index);
     assert_eq!([0, 1, 2, 3, 4].map(slot), [12, 5, TERM, 1, 1 << 40]);
     assert_eq!([5, 6, 7].map(slot), [published_ns(5), published_unix_ns(5), 1]);
@@ -264,7 +264,7 @@ fn a_segment_is_read_and_taken_over() {
     let listed = info_of.readers.iter().find(|reader| reader.pid == 8128).unwrap();
     assert!(!listed.alive && listed.elsewhere);
     assert_eq!((listed.generation, listed.version, listed.published_ns), (1, 1 << 40, published_ns(5)));
-    // Its owner is who holds the lock: by the record, since the lock's own holder is this test's.
+    // The record names the owner: the process that holds the lock is this test.
     let holder = fork(|| {
         let mut options = fs::File::options();
         let lock = options.create_new(true).read(true).write(true).mode(0o600).open(place.path("run@3.lock"));
@@ -281,7 +281,7 @@ fn a_segment_is_read_and_taken_over() {
     let mut writer = place.writer();
     Publisher::default().publish(&mut writer, &info(6)).unwrap();
     common::until(|| node.read().is_some_and(|(_, value)| seed_of(&value) == 6));
-    // Its writer is of another pid namespace, where nobody can say that it is dead.
+    // Its writer is of another pid namespace, so nobody can know that it is dead.
     let next = Stamp { epoch: Epoch(2), version: Version((1 << 40) + 2), ..newest };
     assert_eq!(node.out.meta.stamp, next);
 }
@@ -296,7 +296,7 @@ fn a_relayed_segment_and_a_closed_one_are_known_as_such() {
     assert!(reader.read_into(&mut out).unwrap());
     assert_eq!(seed_of(&node::value_of(&out)), 5);
     assert_eq!((out.meta.position, out.meta.stamp.version), (Position(2), Version(1 << 40)));
-    assert_eq!(out.meta.shape.id >> 63, 1, "a number of the core's own");
+    assert_eq!(out.meta.shape.id >> 63, 1, "an id that the core has given");
     assert_eq!(reader.link(), Link::Live);
     assert_eq!(reader.origin(), Origin { host: ORIGIN.0.into(), pid: ORIGIN.1 });
     let closed = traincast_core::directory::ChannelName::new("closed", 65535).unwrap();

@@ -1,8 +1,8 @@
-//! A scoreboard as it was on the day when its layout was made: each later version writes the same, counts on in it, and adds it up
-//! to the same sums.
+//! A scoreboard from the day on which its layout was fixed: each later version writes the same bytes, records into the file, and
+//! collects the same sums.
 //!
-//! `GOLDEN=write cargo test -p traincast-core --test golden_scores` writes `tests/golden/scores-1` anew: for a layout that nobody
-//! has yet.
+//! `GOLDEN=write cargo test -p traincast-core --test golden_scores` writes `tests/golden/scores-1` again: only for a layout that
+//! is not released yet.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -18,7 +18,7 @@ use traincast_core::layout::{HEADER_WORDS, PAGE, WORD, scores};
 use traincast_core::scores::{ScoreWriter, Scoreboard, Tally};
 
 const FILE: &str = "run@3.scores";
-/// More than a row of eight, so that padding shows.
+/// More than eight, so that there is padding.
 const TASKS: usize = 9;
 const CREATED: u64 = 1_700_000_000_000_000_000;
 const INCARNATION: u64 = 0x0123_4567_89ab_cdef;
@@ -36,7 +36,7 @@ fn get(bytes: &[u8], index: usize) -> u64 {
     u64::from_le_bytes(*bytes[index * WORD..].first_chunk().unwrap())
 }
 
-/// Two processes' worth of episodes: the first one's, and the second one's.
+/// Records episodes, some by each of two writers.
 fn record(first: &ScoreWriter, second: &ScoreWriter) {
     first.record(0, true, 1.5, 7, 0.25).unwrap();
     first.record(8, false, -2.0, 3, -0.5).unwrap();
@@ -44,7 +44,7 @@ fn record(first: &ScoreWriter, second: &ScoreWriter) {
     second.record(8, true, 0.5, 11, 1.0).unwrap();
 }
 
-/// What they add up to, by task.
+/// The sums of these, by task.
 fn expected() -> Vec<Tally> {
     let mut totals = vec![Tally::default(); TASKS];
     totals[0] = Tally { episodes: 1, successes: 1, returns: 1.5, squares: 2.25, lengths: 7, last: 0.25 };
@@ -52,7 +52,7 @@ fn expected() -> Vec<Tally> {
     totals
 }
 
-/// The file, made by the program as it is; words that differ from run to run, and from machine to machine, are settled.
+/// The file, written by the present code. Words that differ between runs and machines are set to fixed values.
 fn make() -> Vec<u8> {
     let place = Place::new();
     let places = Places::from(&place.directory);
@@ -76,7 +76,7 @@ fn make() -> Vec<u8> {
     bytes
 }
 
-/// A place with the file of old in it.
+/// A place with the old file in it.
 fn place() -> Place {
     let place = Place::new();
     fs::copy(golden(), place.path(FILE)).unwrap();
@@ -85,7 +85,7 @@ fn place() -> Place {
 }
 
 #[test]
-fn what_is_written_is_what_was_written() {
+fn the_files_are_written_as_when_the_layout_was_made() {
     let made = make();
     if std::env::var("GOLDEN").as_deref() == Ok("write") {
         fs::create_dir_all(golden().parent().unwrap()).unwrap();
@@ -97,9 +97,9 @@ fn what_is_written_is_what_was_written() {
     assert_eq!((golden.len(), None), (made.len(), first.map(|at| at / WORD)), "length, first word");
 }
 
-/// The offsets are written out: should a constant move, older programs would look elsewhere.
+/// The offsets are literals: if a constant changed, older programs would look elsewhere.
 #[test]
-fn the_words_lie_where_the_documentation_says() {
+fn the_words_are_where_the_documentation_says() {
     let bytes = fs::read(golden()).unwrap();
     assert_eq!((&bytes[..8], bytes.len()), (&b"trainsco"[..], 3 * 4096));
     let word = |index: usize| get(&bytes, index);
@@ -126,7 +126,7 @@ fn a_scoreboard_is_added_up_and_counted_on() {
     look.collect().unwrap();
     assert_eq!((look.incarnation(), look.totals()), (INCARNATION, &expected()[..]));
     let mut board = Scoreboard::open(&places, &channel(), TASKS).unwrap();
-    assert_eq!(board.incarnation(), INCARNATION, "a new learner goes on with it");
+    assert_eq!(board.incarnation(), INCARNATION, "a new learner continues it");
     let writer = ScoreWriter::open(&places, &channel()).unwrap().unwrap();
     writer.record(0, false, 0.5, 3, 0.0).unwrap();
     board.collect().unwrap();

@@ -1,4 +1,4 @@
-//! What a newcomer does to a file whose writer has lost it unnoticed, on the machine's own atomics.
+//! A newcomer takes a file whose writer has not noticed its loss: with the machine's own atomics.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -12,7 +12,7 @@ const SLOTS: usize = 4;
 const WORDS: usize = 4;
 
 #[test]
-fn a_mark_takes_nothing_back_that_is_announced_meanwhile() {
+fn a_mark_does_not_undo_an_announcement() {
     let head = AtomicU64::new(Head::of(Position(1)).bits());
     let slots: Vec<_> = (0..SLOTS * WORDS).map(|_| AtomicU64::new(0)).collect();
     let (over, marks_seen) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -34,19 +34,19 @@ fn a_mark_takes_nothing_back_that_is_announced_meanwhile() {
             back
         });
         let ring = RingWriter::new(&head, &slots, SLOTS);
-        // On a busy machine the other two may not have run at all after so many steps: go on until they have met.
+        // On a busy machine the other threads may not have run yet: go on until they have met.
         let enough = |position| position >= 300_000 && marks_seen.load(Ordering::Relaxed) > 0;
         let taken_back = (2..).take_while(|&position| !enough(position)).find(|&position| {
             ring.announce(Position(position));
             load_head(&head).position() != Position(position)
         });
         over.store(true, Ordering::Relaxed);
-        assert_eq!(taken_back, None, "a mark took back what had been announced");
+        assert_eq!(taken_back, None, "a mark undid an announcement");
         assert!(!reader.join().unwrap(), "a reader went back");
     });
 }
 
-/// As loom shows it for every order of a few steps, here with millions of them.
+/// loom shows it for every order of a few steps; here there are millions of them.
 #[test]
 fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
     for round in 0..500 {
@@ -87,7 +87,7 @@ fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
     }
 }
 
-/// N4 and T3: the announcement may wipe out the newcomer's mark, and then its writer sets it again.
+/// N4 and T3: the announcement may overwrite the newcomer's mark, and then the old writer sets it again.
 #[test]
 fn the_mark_of_the_newcomer_stays() {
     for round in 0..500_u64 {

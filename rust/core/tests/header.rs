@@ -1,4 +1,4 @@
-//! The constants of the headers in `include` are those of `layout.rs`.
+//! The constants in the C headers equal those in `layout.rs`.
 //!
 //! `TRAINCAST_ACCEPT=1 cargo test --package traincast-core --test header` writes them.
 #![cfg(not(loom))]
@@ -96,12 +96,12 @@ fn constants_of_scores() -> String {
     ] {
         define(name, &word);
     }
-    // The identity and the name stand where they stand in a segment: one function of the header compares both.
+    // Identity and name are where they are in a segment: one function of the header checks both files.
     assert_eq!((scores::IDENTITY, scores::NAME), (header::IDENTITY, header::NAME));
     text
 }
 
-/// Holds the constants of a header against what they should be, or writes them.
+/// Compares the constants of a header with the wanted ones, or writes them.
 fn check(file: &str, of: &str, wanted: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include").join(file);
     let text = std::fs::read_to_string(&path).expect("the header can be read");
@@ -113,7 +113,7 @@ fn check(file: &str, of: &str, wanted: &str) {
             .expect("the header can be written");
         return;
     }
-    assert_eq!(found, wanted, "TRAINCAST_ACCEPT=1 writes them anew");
+    assert_eq!(found, wanted, "TRAINCAST_ACCEPT=1 writes the new ones");
 }
 
 #[test]

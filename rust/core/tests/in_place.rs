@@ -1,4 +1,4 @@
-//! A file system without room for a second file: a new writer may go on in the file of the one before if that one is known to be
+//! A file system without room for a second file: a new writer may use the previous writer's file if that writer is known to be
 //! dead, and never otherwise.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
@@ -25,7 +25,7 @@ use traincast_core::numbering::{Epoch, Version};
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer};
 
-/// Room for one segment of the default size, the three other files, and not for another segment of any size.
+/// Room for one segment of the default size and the three other files, but not for another segment of any size.
 const CRAMPED: u32 = 260 + 4 + 4 + 12;
 
 fn inode(place: &Place) -> u64 {
@@ -53,7 +53,7 @@ fn without_room_a_writer_goes_on_in_the_file_of_a_dead_one_and_mixes_no_shapes()
     let place = Place::new();
     let child = fork(|| {
         small_tmpfs(place.directory.path(), CRAMPED);
-        // Number 1 is another structure for each of the writers: `info` has five.
+        // Shape id 1 means another structure for each of the writers: `info` has five.
         dies_after(&place, |writer| {
             for seed in [5, 10, 15, 20, 25] {
                 Publisher::default().publish(writer, &info(seed)).unwrap();
@@ -79,7 +79,7 @@ fn without_room_a_writer_goes_on_in_the_file_of_a_dead_one_and_mixes_no_shapes()
             last = stamp;
         }
         assert_eq!(place.files(), FILES);
-        // As its owner, a writer does there what it does elsewhere: publish, say what is too large, close.
+        // As its owner, a writer can do everything there: publish, refuse a snapshot that is too large, close.
         let mut writer = place.writer_verifying(Duration::ZERO);
         let mut publisher = Publisher::default();
         for seed in 1000..1010 {
@@ -97,12 +97,12 @@ fn without_room_a_writer_goes_on_in_the_file_of_a_dead_one_and_mixes_no_shapes()
 }
 
 #[test]
-fn with_room_a_writer_never_goes_on_in_a_file() {
+fn with_room_a_writer_always_starts_a_new_file() {
     let place = Place::new();
     dies_after(&place, |writer| assert_eq!(publish(writer, 1), 1));
     let file = inode(&place);
     let mut writer = place.writer();
-    assert_eq!(inode(&place), file, "until its first snapshot the file of the dead one is there");
+    assert_eq!(inode(&place), file, "the dead writer's file stays until the first snapshot");
     publish(&mut writer, 2);
     assert_ne!(inode(&place), file);
 }
@@ -143,7 +143,7 @@ fn without_room_the_file_of_a_living_writer_is_not_stored_into() {
     assert_eq!(child.join(), 0);
 }
 
-/// What was replaced has no name any more, and is nobody's to go on in.
+/// A replaced file has no name any more, and nobody stores into it.
 #[test]
 fn without_room_a_replaced_file_is_not_stored_into() {
     let place = Place::new();
@@ -153,7 +153,7 @@ fn without_room_a_replaced_file_is_not_stored_into() {
         let (mut reader, mut out) = (place.reader(), Snapshot::default());
         next(&mut reader, &mut out);
         let mut writer = place.try_writer(Leftover::Replace).unwrap();
-        // The reader has the file mapped, and with it the room.
+        // The reader has the file mapped, so its storage is not free.
         let error = Sample::new(2, 1, 4, 0).publish(&mut writer).unwrap_err();
         assert!(matches!(error, Error::StorageFull { .. }), "{error}");
         assert!(!reader.read_into(&mut out).unwrap());

@@ -1,4 +1,4 @@
-//! What `traincast ls` and `traincast clean` are made of.
+//! The functions behind `traincast ls` and `traincast clean`.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -15,7 +15,7 @@ use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Writer, WriterOptions};
 
 #[test]
-fn an_empty_directory_has_nothing() {
+fn an_empty_directory_has_no_channels_and_no_leftovers() {
     let place = Place::new();
     assert!(list(&place.directory).unwrap().is_empty() && leftovers(&place.directory).unwrap().is_empty());
 }
@@ -62,7 +62,7 @@ fn a_live_channel_shows_its_writer_and_how_far_readers_lag() {
     assert!(info.readers.iter().any(|reader| reader.pid == pid && !reader.alive));
     drop(reader);
     let info = &list(&place.directory).unwrap()[0];
-    assert_eq!(info.readers.len(), 1, "a reader that leaves in good order takes its line along");
+    assert_eq!(info.readers.len(), 1, "a reader that is dropped frees its line");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_reader_is_as_far_behind_as_its_snapshot_is_older_than_the_newest() {
     next(&mut reader, &mut Snapshot::default());
     assert_eq!(behind(), Some(0));
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(behind(), Some(0), "nothing new has come since");
+    assert_eq!(behind(), Some(0), "nothing has been published since");
     publish(&mut writer, 2);
     let first = behind().unwrap();
     assert!((30_000_000..600_000_000_000).contains(&first), "{first}"); // publish times have the grain of a tick
@@ -101,9 +101,9 @@ fn a_reader_that_saw_a_snapshot_by_another_clock_is_not_said_to_be_up_to_date() 
     };
     let behind = |reader: ReaderInfo| reader.behind_ns(1000, 3);
     assert_eq!(behind(seen(7, 3, 400)), Some(600));
-    assert_eq!(behind(seen(7, 2, 400)), Some(600), "in the file before");
-    assert_eq!(behind(seen(9, 3, 1001)), Some(0), "published since the newest was looked at");
-    assert_eq!(behind(seen(9, 4, 1001)), Some(0), "in a file that has come since");
+    assert_eq!(behind(seen(7, 2, 400)), Some(600), "in the previous file");
+    assert_eq!(behind(seen(9, 3, 1001)), Some(0), "published after the newest was read");
+    assert_eq!(behind(seen(9, 4, 1001)), Some(0), "in a newer file");
     assert_eq!(behind(seen(7, 2, 1001)), None, "an older one cannot be newer");
     assert_eq!(behind(seen(0, 3, 0)), None);
     assert_eq!(behind(seen(7, 3, u64::MAX)), Some(0));
@@ -143,7 +143,7 @@ fn only_what_the_dead_left_is_a_leftover() {
         Writer::open(&place.directory, ChannelName::new("live", 0).unwrap(), WriterOptions::default())
             .unwrap();
     publish(&mut live, 1);
-    // Dead with a channel, dead before the first snapshot, dead in the middle of making a file.
+    // Writers that died with a channel, before their first snapshot, and while creating a file.
     let unpublished = ChannelName::new("unpublished", 1).unwrap();
     fork(|| {
         let mut writer = place.writer();
@@ -199,13 +199,13 @@ fn only_what_the_dead_left_is_a_leftover() {
         "run@x",
     ];
     assert_eq!(place.files(), rest);
-    // Who still reads keeps the snapshot, and finds the successor.
+    // An attached reader keeps the snapshot and finds the successor.
     assert_eq!(next(&mut reader, &mut out).seed, 1);
     assert!(reader.closed());
     let mut successor = place.writer();
     publish(&mut successor, 8);
     assert_eq!(next_polled(&mut reader, &mut out).seed, 8);
-    // A live channel is not removed, whatever is asked; nor is what is none.
+    // A live channel is never removed; nor is a file that is no channel.
     assert!(!remove_leftover(&place.directory, &place.path("live@0")).unwrap());
     assert!(remove_leftover(&place.directory, &place.path("notes.txt")).is_err());
     assert!(remove_leftover(&place.directory, std::path::Path::new("/etc/passwd")).is_err());

@@ -1,4 +1,4 @@
-//! Values by their paths, as an env in Rust reads them.
+//! Reading values by path, as an env in Rust does.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -45,7 +45,7 @@ fn numbers_follow_the_learner_through_structures_files_and_lives() {
     until(|| seed.i64(&mut reader).unwrap() == Some(-5));
     assert_eq!(rate.f64(&mut reader).unwrap(), None);
     writer.close();
-    assert_eq!(seed.i64(&mut reader).unwrap(), Some(-5), "the last one stays");
+    assert_eq!(seed.i64(&mut reader).unwrap(), Some(-5), "the last value stays");
     let mut writer = place.writer();
     Publisher::default().publish(&mut writer, &info(7)).unwrap();
     until(|| seed.i64(&mut reader).unwrap() == Some(7));
@@ -53,7 +53,7 @@ fn numbers_follow_the_learner_through_structures_files_and_lives() {
 }
 
 #[test]
-fn a_file_that_was_removed_without_a_mark_is_left_in_the_end() {
+fn a_reader_leaves_a_file_that_was_removed_without_a_mark() {
     let place = Place::new();
     let (mut writer, mut publisher) = (place.writer(), Publisher::default());
     publisher.publish(&mut writer, &info(1)).unwrap();
@@ -77,7 +77,7 @@ fn a_file_that_was_removed_without_a_mark_is_left_in_the_end() {
 }
 
 #[test]
-fn every_kind_of_value_can_be_had() {
+fn every_kind_of_value_can_be_read() {
     let place = Place::new();
     let (mut writer, mut publisher) = (place.writer(), Publisher::default());
     let mut reader = None;
@@ -111,14 +111,14 @@ fn every_kind_of_value_can_be_had() {
 }
 
 #[test]
-fn damage_is_an_error_and_what_comes_after_it_is_read() {
+fn damage_is_an_error_and_the_next_sound_snapshot_is_read() {
     let place = Place::new();
     let (mut writer, mut publisher) = (place.writer(), Publisher::default());
     publisher.publish(&mut writer, &info(1)).unwrap();
     let mut reader = place.reader();
     let mut seed = reader.key("approx_total_training_steps").unwrap();
     assert_eq!(seed.i64(&mut reader).unwrap(), Some(1));
-    Sample::new(2, 77, 4, 0).publish(&mut writer).unwrap(); // its structure makes no sense
+    Sample::new(2, 77, 4, 0).publish(&mut writer).unwrap(); // its shape is malformed
     for _ in 0..2 {
         assert!(matches!(seed.i64(&mut reader), Err(Error::CorruptChannel { .. })));
     }

@@ -80,7 +80,7 @@ fn clean(place: &Place) {
 }
 
 #[test]
-fn a_learner_killed_at_any_step_leaves_nothing_that_stands_in_the_way() {
+fn a_learner_killed_at_any_step_does_not_block_the_next_one() {
     for failpoint in LEARNER {
         for take_over in [true, false] {
             let place = Place::new();
@@ -125,7 +125,7 @@ fn a_learner_killed_beside_envs_comes_back_to_what_they_recorded() {
 }
 
 #[test]
-fn each_step_that_the_sources_name_is_one_of_these() {
+fn every_failpoint_of_scoreboards_is_covered() {
     let mut named = Vec::new();
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/scores")).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();

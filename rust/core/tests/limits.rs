@@ -45,7 +45,7 @@ fn a_writer_refuses_a_channel_whose_numbers_are_used_up() {
 }
 
 #[test]
-fn the_largest_numbers_are_as_good_as_any() {
+fn the_largest_numbers_work_like_any_others() {
     let place =
         left_behind(&[], &[(slot::EPOCH, Epoch::MAX.get() - 1), (slot::VERSION, Version::MAX.get() - 9)]);
     let mut writer = place.writer();
@@ -56,7 +56,7 @@ fn the_largest_numbers_are_as_good_as_any() {
 }
 
 #[test]
-fn after_replacing_numbers_begin_anew_in_a_later_life_even_if_the_clock_was_set_back() {
+fn replacing_starts_a_later_term_even_if_the_clock_was_set_back() {
     let last = u64::MAX - 1;
     let place = left_behind(&[], &[(slot::TERM, last)]);
     let mut writer = place.try_writer(Leftover::Replace).unwrap();
@@ -66,7 +66,7 @@ fn after_replacing_numbers_begin_anew_in_a_later_life_even_if_the_clock_was_set_
 }
 
 #[test]
-fn positions_beyond_all_are_refused() {
+fn positions_beyond_the_largest_are_refused() {
     let position = Position(Position::MAX.get() + 1);
     let place = left_behind(&[(header::HEAD, Head::of(position).bits())], &[]);
     for leftover in [Leftover::Continue, Leftover::Replace] {
@@ -77,7 +77,7 @@ fn positions_beyond_all_are_refused() {
 
 /// Numbers that no writer of ours stores say that the slot was never filled.
 #[test]
-fn a_slot_without_numbers_is_no_snapshot() {
+fn a_slot_with_zero_numbers_is_refused() {
     for word in [slot::VERSION, slot::SHAPE_ID, slot::TAKEOVER] {
         let place = left_behind(&[], &[(word, 0)]);
         let refused = place.reader().read_into(&mut Snapshot::default());

@@ -16,7 +16,7 @@ use model::{Channel, STEPS, at, bounded, model};
 use traincast_core::ring::seqlock::{Head, load_head};
 
 #[test]
-fn one_reader_while_the_writer_goes_round_the_ring() {
+fn one_reader_gets_whole_snapshots_while_the_writer_laps_it() {
     model(|| {
         let channel = Channel::new();
         let reader = {
@@ -50,7 +50,7 @@ fn positions_never_go_back() {
 }
 
 #[test]
-fn two_readers_while_the_writer_goes_round_the_ring() {
+fn two_readers_get_whole_snapshots_while_the_writer_laps_them() {
     bounded(2, || {
         let channel = Channel::new();
         let readers = [(); 2].map(|()| {
@@ -94,7 +94,7 @@ fn a_writer_takes_over_from_one_that_stopped_at_any_step() {
 }
 
 #[test]
-fn a_mark_brings_its_position_with_it() {
+fn a_reader_that_sees_a_mark_sees_the_last_snapshot() {
     model(|| {
         let channel = Channel::new();
         let reader = {
@@ -135,7 +135,7 @@ fn a_sleeper_misses_nothing() {
 }
 
 #[test]
-fn two_sleepers_miss_nothing_though_one_clears_the_mark_of_both() {
+fn two_sleepers_miss_nothing_although_they_share_one_mark() {
     model(|| {
         let channel = Channel::new();
         let sleepers = [at(1), at(1)].map(|seen| {

@@ -38,7 +38,7 @@ fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
 // What a mark does beside an announcement is not modelled: loom lets a store that comes after an atomic addition be followed by
 // it, which no machine does. See `handover.rs`.
 #[test]
-fn what_the_newcomer_finds_is_whole_and_nobody_goes_back() {
+fn the_newcomer_finds_a_whole_snapshot_and_no_position_goes_back() {
     model(|| {
         let channel = Channel::new();
         let old = {
@@ -55,7 +55,7 @@ fn what_the_newcomer_finds_is_whole_and_nobody_goes_back() {
 
 /// T3: whoever announces behind the newcomer's look at the head sees that it was taken, and can set the mark again.
 #[test]
-fn who_announces_after_the_newcomer_has_looked_knows_that_its_file_was_taken() {
+fn a_writer_that_announces_after_the_newcomers_look_learns_that_its_file_was_taken() {
     model(|| {
         let channel = Channel::new();
         let old = {
@@ -73,7 +73,7 @@ fn who_announces_after_the_newcomer_has_looked_knows_that_its_file_was_taken() {
 
 /// Of two that come at once each has a number of its own, and the one with the smaller number can tell.
 #[test]
-fn of_several_newcomers_only_the_last_finds_nobody_behind_it() {
+fn of_several_newcomers_only_the_last_finds_that_it_is_the_last() {
     model(|| {
         let channel = Channel::new();
         let other = {
@@ -90,7 +90,7 @@ fn of_several_newcomers_only_the_last_finds_nobody_behind_it() {
 /// Two that would both store into the file of a dead writer: each takes it, and then asks who has signed it; who finds nobody
 /// signs, settles, and looks whether it was taken again.
 #[test]
-fn of_two_that_would_store_in_place_at_most_one_does() {
+fn of_two_newcomers_at_most_one_stores_in_place() {
     fn stores(channel: &Channel, name: u64) -> bool {
         let (own, _) = handover::take(&channel.taken, &channel.head);
         if channel.signature.load(std::sync::atomic::Ordering::Relaxed) != 0 {

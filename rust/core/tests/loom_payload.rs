@@ -95,27 +95,27 @@ fn a_reader_gets_no_mixture(way: Way) {
 }
 
 #[test]
-fn words_in_rows_of_eight_and_those_behind() {
+fn words_are_not_mixed() {
     a_reader_gets_no_mixture(Way::Words(9));
 }
 
 #[test]
-fn bytes_that_fill_no_word() {
+fn bytes_that_fill_no_word_are_not_mixed() {
     a_reader_gets_no_mixture(Way::Bytes(3));
 }
 
 #[test]
-fn bytes_in_rows_of_eight_words_and_those_behind() {
+fn bytes_in_rows_of_eight_words_are_not_mixed() {
     a_reader_gets_no_mixture(Way::Bytes(9 * 8 + 3));
 }
 
 /// So many that they are stored by one instruction; its stand-in goes from the last word to the first.
 #[test]
-fn bytes_in_bulk() {
+fn bytes_in_bulk_are_not_mixed() {
     a_reader_gets_no_mixture(Way::Bytes(10 * 8 + 3));
 }
 
 #[test]
-fn zeros_in_a_gap() {
+fn zeros_in_a_gap_are_not_mixed() {
     a_reader_gets_no_mixture(Way::BytesAndZeros(3, 2));
 }

@@ -173,7 +173,7 @@ fn a_storm_of_signals_disturbs_nothing() {
 }
 
 #[test]
-fn directories_that_cannot_be_trusted() {
+fn directories_that_cannot_be_trusted_are_refused() {
     let place = Place::new();
     let refused = |path: &std::path::Path, says: &str| {
         let directory = Directory::at(path).unwrap();
@@ -234,7 +234,7 @@ fn only_a_writer_makes_the_directory() {
 }
 
 #[test]
-fn a_directory_that_is_opened_up_while_in_use_is_noticed() {
+fn a_directory_that_is_opened_to_others_while_in_use_is_refused() {
     let place = Place::new();
     let mut writer = place.writer();
     publish(&mut writer, 1);

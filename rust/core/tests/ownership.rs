@@ -137,7 +137,7 @@ fn a_directory_that_was_removed_is_put_back() {
 }
 
 #[test]
-fn a_directory_that_somebody_else_made_anew_is_used() {
+fn a_directory_that_somebody_else_created_again_is_used() {
     let mut served = Served::new();
     let directory = served.place.directory.clone();
     fs::remove_dir_all(directory.path()).unwrap();
@@ -160,7 +160,7 @@ fn growth_after_a_removal_puts_all_back_too() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_put_back_costs_a_warning_and_no_training() {
+fn a_directory_that_cannot_be_put_back_causes_a_warning_and_the_channel_goes_on() {
     let (nested, hidden) = ("outer/channels", "gone");
     let place = Place::new();
     let directory = traincast_core::directory::Directory::at(place.beside(nested)).unwrap();
@@ -226,7 +226,7 @@ fn a_directory_that_cannot_be_trusted_any_more_is_not_written_to() {
 
 /// Names that cannot be given to a file, because something else has them.
 #[test]
-fn a_name_that_something_else_has_costs_a_warning_and_no_training() {
+fn a_file_name_that_something_else_has_causes_a_warning_and_the_channel_goes_on() {
     for file in ["run@3", "run@3.lock"] {
         let mut served = Served::new();
         let path = served.place.path(file);
@@ -299,7 +299,7 @@ fn another_copy_of_the_library_in_this_process_is_known_by_the_record() {
 }
 
 #[test]
-fn a_denied_lock_is_not_taken_for_a_busy_channel() {
+fn a_denied_lock_is_not_reported_as_a_busy_channel() {
     let place = Place::new();
     let child = fork(|| {
         let mut out = Snapshot::default();

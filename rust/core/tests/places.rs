@@ -30,7 +30,7 @@ fn file_count(directory: &Directory) -> usize {
 
 /// Each half of the processes prefers another place, so that the race is not decided by where they look first.
 #[test]
-fn of_writers_that_start_at_the_same_moment_in_two_places_one_lives_at_most() {
+fn of_writers_that_start_at_the_same_moment_in_two_places_at_most_one_lives() {
     let mut lived = 0;
     for round in 0..200 {
         let place = Place::new();
@@ -97,7 +97,7 @@ fn a_leftover_in_one_place_is_not_touched_while_a_writer_lives_in_the_other() {
 }
 
 #[test]
-fn a_reader_finds_the_channel_in_either_place_and_goes_along() {
+fn a_reader_finds_the_channel_in_either_place_and_follows_it() {
     let place = Place::new();
     let [one, other] = two(&place);
     let places = Places::new(one.clone(), other.clone());
@@ -122,7 +122,7 @@ fn a_reader_finds_the_channel_in_either_place_and_goes_along() {
 
 /// Somebody else's directory under the name of the fallback keeps nobody from using the better place.
 #[test]
-fn what_is_wrong_with_the_fallback_does_not_matter_where_the_better_place_works() {
+fn a_bad_fallback_does_not_matter_if_the_better_place_works() {
     let place = Place::new();
     let [one, other] = two(&place);
     std::fs::remove_dir(other.path()).unwrap();

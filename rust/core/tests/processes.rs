@@ -57,7 +57,7 @@ fn a_new_writer_takes_over_from_a_killed_one() {
 }
 
 #[test]
-fn a_writer_is_dead_though_its_forked_children_live() {
+fn a_writer_is_dead_although_its_forked_children_live() {
     let place = Place::new();
     let child = fork(|| {
         let mut writer = place.writer();
@@ -245,7 +245,7 @@ fn set_head(file: &std::fs::File, head: u64) {
 
 /// A writer is killed after the bigger file has the name, and before it has marked the one before.
 #[test]
-fn a_growth_that_was_cut_short_before_its_mark_is_found_by_who_reads() {
+fn readers_find_a_larger_file_whose_writer_died_before_it_marked_the_old_one() {
     let place = Place::new();
     let mut out = Snapshot::default();
     let child = fork(|| {
@@ -267,7 +267,7 @@ fn a_growth_that_was_cut_short_before_its_mark_is_found_by_who_reads() {
 
 /// A file says that there is a newer one, and there is none.
 #[test]
-fn a_mark_without_a_successor_keeps_nobody_from_going_on() {
+fn a_mark_without_a_successor_stops_no_reader_and_no_writer() {
     let place = Place::new();
     let mut out = Snapshot::default();
     fork(|| {

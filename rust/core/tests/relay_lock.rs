@@ -48,7 +48,7 @@ fn messages(seeds: std::ops::Range<u64>) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_node_has_one_relay_and_the_next_one_comes_when_it_is_killed() {
+fn a_node_has_one_relay_and_another_can_start_when_it_is_killed() {
     let place = Place::new();
     let relay = fork(|| {
         let _lock = served(&place);
@@ -95,7 +95,7 @@ fn a_relay_notices_that_its_file_was_removed_and_that_another_one_came() {
 
 /// What it says of itself is found by others, and by itself, which must not open the file that it has locked.
 #[test]
-fn what_a_relay_says_is_listed_while_it_lives() {
+fn the_status_of_a_relay_is_listed_while_it_lives() {
     let place = Place::new();
     let mut writer = place.writer();
     let lock = served(&place);
@@ -120,7 +120,7 @@ fn what_a_relay_says_is_listed_while_it_lives() {
 }
 
 #[test]
-fn who_leaves_a_channel_leaves_it_to_its_readers_and_to_the_next_writer() {
+fn a_relay_leaves_a_channel_to_its_readers_and_to_the_next_writer() {
     for link in [Link::LearnerLost, Link::LinkLost] {
         let place = Place::new();
         let lock = served(&place);

@@ -133,7 +133,7 @@ fn a_restarted_relay_knows_what_its_predecessor_delivered() {
 
 /// Both learners number their shapes from 1, and so do both relays.
 #[test]
-fn the_same_number_for_another_shape_is_not_taken_for_the_same_shape() {
+fn the_same_id_for_another_shape_is_not_mistaken_for_the_same_shape() {
     let (here, there) = (Place::new(), Place::new());
     let mut env = None;
     let mut source = None;

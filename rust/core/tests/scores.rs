@@ -34,7 +34,7 @@ fn what_envs_record_is_collected_by_task() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_numbers_of_tasks_and_invalid_episodes_are_refused() {
     let _alone = alone();
     let place = Place::new();
     for tasks in [0, (1 << 20) + 1] {
@@ -51,7 +51,7 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn a_killed_process_s_episodes_count_once_and_its_block_is_used_again() {
+fn the_episodes_of_a_killed_process_count_once_and_its_block_is_used_again() {
     let _alone = alone();
     let place = Place::new();
     let mut board = open(&place, 1).unwrap();
@@ -98,7 +98,7 @@ impl Page {
 }
 
 #[test]
-fn each_process_has_its_own_block_and_what_was_recorded_is_what_is_counted() {
+fn each_process_has_its_own_block_and_every_recorded_episode_is_counted() {
     let _alone = alone();
     let place = Place::new();
     let mut board = open(&place, 8).unwrap();
@@ -247,7 +247,7 @@ fn a_scoreboard_ends_with_its_newest_keeper() {
 }
 
 #[test]
-fn another_number_of_tasks_starts_anew_and_writers_find_out() {
+fn another_number_of_tasks_starts_a_new_scoreboard_and_writers_notice() {
     let _alone = alone();
     let place = Place::new();
     let first = open(&place, 1).unwrap();

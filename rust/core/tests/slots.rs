@@ -96,7 +96,7 @@ fn gaps_between_blobs_are_zero_and_no_byte_of_an_older_snapshot_is_left() {
 }
 
 #[test]
-fn what_lies_behind_the_blobs_but_belongs_to_them_is_zero() {
+fn padding_after_the_last_blob_is_zero() {
     let place = Place::new();
     let mut writer = place.writer();
     fill(&mut writer, MARK, 1000);

@@ -75,7 +75,7 @@ fn learner(place: &Place, loss: Loss, verify_every: Duration) -> Child {
 }
 
 #[test]
-fn whoever_lost_its_channel_is_told_and_removes_nothing_of_the_winner() {
+fn a_writer_that_lost_its_channel_is_told_and_removes_nothing_of_the_winner() {
     for loss in LOSSES {
         let place = Place::new();
         let mut out = Snapshot::default();
@@ -101,7 +101,7 @@ fn whoever_lost_its_channel_is_told_and_removes_nothing_of_the_winner() {
 
 /// The word in the file says so, however long the next look at the lock is off.
 #[test]
-fn who_loses_its_file_is_told_at_its_next_publish() {
+fn a_writer_whose_file_was_taken_is_told_at_its_next_publish() {
     for loss in [Loss::Lock, Loss::LockFile] {
         let place = Place::new();
         let learner = learner(&place, loss, Duration::MAX);
@@ -117,7 +117,7 @@ fn who_loses_its_file_is_told_at_its_next_publish() {
 }
 
 #[test]
-fn who_took_over_before_its_first_snapshot_is_told_too() {
+fn a_writer_that_loses_the_channel_before_its_first_snapshot_is_told_too() {
     let place = Place::new();
     place.leave_behind();
     let learner = fork(|| {
@@ -141,7 +141,7 @@ fn who_took_over_before_its_first_snapshot_is_told_too() {
 
 /// Somebody who came, published and left in good order has had the file too.
 #[test]
-fn who_came_and_went_meanwhile_had_the_channel() {
+fn a_writer_that_came_and_went_in_the_meantime_had_the_channel() {
     let place = Place::new();
     let mut writer = place.writer_verifying(Duration::MAX);
     publish(&mut writer, 1);
@@ -159,7 +159,7 @@ fn who_came_and_went_meanwhile_had_the_channel() {
 
 /// Growing, too, asks first: what a newcomer has begun to make is not replaced by the loser's bigger file.
 #[test]
-fn who_lost_its_channel_does_not_grow() {
+fn a_writer_that_lost_its_channel_does_not_grow_it() {
     let place = Place::new();
     let learner = fork(|| {
         let mut writer = place.writer_verifying(Duration::MAX);
@@ -241,7 +241,7 @@ fn verify_late(place: &Place) {
 
 /// A writer that only opens and is told that somebody lives, whatever happens to its own copy of the lock, is no winner.
 #[test]
-fn who_finds_the_channel_busy_changes_nothing() {
+fn a_writer_that_finds_the_channel_busy_changes_nothing() {
     let place = Place::new();
     let mut writer: Writer = place.writer_verifying(Duration::ZERO);
     publish(&mut writer, 1);

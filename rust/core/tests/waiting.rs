@@ -12,7 +12,7 @@ use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
 
 #[test]
-fn a_slice_ends_without_news() {
+fn a_wait_without_news_ends_with_its_slice() {
     let place = Place::new();
     let mut writer = place.writer();
     publish(&mut writer, 1);
@@ -88,7 +88,7 @@ fn growth_replacement_and_close_wake_sleepers() {
 }
 
 #[test]
-fn a_killed_sleeper_costs_one_spare_wake_up() {
+fn a_killed_sleeper_costs_one_needless_wake_up() {
     let place = Place::new();
     let mut writer = place.writer();
     publish(&mut writer, 1);
@@ -113,7 +113,7 @@ fn a_killed_sleeper_costs_one_spare_wake_up() {
 }
 
 #[test]
-fn waiting_works_without_a_roster_and_with_a_spoiled_one() {
+fn waiting_works_without_a_roster_and_with_a_damaged_one() {
     for content in [None, Some(&[][..]), Some(&[0xff; 5000][..]), Some(&[0; 4096][..])] {
         let place = Place::new();
         let mut out = Snapshot::default();
@@ -190,7 +190,7 @@ fn an_idle_waiter_wakes_twice_a_second() {
 
 /// A wake-up that is lost costs the rest of the slice. One of so many that comes earlier was none of those.
 #[test]
-fn what_ends_a_sleep_ends_it_before_the_slice_is_over() {
+fn every_event_ends_a_sleep_before_its_slice_is_over() {
     for event in ["publish", "growth", "replacement", "close"] {
         let woken = (0..20).any(|_| {
             let place = Place::new();
@@ -224,7 +224,7 @@ fn what_ends_a_sleep_ends_it_before_the_slice_is_over() {
 
 /// Another writer starts a file of its own; who sleeps at the old one is told by the newcomer.
 #[test]
-fn a_takeover_wakes_who_sleeps_at_the_file_of_the_dead() {
+fn a_takeover_wakes_sleepers_at_the_dead_writers_file() {
     let place = Place::new();
     place.leave_behind();
     let sleeper = fork(|| {

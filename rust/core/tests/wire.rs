@@ -37,7 +37,7 @@ fn with_word(message: &[u8], index: usize, value: u64) -> Vec<u8> {
 }
 
 #[test]
-fn what_was_published_arrives_under_its_own_numbers() {
+fn a_snapshot_arrives_under_its_own_numbers() {
     let (here, there) = (Place::new(), Place::new());
     let (mut learner, mut relay) = (here.writer(), there.writer());
     let mut publisher = Publisher::default();
@@ -193,7 +193,7 @@ fn a_message_that_is_too_large_changes_nothing() {
 
 /// A relay that publishes by itself goes on from what it has relayed, as a writer that takes over.
 #[test]
-fn what_is_published_beside_messages_is_newer_than_they() {
+fn own_snapshots_are_newer_than_relayed_ones() {
     let place = Place::new();
     let mut relay = place.writer();
     let arrived = message(5);
@@ -270,7 +270,7 @@ fn a_flipped_bit_under_a_right_checksum_is_refused_or_read_as_it_came() {
 }
 
 #[test]
-fn numbers_that_no_origin_gives_are_refused() {
+fn numbers_that_no_origin_can_have_are_refused() {
     let whole = message(2);
     for (index, value) in [
         (word::FORM, 2),
@@ -293,7 +293,7 @@ fn numbers_that_no_origin_gives_are_refused() {
 }
 
 #[test]
-fn arrays_that_nobody_can_make_are_refused() {
+fn impossible_arrays_are_refused() {
     let arrays: [(&str, usize, &[u64]); 5] = [
         ("|S0", 0, &[1 << 40, 1 << 40]),
         ("|S0", 0, &[1 << 63]),

@@ -8,7 +8,7 @@ const WARNINGS: [&str; 7] =
     ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wcast-align", "-Werror"];
 
 #[test]
-fn gcc_and_clang_have_nothing_to_say() {
+fn gcc_and_clang_compile_the_headers_without_a_warning() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let object = tempfile::NamedTempFile::new().unwrap();
     for compiler in ["gcc", "clang"] {
@@ -35,7 +35,7 @@ fn gcc_and_clang_have_nothing_to_say() {
 
 /// A user's own definitions decide what the system's headers declare.
 #[test]
-fn it_compiles_with_what_users_define() {
+fn the_header_compiles_with_the_macros_that_users_define() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("user.c");

@@ -49,7 +49,7 @@ fn a_segment_of_layout_1_is_refused() {
 }
 
 #[test]
-fn a_scoreboard_is_counted_on() {
+fn a_scoreboard_of_layout_1_is_recorded_into() {
     let place = place("scores-1", "run@3.scores");
     let mut scores = Scores::open(place.directory.path(), "run", 3).unwrap();
     assert_eq!(scores.record(8, true, 1.5, 2), Ok(true));

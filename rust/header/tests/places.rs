@@ -72,7 +72,7 @@ fn a_channel_is_followed_from_before_its_first_snapshot_to_its_next_life() {
 }
 
 #[test]
-fn a_file_that_was_removed_without_a_mark_is_left_in_the_end() {
+fn a_reader_leaves_a_file_that_was_removed_without_a_mark() {
     let place = Place::new();
     place.leave_behind_info(1);
     let mut reader = attach(&place);
@@ -150,7 +150,7 @@ fn a_relative_directory_stays_the_same_when_the_program_moves() {
 }
 
 #[test]
-fn names_that_no_channel_has_are_refused() {
+fn invalid_names_are_refused() {
     let place = Place::new();
     for bad in ["", ".hidden", "a/b", "a b", "ü", &"x".repeat(129)] {
         let (reader, code) = Reader::open_soon(Some(place.directory.path()), bad, 0);

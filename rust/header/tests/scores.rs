@@ -57,7 +57,7 @@ fn an_episode_is_counted_with_all_that_it_says() {
 }
 
 #[test]
-fn c_and_rust_share_a_scoreboard_and_go_on_in_each_other_s_blocks() {
+fn c_and_rust_share_a_scoreboard_and_go_on_in_each_others_blocks() {
     let _alone = alone();
     let place = Place::new();
     let mut board = board(&place, 200);

@@ -2,9 +2,9 @@
 //!
 //! 1. `$TRAINCAST_DIR`, if set, is the only place.
 //! 2. Otherwise a new channel goes into `/dev/shm/traincast-<uid>` or, where that is impossible (no `/dev/shm`, a read-only one,
-//!   no room, no inodes), into `/tmp/traincast-<uid>`. `TMPDIR` is ignored: it differs between processes.
+//!    no room, no inodes), into `/tmp/traincast-<uid>`. `TMPDIR` is ignored: it differs between processes.
 //! 3. Readers look in both. An existing channel stays where it is: its next writer goes on in that place. No writer starts while
-//!   another one lives in the other place (`ownership::elsewhere`).
+//!    another one lives in the other place (`ownership::elsewhere`).
 
 use std::fmt;
 use std::io;

@@ -4,12 +4,12 @@
 //! (`flock` and open-file-description locks would stay with the children.) It has three traps:
 //!
 //! 1. *Any* close of the file in the holder's process drops it. So only this module opens lock files, always with [`LOCKS`] held.
-//!   Questions about a lock that this process holds are answered without opening the file: from the table or, if another copy of
-//!   this library holds it, from the owner record. A descriptor inherited across a fork is closed before the child opens the file
-//!   itself.
+//!    Questions about a lock that this process holds are answered without opening the file: from the table or, if another copy of
+//!    this library holds it, from the owner record. A descriptor inherited across a fork is closed before the child opens the file
+//!    itself.
 //! 2. A second lock in the same process succeeds. So the table and the record are asked first.
 //! 3. Other code in the process may still open and close the file, for example to copy the directory. That drops the lock
-//!   silently. So ownership is verified ([`Ownership::verify`]), and lost if another writer has come in the meantime.
+//!    silently. So ownership is verified ([`Ownership::verify`]), and lost if another writer has come in the meantime.
 //!
 //! The holder of a lock removes its file, so the file that was locked may no longer be the one with the name: after locking, the
 //! name is looked up again. No other process of this project removes the file while the lock is held.

@@ -1,5 +1,4 @@
-//! What the tests share: a directory of their own, snapshots whose every word follows from their version,
-//! watchdogs.
+//! Shared by the tests: a directory of their own, snapshots whose every word follows from a seed, watchdogs.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod machine;
@@ -18,7 +17,7 @@ use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
 pub use process::*;
 
-/// A directory of channels that vanishes with the test.
+/// A directory of channels that is removed with the test.
 pub struct Place {
     root: tempfile::TempDir,
     pub directory: Directory,
@@ -38,7 +37,7 @@ impl Place {
         self.directory.path().join(file)
     }
 
-    /// A path beside the directory, which stays if that goes.
+    /// A path beside the directory, which stays if the directory is removed.
     pub fn beside(&self, file: &str) -> PathBuf {
         self.root.path().join(file)
     }
@@ -48,12 +47,12 @@ impl Place {
         std::fs::write(self.beside(flag), "").unwrap();
     }
 
-    /// Waits until another process has said so.
+    /// Waits until another process has raised the flag.
     pub fn wait_for(&self, flag: &str) {
         until(|| self.beside(flag).exists());
     }
 
-    /// The names in the directory, none if there is no directory.
+    /// The names in the directory; none if there is no directory.
     pub fn files(&self) -> Vec<String> {
         let entries = match std::fs::read_dir(self.directory.path()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
@@ -77,7 +76,7 @@ impl Place {
         Writer::open(&self.directory, channel(), options)
     }
 
-    /// A writer that asks for its ownership that often.
+    /// A writer that verifies its ownership at this interval.
     pub fn writer_verifying(&self, verify_every: Duration) -> Writer {
         self.writer_with(WriterOptions { verify_every, ..WriterOptions::default() }).unwrap()
     }
@@ -90,7 +89,7 @@ impl Place {
         Reader::attach(&self.directory, channel(), Duration::from_secs(60)).unwrap()
     }
 
-    /// A process publishes once, and ends without closing the channel.
+    /// Another process publishes once and ends without closing the channel.
     pub fn leave_behind(&self) {
         let dead = fork(|| {
             let mut writer = self.writer();
@@ -101,7 +100,7 @@ impl Place {
         assert_eq!(dead.join(), 0);
     }
 
-    /// Whether another process finds the channel busy; if not, it takes it, and ends.
+    /// Whether another process finds the channel busy. If not, it takes the channel and ends.
     pub fn is_busy_for_another(&self) -> bool {
         let other = fork(|| match self.try_writer(Leftover::Continue) {
             Ok(writer) => {
@@ -142,7 +141,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// `values` words (at least one) and `blob` bytes.
+    /// A sample of `values` words (at least one) and `blob` bytes.
     pub fn new(seed: u64, shape_id: u64, values: usize, blob: usize) -> Self {
         let mut words: Vec<_> = (0..values).map(|i| mixed(seed, i)).collect();
         words[0] = seed;
@@ -151,7 +150,7 @@ impl Sample {
         Self { shape_id, shape, values: words, blob }
     }
 
-    /// Hands it to `publish` as a payload.
+    /// Calls `publish` with it as a payload.
     pub fn lend<T>(&self, publish: impl FnOnce(&Payload<'_>) -> T) -> T {
         let blobs = [PlacedBlob { offset: 0, bytes: &self.blob[..] }];
         publish(&Payload {
@@ -164,7 +163,7 @@ impl Sample {
         })
     }
 
-    /// Publishes it; its version.
+    /// Publishes it and returns its version.
     pub fn publish(&self, writer: &mut Writer) -> Result<u64> {
         self.lend(|payload| writer.publish(payload)).map(|version| version.get())
     }
@@ -175,7 +174,7 @@ pub fn publish(writer: &mut Writer, seed: u64) -> u64 {
     Sample::new(seed, 1, 4, 0).publish(writer).unwrap()
 }
 
-/// What was read: where it stands, and the seed that all of its words follow from.
+/// A snapshot that was read: its numbers, and the seed from which all of its words follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Found {
     pub meta: SlotMeta,
@@ -227,13 +226,13 @@ pub fn verify(out: &Snapshot) -> Found {
     Found { meta, seed }
 }
 
-/// Reads the next snapshot, which there must be.
+/// Reads the next snapshot, which must exist.
 pub fn next(reader: &mut Reader, out: &mut Snapshot) -> Found {
     assert!(reader.read_into(out).unwrap(), "nothing new");
     verify(out)
 }
 
-/// Reads until there is something new. For files that have ended: their successor is looked for every 10 ms.
+/// Reads until there is something new. For files that have ended, whose successor is looked for every 10 ms.
 pub fn next_polled(reader: &mut Reader, out: &mut Snapshot) -> Found {
     until(|| reader.read_into(out).unwrap());
     verify(out)

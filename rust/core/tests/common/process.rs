@@ -4,16 +4,15 @@ use std::time::Duration;
 
 /// Runs `body` in a forked child, which ends by `_exit` with its result or is killed.
 pub fn fork(body: impl FnOnce() -> i32) -> Child {
-    watchdog(); // its `Once` must not be in the middle of something when the child gets a copy
-    // SAFETY: the child runs only `body` and `_exit`; the tests that use this have no other thread that
-    // matters to it.
+    watchdog(); // its `Once` must not be half done when the child gets a copy
+    // SAFETY: the child only runs `body` and `_exit`; the tests that use this have no other thread on which the child depends.
     match unsafe { libc::fork() } {
         -1 => panic!("fork failed"),
         0 => {
-            // SAFETY: a timer of the child's, by which it ends though nobody is left to end it.
+            // SAFETY: sets a timer in the child, which ends it even if nobody is left to do so.
             unsafe { libc::alarm(900) };
             let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(101);
-            // SAFETY: ends the child without running the test harness's own exit.
+            // SAFETY: ends the child without running the test harness's exit handlers.
             unsafe { libc::_exit(status) }
         }
         pid => Child { pid, over: false },
@@ -40,22 +39,22 @@ impl Child {
 
     fn reap(&mut self) -> i32 {
         let mut status = 0;
-        // SAFETY: a child of ours, a status that lives.
+        // SAFETY: a child of ours, and a status that outlives the call.
         while unsafe { libc::waitpid(self.pid, &raw mut status, 0) } == -1 {}
         self.over = true;
         status
     }
 
-    /// Whether it has not ended.
+    /// Whether it is still running.
     pub fn lives(&mut self) -> bool {
         let mut status = 0;
-        // SAFETY: a child of ours that has not been waited for, a status that lives.
+        // SAFETY: a child of ours that has not been waited for, and a status that outlives the call.
         self.over =
             self.over || unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) } == self.pid;
         !self.over
     }
 
-    /// Waits for its end; its exit status.
+    /// Waits for its end and returns its exit status.
     pub fn join(mut self) -> i32 {
         let status = self.reap();
         assert!(libc::WIFEXITED(status), "the child was killed by signal {}", libc::WTERMSIG(status));
@@ -83,7 +82,7 @@ pub fn watchdog() {
     });
 }
 
-/// Waits until `condition` holds (the watchdog bounds it).
+/// Waits until `condition` holds (the watchdog limits the time).
 pub fn until(mut condition: impl FnMut() -> bool) {
     watchdog();
     while !condition() {

@@ -1,9 +1,9 @@
-//! Edits of a committed corpus, from seeds that never change.
+//! Edits of a committed corpus, from fixed seeds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
-/// Longest input: beyond it libFuzzer does not go either.
+/// Longest input, the same as libFuzzer's limit.
 const MAX_LEN: usize = 512;
 
 /// xorshift64*: enough to choose edits.
@@ -21,7 +21,7 @@ impl Random {
         (self.next() % bound.max(1) as u64) as usize
     }
 
-    /// A few edits of one input, parts of another among them.
+    /// Edits an input a few times, sometimes with parts of another one.
     fn edit(&mut self, input: &mut Vec<u8>, other: &[u8]) {
         for _ in 0..=self.below(6) {
             let at = self.below(input.len() + 1);
@@ -52,7 +52,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.into_iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Runs the corpus, and so many edits of it, each of which must be fine.
+/// Runs the target on the corpus and on `executions` edits of it.
 pub fn run(name: &str, executions: usize, target: fn(&[u8])) {
     let executions =
         std::env::var("TRAINCAST_FUZZ_EXECUTIONS").map_or(executions, |text| text.parse().expect("a number"));

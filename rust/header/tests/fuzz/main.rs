@@ -21,21 +21,21 @@ mod value;
 
 /// Raw bytes as shape, values and blobs.
 #[test]
-fn arbitrary_snapshots() {
+fn arbitrary_snapshots_are_read_or_refused_as_by_the_core() {
     driver::run("snapshot", 30_000, snapshots::arbitrary);
     println!("{}", snapshots::counts());
 }
 
 /// Bytes that say which dictionary to encode: all are well-formed.
 #[test]
-fn well_formed_snapshots() {
+fn well_formed_snapshots_are_read_as_by_the_core() {
     driver::run("round_trip", 10_000, snapshots::well_formed);
     println!("{}", snapshots::counts());
 }
 
 /// A sound channel's file with edited words.
 #[test]
-fn mended_segments() {
+fn edited_segments_are_read_or_refused_as_by_the_core() {
     driver::run("segment", 10_000, segments::mended);
     println!("{}", segments::counts());
 }

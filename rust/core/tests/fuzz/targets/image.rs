@@ -1,4 +1,4 @@
-//! What lies in a channel's files before it is written there, and the edits of it.
+//! The content of a channel's files before it is written, and the edits of it.
 
 use traincast_core::layout::{HEADER_BYTES, HEADER_WORDS, PAGE, SLOTS, WORD, header, slot};
 use traincast_core::ring::seqlock::Head;
@@ -8,7 +8,7 @@ use super::input::Input;
 
 /// Words of a slot of the sound channel.
 pub const STRIDE: usize = PAGE / WORD;
-/// Snapshots that the sound channel has had; its slots hold the last four.
+/// Number of snapshots that the sound channel has had; its slots hold the last four.
 pub const VERSIONS: u64 = 7;
 
 /// The files' content before it is written.
@@ -16,7 +16,7 @@ pub const VERSIONS: u64 = 7;
 pub struct Image {
     pub segment: Vec<u8>,
     pub roster: Vec<u8>,
-    /// Bytes of the file; beyond `segment` it has a hole.
+    /// Size of the file in bytes; beyond `segment` it has a hole.
     pub size: usize,
     pub roster_size: Option<usize>,
 }
@@ -67,7 +67,7 @@ impl Image {
         self.put(at, input.number(self.get(at)));
     }
 
-    /// Puts other content into a slot, with the lengths that it has.
+    /// Puts other content into a slot, with matching lengths.
     fn put_snapshot(&mut self, slot: usize, input: &mut Input<'_>) {
         let start = slot_at(slot);
         let len = input.below(96);
@@ -85,7 +85,7 @@ impl Image {
         }
     }
 
-    /// Another newest position; in most cases its slot agrees.
+    /// Sets another newest position; in most cases its slot agrees.
     fn move_head(&mut self, input: &mut Input<'_>) {
         let position = input.number(VERSIONS) & u64::MAX >> 2;
         self.put(header::HEAD, (position << 2) | (u64::from(input.byte()) % 4));

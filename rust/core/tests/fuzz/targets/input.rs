@@ -1,6 +1,6 @@
-//! Bytes read as instructions. Beyond the end everything is zero, so each string of bytes means something.
+//! Bytes that are read as instructions. Beyond the end everything is zero, so each string of bytes is valid.
 
-/// What is left of an input.
+/// The rest of an input.
 pub struct Input<'a>(pub &'a [u8]);
 
 impl<'a> Input<'a> {

@@ -1,4 +1,4 @@
-//! Encode, decode: the identity, whatever the encoder and its caches have seen before.
+//! Encoding and then decoding gives the same value, whatever the encoder and its caches have seen before.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::input::Input;
 use super::snapshot::decoded;
 use super::value::{Value, region};
 
-/// What a writer keeps from publish to publish.
+/// The state that a writer keeps between publishes.
 #[derive(Default)]
 struct Publisher {
     cache: ShapeCache<()>,
@@ -22,7 +22,7 @@ struct Publisher {
 }
 
 impl Publisher {
-    /// Ends an encoding that was to give `value`; the shape's id.
+    /// Ends an encoding of `value`, checks it, and returns the shape's id.
     fn finish(&mut self, value: &Value) -> u64 {
         let shape = match self.encoder.recorded() {
             Some(bytes) => {
@@ -54,7 +54,7 @@ impl Publisher {
         self.finish(value)
     }
 
-    /// Publishes the last dictionary, which is `value`, with the entries in `changes` replaced; what it is now.
+    /// Publishes the last dictionary, which is `value`, with the entries in `changes` replaced. Returns the new dictionary.
     fn update(&mut self, value: &Value, changes: &[(usize, Value)]) -> Value {
         let (shape, values, blobs) = self.last.take().expect("published before");
         let mut entries = value.entries().to_vec();
@@ -88,7 +88,7 @@ impl Publisher {
     }
 }
 
-/// Publishes up to six dictionaries that `data` describes, some of them again, some with entries replaced.
+/// Publishes up to six dictionaries that `data` describes, some of them twice, some with entries replaced.
 pub fn round_trip(data: &[u8]) {
     let input = &mut Input(data);
     let mut publisher = Publisher::default();

@@ -1,7 +1,7 @@
-//! A channel's files: a sound segment and roster with edits, then opened, read, listed, cleaned and taken over.
+//! A channel's files: a sound segment and roster are edited, and then opened, read, listed, cleaned up and taken over.
 //!
-//! The files are real ones on a tmpfs, since checking what the system says of them is half of the code. An input edits the words of
-//! a sound channel; raw files would hardly ever get past the first check.
+//! The files are real ones on a tmpfs, because half of the code checks what the system says about them. An input edits the words
+//! of a sound channel; arbitrary files would hardly ever get past the first check.
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
@@ -28,13 +28,13 @@ use super::input::Input;
 use super::snapshot::decoded;
 use super::value::{Value, region};
 
-/// When a reader that should move to a new file is taken for stuck. A watchdog, not a measurement.
+/// After this time, a reader that should move to a new file counts as stuck. A watchdog, not a measurement.
 const STUCK: Duration = Duration::from_secs(40);
 
-/// What was done so far: reads of a live file, attachments, listings, clean-ups, takeovers.
+/// What has been done so far: reads of a live file, attachments, listings, clean-ups, takeovers.
 static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
 
-/// What was done so far, in words.
+/// What has been done so far, in words.
 pub fn counts() -> String {
     let [live, attached, listed, cleaned, taken] =
         COUNTS.each_ref().map(|count| count.load(Ordering::Relaxed));
@@ -65,7 +65,7 @@ impl Sample {
         }
     }
 
-    /// Publishes it, with so many bytes of blobs beyond its own.
+    /// Publishes it, with `more` bytes of blobs beyond its own.
     fn publish(&self, writer: &mut Writer, id: u64, more: usize) -> Result<u64, Error> {
         let mut bytes = self.blobs.clone();
         bytes.resize(bytes.len() + more, 0x77);
@@ -82,7 +82,7 @@ impl Sample {
     }
 }
 
-/// Two directories: in one a reader stays attached while words change, in the other the files themselves come and go.
+/// Two directories: in one a reader stays attached while words change, in the other the files are created and removed.
 struct Bench {
     live: Live,
     directory: Directory,
@@ -107,10 +107,10 @@ thread_local! {
     static BENCH: RefCell<Option<Bench>> = const { RefCell::new(None) };
 }
 
-/// Edits a sound channel as `data` says, and uses it.
+/// Edits a sound channel as `data` says, and uses the channel.
 ///
-/// Whatever the edits: an error that says so, or a snapshot whose parts lie within the file; and as soon as the channel is sound again, so
-/// is what the same reader reads. A writer that takes over publishes what the next reader reads.
+/// After any edits, a read is a clear error or a snapshot whose parts are within the file. As soon as the channel is sound again,
+/// the same reader reads sound snapshots. The next reader reads what a writer publishes after a takeover.
 pub fn segment(data: &[u8]) {
     BENCH.with_borrow_mut(|bench| {
         let bench = bench.get_or_insert_with(Bench::new);
@@ -171,7 +171,7 @@ impl Bench {
         let sound = Image { size: segment.len(), roster_size: Some(roster.len()), segment, roster };
         let live = Directory::at(root.path().join("live")).unwrap();
         live.make().unwrap();
-        // Without a roster a reader looks for one at each snapshot, which would be most of the time spent here.
+        // Without a roster a reader looks for one at each snapshot, which would take most of the time.
         fs::write(live.path().join("run@3.roster"), &sound.roster).unwrap();
         fs::set_permissions(live.path().join("run@3.roster"), fs::Permissions::from_mode(0o600)).unwrap();
         let file = create(&live.path().join("run@3"));
@@ -197,7 +197,7 @@ impl Bench {
 
     // ---- files --------------------------------------------------------------------------------------------
 
-    /// Writes the image into the channel's files; a file that was replaced or removed meanwhile is made anew.
+    /// Writes the image to the channel's files; a file that was replaced or removed in the meantime is created again.
     fn write(&mut self) {
         let mut ours = self.file.metadata().unwrap();
         if !fs::metadata(&self.path).is_ok_and(|named| named.ino() == ours.ino()) {
@@ -205,7 +205,7 @@ impl Bench {
             self.file = create(&self.path);
             ours = self.file.metadata().unwrap();
         }
-        // Nobody has it mapped now: a mapped file must not get shorter.
+        // Nobody has the file mapped now: a mapped file must not be truncated.
         if ours.size() != self.image.size as u64 {
             self.file.set_len(self.image.size as u64).unwrap();
         }
@@ -251,7 +251,7 @@ impl Bench {
         file.write_all_at(&self.sound.segment, 0).unwrap();
         let head = Head::of(Position(position)).bits().to_le_bytes();
         file.write_all_at(&head, (header::HEAD * WORD) as u64).unwrap();
-        // A shape that the edits put under the number of the sound one would be taken for known.
+        // If the edits have stored a shape under the sound one's id, it would count as known.
         buffer.forget();
         match reader.read_into(buffer) {
             Ok(new) => assert!(new && buffer.meta.position == Position(position)),
@@ -268,7 +268,7 @@ impl Bench {
                 use_read(reader.read_into(buffer), buffer);
                 if buffer.is_filled() {
                     let message = reader.read_wire(buffer).unwrap();
-                    let _ = Message::parse(&message); // refused, or not; what is in it may be anything
+                    let _ = Message::parse(&message); // refused or not: its content may be anything
                 }
                 let _ = (reader.closed(), reader.link(), reader.newest().map(|meta| reader.age(&meta)));
                 assert!(!reader.writer_alive().unwrap());
@@ -311,7 +311,7 @@ impl Bench {
         }
     }
 
-    /// Three snapshots of a writer that has taken over, read by who was there and by who comes later.
+    /// Three snapshots of a writer that has taken over, read by an old reader and by a new one.
     fn publish(&self, writer: &mut Writer, old: &mut Option<Reader>, more: usize) {
         let mut late: Option<Reader> = None;
         let mut buffers = [Snapshot::default(), Snapshot::default()];
@@ -319,7 +319,7 @@ impl Bench {
             let sample = &self.samples[sample];
             let before = writer.version().get();
             let version = sample.publish(writer, 1, more).unwrap();
-            // If the writer before may live, it may have published one more.
+            // The previous writer may live, and then it may have published one more.
             assert!(version == before + 1 || turn == 0 && before > 0 && version == before + 2);
             let late = late
                 .get_or_insert_with(|| Reader::attach(&self.directory, channel(), Duration::ZERO).unwrap());
@@ -337,7 +337,7 @@ impl Bench {
                     );
                     match reader.read_into(buffer) {
                         Ok(_) if buffer.meta.stamp == wanted => break,
-                        // At a file that had a mark before, its successor is looked for after 10 ms.
+                        // If the file had a mark before, the reader looks for its successor after 10 ms.
                         Ok(_) => {}
                         Err(error) => assert!(at == 1 && turn == 0, "{error}"),
                     }
@@ -352,7 +352,7 @@ impl Bench {
     }
 }
 
-/// What a read may give of a file that may be damaged.
+/// Checks the result of a read from a file that may be damaged.
 fn use_read(read: Result<bool, Error>, buffer: &Snapshot) {
     match read {
         Ok(false) => {}

@@ -1,4 +1,4 @@
-//! A snapshot's bytes, parsed and decoded.
+//! Parses and decodes the bytes of a snapshot.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::value::{Build, Value, region};
 
 /// Decodes `len (2 bytes) │ shape │ flags │ length of the values in bytes (2) │ values │ blobs`.
 ///
-/// Refused, or decoded to a value that survives another encoding; the shape takes memory in proportion to its bytes.
+/// They are refused, or decoded to a value that survives another encoding. The shape takes memory in proportion to its bytes.
 pub fn snapshot(data: &[u8]) {
     let input = &mut Input(data);
     let len = input.short();
@@ -24,7 +24,7 @@ pub fn snapshot(data: &[u8]) {
     let flags = input.byte();
     let len = input.short();
     let mut values: Vec<_> = input.take(len).chunks(8).map(|chunk| Input(chunk).word()).collect();
-    // Most inputs get the right number of values, and small ones: those of other numbers are soon refused.
+    // Most inputs get the right number of values, and small ones: other numbers are refused early.
     if flags & 3 != 0 && shape.value_words < 1 << 16 {
         values.resize(shape.value_words, 1);
     }
@@ -56,7 +56,7 @@ pub fn assert_bounded(shape: &Shape, bytes: &[u8]) {
     }
 }
 
-/// The value, if the parts fit each other. `check` and `decode` must be of one mind.
+/// The value, if the parts fit each other. `check` and `decode` must agree.
 pub fn decoded(shape: &Shape, values: &[u64], blobs: &[u8]) -> Option<Value> {
     let mut build = Build::default();
     let checked = check(shape, values, blobs);
@@ -72,7 +72,7 @@ pub fn decoded(shape: &Shape, values: &[u64], blobs: &[u8]) -> Option<Value> {
     }
 }
 
-/// A writer may take over what it found: with the shape at hand, without it, and entry by entry.
+/// A writer can encode a snapshot that it found again: with the expected shape, without it, and entry by entry.
 fn encode_again(shape: &Arc<NumberedShape>, values: &[u64], blobs: &[u8], value: &Value) {
     let encoder = &mut Encoder::default();
     encoder.start(Some(shape));

@@ -1,4 +1,4 @@
-//! A snapshot as a tree: made from bytes, encoded, and built from a decoding.
+//! A snapshot as a tree: created from bytes, encoded, and built by a decoder.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ pub enum Value {
     Dict(Vec<(Key<'static>, Value)>),
 }
 
-/// Nodes of a tree that is made from bytes, at most.
+/// Largest number of nodes in a tree that is created from bytes.
 const MAX_NODES: usize = 200;
 
 impl Value {
@@ -35,7 +35,7 @@ impl Value {
         Self::Dict(entries(input, 1, &mut nodes))
     }
 
-    /// Anything.
+    /// Any value.
     pub fn any(input: &mut Input<'_>, depth: usize, nodes: &mut usize) -> Self {
         *nodes += 1;
         let kinds = if depth < 12 && *nodes < MAX_NODES { 14 } else { 10 };
@@ -68,7 +68,7 @@ impl Value {
         }
     }
 
-    /// Tells an encoder of it.
+    /// Encodes it.
     pub fn encode(&self, encoder: &mut Encoder<Vec<u8>>) {
         match self {
             Self::None => encoder.none(),
@@ -113,7 +113,7 @@ impl Value {
     }
 }
 
-/// The blobs of an encoder as they lie in a slot.
+/// The blobs of an encoder as in a slot.
 pub fn region(encoder: &Encoder<Vec<u8>>) -> Vec<u8> {
     let mut region = vec![0; encoder.blob_words() * 8];
     let mut end = 0;
@@ -167,10 +167,10 @@ pub fn unique(mut entries: Vec<(Key<'static>, Value)>) -> Vec<(Key<'static>, Val
     entries
 }
 
-/// An open container: its key, and its children with theirs.
+/// An open container: its key, and its children with their keys.
 type Open = (Option<Key<'static>>, Vec<(Option<Key<'static>>, Value)>);
 
-/// Puts a decoding's events together again, and checks their order.
+/// A visitor that builds a value, and checks the order of the calls.
 #[derive(Default)]
 pub struct Build {
     open: Vec<Open>,
@@ -233,7 +233,7 @@ impl Visitor for Build {
         let wanted = len.map(|len| u128::from(len) * dtype.itemsize as u128);
         assert!(
             wanted == Some(bytes.len() as u128) || dtype.itemsize == 0 && bytes.is_empty(),
-            "an array has other bytes than its axes say"
+            "an array's bytes do not fit its axes"
         );
         self.add(Value::Array(kind, dtype.clone(), dims.to_vec(), bytes.to_vec()))
     }

@@ -1,4 +1,4 @@
-//! Messages: raw bytes, and sound messages with edits under a checksum that agrees with them.
+//! Messages: arbitrary bytes, and sound messages with edits and a checksum that fits.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::input::Input;
 use super::snapshot::{assert_bounded, decoded};
 use super::value::{Value, region};
 
-/// What arrives is refused, or is what a reader of the node then reads, and sends on.
+/// A message is refused, or a reader on the node reads its content and sends it on.
 pub fn wire(data: &[u8]) {
     let input = &mut Input(data);
     let plan = input.byte();
@@ -32,14 +32,14 @@ pub fn wire(data: &[u8]) {
     for _ in 0..edits {
         edit(&mut message, input);
     }
-    // Most get a checksum that agrees: without it nothing gets beyond the first look.
+    // Most get a checksum that fits: otherwise nothing gets past the first check.
     if plan < 208 {
         mend(&mut message);
     }
     check(&message, (edits == 0).then_some(&value));
 }
 
-/// A message as a relay makes it, of a dictionary that the input describes.
+/// A message as from a relay, with a dictionary that the input describes.
 fn sound(input: &mut Input<'_>) -> (Vec<u8>, Value) {
     let numbers = Stamp {
         term: Term(input.word() >> 8),
@@ -73,7 +73,7 @@ fn sound(input: &mut Input<'_>) -> (Vec<u8>, Value) {
 fn edit(message: &mut Vec<u8>, input: &mut Input<'_>) {
     let words = message.len() / WORD;
     match input.below(8) {
-        // Of the head, of the payload, anywhere.
+        // A word of the head, of the payload, or anywhere.
         0 | 1 => replace(message, input.below(word::PAYLOAD), input),
         2 | 3 => {
             let at = word::PAYLOAD + input.short() % words.saturating_sub(word::PAYLOAD).max(1);
@@ -86,7 +86,7 @@ fn edit(message: &mut Vec<u8>, input: &mut Input<'_>) {
         5 => message.truncate(input.short() % (message.len() + 1)),
         6 => message.extend_from_slice(&vec![input.byte(); input.below(70)]),
         _ => {
-            // Its parts in other proportions.
+            // Other lengths of the parts, with the same sum.
             let (from, to) = (word::SHAPE_LEN + input.below(3), word::SHAPE_LEN + input.below(3));
             let by = u64::from(input.byte() % 4);
             for (at, by) in [(from, by.wrapping_neg()), (to, by)] {
@@ -120,7 +120,7 @@ fn mend(message: &mut [u8]) {
     }
 }
 
-/// Parses it, and uses what comes of it. `value`: what it is known to say.
+/// Parses it and uses the result. `value`: its content, if known.
 fn check(bytes: &[u8], value: Option<&Value>) {
     let message = match Message::parse(bytes) {
         Ok(message) => message,
@@ -141,7 +141,7 @@ thread_local! {
     static NODE: RefCell<Option<Node>> = const { RefCell::new(None) };
 }
 
-/// Where messages arrive. Each gets a channel of its own, since its numbers may be anything.
+/// A node at which messages arrive. Each message gets a channel of its own, because its numbers may be anything.
 struct Node {
     directory: Directory,
     _root: tempfile::TempDir,
@@ -170,7 +170,7 @@ impl Node {
         let parsed = Message::parse(&again).expect("what is sent on is sound");
         assert_eq!((parsed.stamp, &parsed.origin.pid), (message.stamp, &message.origin.pid));
         assert_eq!(parsed.published_unix_ns, message.published_unix_ns);
-        // What a reader takes for granted.
+        // What readers rely on.
         let blobs: &[u8] = if out.meta.blob_words > 0 { out.blobs.bytes() } else { &[] };
         assert_eq!(to_bytes(&out.shape, out.meta.shape_len), message.shape.bytes);
         let read = decoded(&message.shape, &out.values, blobs).expect("what was checked is decoded");
@@ -181,12 +181,12 @@ impl Node {
             Err(Error::Outdated { .. }) => {}
             other => panic!("older: {other:?}"),
         }
-        // The memory that it took is the channel's, which goes.
+        // The memory belongs to the channel, which is removed.
         writer.close();
     }
 }
 
-/// The same one, as if it had been sent before.
+/// The same message, as if it had been sent earlier.
 fn older(message: &Message) -> Message {
     let mut sent = Snapshot::default();
     sent.meta.stamp = message.stamp;
