@@ -116,11 +116,7 @@ fn anything_but_a_private_regular_file_is_refused() {
     let place = Place::new();
     symlink(elsewhere.path("run@3"), place.path("run@3")).unwrap();
     is_refused(&place, false, "it is a symbolic link");
-    assert_eq!(
-        std::fs::read(elsewhere.path("run@3")).unwrap(),
-        good,
-        "the target of the link is untouched"
-    );
+    assert_eq!(std::fs::read(elsewhere.path("run@3")).unwrap(), good, "the target of the link is untouched");
 
     let place = Place::new();
     let fifo = std::ffi::CString::new(place.path("run@3").to_str().unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Kills learners and env processes by SIGKILL at every named step of a scoreboard's life. After each kill an episode is there as a
-//! whole or not at all, nothing counts twice, whoever comes goes on, and `clean` leaves nothing behind.
+//! Kills learners and env processes by SIGKILL at every named step of a scoreboard's life. After each kill an episode is recorded
+//! as a whole or not at all, nothing counts twice, the next process goes on, and `clean` leaves nothing behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
@@ -34,7 +34,7 @@ fn record(writer: &ScoreWriter) {
     writer.record(1, true, 2.0, 5, 0.5).unwrap();
 }
 
-/// What a killed process does: this test, executed again with a role.
+/// The killed process: this test, executed again with a role.
 #[test]
 fn role() {
     let Ok(role) = std::env::var("TRAINCAST_ROLE") else { return };

@@ -1,4 +1,4 @@
-//! Numbers at their ends, in a file that says so: refused, and nothing is lost.
+//! Files whose numbers have reached their limits: refused, and nothing is lost.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -14,7 +14,7 @@ use traincast_core::ring::seqlock::Head;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
 
-/// A channel whose writer is gone, with some of its words changed; the words of its newest slot count from there.
+/// A channel whose writer is gone, with some words changed: words of the file, and words of the newest slot.
 fn left_behind(words: &[(usize, u64)], slot_words: &[(usize, u64)]) -> Place {
     let place = Place::new();
     let mut writer = place.writer();
@@ -49,7 +49,7 @@ fn the_largest_numbers_work_like_any_others() {
     let place =
         left_behind(&[], &[(slot::EPOCH, Epoch::MAX.get() - 1), (slot::VERSION, Version::MAX.get() - 9)]);
     let mut writer = place.writer();
-    // The writer before cannot be asked whether it lives: it may have published one more.
+    // The previous writer may live, and then it may have published one more.
     assert_eq!(publish(&mut writer, 4), Version::MAX.get() - 7);
     let found = next(&mut place.reader(), &mut Snapshot::default());
     assert_eq!((found.version(), found.epoch()), (Version::MAX.get() - 7, Epoch::MAX.get()));
@@ -75,7 +75,7 @@ fn positions_beyond_the_largest_are_refused() {
     }
 }
 
-/// Numbers that no writer of ours stores say that the slot was never filled.
+/// No writer stores these numbers, so the slot was never filled.
 #[test]
 fn a_slot_with_zero_numbers_is_refused() {
     for word in [slot::VERSION, slot::SHAPE_ID, slot::TAKEOVER] {

@@ -1,10 +1,10 @@
-//! The protocol under loom, which tries every interleaving and every outcome that the memory model allows.
-//! The sources are those of `ring` themselves; only the atomics are loom's.
+//! The protocol under loom, which explores every interleaving and every result that the memory model allows. The code is that of
+//! `ring` itself; only the atomics are loom's.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p traincast-core --release --test 'loom*'`
 //!
-//! Threads are stopped against their will at most `PREEMPTIONS` times per execution, which is what keeps
-//! this to minutes; `LOOM_MAX_PREEMPTIONS` overrides it. What a load may return is not bounded.
+//! Threads are preempted at most `PREEMPTIONS` times per execution, which limits the run to minutes; `LOOM_MAX_PREEMPTIONS`
+//! overrides it. The values that a load may return are not limited.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -79,8 +79,8 @@ fn a_writer_takes_over_from_one_that_stopped_at_any_step() {
                 let channel = Arc::clone(&channel);
                 thread::spawn(move || channel.publish(2, steps))
             };
-            // The kernel gives the lock away when its holder is gone: the second writer sees all that the
-            // first has done.
+            // The kernel releases the lock when its holder is gone: the second writer sees everything that the first one has
+            // done.
             dead.join().unwrap();
             let left = load_head(&channel.head).position().get();
             assert_eq!(left, if steps == STEPS { 2 } else { 1 });

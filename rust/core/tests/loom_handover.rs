@@ -1,4 +1,4 @@
-//! Under loom: a writer that has lost its lock unnoticed, beside the newcomer that takes its file.
+//! Under loom: a writer that has not noticed that it lost its lock, and the newcomer that takes its file.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -9,7 +9,7 @@ use loom::thread;
 use model::{Channel, model};
 use traincast_core::ring::handover;
 
-/// Publishes as a writer does until it finds its file taken, up to `last`; the newest position that it announced.
+/// Publishes like a writer until it finds that its file was taken, up to `last`. Returns the last position that it announced.
 fn publish_until_taken(channel: &Channel, last: u64) -> u64 {
     for position in 2..=last {
         if handover::is_taken(&channel.taken, 0) {
@@ -35,8 +35,8 @@ fn after_a_file_was_taken_its_writer_stores_at_most_one_more_snapshot() {
     });
 }
 
-// What a mark does beside an announcement is not modelled: loom lets a store that comes after an atomic addition be followed by
-// it, which no machine does. See `handover.rs`.
+// A mark that races with an announcement is not modelled: loom lets an atomic read-modify-write be ordered after a later store,
+// which no machine does. See `handover.rs`.
 #[test]
 fn the_newcomer_finds_a_whole_snapshot_and_no_position_goes_back() {
     model(|| {
@@ -53,7 +53,7 @@ fn the_newcomer_finds_a_whole_snapshot_and_no_position_goes_back() {
     });
 }
 
-/// T3: whoever announces behind the newcomer's look at the head sees that it was taken, and can set the mark again.
+/// T3: a writer that announces after the newcomer has loaded the head sees that its file was taken, and can set the mark again.
 #[test]
 fn a_writer_that_announces_after_the_newcomers_look_learns_that_its_file_was_taken() {
     model(|| {
@@ -67,11 +67,11 @@ fn a_writer_that_announces_after_the_newcomers_look_learns_that_its_file_was_tak
         };
         let (_, found) = handover::take(&channel.taken, &channel.head);
         let knows = old.join().unwrap();
-        assert!(knows || found.position().get() == 2, "neither knows of the other");
+        assert!(knows || found.position().get() == 2, "neither knows about the other");
     });
 }
 
-/// Of two that come at once each has a number of its own, and the one with the smaller number can tell.
+/// Of two newcomers at once, each has a number of its own, and the one with the smaller number notices the other.
 #[test]
 fn of_several_newcomers_only_the_last_finds_that_it_is_the_last() {
     model(|| {
@@ -87,14 +87,14 @@ fn of_several_newcomers_only_the_last_finds_that_it_is_the_last() {
     });
 }
 
-/// Two that would both store into the file of a dead writer: each takes it, and then asks who has signed it; who finds nobody
-/// signs, settles, and looks whether it was taken again.
+/// Two newcomers want to store into the file of a dead writer: each takes it and then checks who has signed it. One that finds no
+/// live writer signs, settles, and checks whether the file was taken again.
 #[test]
 fn of_two_newcomers_at_most_one_stores_in_place() {
     fn stores(channel: &Channel, name: u64) -> bool {
         let (own, _) = handover::take(&channel.taken, &channel.head);
         if channel.signature.load(std::sync::atomic::Ordering::Relaxed) != 0 {
-            return false; // it is signed by somebody who lives
+            return false; // a live writer has signed it
         }
         channel.signature.store(name, std::sync::atomic::Ordering::Relaxed);
         handover::settle();
@@ -111,7 +111,7 @@ fn of_two_newcomers_at_most_one_stores_in_place() {
     });
 }
 
-/// A newcomer that comes after the writer's end finds all that it has published.
+/// A newcomer that comes after the writer's end finds its last snapshot.
 #[test]
 fn the_newest_snapshot_of_a_dead_writer_is_found() {
     model(|| {

@@ -1,4 +1,4 @@
-//! Under loom: each way of storing a payload, beside a reader whose slot is being rewritten.
+//! Under loom: each way to store a payload, while a reader copies the slot that is being rewritten.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -9,14 +9,14 @@ use loom::thread;
 use model::{Channel, bounded};
 use traincast_core::ring::seqlock::{Slot, SlotWriter};
 
-/// How a payload is stored, and how many words that are.
+/// How a payload is stored, and its number of words.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// One word at a time.
     Words(usize),
     /// Bytes, the last word padded.
     Bytes(usize),
-    /// As bytes, with zeros behind them.
+    /// Bytes, followed by zeros.
     BytesAndZeros(usize, usize),
 }
 
@@ -40,7 +40,7 @@ impl Way {
         }
     }
 
-    /// The word that a reader must find.
+    /// The word that a reader must get.
     fn wanted(self, position: u64, index: usize) -> u64 {
         match self {
             Self::Words(_) => position,
@@ -55,7 +55,7 @@ impl Way {
     }
 }
 
-/// The words that are looked at while the writer is at work: each more makes twice as many executions.
+/// The words that the reader checks while the writer is at work: each additional one doubles the number of executions.
 fn looked_at(words: usize) -> Vec<usize> {
     let mut chosen = vec![0, words / 2, words - 1];
     chosen.dedup();
@@ -69,7 +69,7 @@ fn copy(way: Way, slot: Slot<'_>) -> Vec<(usize, u64)> {
 fn a_reader_gets_no_mixture(way: Way) {
     bounded(2, move || {
         let channel = Channel::empty(way.words());
-        // What lay there before must not be left anywhere.
+        // No old word may be left anywhere.
         channel.publish_by(1, |slot| slot.put_words(1, &vec![u64::MAX; way.words()]));
         channel.publish_by(2, |slot| way.store(slot, 2));
         let channel = Arc::new(channel);
@@ -109,7 +109,7 @@ fn bytes_in_rows_of_eight_words_are_not_mixed() {
     a_reader_gets_no_mixture(Way::Bytes(9 * 8 + 3));
 }
 
-/// So many that they are stored by one instruction; its stand-in goes from the last word to the first.
+/// Enough bytes to be stored in bulk; under loom, that goes from the last word to the first.
 #[test]
 fn bytes_in_bulk_are_not_mixed() {
     a_reader_gets_no_mixture(Way::Bytes(10 * 8 + 3));

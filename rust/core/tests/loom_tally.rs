@@ -1,4 +1,4 @@
-//! Under loom: rows of a scoreboard, every interleaving of a writer, a reader, and a writer that goes on after a kill.
+//! Under loom: a row of a scoreboard, with a writer, a reader, and a writer that goes on after a kill.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -10,7 +10,7 @@ use loom::thread;
 use model::model;
 use traincast_core::ring::tally::Row;
 
-/// Enough to see a mixture.
+/// Enough words to see a mixture.
 const WORDS: usize = 2;
 
 struct Words {
@@ -27,7 +27,7 @@ impl Words {
         Row::new(&self.seq, &self.copies)
     }
 
-    /// Adds an episode to so many.
+    /// Adds an episode to `before` episodes.
     fn add(&self, before: u64) {
         self.row().prepare(before, &[before + 1, 10 * (before + 1)]).count();
     }

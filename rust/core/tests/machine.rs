@@ -29,12 +29,12 @@ fn a_full_file_system_is_an_error_and_what_was_published_stays() {
             text.contains("20480 bytes") && text.contains("is full") && text.contains("TRAINCAST_DIR"),
             "{text}"
         );
-        assert_eq!(place.files(), ["run@3.lock", "run@3.owner"], "no half-made file is left");
+        assert_eq!(place.files(), ["run@3.lock", "run@3.owner"], "no unfinished file is left");
         assert_eq!(writer.version(), Version(0));
         0
     });
     assert_eq!(child.join(), 0);
-    // No room for the reserve: as much as is needed then.
+    // No room for the reserve: then the file is just large enough.
     let child = fork(|| {
         small_tmpfs(place.directory.path(), 100);
         let mut writer = place.writer();
@@ -118,7 +118,7 @@ fn without_a_free_descriptor_nothing_that_works_stops_working() {
         0
     });
     assert_eq!(child.join(), 0);
-    // What could not be removed is taken for what it is.
+    // The file that could not be removed is recognized as closed.
     assert_eq!(place.files(), FILES);
     assert_eq!(place.writer().version(), Version(0));
 }
@@ -205,8 +205,8 @@ fn directories_that_cannot_be_trusted_are_refused() {
     let link = place.path("link");
     symlink(place.directory.path(), &link).unwrap();
     refused(&link, "it is a symbolic link");
-    // Somebody else's: as root, give one away; else root's.
-    // SAFETY: asks for the user.
+    // Somebody else's directory: root gives one away; other users try root's.
+    // SAFETY: only asks for the user id.
     if unsafe { libc::geteuid() } == 0 {
         let other = place.path("other");
         std::fs::create_dir(&other).unwrap();

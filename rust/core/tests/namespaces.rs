@@ -1,5 +1,5 @@
-//! Processes of another pid namespace, as in another container that shares the directory: their numbers say nothing here, and
-//! the kernel's locks say all.
+//! Processes of another pid namespace, as in another container that shares the directory: their pids mean nothing here, and only
+//! the kernel's locks tell whether they live.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -15,13 +15,13 @@ use traincast_core::numbering::Version;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::Leftover;
 
-/// Runs `body` as process 1 of a new pid namespace; all of that namespace ends with it.
+/// Runs `body` as process 1 of a new pid namespace; the whole namespace ends with it.
 fn elsewhere(body: impl FnOnce() -> i32) -> Child {
     fork(|| {
         unshare(libc::CLONE_NEWPID);
         let inner = fork(|| {
             assert_eq!(std::process::id(), 1);
-            // SAFETY: a flag of this process: it does not outlive who waits for it.
+            // SAFETY: only sets a flag of this process: it must not outlive its parent.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             body()
         });
@@ -62,7 +62,7 @@ fn readers_elsewhere_live_and_keep_their_lines_until_they_are_killed() {
     wanted.sort_unstable();
     assert_eq!(kinds, wanted);
     assert!(found.iter().all(|reader| reader.version == 1 && reader.generation == 1));
-    // Others come and go; nobody takes those lines.
+    // Other readers come and go; none takes these lines.
     for _ in 0..50 {
         drop(place.reader());
         assert_eq!(fork(|| next(&mut place.reader(), &mut Snapshot::default()).seed as i32).join(), 1);
@@ -73,7 +73,7 @@ fn readers_elsewhere_live_and_keep_their_lines_until_they_are_killed() {
     until(|| readers(&place).iter().filter(|reader| reader.alive && reader.elsewhere).count() == 1);
     second.kill();
     until(|| !readers(&place).iter().any(|reader| reader.alive && reader.elsewhere));
-    // Their lines are taken by those who come next.
+    // The next readers take their lines.
     let lines = || std::fs::metadata(place.path("run@3.roster")).unwrap().len();
     assert_eq!(lines(), 4096);
     let crowd: Vec<_> = (0..61)
@@ -106,7 +106,7 @@ fn a_writer_elsewhere_lives_and_its_channel_is_busy_until_it_is_killed() {
     assert!(reader.writer_alive().unwrap());
     let error = place.try_writer(Leftover::Continue).unwrap_err();
     assert!(matches!(error, Error::ChannelBusy { .. }), "{error}");
-    // From a container beside it, it has no number at all.
+    // In a sibling container it has no pid at all.
     let beside = elsewhere(|| match place.try_writer(Leftover::Continue) {
         Err(Error::ChannelBusy { holder, .. }) if holder == "a process of another container" => 0,
         _ => 1,
@@ -119,7 +119,7 @@ fn a_writer_elsewhere_lives_and_its_channel_is_busy_until_it_is_killed() {
     assert_eq!(verify(&out).seed, 2);
     child.kill();
     until(|| !reader.writer_alive().unwrap());
-    // Of a process elsewhere nobody can say that it is dead: it may have published one more.
+    // Nobody can know that a process elsewhere is dead: it may have published one more.
     let mut writer = place.writer();
     assert_eq!(publish(&mut writer, 3), 4);
     assert_eq!(next_polled(&mut reader, &mut out).seed, 3);
@@ -136,14 +136,14 @@ fn sleepers_elsewhere_are_woken() {
         (1..=50).all(|seed| common::next_soon(&mut reader, &mut out).seed == seed) as i32 - 1
     });
     for seed in 2..=50 {
-        // The one before has been read, and its reader sleeps again.
+        // The previous snapshot has been read, and its reader sleeps again.
         until(|| readers(&place).iter().any(|reader| reader.version == seed - 1));
         publish(&mut writer, seed);
     }
     assert_eq!(child.join(), 0);
 }
 
-/// Storing in place is for the file of a writer that is known to be dead. Here nobody can know it.
+/// A file is only stored into if its writer is known to be dead. Here nobody can know that.
 #[test]
 fn without_room_the_file_of_a_writer_elsewhere_is_not_stored_into() {
     let place = Place::new();
@@ -166,7 +166,7 @@ fn without_room_the_file_of_a_writer_elsewhere_is_not_stored_into() {
             assert!(!reader.read_into(&mut out).unwrap());
             assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 1);
         }
-        // What fits into the room that there is goes into a file of its own.
+        // A snapshot for which there is room goes into a new file.
         assert_eq!(publish(&mut writer, 3), 3);
         assert_eq!(next_polled(&mut reader, &mut out).seed, 3);
         0
@@ -174,7 +174,7 @@ fn without_room_the_file_of_a_writer_elsewhere_is_not_stored_into() {
     assert_eq!(child.join(), 0);
 }
 
-/// Numbers of processes cannot be compared across containers: the records are.
+/// Pids cannot be compared across containers, so the records are.
 #[test]
 fn a_newcomer_elsewhere_serves_a_channel_from_its_first_snapshot_on() {
     let place = Place::new();

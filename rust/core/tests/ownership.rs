@@ -1,5 +1,5 @@
-//! One writer per channel, whatever becomes of its lock and its files: what was removed is put back, what is another's is not
-//! touched.
+//! One writer per channel, whatever happens to its lock and its files: what was removed is put back, and files of another owner
+//! are not touched.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -17,7 +17,7 @@ use traincast_core::reader::Reader;
 use traincast_core::snapshot::Snapshot;
 use traincast_core::writer::{Leftover, Writer, WriterOptions};
 
-/// A channel with a writer that asks for its ownership at each publish, and a reader that has read its first snapshot.
+/// A channel with a writer that verifies its ownership at each publish, and a reader that has read its first snapshot.
 struct Served {
     place: Place,
     writer: Writer,
@@ -37,7 +37,7 @@ impl Served {
         Self { place, writer, reader, out, last }
     }
 
-    /// The next snapshot: version and stamp go on, who has read so far reads it, and so does who comes now.
+    /// Publishes the next snapshot: version and stamp go on, and both the old reader and a new one read it.
     fn goes_on(&mut self) {
         self.goes_on_for_the_attached();
         let late = next(&mut self.place.reader(), &mut Snapshot::default());
@@ -112,7 +112,7 @@ fn a_file_that_was_replaced_by_nonsense_is_put_back() {
     }
 }
 
-/// As by `cp -r` and `mv`: each file has the content that it had, and another inode.
+/// As after `cp -r` and `mv`: each file has the same content and another inode.
 #[test]
 fn files_that_were_replaced_by_copies_are_as_good_as_removed() {
     let mut served = Served::new();
@@ -143,7 +143,7 @@ fn a_directory_that_somebody_else_created_again_is_used() {
     fs::remove_dir_all(directory.path()).unwrap();
     directory.make().unwrap();
     served.goes_on();
-    // Moved away, with all that is in it.
+    // Moved away with all of its content.
     fs::rename(directory.path(), served.place.beside("elsewhere")).unwrap();
     directory.make().unwrap();
     served.goes_on();
@@ -171,16 +171,16 @@ fn a_directory_that_cannot_be_put_back_causes_a_warning_and_the_channel_goes_on(
     let mut reader = Reader::attach(&directory, channel(), Duration::ZERO).unwrap();
     next(&mut reader, &mut out);
     assert_eq!(writer.take_warning(), None);
-    // The parent is gone: only the last part of the path is ever made anew.
+    // The parent is gone: only the last component of the path is ever created again.
     fs::rename(place.beside("outer"), place.beside(hidden)).unwrap();
     for seed in 2..5 {
         assert_eq!(publish(&mut writer, seed), seed);
-        assert_eq!(next(&mut reader, &mut out).seed, seed, "who is attached is served on");
+        assert_eq!(next(&mut reader, &mut out).seed, seed, "attached readers are still served");
         let warning = writer.take_warning();
-        assert_eq!(warning.is_some(), seed == 2, "said once: {warning:?}");
+        assert_eq!(warning.is_some(), seed == 2, "one warning: {warning:?}");
     }
     assert!(!place.beside("outer").exists());
-    // What needs a new file is an error, and the channel goes on.
+    // A snapshot that needs a new file is an error, and the channel goes on.
     let error = Sample::new(5, 1, 4, 100_000).publish(&mut writer).unwrap_err();
     assert!(error.to_string().contains("the directory has been removed"), "{error}");
     assert_eq!(publish(&mut writer, 5), 5);
@@ -224,7 +224,7 @@ fn a_directory_that_cannot_be_trusted_any_more_is_not_written_to() {
     }
 }
 
-/// Names that cannot be given to a file, because something else has them.
+/// File names that cannot be used, because something else has them.
 #[test]
 fn a_file_name_that_something_else_has_causes_a_warning_and_the_channel_goes_on() {
     for file in ["run@3", "run@3.lock"] {
@@ -258,17 +258,17 @@ fn a_record_of_another_owner_means_that_the_channel_is_lost() {
     }
     assert!(writer.is_closed());
     drop(writer);
-    assert_eq!(place.files(), FILES, "nothing of another's is removed");
+    assert_eq!(place.files(), FILES, "no file of another owner is removed");
     assert_eq!(fs::read(place.path("run@3.owner")).unwrap(), record);
     assert!(!reader.read_into(&mut out).unwrap() && !reader.closed());
-    // It holds nothing any more: the channel can be had again, by this process too.
+    // It holds no lock any more: the channel can be taken again, by this process too.
     let mut writer = place.writer();
-    assert_eq!(publish(&mut writer, 2), 3, "the writer before may have published one more");
+    assert_eq!(publish(&mut writer, 2), 3, "the previous writer may have published one more");
     assert_eq!(next_polled(&mut reader, &mut out).seed, 2);
 }
 
-/// Two copies of the library in one process know nothing of each other: the record tells them, before anybody opens the lock
-/// file, which would drop the lock.
+/// Two copies of the library in one process do not know each other: the record tells them, before either opens the lock file,
+/// because closing that would drop the lock.
 #[test]
 fn another_copy_of_the_library_in_this_process_is_known_by_the_record() {
     let place = Place::new();
@@ -281,7 +281,7 @@ fn another_copy_of_the_library_in_this_process_is_known_by_the_record() {
         fs::write(place.path(file), content).unwrap();
         fs::set_permissions(place.path(file), fs::Permissions::from_mode(0o600)).unwrap();
     }
-    // What the other copy has done: it holds the lock through a descriptor that this one knows nothing of.
+    // As the other copy does it: it holds the lock through a descriptor that this copy does not know.
     let lock = fs::File::options().read(true).write(true).open(place.path("run@3.lock")).unwrap();
     lock_range(&lock, 0..1);
     for _ in 0..3 {
@@ -293,7 +293,7 @@ fn another_copy_of_the_library_in_this_process_is_known_by_the_record() {
         assert_eq!(list(&place.directory).unwrap()[0].status, Status::Live);
         assert!(place.is_busy_for_another(), "none of that has dropped the lock");
     }
-    // Without its lock, what looks like its record is a leftover.
+    // Without its lock, its record is a leftover.
     drop(lock);
     assert_eq!(publish(&mut place.writer(), 2), 3);
 }
@@ -308,14 +308,14 @@ fn a_denied_lock_is_not_reported_as_a_busy_channel() {
         let mut reader = place.reader();
         next(&mut reader, &mut out);
         deny_locks();
-        // Who has a channel keeps it, and is told once.
+        // A writer that has a channel keeps it, and warns once.
         for seed in 2..5 {
             assert_eq!(publish(&mut writer, seed), seed);
             assert_eq!(next(&mut reader, &mut out).seed, seed);
             let warning = writer.take_warning();
             assert_eq!(warning.is_some_and(|text| text.contains("file locks are denied here")), seed == 2);
         }
-        // Who wants one is told why.
+        // A new writer is told why it fails.
         let other = traincast_core::directory::ChannelName::new("other", 0).unwrap();
         let error = Writer::open(&place.directory, other, WriterOptions::default()).unwrap_err();
         let text = error.to_string();
@@ -323,7 +323,7 @@ fn a_denied_lock_is_not_reported_as_a_busy_channel() {
             matches!(error, Error::System { .. }) && text.contains("file locks are denied here"),
             "{text}"
         );
-        // Who reads goes without a line in the roster.
+        // A reader works without a line in the roster.
         assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 4);
         0
     });
@@ -344,7 +344,7 @@ fn between_two_verifications_nothing_is_noticed_and_closing_verifies() {
     publish(&mut writer, 2);
     assert_eq!(next(&mut reader, &mut out).seed, 2);
     assert_eq!(place.files(), [""; 0]);
-    // Before growth it is asked all the same.
+    // Before growth, it is verified in any case.
     Sample::new(3, 1, 4, 100_000).publish(&mut writer).unwrap();
     assert_eq!(place.files(), FILES);
     assert_eq!(next_polled(&mut reader, &mut out).seed, 3);

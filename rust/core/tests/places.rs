@@ -1,4 +1,4 @@
-//! Two places in which a channel may lie: it has one writer all the same, and its readers find it.
+//! Two places in which a channel may be: it still has one writer, and its readers find it.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -28,7 +28,7 @@ fn file_count(directory: &Directory) -> usize {
     std::fs::read_dir(directory.path()).unwrap().count()
 }
 
-/// Each half of the processes prefers another place, so that the race is not decided by where they look first.
+/// Each half of the processes prefers a different place, so that the order of the places does not decide the race.
 #[test]
 fn of_writers_that_start_at_the_same_moment_in_two_places_at_most_one_lives() {
     let mut lived = 0;
@@ -69,7 +69,7 @@ fn of_writers_that_start_at_the_same_moment_in_two_places_at_most_one_lives() {
         }
         assert_eq!(file_count(&one) + file_count(&other), 0);
     }
-    assert!(lived > 0, "they have only kept each other out");
+    assert!(lived > 0, "all writers were refused");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_reader_finds_the_channel_in_either_place_and_follows_it() {
     }
 }
 
-/// Somebody else's directory under the name of the fallback keeps nobody from using the better place.
+/// Somebody else's directory with the name of the fallback does not keep anybody from using the better place.
 #[test]
 fn a_bad_fallback_does_not_matter_if_the_better_place_works() {
     let place = Place::new();

@@ -52,7 +52,7 @@ fn a_new_writer_takes_over_from_a_killed_one() {
     let key = reader.segment_key();
     let found = next(&mut reader, &mut out);
     assert_eq!((found.version(), found.epoch(), found.seed), (6, 2, 66));
-    assert_eq!(found.stamp().term, term, "the channel's life goes on");
+    assert_eq!(found.stamp().term, term, "the channel's term goes on");
     assert_ne!(reader.segment_key(), key, "two writers never store into one file");
 }
 
@@ -69,7 +69,7 @@ fn a_writer_is_dead_although_its_forked_children_live() {
     let mut reader = place.reader_soon();
     let orphan: i32 = std::fs::read_to_string(place.path(".orphan")).unwrap().parse().unwrap();
     child.kill();
-    // SAFETY: signal 0 only asks.
+    // SAFETY: signal 0 only checks that the process exists.
     assert_eq!(unsafe { libc::kill(orphan, 0) }, 0, "the orphan lives");
     assert!(!reader.writer_alive().unwrap());
     assert_eq!(publish(&mut place.writer(), 2), 2);
@@ -97,7 +97,7 @@ fn a_forked_child_cannot_write_with_its_parents_writer() {
         let other = ChannelName::new("child", 0).unwrap();
         let mut other = Writer::open(&place.directory, other, WriterOptions::default()).unwrap();
         publish(&mut other, 1);
-        // A child of the child: the same again.
+        // A grandchild: the same again.
         let grandchild = fork(|| i32::from(Sample::new(1, 1, 1, 0).publish(&mut other).is_ok()));
         assert_eq!(grandchild.join(), 0);
         publish(&mut other, 2);
@@ -125,7 +125,7 @@ fn a_forked_child_takes_over_its_dead_parents_channel_and_holds_it() {
                 }
             };
             publish(&mut mine, 2);
-            drop(place.reader()); // asking and reading opens and closes files: the lock must outlive that
+            drop(place.reader()); // this opens and closes files, and the lock must survive that
             forever()
         });
         std::fs::write(place.path(".child"), child.pid.to_string()).unwrap();
@@ -186,10 +186,10 @@ fn replacing_hides_the_old_run_and_moves_its_readers() {
     assert_eq!(publish(&mut writer, 9), 1);
     let found = next_polled(&mut reader, &mut out);
     assert_eq!((found.version(), found.epoch(), found.seed), (1, 1, 9));
-    assert!(found.stamp() > before, "a later life of the channel, in which the numbers begin anew");
+    assert!(found.stamp() > before, "a later term of the channel, in which the numbers begin again");
 }
 
-/// What a killed writer left is not served by who has the channel now, until that one has published: it may begin anew.
+/// A newcomer does not serve the file of a killed writer until it has published: it may start again.
 #[test]
 fn a_newcomer_serves_a_channel_from_its_first_snapshot_on() {
     for leftover in [Leftover::Continue, Leftover::Replace] {
@@ -198,11 +198,11 @@ fn a_newcomer_serves_a_channel_from_its_first_snapshot_on() {
         let mut reader = place.reader();
         assert!(!reader.served().unwrap() && !reader.writer_alive().unwrap());
 
-        // It has the lock, and the record is still that of the one before.
+        // A process has the lock, and the record is still the previous owner's.
         let locked = fork(|| {
             let file = std::fs::OpenOptions::new().write(true).open(place.path("run@3.lock")).unwrap();
             let descriptor = std::os::fd::AsRawFd::as_raw_fd(&file);
-            // SAFETY: a plain structure of numbers, and an open file.
+            // SAFETY: `flock` is a struct of numbers, for which zeros are valid, and the file is open.
             unsafe {
                 let mut lock: libc::flock = std::mem::zeroed();
                 (lock.l_type, lock.l_len) = (libc::F_WRLCK as libc::c_short, 1);
@@ -230,7 +230,7 @@ fn a_newcomer_serves_a_channel_from_its_first_snapshot_on() {
         newcomer.kill();
         assert!(!reader.served().unwrap());
 
-        // In this process it is no different.
+        // The same in this process.
         let mut writer = place.try_writer(leftover).unwrap();
         assert!(reader.writer_alive().unwrap() && !reader.served().unwrap());
         publish(&mut writer, 10);
@@ -243,7 +243,7 @@ fn set_head(file: &std::fs::File, head: u64) {
     std::os::unix::fs::FileExt::write_all_at(file, &head.to_le_bytes(), 8 * header::HEAD as u64).unwrap();
 }
 
-/// A writer is killed after the bigger file has the name, and before it has marked the one before.
+/// A writer is killed after the larger file has the name, and before it has marked the old one.
 #[test]
 fn readers_find_a_larger_file_whose_writer_died_before_it_marked_the_old_one() {
     let place = Place::new();
@@ -265,7 +265,7 @@ fn readers_find_a_larger_file_whose_writer_died_before_it_marked_the_old_one() {
     assert_eq!(next_polled(&mut reader, &mut out).seed, 2);
 }
 
-/// A file says that there is a newer one, and there is none.
+/// The file's mark says that there is a newer file, but there is none.
 #[test]
 fn a_mark_without_a_successor_stops_no_reader_and_no_writer() {
     let place = Place::new();
@@ -282,7 +282,7 @@ fn a_mark_without_a_successor_stops_no_reader_and_no_writer() {
     assert_eq!(next(&mut reader, &mut out).seed, 2);
     set_head(&std::fs::OpenOptions::new().write(true).open(place.path("run@3")).unwrap(), 2 << 2 | 2);
     std::fs::write(place.path(".run@3.1.2.tmp"), "half").unwrap();
-    // Readers that are there, and new ones, go on with the last snapshot.
+    // Attached readers and new ones go on with the last snapshot.
     for _ in 0..3 {
         assert!(!reader.read_into(&mut out).unwrap());
         assert!(!reader.waiter().wait(Duration::from_millis(1)));
@@ -312,7 +312,7 @@ fn killed_at_random_moments_nothing_is_torn_and_versions_never_go_back() {
             let mut writer = place.writer();
             loop {
                 let version = writer.version().get() + 1;
-                // Now and then too large for the file, so that growing is hit too.
+                // Now and then too large for the file, so that some kills happen during growth.
                 let blob =
                     if version.is_multiple_of(997) { 70_000 << (round % 2) } else { version as usize % 4000 };
                 Sample::new(version, version % 5 + 1, 16, blob).publish(&mut writer).unwrap();

@@ -1,4 +1,4 @@
-//! What must never happen: system calls where none are promised, writable mappings, waiting for each other.
+//! Negative guarantees: no system calls where none are promised, no writable mappings, no waiting for each other.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -9,19 +9,19 @@ use std::time::Duration;
 use common::{Place, Sample, fork, next, publish, until, watchdog};
 use traincast_core::snapshot::Snapshot;
 
-/// From here on the kernel kills this process at any system call but `read`, `write` and `exit`.
+/// Makes the kernel kill this process at any further system call except `read`, `write` and `exit`.
 fn no_more_system_calls() {
-    // SAFETY: a plain system call of this forked, single-threaded process.
+    // SAFETY: a plain system call in a forked, single-threaded process.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECCOMP, 1, 0, 0, 0) }, 0);
 }
 
 fn leave() -> ! {
-    // SAFETY: ends this process; `_exit` would be another system call, exit_group.
+    // SAFETY: ends this process; `_exit` would use another system call, exit_group.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     unreachable!()
 }
 
-/// Verifying one's ownership takes system calls; in between there are none.
+/// Verifying the ownership takes system calls; in between there are none.
 const NEVER: Duration = Duration::MAX;
 
 #[test]
@@ -31,7 +31,7 @@ fn publishing_and_reading_make_no_system_call() {
         let mut writer = place.writer_verifying(NEVER);
         let mut out = Snapshot::default();
         let samples = [Sample::new(1, 1, 8, 3000), Sample::new(2, 2, 8, 0)];
-        // Once round with each: what is allocated, is.
+        // Once round the ring with each, so that everything is allocated.
         for sample in samples.iter().cycle().take(8) {
             sample.publish(&mut writer).unwrap();
         }

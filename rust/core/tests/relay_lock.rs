@@ -1,4 +1,4 @@
-//! One relay for each channel and node, and what becomes of the channel when it lets go, or takes it from a learner that has lost.
+//! One relay for each channel and node, and the channel after the relay leaves it or takes it from a learner that has lost.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -35,7 +35,7 @@ fn winner() -> Origin {
     Origin { host: "other-host".into(), pid: 77 }
 }
 
-/// Messages of a learner on another node, and where it says that it is.
+/// Messages of a learner on another node.
 fn messages(seeds: std::ops::Range<u64>) -> Vec<Vec<u8>> {
     let place = Place::new();
     let (mut writer, mut publisher) = (place.writer(), Publisher::default());
@@ -93,7 +93,7 @@ fn a_relay_notices_that_its_file_was_removed_and_that_another_one_came() {
     other.kill();
 }
 
-/// What it says of itself is found by others, and by itself, which must not open the file that it has locked.
+/// Others find its status, and it does so itself, although it must not open the file that it has locked.
 #[test]
 fn the_status_of_a_relay_is_listed_while_it_lives() {
     let place = Place::new();
@@ -137,7 +137,7 @@ fn a_relay_leaves_a_channel_to_its_readers_and_to_the_next_writer() {
         assert!(leftovers(&place.directory).unwrap().is_empty(), "its relay lives");
         assert!(!remove_leftover(&place.directory, &place.path("run@3")).unwrap());
 
-        // The relay hears of the learner again, which has published nothing meanwhile: alive again, and no news.
+        // The relay hears from the learner again, which has published nothing in the meantime: alive again, but no news.
         let mut relay = place.writer();
         assert_eq!(deliver(&mut relay, &messages[0]).unwrap(), Delivery::Published(Version(1)));
         assert!(env.read().is_none() && env.reader.writer_alive().unwrap());
@@ -146,7 +146,7 @@ fn a_relay_leaves_a_channel_to_its_readers_and_to_the_next_writer() {
         assert_eq!(seed_of(&env.read().unwrap().1), 3);
         relay.leave(link);
 
-        // The learner comes back on this node: epoch + 1, and versions go on.
+        // The learner comes back on this node: the epoch grows by 1, and versions go on.
         let before = env.reader.newest().unwrap().stamp;
         let mut learner = place.writer();
         Publisher::default().publish(&mut learner, &info(4)).unwrap();
@@ -186,7 +186,7 @@ fn a_second_learner_is_told_where_the_first_one_is() {
     assert_eq!(other.join(), 0);
 }
 
-/// The learner has the lock until it publishes; then the relay gets it, and the envs see the winner's snapshots.
+/// The learner has the lock until its next publish; then the relay gets it, and the envs see the winner's snapshots.
 #[test]
 fn a_learner_that_has_lost_is_told_who_has_won_at_its_next_publish() {
     let place = Place::new();
@@ -211,12 +211,12 @@ fn a_learner_that_has_lost_is_told_who_has_won_at_its_next_publish() {
         matches!(place.try_writer(Default::default()), Err(Error::ChannelBusy { .. })),
         "it has not published"
     );
-    assert!(displace(&places(&place), &channel(), &winner()).unwrap(), "again does no harm");
+    assert!(displace(&places(&place), &channel(), &winner()).unwrap(), "a second call does no harm");
     assert_eq!(seed_of(&env.read().unwrap().1), 1);
     place.raise("displaced");
     place.wait_for("lost");
     let mut relay = place.writer();
-    // The winner's term is the later one: its channel began later.
+    // The winner's term is later, because its channel began later.
     deliver(&mut relay, &messages(7..8)[0]).unwrap();
     assert_eq!(seed_of(&env.read().unwrap().1), 7);
     assert!(env.reader.writer_alive().unwrap());

@@ -1,5 +1,5 @@
-//! Learners and relays that are killed and start again: the envs of the other node see whole snapshots, under the numbers that
-//! the learner gave them, and never an older one.
+//! Learners and relays that are killed and restarted: the envs of the other node see whole snapshots, under the learner's
+//! numbers, and never go back to an older one.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -21,13 +21,13 @@ use traincast_core::error::Error;
 use traincast_core::numbering::Stamp;
 use traincast_core::writer::{Delivery, Leftover};
 
-/// Publishes as fast as it can; seeds only grow, from one learner to the next too.
+/// Publishes as fast as possible; seeds only grow, also from one learner to the next.
 fn learner(place: &Place, first: u64, leftover: Leftover) -> Child {
     fork(|| {
         let mut writer = place.try_writer(leftover).unwrap();
         let mut publisher = Publisher::default();
         for seed in first.. {
-            // Structures repeat a few times, so that they are known by number; and each life begins with another one.
+            // Structures repeat a few times, so that they are known by id; and each life begins with another one.
             publisher.publish(&mut writer, &info(seed / 3 * 5 + first % 5)).unwrap();
             std::thread::sleep(Duration::from_micros(50));
         }
@@ -35,7 +35,7 @@ fn learner(place: &Place, first: u64, leftover: Leftover) -> Child {
     })
 }
 
-/// Carries what the one node has to the other.
+/// Carries snapshots from one node to the other.
 fn relay(here: &Place, there: &Place) -> Child {
     fork(|| {
         let mut source = Node::attach(here);
@@ -43,7 +43,7 @@ fn relay(here: &Place, there: &Place) -> Child {
         loop {
             match deliver(&mut writer, &source.message()) {
                 Ok(Delivery::Published(_) | Delivery::Known(_)) => {}
-                // The learner started anew between two reads of this relay: its later life will come.
+                // The learner has restarted between two reads of this relay: its new term will arrive.
                 Err(Error::Outdated { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
@@ -52,7 +52,7 @@ fn relay(here: &Place, there: &Place) -> Child {
     })
 }
 
-/// What was seen on either node: a stamp stands for one snapshot.
+/// What was seen on both nodes: a stamp means a single snapshot.
 #[derive(Default)]
 struct Seen(HashMap<Stamp, u64>);
 
@@ -83,7 +83,7 @@ fn restarts_of_relay_and_learner_change_no_value_and_mix_no_shapes() {
         }
         if round % 3 == 0 {
             learning.kill();
-            // Some learners go on from what is there, some begin anew: another epoch, another life.
+            // Some learners continue the channel (another epoch), and some start again (another term).
             let leftover = if round % 2 == 0 { Leftover::Continue } else { Leftover::Replace };
             learning = learner(&here, round * 1_000_000, leftover);
         } else {
@@ -116,8 +116,8 @@ fn a_restarted_relay_knows_what_its_predecessor_delivered() {
         assert_eq!(child.join(), 0);
     }
     let mut env = Node::attach(&there);
-    assert_eq!(env.read().unwrap().0, source.out.meta.stamp, "relays have no epochs of their own");
-    // Its successor publishes the next one into a file of its own, and the env follows.
+    assert_eq!(env.read().unwrap().0, source.out.meta.stamp, "relays have no epoch of their own");
+    // Its successor publishes the next snapshot into a new file, and the env follows.
     publisher.publish(&mut learner, &info(2)).unwrap();
     let second = source.message();
     let mut writer = there.writer();
@@ -140,7 +140,7 @@ fn the_same_id_for_another_shape_is_not_mistaken_for_the_same_shape() {
     for life in 1..=6_u64 {
         let child = fork(|| {
             let mut learner = here.writer();
-            // One structure for all of a life: number 1, in each life.
+            // One structure in each life: it has id 1 in all of them.
             for seed in [5 * life + life % 5, 5 * (life + 100) + life % 5] {
                 Publisher::default().publish(&mut learner, &info(seed)).unwrap();
             }

@@ -1,4 +1,4 @@
-//! Scoreboards over nodes: what another node has counted counts once, whichever relay is killed.
+//! Scoreboards across nodes: another node's episodes count once, whichever relay is killed.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -12,12 +12,12 @@ use traincast_core::directory::Places;
 use traincast_core::error::Error;
 use traincast_core::scores::{RemoteScores, Scoreboard, Tally};
 
-/// What a relay has of the learner's scoreboard.
+/// A relay's handle of the learner's scoreboard.
 fn remote(place: &Place) -> RemoteScores {
     RemoteScores::open(&Places::from(&place.directory), &channel()).unwrap().unwrap()
 }
 
-/// Totals of so many episodes of task 0.
+/// Totals of `episodes` episodes of task 0.
 fn totals(episodes: u64) -> [(usize, Tally); 1] {
     let sum = episodes as f64;
     let tally = Tally {
@@ -52,7 +52,7 @@ fn totals_of_another_node_count_once_beside_those_of_processes() {
         assert_whole(&board.totals()[0]);
     }
     drop(relay);
-    // Nobody has that block's lock, and yet it is no process's.
+    // Nobody has locked that block, and still no process may take it.
     let other = try_writer(&here).unwrap();
     record(&other, 0, 1.0);
     assert_eq!(remote(&here).take(part.incarnation(), &totals(6)).unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Scoreboards: an episode counts exactly once, whoever is killed, stopped, forked or restarted.
+//! Scoreboards: an episode counts exactly once, whatever is killed, stopped, forked or restarted.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -68,7 +68,7 @@ fn the_episodes_of_a_killed_process_count_once_and_its_block_is_used_again() {
     }
     assert_eq!(board.blocks().len(), 1, "one process at a time needs one block");
     let mut late = open(&place, 1).unwrap();
-    assert_eq!(episodes(&mut late), before, "another look finds the same");
+    assert_eq!(episodes(&mut late), before, "another collector finds the same");
 }
 
 /// A page of memory that a process and its forked children share.
@@ -76,7 +76,7 @@ struct Page(*const AtomicU64);
 
 impl Page {
     fn new() -> Self {
-        // SAFETY: a new mapping, which stays.
+        // SAFETY: a new mapping, which is never unmapped.
         let page = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -109,7 +109,8 @@ fn each_process_has_its_own_block_and_every_recorded_episode_is_counted() {
                 fork(|| {
                     let writer = try_writer(&place).unwrap();
                     for step in 0..20_000 {
-                        // Before and after: a process killed in between may have recorded one more than it says.
+                        // Counted before and after: a process that is killed in between may have recorded one more episode than
+                        // it says.
                         record(&writer, (index + step) % 8, 1.0);
                         recorded.counter().fetch_add(1, Ordering::SeqCst);
                     }
@@ -210,7 +211,7 @@ fn children_that_a_dead_learner_forked_do_not_keep_its_scoreboard() {
         let board = open(&place, 2).unwrap();
         let child = fork(|| {
             place.raise("child");
-            until(|| !place.directory.path().exists()); // as long as the test
+            until(|| !place.directory.path().exists()); // until the test ends
             0
         });
         place.wait_for("child");
@@ -227,11 +228,11 @@ fn a_scoreboard_ends_with_its_newest_keeper() {
     let _alone = alone();
     let place = Place::new();
     let first = open(&place, 1).unwrap();
-    let second = open(&place, 1).unwrap(); // a cell that is run again
+    let second = open(&place, 1).unwrap(); // as if a notebook cell is run again
     let writer = try_writer(&place).unwrap();
     drop(first);
     assert!(writer.is_good());
-    // Another process only looks on.
+    // Another process only reads.
     let other = fork(|| {
         let mut other = open(&place, 1).unwrap();
         i32::from(episodes(&mut other) != 0)
@@ -259,7 +260,7 @@ fn another_number_of_tasks_starts_a_new_scoreboard_and_writers_notice() {
     let writer = try_writer(&place).unwrap();
     record(&writer, 1, 1.0);
     drop(first);
-    assert!(writer.is_good(), "the first one's end is not the second one's");
+    assert!(writer.is_good(), "dropping the first one does not end the second one");
     assert_eq!(episodes(&mut second), 1);
 }
 

@@ -1,4 +1,4 @@
-//! What lies in the newest slot, byte for byte: the snapshot, zeros between its parts, and nothing of an older one.
+//! The bytes of the newest slot: the snapshot, zeros between its parts, and nothing of an older one.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -83,14 +83,14 @@ fn gaps_between_blobs_are_zero_and_no_byte_of_an_older_snapshot_is_left() {
         let start = slot::PAYLOAD * WORD;
         let end = start + (meta.shape_len.div_ceil(WORD) + meta.values_len + meta.blob_words) * WORD;
         assert!(!slot[start..end].contains(&MARK), "bytes of an older snapshot");
-        // The parts, as a reader copies them, and zeros where they do not reach.
+        // The parts, as a reader copies them, and zeros elsewhere.
         let blobs: &[u64] = if meta.blob_words > 0 { node.out.blobs.words() } else { &[] };
         let wanted = [&node.out.shape[..], &node.out.values[..], blobs].concat();
         let wanted: Vec<u8> = wanted.iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(slot[start..end], wanted[..]);
-        // What the slot says of itself has spare words, which are zero.
+        // The spare words of the slot's header are zero.
         assert!(slot[(slot::BLOB_WORDS + 1) * WORD..start].iter().all(|byte| *byte == 0));
-        // Nor does anything of it leave in a message.
+        // Nor is any old byte in a message.
         assert!(!node.message()[24 * WORD..].contains(&MARK));
     }
 }
@@ -120,8 +120,8 @@ fn padding_after_the_last_blob_is_zero() {
     assert_eq!(blobs, wanted);
 }
 
-/// The slot of a snapshot is chosen by its position: a version that jumps by the length of the ring is written beside the newest
-/// snapshot, not over it.
+/// The position chooses the slot: a version that jumps by the length of the ring is written beside the newest snapshot, not over
+/// it.
 #[test]
 fn a_version_that_jumps_round_the_ring_leaves_the_newest_snapshot_alone() {
     let place = Place::new();

@@ -1,5 +1,5 @@
-//! Two writers of one channel in two processes: the lock of the first was lost without a word, or its directory was. They never
-//! store into one file, the loser finds out, and readers see whole snapshots that only get newer.
+//! Two writers of one channel in two processes, after the first one silently lost its lock or its directory. They never store
+//! into one file, the loser finds out, and readers see whole snapshots that only get newer.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -19,13 +19,13 @@ const VERIFY_EVERY: Duration = Duration::from_millis(10);
 /// What happens to a learner while it publishes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Loss {
-    /// Something in its process opens and closes the lock file.
+    /// Code in its process opens and closes the lock file.
     Lock,
     /// The lock file is removed.
     LockFile,
     /// The directory is removed.
     Directory,
-    /// The directory is moved, with all that is in it.
+    /// The directory is moved with all of its content.
     Moved,
 }
 
@@ -43,8 +43,8 @@ impl Loss {
     }
 }
 
-/// A learner in a process of its own. It publishes, suffers its loss, waits until another has the channel, and then must be told
-/// at once, and at each further attempt. What it does when it is told to end removes nothing.
+/// A learner in a process of its own. It publishes, suffers its loss, waits until another process has the channel, and then must
+/// be told at its next publish and at each further attempt. Closing removes nothing.
 fn learner(place: &Place, loss: Loss, verify_every: Duration) -> Child {
     fork(|| {
         let mut writer = place.writer_verifying(verify_every);
@@ -99,7 +99,7 @@ fn a_writer_that_lost_its_channel_is_told_and_removes_nothing_of_the_winner() {
     }
 }
 
-/// The word in the file says so, however long the next look at the lock is off.
+/// The word in the file tells it, however far away the next verification is.
 #[test]
 fn a_writer_whose_file_was_taken_is_told_at_its_next_publish() {
     for loss in [Loss::Lock, Loss::LockFile] {
@@ -125,7 +125,7 @@ fn a_writer_that_loses_the_channel_before_its_first_snapshot_is_told_too() {
         Loss::Lock.happen(&place);
         place.raise("lost");
         place.wait_for("taken");
-        // The first snapshot needs a new file: that is never made without asking.
+        // The first snapshot needs a new file, which is never created without verifying.
         let error = Sample::new(2, 1, 4, 0).publish(&mut writer).unwrap_err();
         assert!(matches!(error, Error::ChannelLost { .. }), "{error}");
         0
@@ -139,7 +139,7 @@ fn a_writer_that_loses_the_channel_before_its_first_snapshot_is_told_too() {
     assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 7);
 }
 
-/// Somebody who came, published and left in good order has had the file too.
+/// A writer that came, published and closed has had the channel too.
 #[test]
 fn a_writer_that_came_and_went_in_the_meantime_had_the_channel() {
     let place = Place::new();
@@ -157,7 +157,7 @@ fn a_writer_that_came_and_went_in_the_meantime_had_the_channel() {
     assert_eq!(place.files(), [""; 0]);
 }
 
-/// Growing, too, asks first: what a newcomer has begun to make is not replaced by the loser's bigger file.
+/// Growing verifies first, too: the loser's larger file does not replace a newcomer's.
 #[test]
 fn a_writer_that_lost_its_channel_does_not_grow_it() {
     let place = Place::new();
@@ -180,8 +180,8 @@ fn a_writer_that_lost_its_channel_does_not_grow_it() {
     assert_eq!(next(&mut place.reader(), &mut Snapshot::default()).seed, 7);
 }
 
-/// Takes the channel whenever it can be had, publishes as fast as it can, grows now and then, and begins anew when it is lost.
-/// A thread of its own makes it lose the lock again and again.
+/// Takes the channel whenever it is free, publishes as fast as possible, grows now and then, and starts again when it has lost
+/// the channel. A thread of its own makes it lose the lock again and again.
 fn contend(place: &Place, seed: u64) -> ! {
     let lock = place.path("run@3.lock");
     std::thread::spawn(move || {
@@ -225,12 +225,12 @@ fn writers_that_take_the_channel_from_each_other_never_mix_their_snapshots() {
             assert!(writers.iter_mut().all(Child::lives), "a writer has failed");
             continue;
         }
-        let stamp = verify(&out).stamp(); // each word is of one snapshot, of one writer
+        let stamp = verify(&out).stamp(); // all words belong to one snapshot of one writer
         assert!(stamp > last, "{stamp} after {last}");
         epochs += u64::from(stamp.epoch != last.epoch);
         (last, verified) = (stamp, verified + 1);
     }
-    // Who comes late finds one of them, whole.
+    // A late reader finds a whole snapshot of one of them.
     verify_late(&place);
 }
 
@@ -239,7 +239,7 @@ fn verify_late(place: &Place) {
     next(&mut place.reader(), &mut out);
 }
 
-/// A writer that only opens and is told that somebody lives, whatever happens to its own copy of the lock, is no winner.
+/// A writer that is refused because another one lives changes nothing for that one.
 #[test]
 fn a_writer_that_finds_the_channel_busy_changes_nothing() {
     let place = Place::new();

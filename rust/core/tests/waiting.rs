@@ -23,7 +23,7 @@ fn a_wait_without_news_ends_with_its_slice() {
     assert!(!waited && start.elapsed() >= Duration::from_millis(20));
     let waiter = reader.waiter();
     publish(&mut writer, 2);
-    assert!(waiter.wait(Duration::from_millis(20)), "what came after it was made is news");
+    assert!(waiter.wait(Duration::from_millis(20)), "a snapshot that came after the waiter was made is news");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_file_replaced_without_a_mark_is_found() {
     publish(&mut writer, 1);
     let mut reader = place.reader();
     next(&mut reader, &mut out);
-    std::mem::forget(writer); // its lock file goes too, so it owns nothing any more
+    std::mem::forget(writer); // its lock file is removed too, so it owns nothing any more
     for file in place.files() {
         std::fs::remove_file(place.path(&file)).unwrap();
     }
@@ -157,9 +157,9 @@ fn a_file_replaced_without_a_mark_is_found() {
     assert_eq!(child.join(), 0);
 }
 
-/// How often this thread has gone to sleep by itself.
+/// Number of voluntary context switches of this thread.
 fn sleeps() -> u64 {
-    // SAFETY: a struct of plain numbers, for which zeros are valid, and which the call fills.
+    // SAFETY: a struct of numbers, for which zeros are valid, and which the call fills.
     unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage), 0);
@@ -182,13 +182,13 @@ fn an_idle_waiter_wakes_twice_a_second() {
             waiter.wait(Waiter::MAX_SLICE);
         }
         let (woken, most) = (sleeps() - before, 2 * start.elapsed().as_secs() + 4);
-        assert!(woken <= most, "woken {woken} times, and {most} would be all right");
+        assert!(woken <= most, "woken {woken} times, more than {most}");
         0
     });
     assert_eq!(child.join(), 0);
 }
 
-/// A wake-up that is lost costs the rest of the slice. One of so many that comes earlier was none of those.
+/// A lost wake-up costs the rest of the slice. If a sleep ends much earlier, its wake-up was not lost.
 #[test]
 fn every_event_ends_a_sleep_before_its_slice_is_over() {
     for event in ["publish", "growth", "replacement", "close"] {
@@ -222,7 +222,7 @@ fn every_event_ends_a_sleep_before_its_slice_is_over() {
     }
 }
 
-/// Another writer starts a file of its own; who sleeps at the old one is told by the newcomer.
+/// A newcomer starts a new file, and wakes the sleepers of the old one.
 #[test]
 fn a_takeover_wakes_sleepers_at_the_dead_writers_file() {
     let place = Place::new();
@@ -239,7 +239,7 @@ fn a_takeover_wakes_sleepers_at_the_dead_writers_file() {
     assert_eq!(sleeper.join(), 0);
 }
 
-/// What a sleeper announces in is replaced while it sleeps: the writer wakes all, and they announce themselves anew.
+/// The roster is replaced while readers sleep: the writer wakes them, and they announce themselves in the new one.
 #[test]
 fn a_roster_that_is_replaced_under_sleepers_costs_none_of_them_a_snapshot() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! Snapshots in wire form: what arrives on another node is what was published, under the same numbers, or is refused.
+//! Snapshots in wire form: a snapshot arrives on another node as it was published, with the same numbers, or is refused.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
@@ -55,7 +55,7 @@ fn a_snapshot_arrives_under_its_own_numbers() {
         assert_eq!(env.out.meta.published_unix_ns, source.out.meta.published_unix_ns);
         assert_eq!(env.reader.origin(), source.reader.origin());
         assert_eq!((env.reader.link(), source.reader.link()), (Link::Live, Link::Local));
-        // What leaves from there is the same message, but for the time at which it came in.
+        // The message from there is the same, except for the time at which it arrived.
         let (first, again) = (Message::parse(&message).unwrap(), Message::parse(&env.message()).unwrap());
         assert!(again.published_ns >= first.published_ns);
         assert_eq!((again.stamp, &again.origin), (first.stamp, &first.origin));
@@ -80,7 +80,7 @@ fn a_writer_gives_the_message_that_its_readers_get() {
         publisher.publish(&mut learner, &info(seed)).unwrap();
         let message = Node::attach(&place).message();
         assert_eq!(learner.wire().unwrap().as_ref(), Some(&message));
-        // What is taken out of a message is the whole of it.
+        // The snapshot from a message is complete.
         let parsed = Message::parse(&message).unwrap();
         let origin = parsed.origin.clone();
         assert_eq!(encode(&parsed.into_snapshot(), &origin), message);
@@ -112,7 +112,7 @@ fn a_message_that_comes_twice_is_known_and_an_older_one_is_outdated() {
     assert_eq!(seed_of(&env.read().unwrap().1), 3);
     assert!(matches!(deliver(&mut relay, &messages[1]), Err(Error::Outdated { .. })));
     assert!(env.read().is_none());
-    // A later epoch, and a later life, are newer whatever their versions are.
+    // A later epoch and a later term are newer, whatever the versions are.
     let later = [
         with_word(&messages[0], word::EPOCH, 2),
         with_word(
@@ -128,7 +128,7 @@ fn a_message_that_comes_twice_is_known_and_an_older_one_is_outdated() {
     }
 }
 
-/// A slot that was chosen by the version would be that of the newest snapshot, if versions jump by a multiple of the ring.
+/// If the version chose the slot, a jump by a multiple of the ring's length would overwrite the newest snapshot.
 #[test]
 fn versions_may_jump_by_any_number_within_a_file() {
     let place = Place::new();
@@ -191,7 +191,7 @@ fn a_message_that_is_too_large_changes_nothing() {
     assert_ne!(env.reader.origin().pid, 77);
 }
 
-/// A relay that publishes by itself goes on from what it has relayed, as a writer that takes over.
+/// A writer that publishes a snapshot of its own continues the numbers of the messages, as after a takeover.
 #[test]
 fn own_snapshots_are_newer_than_relayed_ones() {
     let place = Place::new();
@@ -225,7 +225,7 @@ fn every_flipped_bit_and_every_cut_is_refused() {
     }
     for len in 0..whole.len() {
         assert!(Message::parse(&whole[..len]).is_err(), "{len} bytes");
-        // With a length and a checksum that say that this is all.
+        // With a length and a checksum that fit.
         let mut cut = whole[..len].to_vec();
         if len >= (word::CHECKSUM + 1) * WORD {
             mend(&mut cut);
@@ -240,7 +240,7 @@ fn every_flipped_bit_and_every_cut_is_refused() {
     }
 }
 
-/// Whoever can compute the checksum can say anything, as long as it can be read.
+/// A message with the right checksum may say anything that can be read.
 #[test]
 fn a_flipped_bit_under_a_right_checksum_is_refused_or_read_as_it_came() {
     let whole = message(9);

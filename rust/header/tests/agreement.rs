@@ -1,4 +1,4 @@
-//! The C reader gives what the core gives: every kind of value, the golden files, paths, depth.
+//! The C reader returns what the core returns: every kind of value, the golden files, paths, depth.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "support/channels.rs"]
@@ -42,7 +42,7 @@ fn part(text: &str) -> Part {
     Part::Name(CString::new(text).unwrap())
 }
 
-/// Publishes a value, and compares what both readers make of it.
+/// Publishes a value and compares what both readers return.
 fn both(place: &Place, publisher: &mut Publisher, writer: &mut Writer, value: &Value) -> Counts {
     publisher.publish(writer, value).unwrap();
     let mut snapshot = Snapshot::default();
@@ -252,7 +252,7 @@ fn a_key_may_be_used_with_another_reader() {
         assert_eq!(readers[0].i64(&mut key), Ok(599));
         assert_eq!(readers[1].i64(&mut key), Ok(-1));
     }
-    // Another life of the reader, at the same address.
+    // A new reader at the same address.
     drop(writers);
     let _writer = place_with(&places[0], &short);
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! The header compiles without a warning, in C11 and in C++17, by gcc and by clang, at each level of optimisation.
+//! The headers compile without a warning, as C11 and as C++17, with gcc and with clang, at several optimisation levels.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 use std::path::Path;
@@ -33,7 +33,7 @@ fn gcc_and_clang_compile_the_headers_without_a_warning() {
     }
 }
 
-/// A user's own definitions decide what the system's headers declare.
+/// Macros that a user defines decide what the system's headers declare.
 #[test]
 fn the_header_compiles_with_the_macros_that_users_define() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! The headers read the files of old, too: those that `rust/core/tests/golden.rs` and `golden_scores.rs` hold the core to.
+//! The headers also read the old files that `rust/core/tests/golden.rs` and `golden_scores.rs` test the core with.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../../core/tests/common/mod.rs"]
@@ -13,7 +13,7 @@ use traincast_core::directory::Places;
 use traincast_core::scores::Scoreboard;
 use traincast_header::{Reader, Scores};
 
-/// A place with a file of old in it.
+/// A place with an old file in it.
 fn place(folder: &str, file: &str) -> Place {
     let place = Place::new();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/tests/golden").join(folder);

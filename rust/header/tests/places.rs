@@ -53,16 +53,16 @@ fn a_channel_is_followed_from_before_its_first_snapshot_to_its_next_life() {
     assert_eq!(reader.poll(), Ok(true));
     let mut bytes = reader.key(c"blob").unwrap();
     assert_eq!((reader.i64(&mut seed), reader.bytes(&mut bytes)), (Ok(2), Ok(&[9; 300_000][..])));
-    // It closes: the snapshot stays.
+    // It is closed: the snapshot stays.
     writer.close();
     assert_eq!((reader.poll(), reader.closed()), (Ok(false), true));
     assert_eq!((reader.refresh(), reader.i64(&mut seed)), (Ok(false), Ok(2)));
-    // It opens again.
+    // It is opened again.
     let mut writer = place.writer();
     Publisher::default().publish(&mut writer, &info(3)).unwrap();
     until(|| reader.poll() == Ok(true));
     assert_eq!((reader.i64(&mut seed), reader.closed()), (Ok(3), false));
-    // It grows, and closes before anybody looks.
+    // It grows and is closed before anybody reads.
     Publisher::default().publish(&mut writer, &blob).unwrap();
     writer.close();
     until(|| reader.poll().is_ok() && reader.closed());
@@ -237,7 +237,7 @@ fn files_that_are_not_what_they_should_be_are_refused_as_the_core_refuses_them()
     assert_eq!(
         with(header::HEAD, get(&good, header::HEAD) | 1),
         libc::ENOENT,
-        "a closed one is about to vanish"
+        "a closed channel is about to be removed"
     );
     assert_eq!(with(header::HEAD, get(&good, header::HEAD) | 2), 0);
     put(&good);
@@ -251,7 +251,7 @@ fn files_that_are_not_what_they_should_be_are_refused_as_the_core_refuses_them()
     assert_eq!(refused(&place), libc::EBADMSG);
     fs::remove_dir(&path).unwrap();
     let fifo = CString::new(path.to_str().unwrap()).unwrap();
-    // SAFETY: a path that ends with a zero.
+    // SAFETY: a terminated path.
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
     assert_eq!(refused(&place), libc::EBADMSG);
     fs::remove_file(&path).unwrap();

@@ -1,4 +1,4 @@
-//! What C counts on a scoreboard is what the core collects: each episode whole and once, beside Rust's writers, kills and forks.
+//! The core collects every episode that C records, whole and once, beside Rust's writers, kills and forks.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../../core/tests/common/mod.rs"]
@@ -12,7 +12,7 @@ use traincast_core::directory::Places;
 use traincast_core::scores::{ScoreWriter, Scoreboard, Tally};
 use traincast_header::Scores;
 
-/// A child that another test forks meanwhile would have this test's open files, and their locks, too.
+/// Lets one test run at a time: a child that another test forked would also have this test's open files and their locks.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -36,7 +36,11 @@ fn an_episode_is_counted_with_all_that_it_says() {
     let _alone = alone();
     let place = Place::new();
     let mut scores = scores(&place);
-    assert_eq!((scores.record(2, true, 1.5, 7), scores.tasks()), (Ok(false), 0), "nobody has made one yet");
+    assert_eq!(
+        (scores.record(2, true, 1.5, 7), scores.tasks()),
+        (Ok(false), 0),
+        "there is no scoreboard yet"
+    );
     let mut board = board(&place, 3);
     assert_eq!(scores.record(2, true, 1.5, 7), Ok(true));
     assert_eq!(scores.record(2, false, -0.5, 3), Ok(true));

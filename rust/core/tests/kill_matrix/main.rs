@@ -1,8 +1,7 @@
 //! Kills processes by SIGKILL at every named step of a channel's life, and at random moments.
 //!
-//! The steps are the failpoints in `src`: each must be met by one of the scenarios. After each kill, those
-//! who live on read whole snapshots, nothing goes back, the next writer takes over, and `clean` leaves
-//! nothing behind.
+//! The steps are the failpoints in `src`: one of the scenarios must reach each of them. After each kill, the surviving readers
+//! read whole snapshots, nothing goes back, the next writer takes over, and `clean` leaves nothing behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../common/mod.rs"]
@@ -24,13 +23,13 @@ use traincast_core::writer::{Leftover, Writer};
 use traincast_core::{inspect, relay};
 use witness::Witness;
 
-/// What is there before, and who is killed.
+/// The channel before, and the process that is killed.
 struct Scenario {
     title: &'static str,
     role: &'static str,
-    /// The point at which a first writer has been killed before: its channel is there. Empty: nothing is.
+    /// The point at which a first writer was killed, which left its channel. Empty: there is no channel.
     left_by: &'static str,
-    /// Whether the roster has no line left.
+    /// Whether the roster has no free line.
     crowded: bool,
 }
 
@@ -73,15 +72,15 @@ fn main() {
         return;
     }
     watchdog();
-    // Children of the killed become this process's, so that it can wait for them.
-    // SAFETY: a flag of this process.
+    // Children of killed processes become this process's, so that it can wait for them.
+    // SAFETY: only sets a flag of this process.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
     let start = Instant::now();
     let mut report = Report::default();
     for scenario in &SCENARIOS {
         for (point, passings) in passed(scenario) {
             let passings = match (scenario.role, point.as_str()) {
-                // How often a bell is rung, or a reader comes by, is not certain.
+                // How often the bell is rung, or a reader passes, is not deterministic.
                 (_, "publish.rung" | "publish.woken") => BTreeSet::from([1]),
                 ("read", _) => BTreeSet::from([1, passings.div_ceil(4)]),
                 _ => BTreeSet::from([1, passings.div_ceil(2), passings]),
@@ -114,7 +113,7 @@ impl Drop for Named {
     }
 }
 
-/// What a role passes when nobody kills it, and how often.
+/// The points that a role passes if nobody kills it, and how often.
 fn passed(scenario: &Scenario) -> BTreeMap<String, u64> {
     let place = Place::new();
     let status = run(scenario, &place, String::new(), false, true, &mut Witness::default());
@@ -161,8 +160,7 @@ fn follow(stage: &Stage<'_>, role: &str, witness: &mut Witness) -> ExitStatus {
     }
 }
 
-/// Publishes for a reading role until it ends: small ones, some that need a bigger file, and now and then a
-/// new channel.
+/// Publishes for a reading role until it ends: small snapshots, some that need a larger file, and now and then a new channel.
 fn lead(scenario: &Scenario, stage: &Stage<'_>) -> ExitStatus {
     let mut writer = stage.place.writer();
     let mut seed = 1;
@@ -211,7 +209,7 @@ fn kill_writer(scenario: &Scenario, failpoint: String, after: After, report: &mu
     assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
     let orphan = orphan.then(|| Orphan::find(&place));
 
-    // Who reads goes on; who comes late finds the same or newer, unless the channel had ended.
+    // The witness goes on; a late reader finds the same snapshot or a newer one, unless the channel had ended.
     witness.look();
     let mut late = Witness::default();
     late.attach(&place);
@@ -227,14 +225,14 @@ fn kill_writer(scenario: &Scenario, failpoint: String, after: After, report: &mu
             inspect::remove_leftover(&place.directory, &file.path).unwrap();
         }
         assert_eq!(place.files(), [""; 0], "clean has left something");
-        witness.look(); // goes on even then
+        witness.look(); // reading still works
     }
     let mut writer = take_over(&place, report);
     if after != After::Clean {
         assert!(late.reader.is_none() || writer.version() >= late.stamp.version);
     }
     let before = writer.version();
-    assert_eq!(publish(&mut writer, 2000), before.get() + 1, "who was killed is known to be dead");
+    assert_eq!(publish(&mut writer, 2000), before.get() + 1, "the killed writer is known to be dead");
     for witness in [&mut witness, &mut late] {
         witness.attach(&place);
         witness.look_until_news();
@@ -265,7 +263,7 @@ impl Orphan {
     fn find(place: &Place) -> Self {
         let path = place.directory.path().with_file_name("orphan");
         let orphan = Self(std::fs::read_to_string(path).unwrap().parse().unwrap());
-        // SAFETY: signal 0 only asks.
+        // SAFETY: signal 0 only checks that the process exists.
         assert_eq!(unsafe { libc::kill(orphan.0, 0) }, 0, "the orphan lives");
         orphan
     }
@@ -273,7 +271,7 @@ impl Orphan {
 
 impl Drop for Orphan {
     fn drop(&mut self) {
-        // SAFETY: a child that has become ours, and has not been waited for.
+        // SAFETY: a child that was reparented to us and has not been waited for.
         unsafe {
             libc::kill(self.0, libc::SIGKILL);
             libc::waitpid(self.0, std::ptr::null_mut(), 0);
@@ -300,7 +298,7 @@ impl Report {
             println!();
         }
         let killed: BTreeSet<_> = self.kills.keys().map(|(point, _)| point.clone()).collect();
-        assert_eq!(killed, points, "each point is met by a scenario");
+        assert_eq!(killed, points, "a scenario reaches each point");
         println!(
             "{} kills at {} points in {:.1} s; slowest take-over {:.2?}, slowest read beside a kill {:.2?}",
             self.kills.values().sum::<u32>(),
@@ -312,7 +310,7 @@ impl Report {
     }
 }
 
-/// The points that the sources name; those of scoreboards are `kill_scores`'.
+/// The points in the sources, except those of scoreboards, which `kill_scores` covers.
 fn points(directory: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(directory).unwrap() {

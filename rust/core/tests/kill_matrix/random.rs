@@ -1,4 +1,4 @@
-//! Kills at random moments: what no list of steps foresees.
+//! Kills at random moments, for what no list of steps covers.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use traincast_core::writer::Leftover;
 use crate::common::{Place, Sample, fork, verify};
 use crate::witness::Witness;
 
-/// Kills so many processes, every fifth of them a reader.
+/// Kills `kills` processes, every fifth of them a reader.
 pub fn kill(kills: u64) {
     let start = Instant::now();
     let place = Place::new();
@@ -23,7 +23,7 @@ pub fn kill(kills: u64) {
             read_and_be_killed(&place, life, &mut seed);
             continue;
         }
-        // Seeds only grow: each writer begins above all that the one before can have published.
+        // Seeds only grow: each writer begins above all seeds that the previous one can have published.
         seed += 1 << 32;
         let (base, leftover) = (seed, if round % 7 == 6 { Leftover::Replace } else { Leftover::Continue });
         let child = fork(|| {

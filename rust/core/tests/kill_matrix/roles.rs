@@ -1,4 +1,4 @@
-//! What the killed processes do: this test, executed again with a role.
+//! The killed processes: this test, executed again with a role.
 
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command};
@@ -18,7 +18,7 @@ use crate::common::{self, FILES, Place, Sample, channel, fork, machine, until, v
 /// Where and how a role is played.
 pub struct Stage<'a> {
     pub place: &'a Place,
-    /// Above every seed that was published in this place before.
+    /// Larger than every seed that was published in this place before.
     pub seed: u64,
     /// `NAME:N`, or nothing.
     pub failpoint: String,
@@ -46,7 +46,7 @@ impl Stage<'_> {
     }
 }
 
-/// Plays the role that the environment asks for, if any.
+/// Plays the role that the environment names, if any.
 pub fn play() -> bool {
     let Ok(role) = std::env::var("TRAINCAST_ROLE") else {
         return false;
@@ -70,7 +70,7 @@ pub fn play() -> bool {
     true
 }
 
-/// How many snapshots with blobs of how many bytes: round the ring, then one for which the file grows.
+/// Numbers of snapshots, and bytes of their blobs: some rounds of the ring, and one for which the file grows.
 const GROWING: [(u64, usize); 4] = [(1, 9), (6, 100), (1, 70_000), (5, 1000)];
 const SMALL: [(u64, usize); 2] = [(1, 9), (6, 100)];
 
@@ -87,7 +87,7 @@ fn write(directory: &Directory, mut seed: u64, leftover: Leftover, plan: &[(u64,
     }
 }
 
-/// A writer whose files are removed one by one, and then with the directory. It puts them back.
+/// A writer whose files are removed one by one, and then together with the directory. It puts them back.
 fn be_robbed(directory: &Directory, mut seed: u64) {
     let options = WriterOptions { verify_every: Duration::ZERO, ..WriterOptions::default() };
     let mut writer = Writer::open(directory, channel(), options).unwrap();
@@ -108,7 +108,7 @@ fn be_robbed(directory: &Directory, mut seed: u64) {
     assert!(FILES.iter().all(|file| directory.path().join(file).exists()));
 }
 
-/// A relay's life on a node without the learner: that lives, is lost, lives again, and closes the channel.
+/// A relay's life on a node without the learner, which lives, is lost, lives again, and closes the channel.
 fn relay(directory: &Directory, mut seed: u64) {
     let mut lock = serve(&Places::from(directory), &channel()).unwrap();
     for link in [Link::LearnerLost, Link::LinkLost, Link::LearnerClosed] {
@@ -142,7 +142,7 @@ fn read(directory: &Directory) {
     let mut out = Snapshot::default();
     let mut reader = attach(directory, channel());
     let (mut last, mut moves, mut reads) = (Stamp::default(), 0, 0);
-    // How often it passes a point is not certain. One that is to be killed there goes on for longer.
+    // How often it passes a point is not deterministic, so a reader that is to be killed goes on for longer.
     let longer =
         if std::env::var("TRAINCAST_FAILPOINT").is_ok_and(|point| !point.is_empty()) { 5 } else { 1 };
     while moves < 3 * longer || reads < 20 * longer {
@@ -161,7 +161,7 @@ fn attach(directory: &Directory, name: ChannelName) -> Reader {
     Reader::attach(directory, name, Duration::from_secs(60)).unwrap()
 }
 
-/// Has a process that takes every line of the first page of a channel's roster, so that the next reader has to extend the
+/// Starts a process that takes every line of the first page of a channel's roster, so that the next reader has to extend the
 /// file.
 pub fn fill_roster(place: &Place) -> common::Child {
     let path = place.path("run@3.roster");

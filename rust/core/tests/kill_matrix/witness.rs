@@ -1,4 +1,4 @@
-//! A reader that lives on while writers are killed, and checks all that it sees.
+//! A reader that lives on while writers are killed, and checks everything that it reads.
 
 use std::time::{Duration, Instant};
 
@@ -13,15 +13,15 @@ use crate::common::{Place, channel, until, verify};
 pub struct Witness {
     pub reader: Option<Reader>,
     out: Snapshot,
-    /// Seed and numbers that it saw last. Both only ever grow, whoever writes.
+    /// The last seed and numbers. Both only ever grow, whoever writes.
     pub seed: u64,
     pub stamp: Stamp,
-    /// The longest that one look took.
+    /// The longest time that one read took.
     pub slowest: Duration,
 }
 
 impl Witness {
-    /// Attaches if there is something to attach to.
+    /// Attaches, if there is a channel.
     pub fn attach(&mut self, place: &Place) {
         if self.reader.is_none() {
             match Reader::attach(&place.directory, channel(), Duration::ZERO) {
@@ -32,7 +32,7 @@ impl Witness {
         }
     }
 
-    /// Reads; whether there was news.
+    /// Reads, and returns whether there was news.
     pub fn look(&mut self) -> bool {
         let Some(reader) = &mut self.reader else {
             return false;

@@ -1,4 +1,4 @@
-//! A channel in loom's memory: the ring, the bell and the word of the handover, as they lie in a file.
+//! A channel in loom's memory: the ring, the bell and the word of the handover, as in a file.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use loom::sync::atomic::{AtomicU32, AtomicU64};
@@ -7,10 +7,10 @@ use traincast_core::numbering::Position;
 use traincast_core::ring::bell::Bell;
 use traincast_core::ring::seqlock::{Head, Ring, RingWriter, SlotWriter};
 
-/// The smallest ring that the proof allows: the writer is back at a slot with the second publish.
+/// The smallest ring that the proof allows: the writer reuses a slot with every second publish.
 const SLOTS: usize = 2;
 
-/// Versions jump by a multiple of the ring each time: a slot that was chosen by them would always be the same one.
+/// Versions jump by a multiple of the ring's length each time: if they chose the slot, it would always be the same one.
 pub const fn version_of(position: u64) -> u64 {
     position * 2 * SLOTS as u64 + 1
 }
@@ -18,26 +18,25 @@ pub const fn version_of(position: u64) -> u64 {
 pub struct Channel {
     pub head: AtomicU64,
     pub taken: AtomicU64,
-    /// Who writes the file.
+    /// The file's writer.
     pub signature: AtomicU64,
     slots: Vec<AtomicU64>,
     futex: AtomicU32,
     waiters: AtomicU64,
-    /// The kernel's queue of sleepers: comparing and going to sleep is one step to it.
+    /// The kernel's queue of sleepers: comparing the futex and going to sleep is one step.
     queue: Mutex<()>,
     wake_up: Condvar,
 }
 
 impl Channel {
-    /// With a first snapshot inside, as every channel that can be opened: the seq and two words of payload, enough for a
-    /// mixture.
+    /// With a first snapshot, as in every channel that can be opened: the seq and two words of payload, enough for a mixture.
     pub fn new() -> Arc<Self> {
         let channel = Self::empty(2);
         channel.publish(1, STEPS);
         Arc::new(channel)
     }
 
-    /// With slots of so many words of payload, and nothing in them.
+    /// With empty slots of `words` words of payload.
     pub fn empty(words: usize) -> Self {
         Self {
             head: AtomicU64::new(0),
@@ -115,8 +114,7 @@ impl Channel {
         self.wake_up.notify_all();
     }
 
-    /// Sleeps until the head is another one than `seen`. A wake-up that gets lost is a deadlock, which loom
-    /// reports.
+    /// Sleeps until the head differs from `seen`. A lost wake-up is a deadlock, which loom reports.
     pub fn wait(&self, seen: Head) {
         while let Some(value) = self.bell().prepare(seen) {
             let queue = self.queue.lock().unwrap();
@@ -127,7 +125,7 @@ impl Channel {
     }
 }
 
-/// How often a thread is stopped against its will, at most.
+/// Largest number of preemptions per execution.
 const PREEMPTIONS: usize = 3;
 
 pub fn model(body: impl Fn() + Sync + Send + 'static) {

@@ -1,4 +1,4 @@
-//! Nodes that hand snapshots to each other in wire form: what is published on one is read on another.
+//! Nodes that exchange snapshots in wire form: a snapshot that is published on one is read on another.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::time::Duration;
@@ -21,7 +21,8 @@ fn key(text: &str) -> Key<'static> {
     Key::Str(text.to_owned().into())
 }
 
-/// A dictionary of every kind of leaf, all of whose content follows from `seed`; so does its structure, of which there are five.
+/// A dictionary with every kind of leaf. All of its content follows from `seed`, and so does its structure, of which there are
+/// five.
 pub fn info(seed: u64) -> Value {
     let array = |kind, dtype: &str, itemsize, dims: &[u64]| {
         let len = dims.iter().product::<u64>() as usize * itemsize;
@@ -48,7 +49,7 @@ pub fn info(seed: u64) -> Value {
     Value::Dict(entries)
 }
 
-/// The seed of a dictionary, all of which must follow from it.
+/// The seed of a dictionary. Checks that all of the content follows from it.
 pub fn seed_of(value: &Value) -> u64 {
     let seed = match value.entries().first() {
         Some((_, Value::Int(steps))) => *steps as u64,
@@ -58,7 +59,7 @@ pub fn seed_of(value: &Value) -> u64 {
     seed
 }
 
-/// Who publishes dictionaries.
+/// Publishes dictionaries.
 #[derive(Default)]
 pub struct Publisher {
     cache: ShapeCache<()>,
@@ -74,7 +75,7 @@ impl Publisher {
     }
 }
 
-/// Who reads dictionaries on one node.
+/// Reads dictionaries on one node.
 pub struct Node {
     pub reader: Reader,
     pub out: Snapshot,
@@ -91,13 +92,13 @@ impl Node {
         self.reader.read_wire(&mut self.out).unwrap()
     }
 
-    /// The newest dictionary, if it is another one than before.
+    /// The newest dictionary, if it is not the same as before.
     pub fn read(&mut self) -> Option<(Stamp, Value)> {
         self.reader.read_into(&mut self.out).unwrap().then(|| (self.out.meta.stamp, value_of(&self.out)))
     }
 }
 
-/// What a copied snapshot says.
+/// The content of a copied snapshot.
 pub fn value_of(out: &Snapshot) -> Value {
     let shape = Shape::parse(to_bytes(&out.shape, out.meta.shape_len)).unwrap();
     let blobs: &[u8] = if out.meta.blob_words > 0 { out.blobs.bytes() } else { &[] };

@@ -1,4 +1,4 @@
-//! What is published: payloads by size. All that a snapshot is follows from its version.
+//! What is published: payloads by size. All of a snapshot's content follows from its version.
 
 use traincast_core::layout::WORD;
 use traincast_core::writer::WriterOptions;
@@ -11,7 +11,7 @@ pub struct Class {
     /// Words of values, bytes of a blob; zeros: sizes change.
     values: usize,
     blob: usize,
-    /// Of 10,000 verified reads, this class's; and no fewer than `least`.
+    /// The class's share of 10,000 verified reads, but no fewer than `least`.
     share: u64,
     least: u64,
 }
@@ -19,14 +19,14 @@ pub struct Class {
 pub const CLASSES: [Class; 6] = [
     Class { title: "64 B", values: 8, blob: 0, share: 8985, least: 1000 },
     Class { title: "1 KB", values: 64, blob: 512, share: 958, least: 1000 },
-    // Few: after each close a reader waits for up to 10 ms before it looks for the next channel.
+    // Few: after each close, a reader waits up to 10 ms before it looks for the next channel.
     Class { title: "changing", values: 0, blob: 0, share: 2, least: 1000 },
     Class { title: "16 KB", values: 1 << 10, blob: 8 << 10, share: 50, least: 1000 },
     Class { title: "256 KB", values: 16 << 10, blob: 128 << 10, share: 4, least: 500 },
     Class { title: "1 MB", values: 64 << 10, blob: 512 << 10, share: 1, least: 200 },
 ];
 
-/// How much is to be read.
+/// How much has to be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
     /// Snapshots copied and checked.
@@ -47,14 +47,14 @@ pub struct Lengths {
     pub blob: usize,
 }
 
-/// Versions from one doubling of the largest size to the next, where sizes change.
+/// Number of versions between two doublings of the largest size, where sizes change.
 const STEP: u64 = 512;
 /// Doublings, from 512 bytes to 512 KiB, before the writer closes its channel and starts with a small file
 /// again.
 const DOUBLINGS: u64 = 11;
 
 impl Class {
-    /// Its part of a goal for all classes.
+    /// Its share of a goal for all classes.
     pub fn goal(&self, all: Goal) -> Goal {
         let part = |of: u64| (of * self.share).div_ceil(10_000);
         Goal { verified: part(all.verified).max(self.least), new: part(all.new).max(self.least / 4) }
@@ -68,7 +68,7 @@ impl Class {
     /// The lengths of a version's parts.
     #[inline]
     pub fn lengths(&self, version: u64) -> Lengths {
-        // The shape changes too, and its length with it: values then begin elsewhere in the slot.
+        // The shape changes too, and so does its length: then the values begin elsewhere in the slot.
         let shape_id = 1 + version / 7 % 3;
         let shape = shape_id as usize;
         if !self.changes() {
@@ -76,17 +76,17 @@ impl Class {
         }
         let random = mix(version) as usize;
         let largest = 512_usize << (version / STEP % DOUBLINGS);
-        // Most are small, so that versions go by quickly.
+        // Most are small, so that versions advance quickly.
         let largest = if version.is_multiple_of(64) { largest } else { largest.min(2048) };
         Lengths { shape_id, shape, values: 1 + (random >> 32) % 64, blob: random % largest }
     }
 
-    /// Whether the writer closes the channel after this version, and goes on in a new one.
+    /// Whether the writer closes the channel after this version and goes on in a new one.
     pub fn begins_anew(&self, version: u64) -> bool {
         self.changes() && version > 0 && version.is_multiple_of(STEP * DOUBLINGS)
     }
 
-    /// As small a file as holds the payload; one page per slot where sizes change, so that it must grow.
+    /// The smallest file that holds the payload; one page per slot where sizes change, so that it must grow.
     pub fn options(&self) -> WriterOptions {
         let slack = if self.changes() { 0 } else { 16 * WORD };
         let capacity = (self.values * WORD + self.blob + slack).max(1);

@@ -1,5 +1,5 @@
-//! Content that proves itself: each word follows from the version and from where it lies, so that the
-//! smallest mixture of two versions shows.
+//! Self-checking content: each word follows from the version and its place, so that the smallest mixture of two versions is
+//! noticed.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use traincast_core::snapshot::{self, Payload, PlacedBlob};
 
 use crate::classes::{Class, Lengths};
 
-/// One to one, and no bit of the result without the others (MurmurHash3's finalizer).
+/// A bijection in which each bit of the result depends on all bits of the argument (MurmurHash3's finalizer).
 #[inline]
 pub fn mix(mut x: u64) -> u64 {
     x = (x ^ x >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -15,8 +15,8 @@ pub fn mix(mut x: u64) -> u64 {
     x ^ x >> 33
 }
 
-/// Word `i` of a part is its seed plus `i` of these. Seeds differ, so two versions differ in every word, and
-/// a sum is what vectorises.
+/// Word `i` of a part is its seed plus `i` times this. Seeds differ, so two versions differ in every word, and sums can be
+/// vectorised.
 const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +37,7 @@ fn word(seed: u64, index: usize) -> u64 {
     seed.wrapping_add(STRIDE.wrapping_mul(index as u64))
 }
 
-/// A snapshot to publish. Kept from version to version, it allocates nothing.
+/// A snapshot to publish. Reused for each version, it need not allocate.
 #[derive(Default)]
 pub struct Snapshot {
     shape_id: u64,
@@ -47,7 +47,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Becomes that of a version.
+    /// Becomes the snapshot of a version.
     pub fn fill(&mut self, class: &Class, version: u64) {
         let lengths = class.lengths(version);
         let words = |to: &mut Vec<u64>, seed: u64, len: usize| {
@@ -66,7 +66,7 @@ impl Snapshot {
         rest.copy_from_slice(&word(seed, whole.len()).to_le_bytes()[..rest.len()]);
     }
 
-    /// Hands it to `publish` as a payload.
+    /// Calls `publish` with it as a payload.
     #[inline]
     pub fn lend<T>(&self, publish: impl FnOnce(&Payload<'_>) -> T) -> T {
         let blobs = [PlacedBlob { offset: 0, bytes: &self.blob[..] }];
@@ -81,7 +81,7 @@ impl Snapshot {
     }
 }
 
-/// The first word that is not its version's.
+/// The first word that does not belong to the version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Torn {
     Lengths,
@@ -91,7 +91,7 @@ pub enum Torn {
 impl fmt::Display for Torn {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Word { part, of, index, found } = *self else {
-            return write!(to, "the lengths are another version's");
+            return write!(to, "the lengths are those of another version");
         };
         let wanted = word(seed(part, of), index);
         write!(to, "{part:?} word {index} is {found:#018x} instead of {wanted:#018x}")?;
@@ -102,7 +102,7 @@ impl fmt::Display for Torn {
     }
 }
 
-/// Looks at every word of a copied snapshot.
+/// Checks every word of a copied snapshot.
 #[inline]
 pub fn check(class: &Class, out: &snapshot::Snapshot) -> Result<(), Torn> {
     let meta = &out.meta;
@@ -133,7 +133,7 @@ pub fn check(class: &Class, out: &snapshot::Snapshot) -> Result<(), Torn> {
 #[inline]
 fn words(part: Part, of: u64, words: &[u64]) -> Result<(), Torn> {
     let seed = seed(part, of);
-    // No early end: that would not vectorise.
+    // No early exit, which would prevent vectorisation.
     let (mut wanted, mut wrong) = (seed, 0);
     for found in words {
         wrong |= found ^ wanted;

@@ -1,4 +1,4 @@
-//! Who runs where.
+//! Pinning processes to cores.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -15,7 +15,7 @@ pub fn pin(core: usize) {
     sched_setaffinity(None, &set).unwrap();
 }
 
-/// How often the kernel has stopped this process for another one.
+/// How often the kernel has preempted this process.
 pub fn preemptions() -> u64 {
     // SAFETY: a struct of plain numbers, for which zeros are valid, and which the call fills.
     let usage = unsafe {

@@ -1,4 +1,4 @@
-//! Torn snapshots made on purpose: the check must object to each of them.
+//! Torn snapshots, made on purpose: the check must refuse each of them.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,15 +10,15 @@ use traincast_core::snapshot::{self, SlotMeta};
 use crate::classes::{CLASSES, Class};
 use crate::content::{Part, Snapshot, Torn, check};
 
-/// Of the small classes: one word of another version at each place, every boundary between two versions,
-/// words that moved, lengths of another version. How many were refused.
+/// For the small classes: one word of another version at each place, every boundary between two versions, words that have moved,
+/// lengths of another version. Returns how many were refused.
 pub fn refused() -> u64 {
     let mut count = 0;
     for class in &CLASSES[..3] {
         for version in [1, 7, 1_000_003, 1 << 40] {
             let (meta, whole) = copied(class, version);
             assert_eq!(check(class, &copy(&meta, &whole)), Ok(()), "{}: a whole one", class.title);
-            // The next one, the next of the same slot, the next of the same shape too, one far away.
+            // The next version, the next one in the same slot, the next one that also has the same shape, and one far away.
             for later in [1, 4, 84, 1 << 20] {
                 count += mixed(class, &meta, &whole, &copied(class, version + later).1);
             }
@@ -41,7 +41,7 @@ struct Copied {
     blob: Vec<u64>,
 }
 
-/// A version as a reader copies it.
+/// A version, as a reader copies it.
 fn copied(class: &Class, version: u64) -> (SlotMeta, Copied) {
     let mut snapshot = Snapshot::default();
     snapshot.fill(class, version);
@@ -94,11 +94,11 @@ fn mixed(class: &Class, meta: &SlotMeta, whole: &Copied, later: &Copied) -> u64 
         out.values[index] = later.values[index];
         refuse(Part::Values, index, &out); // one word
         out.values[index..].rotate_left(1);
-        refuse_moved(class, &out); // what follows has moved
+        refuse_moved(class, &out); // the following words have moved
         out.values.clone_from(&whole.values);
         let end = whole.values.len().min(later.values.len());
         out.values[index..end].copy_from_slice(&later.values[index..end]);
-        refuse(Part::Values, index, &out); // all from here on
+        refuse(Part::Values, index, &out); // all words from here on
         out.values.clone_from(&whole.values);
     }
     for index in 0..whole.blob.len().min(later.blob.len()) {

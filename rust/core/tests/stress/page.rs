@@ -1,4 +1,4 @@
-//! A page that the processes of a round share: what each has done so far, and whether to stop.
+//! A page that the processes of a round share: their counters, and the flag to stop.
 
 use std::fs::File;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
-/// A number that one process counts up and others look at. It orders nothing.
+/// A counter that one process increments and others read. It orders no other memory.
 #[derive(Default)]
 pub struct Count(AtomicU64);
 
@@ -19,13 +19,13 @@ impl Count {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Not one step, which it need not be: one process writes.
+    /// Not atomic as a whole, which is not necessary: only one process writes.
     pub fn increment(&self) {
         self.set(self.get() + 1);
     }
 }
 
-/// What one process has done. Aligned, so that no two write the same cache line.
+/// The counters of one process. Aligned, so that no two processes write to the same cache line.
 #[derive(Default)]
 #[repr(C, align(128))]
 pub struct Line {
@@ -33,17 +33,17 @@ pub struct Line {
     pub published: Count,
     /// Snapshots copied out of the channel with every word checked.
     pub verified: Count,
-    /// Of those: the first time that this reader had that version.
+    /// Those of them with a version that was new to this reader.
     pub new: Count,
-    /// Copies made again because the writer had come round.
+    /// Copies that were repeated because the writer had lapped them.
     pub retries: Count,
-    /// Snapshots with a word of another version, and reads that the core refused: there is no cause for either.
+    /// Snapshots with a word of another version, and reads that the core refused: neither may happen.
     pub torn: Count,
     /// Snapshots older than what the reader had seen before.
     pub back: Count,
-    /// Moves to another file: a bigger one, or that of a new channel.
+    /// Moves to another file: a larger one, or that of a new channel.
     pub moves: Count,
-    /// Times that the kernel stopped the process for another one.
+    /// Preemptions of the process.
     pub preempted: Count,
 }
 
@@ -57,16 +57,16 @@ pub struct Page {
 }
 
 impl Page {
-    /// Maps the page in a file, which is made if it is missing, for the rest of the process's life.
+    /// Maps the page in a file, which is created if it is missing, for the rest of the process's life.
     pub fn map(path: &Path) -> &'static Self {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
         file.set_len(size_of::<Self>() as u64).unwrap();
-        // SAFETY: a new mapping of as many bytes as the file has.
+        // SAFETY: a new mapping, no longer than the file.
         let start = unsafe {
             let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
             mmap(std::ptr::null_mut(), size_of::<Self>(), protection, flags, &file, 0).unwrap()
         };
-        // SAFETY: never unmapped nor truncated, aligned to a page, and atomics for which any bits are valid.
+        // SAFETY: never unmapped or truncated, page-aligned, and made of atomics, for which all bits are valid.
         unsafe { &*start.cast() }
     }
 

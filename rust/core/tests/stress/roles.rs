@@ -17,16 +17,16 @@ use crate::content::{Snapshot, check};
 use crate::cores;
 use crate::page::{Line, Page};
 
-/// What to play, and where.
+/// A role, and where to play it.
 pub struct Part<'a> {
     pub place: &'a Place,
     /// Of `CLASSES`.
     pub class: usize,
     /// Of the page; line 0 is the writer's.
     pub line: usize,
-    /// `None`: where the kernel likes.
+    /// `None`: on any core.
     pub core: Option<usize>,
-    /// Whether it leaves the core to others for most of the time.
+    /// Whether it yields the core to others most of the time.
     pub yields: bool,
 }
 
@@ -49,12 +49,12 @@ fn number(name: &str) -> Option<usize> {
     std::env::var(name).unwrap().parse().ok()
 }
 
-/// Plays the role that the environment asks for, if any.
+/// Plays the role that the environment names, if any.
 pub fn play() -> bool {
     let Ok(role) = std::env::var("TRAINCAST_ROLE") else {
         return false;
     };
-    // Nobody outlives the parent, which may have died before this line.
+    // No role outlives the parent, which may have died before this line.
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     let parent = getppid().map(|pid| pid.as_raw_nonzero().get() as usize);
     assert_eq!(parent, number("TRAINCAST_STRESS_PARENT"), "the parent is gone");
@@ -77,10 +77,10 @@ pub fn play() -> bool {
     true
 }
 
-/// Snapshots that are made beforehand, to be published without a pause.
+/// Number of snapshots that are prepared and then published without a pause.
 const BURST: usize = 16;
 
-/// Publishes as fast as it can: the more of its time it is inside a slot, the more often it is met there.
+/// Publishes as fast as possible: the more time it spends inside of a slot, the more races there are.
 fn write(directory: &Directory, class: &Class, page: &Page, line: &Line) {
     let open = || Writer::open(directory, channel(), class.options()).unwrap();
     let mut writer = open();
@@ -103,10 +103,10 @@ fn write(directory: &Directory, class: &Class, page: &Page, line: &Line) {
     }
 }
 
-/// Torn snapshots that a reader describes; further ones it only counts.
+/// Number of torn snapshots that a reader describes; it only counts further ones.
 const DESCRIBED: u64 = 5;
 
-/// Copies the newest snapshot, again and again, whether it is a new one or not, and checks it.
+/// Copies and checks the newest snapshot again and again, new or not.
 fn read(directory: &Directory, class: &Class, page: &Page, line: &Line) {
     let mut reader = Reader::attach(directory, channel(), Duration::from_secs(60)).unwrap();
     let mut out = snapshot::Snapshot::default();
@@ -119,7 +119,7 @@ fn read(directory: &Directory, class: &Class, page: &Page, line: &Line) {
                 continue;
             }
             Ok(false) => {
-                // Copied once more: the writer may come at any moment.
+                // Forgotten, so that it is copied once more: the writer may interfere at any moment.
                 out.forget();
                 continue;
             }
@@ -148,7 +148,7 @@ fn read(directory: &Directory, class: &Class, page: &Page, line: &Line) {
     }
 }
 
-/// One write, so that what several processes say does not mix.
+/// A single write, so that the output of several processes does not mix.
 #[cold]
 fn fail(line: &Line, what: String) {
     line.torn.increment();

@@ -9,16 +9,16 @@ use crate::common::Place;
 use crate::page::{Count, LINES, Line, Page};
 use crate::roles::Part;
 
-/// A round in which nothing happens for so long hangs. It is no limit on how slow it may be.
+/// A round without any progress for this time hangs. It is no limit on how slow a round may be.
 const HANGS: Duration = Duration::from_secs(120);
-/// Failures after which a round need not go on.
+/// Number of failures after which a round ends.
 const ENOUGH: u64 = 100;
 const LOOK: Duration = Duration::from_millis(5);
 const TELL: Duration = Duration::from_secs(60);
 
-/// Who takes part, by line of the page. On a machine of one core, all share it.
+/// The participants, by line of the page. On a machine with one core, all share it.
 pub const CAST: [&str; LINES] = ["writer", "beside", "across", "free"];
-/// The reader on the writer's core: it retries only if it was stopped inside a copy, and overtaken.
+/// The reader on the writer's core: it only retries if it was preempted during a copy and lapped.
 const BESIDE: usize = 1;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -27,20 +27,20 @@ extern "C" fn interrupt(_signal: i32) {
     INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
-/// A signal that ends the process ends it by a panic, which takes children and files with it.
+/// Turns a signal that ends the process into a panic, which also ends children and removes files.
 pub fn clean_up_after_signals() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         let handler: extern "C" fn(i32) = interrupt;
-        // SAFETY: the handler only stores to an atomic.
+        // SAFETY: the handler only stores an atomic.
         unsafe { libc::signal(signal, handler as libc::sighandler_t) };
     }
 }
 
-/// Processes that are killed if the round ends before they do.
+/// Processes that are killed when the round ends before them.
 struct Crew(Vec<Child>);
 
 impl Crew {
-    /// Fails if one of them ended that was not told to, or in another way than told.
+    /// Fails if one of them ended without being told to, or with an error.
     fn look(&mut self, stopped: bool) -> bool {
         let mut over = true;
         for (child, who) in self.0.iter_mut().zip(CAST) {
@@ -58,7 +58,7 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            let _ = child.kill(); // it may be over
+            let _ = child.kill(); // it may have ended
         }
         for child in &mut self.0 {
             let _ = child.wait();
@@ -66,17 +66,16 @@ impl Drop for Crew {
     }
 }
 
-/// Runs a class until its readers together have verified as many snapshots as the goal says, each of them
-/// some, the one on the writer's core has been stopped inside a copy, and, where sizes change, files have been
-/// replaced.
+/// Runs a class until its readers together have verified as many snapshots as the goal says, and each of them some; until the one
+/// on the writer's core was preempted during a copy; and, where sizes change, until files have been replaced.
 pub fn play(class: usize, goal: Goal, cores: &[usize]) -> (&'static Page, Duration) {
     let start = Instant::now();
     let place = Place::new();
     let page = Page::map(&place.directory.path().with_file_name("page"));
     let (writer, across) = (cores[0], *cores.get(1).unwrap_or(&cores[0]));
-    // Those on the writer's core yield to it: while it does not run, there is nothing new to read.
+    // Readers on the writer's core yield to it: while it does not run, there is nothing new to read.
     let cast = [(Some(writer), false), (Some(writer), true), (Some(across), false), (None, true)];
-    let mut crew = Crew(Vec::new()); // after `place`, so that it goes first
+    let mut crew = Crew(Vec::new()); // declared after `place`, so that it is dropped first
     for (line, (core, yields)) in cast.into_iter().enumerate() {
         crew.0.push(Part { place: &place, class, line, core, yields }.start());
     }

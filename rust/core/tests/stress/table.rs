@@ -1,4 +1,4 @@
-//! What is printed.
+//! Printing the results.
 
 use std::time::Duration;
 

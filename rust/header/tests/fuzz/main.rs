@@ -1,5 +1,5 @@
-//! Differential fuzzing: whatever lies in a channel's file, the C reader refuses what the core refuses, and of what both accept
-//! each leaf is the same. The inputs are those of the core's fuzz targets: the committed corpus, and edits of it.
+//! Differential fuzzing: whatever is in a channel's file, the C reader refuses what the core refuses, and all leaves of what both
+//! accept are the same. The inputs are those of the core's fuzz targets: the committed corpus and edits of it.
 //!
 //! `TRAINCAST_FUZZ_EXECUTIONS` sets how many edits each target gets. `make test-header-sanitized` runs the same under
 //! AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -19,14 +19,14 @@ mod snapshots;
 #[allow(dead_code, reason = "the core's targets use the rest")]
 mod value;
 
-/// Raw bytes as shape, values and blobs.
+/// Arbitrary bytes as shape, values and blobs.
 #[test]
 fn arbitrary_snapshots_are_read_or_refused_as_by_the_core() {
     driver::run("snapshot", 30_000, snapshots::arbitrary);
     println!("{}", snapshots::counts());
 }
 
-/// Bytes that say which dictionary to encode: all are well-formed.
+/// Bytes that describe a dictionary to encode, so that all snapshots are well-formed.
 #[test]
 fn well_formed_snapshots_are_read_as_by_the_core() {
     driver::run("round_trip", 10_000, snapshots::well_formed);

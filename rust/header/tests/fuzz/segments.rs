@@ -1,4 +1,4 @@
-//! A sound channel's file with edits: two readers that had read it before, or two that come to it, one of each kind.
+//! A sound channel's file with edits, read by the core's reader and the C reader: two that had read it before, or two new ones.
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
@@ -25,7 +25,7 @@ use crate::image::{Image, VERSIONS};
 use crate::input::Input;
 use crate::value::{Build, Value, region};
 
-/// Live edits, attachments; of all, accepted; leaves compared.
+/// Live edits, attachments, snapshots that were accepted, leaves that were compared.
 static COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
 pub fn counts() -> String {
@@ -46,7 +46,7 @@ struct Bench {
     file: File,
 }
 
-/// A reader of each kind.
+/// The core's reader and the C reader.
 struct Pair {
     core: CoreReader,
     snapshot: Snapshot,
@@ -122,18 +122,18 @@ impl Bench {
         self.root.path().join("other/run@3")
     }
 
-    /// Puts the sound file back, with this newest position.
+    /// Restores the sound file, with this newest position.
     fn put_back(&self, position: u64) {
         self.live_file.write_all_at(&self.sound.segment, 0).unwrap();
         let head = Head::of(Position(position)).bits().to_le_bytes();
         self.live_file.write_all_at(&head, (header::HEAD * WORD) as u64).unwrap();
     }
 
-    /// The sound file is there again, with another newest position than the readers have in hand: they read it.
+    /// Restores the sound file, with another newest position than the readers have in hand: they read it.
     fn mend(&mut self, position: u64) {
         self.put_back(position);
         let Pair { core, snapshot, c } = &mut self.live;
-        snapshot.forget(); // a shape that the edits put under the number of the sound one
+        snapshot.forget(); // the edits may have stored a shape under the sound one's id
         core.read_into(snapshot).unwrap();
         c.poll().unwrap();
         assert_eq!((snapshot.meta.position, c.numbers().stamp[2]), (Position(position), position));
@@ -146,7 +146,7 @@ impl Bench {
         let read = core.read_into(snapshot);
         let polled = c.poll();
         same(read, snapshot, polled, c);
-        // If the edits left one of these as the newest position, the other one is news.
+        // If the edits left one of these positions as the newest one, the other one is news.
         for position in [VERSIONS - 2, VERSIONS] {
             self.put_back(position);
             let _ = self.live.c.poll();
@@ -160,7 +160,7 @@ impl Bench {
             self.file = create(&self.path());
             ours = self.file.metadata().unwrap();
         }
-        // Nobody has it mapped now: a mapped file must not get shorter.
+        // Nobody has the file mapped now: a mapped file must not be truncated.
         if ours.size() != self.image.size as u64 {
             self.file.set_len(self.image.size as u64).unwrap();
         }
@@ -176,7 +176,7 @@ impl Bench {
     }
 }
 
-/// Both say the same of the newest snapshot.
+/// Checks that both readers say the same about the newest snapshot.
 fn same(read: Result<bool, Error>, snapshot: &Snapshot, polled: Result<bool, i32>, c: &mut Reader) {
     let core = match read {
         Ok(_) => value_of(snapshot),
@@ -201,7 +201,7 @@ fn same(read: Result<bool, Error>, snapshot: &Snapshot, polled: Result<bool, i32
     }
 }
 
-/// `Ok(None)`: only a string in it is none.
+/// `Ok(None)`: its only fault is a string that is not UTF-8.
 fn value_of(snapshot: &Snapshot) -> Result<Option<Value>, i32> {
     let blobs: &[u8] = if snapshot.meta.blob_words > 0 { snapshot.blobs.bytes() } else { &[] };
     let shape =
@@ -211,7 +211,7 @@ fn value_of(snapshot: &Snapshot) -> Result<Option<Value>, i32> {
     match decode(&shape, &snapshot.values, blobs, &mut build) {
         Ok(()) => Ok(build.root),
         Err(MalformedValues::NotUtf8) => Ok(None),
-        Err(error) => panic!("check and decode are not of one mind: {error}"),
+        Err(error) => panic!("check and decode disagree: {error}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A snapshot's bytes in a sound file: the core's decoder, which gets them directly, and the C reader, which finds them there.
+//! A snapshot's bytes: the core's decoder gets them directly, and the C reader finds them in a sound file.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -21,11 +21,11 @@ use crate::compare::{Counts, compare};
 use crate::input::Input;
 use crate::value::{Build, Value, region};
 
-/// Bytes of a slot: room for the most values that an input asks for.
+/// Bytes of a slot: room for the largest number of values that an input can ask for.
 const CAPACITY: usize = 1 << 20;
 const MOST_VALUES: usize = 1 << 16;
 
-/// Accepted by both, refused by both, leaves compared, paths followed.
+/// Snapshots that both accepted, snapshots that both refused, leaves that were compared, paths that were followed.
 static COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
 pub fn counts() -> String {
@@ -39,12 +39,12 @@ fn add(count: usize, more: u64) {
     COUNTS[count].fetch_add(more, Ordering::Relaxed);
 }
 
-/// A file, into which the test itself puts one snapshot after the other.
+/// A file into which the test itself stores one snapshot after the other.
 struct Bench {
     file: File,
     reader: Reader,
     position: u64,
-    /// It writes no more: the file is the test's.
+    /// It writes no more: the test writes the file.
     _writer: Writer,
     _root: tempfile::TempDir,
 }
@@ -79,7 +79,7 @@ impl Bench {
         self.file.write_all_at(&bytes, at as u64).unwrap();
     }
 
-    /// Publishes by hand.
+    /// Publishes a snapshot without a writer.
     fn put(&mut self, shape: &[u8], values: &[u64], blobs: &[u8]) {
         self.position += 1;
         let position = self.position;
@@ -105,14 +105,14 @@ impl Bench {
     }
 }
 
-/// What the core makes of it. `Err`: nothing. `Ok(None)`: only a string in it is none.
+/// What the core decodes. `Err`: it refuses. `Ok(None)`: the only fault is a string that is not UTF-8.
 fn decoded(shape: &Shape, values: &[u64], blobs: &[u8]) -> Result<Option<Value>, MalformedValues> {
     check(shape, values, blobs)?;
     let mut build = Build::default();
     match decode(shape, values, blobs, &mut build) {
         Ok(()) => Ok(Some(build.root.expect("there is a root"))),
         Err(MalformedValues::NotUtf8) => Ok(None),
-        Err(error) => panic!("check and decode are not of one mind: {error}"),
+        Err(error) => panic!("check and decode disagree: {error}"),
     }
 }
 
@@ -122,7 +122,7 @@ fn differ(shape: &[u8], values: &[u64], blobs: &[u8]) {
         let before = bench.reader.numbers();
         bench.put(shape, values, blobs);
         let mut whole = blobs.to_vec();
-        whole.resize(blobs.len().next_multiple_of(WORD), 0); // as it lies in the file
+        whole.resize(blobs.len().next_multiple_of(WORD), 0); // as in the file
         let parsed = Shape::parse(shape);
         let core = parsed
             .as_ref()
@@ -149,7 +149,7 @@ fn differ(shape: &[u8], values: &[u64], blobs: &[u8]) {
     });
 }
 
-/// Both find the same under each key of the root, and under two of its names with a dot between them.
+/// Checks that both find the same at each key of the root, and at a path of two of its names.
 fn follow(reader: &mut Reader, shape: &Shape) {
     let names = shape.keys().filter_map(|key| match key {
         Key::Str(name) => Some(name.into_owned()),
@@ -185,7 +185,7 @@ pub fn arbitrary(data: &[u8]) {
     let flags = input.byte();
     let len = input.short();
     let mut values: Vec<_> = input.take(len).chunks(8).map(|chunk| Input(chunk).word()).collect();
-    // Most inputs get the right number of values, and small ones: those of other numbers are soon refused.
+    // Most inputs get the right number of values, and small ones: other numbers are refused early.
     if flags & 3 != 0
         && let Ok(shape) = Shape::parse(shape)
         && shape.value_words < MOST_VALUES
@@ -198,7 +198,7 @@ pub fn arbitrary(data: &[u8]) {
     differ(shape, &values, input.0);
 }
 
-/// Encodes the dictionary that the bytes stand for.
+/// Encodes the dictionary that the bytes describe.
 pub fn well_formed(data: &[u8]) {
     let input = &mut Input(data);
     let value = Value::root(input);

@@ -1,4 +1,4 @@
-//! What the core's tests share, but with samples that are dictionaries.
+//! What the core's tests share, but with dictionaries as samples.
 
 #[path = "../../../core/tests/common/mod.rs"]
 mod core;
@@ -11,7 +11,7 @@ use traincast_core::writer::Writer;
 
 use crate::proven::proven;
 
-/// As the core's, with a dictionary in it. It has the structure that its seed asks for.
+/// Like the core's sample, but a dictionary, whose structure follows from its seed.
 pub struct Sample {
     seed: u64,
     blob: usize,

@@ -1,7 +1,7 @@
-//! Writers killed by SIGKILL at every named step of a channel's life, beside a C reader that goes on.
+//! Writers are killed by SIGKILL at every named step of a channel's life, while a C reader goes on reading.
 //!
-//! As the core's kill matrix, whose roles and steps these are; but the snapshots are dictionaries, which the C reader can take
-//! apart, and it is the one who watches. It has nothing that a kill of its own could leave behind: no lock, no line in a roster.
+//! Like the core's kill matrix, with the same roles and steps, but the snapshots are dictionaries, which the C reader can read,
+//! and it is the witness. It is never killed itself, because it has nothing to leave behind: no lock, no line in a roster.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
@@ -29,7 +29,7 @@ use traincast_core::inspect;
 use traincast_core::writer::Leftover;
 use witness::{Sleeper, Witness};
 
-/// A title, who is killed, and the point at which a first writer has been killed before.
+/// A title, the role that is killed, and the point at which a first writer was killed before.
 const SCENARIOS: [(&str, &str, &str); 10] = [
     ("first", "continue", ""),
     ("continue", "continue", "publish.half-stored:4"),
@@ -60,7 +60,7 @@ fn main() {
     let (start, mut kills, mut points, mut snapshots) = (Instant::now(), 0, BTreeSet::new(), 0);
     for scenario in SCENARIOS {
         for (point, passings) in passed(scenario) {
-            // How often a bell is rung is not certain.
+            // How often the bell is rung is not deterministic.
             let last =
                 if point.starts_with("publish.") && point != "publish.half-stored" { 1 } else { passings };
             for (passing, clean) in BTreeSet::from([(1, kills % 4 < 2), (last, kills % 4 >= 2)]) {
@@ -73,7 +73,7 @@ fn main() {
         }
     }
     let missed: Vec<_> = points_of_writers().difference(&points).cloned().collect();
-    assert!(missed.is_empty(), "no scenario meets {missed:?}");
+    assert!(missed.is_empty(), "no scenario reaches {missed:?}");
     println!(
         "{kills} writers killed at {} points in {:.1} s; the C reader went on, {snapshots} snapshots verified meanwhile",
         points.len(),
@@ -81,7 +81,7 @@ fn main() {
     );
 }
 
-/// Plays a scenario to its end, watched by a C reader, and by one that sleeps, for whom the writer rings.
+/// Plays a scenario to its end, watched by a C reader and by a sleeping reader, for whom the writer rings the bell.
 fn run(
     (title, role, left_by): (&str, &str, &str),
     place: &Place,
@@ -111,7 +111,7 @@ fn follow(stage: &Stage<'_>, role: &str, witness: &mut Witness, sleeper: &mut Sl
     }
 }
 
-/// What a role passes when nobody kills it, and how often.
+/// The points that a role passes if nobody kills it, and how often.
 fn passed(scenario: (&str, &str, &str)) -> BTreeMap<String, u64> {
     let place = Place::new();
     let status = run(scenario, &place, String::new(), true, &mut Witness::new(&place));
@@ -132,12 +132,15 @@ fn kill(scenario: (&str, &str, &str), failpoint: String, clean: bool) -> u64 {
     witness.look();
     let mut late = Witness::new(&place);
     late.look();
-    assert!(late.seed == 0 || late.seed >= witness.seed, "who comes late finds the same, or newer");
+    assert!(
+        late.seed == 0 || late.seed >= witness.seed,
+        "a late reader finds the same snapshot or a newer one"
+    );
     if clean {
         for file in inspect::leftovers(&place.directory).unwrap() {
             inspect::remove_leftover(&place.directory, &file.path).unwrap();
         }
-        witness.look(); // goes on even then
+        witness.look(); // reading still works
     }
     let mut writer = place.try_writer(Leftover::Continue).unwrap();
     Sample::new(2000, 1, 4, 0).publish(&mut writer).unwrap();
@@ -151,7 +154,7 @@ fn kill(scenario: (&str, &str, &str), failpoint: String, clean: bool) -> u64 {
     witness.snapshots + late.snapshots
 }
 
-/// The points that the sources name, without those that only the core's own reader passes.
+/// The points in the sources, without those that only the core's own reader passes.
 fn points_of_writers() -> BTreeSet<String> {
     let own = ["attach.", "follow.", "read.", "wait.", "roster.", "seat.", "scores.", "record."];
     let points = points(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src"));

@@ -1,4 +1,4 @@
-//! Who watches: a C reader that checks all that it sees, and a reader of the core that sleeps.
+//! The witnesses: a C reader that checks everything that it reads, and a reader of the core that sleeps.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::proven::mix;
 pub struct Witness {
     pub reader: Reader,
     keys: [Key; 3],
-    /// Seed and numbers that it saw last. Both only ever grow, whoever writes.
+    /// The last seed and numbers. Both only ever grow, whoever writes.
     pub seed: u64,
     stamp: [u64; 3],
     pub snapshots: u64,
@@ -31,7 +31,7 @@ impl Witness {
     pub fn look(&mut self) {
         match self.reader.poll() {
             Ok(new) => self.verify(new),
-            Err(libc::ENOENT) => assert_eq!(self.seed, 0, "what it has read it goes on to have"),
+            Err(libc::ENOENT) => assert_eq!(self.seed, 0, "a reader keeps what it has read"),
             Err(error) => panic!("{error}: {}", self.reader.error()),
         }
     }
@@ -62,7 +62,7 @@ impl Witness {
     }
 }
 
-/// Somebody for whom the writer rings its bell.
+/// A sleeper, for whom the writer rings the bell.
 #[derive(Default)]
 pub struct Sleeper(Option<CoreReader>);
 

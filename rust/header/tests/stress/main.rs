@@ -1,7 +1,7 @@
-//! C readers in processes of their own beside a writer that publishes as fast as it can, in files that grow, close and open again:
-//! no snapshot may be torn, and none older than the one before.
+//! C readers in processes of their own, and a writer that publishes as fast as possible, in files that grow, are closed and
+//! opened again: no snapshot may be torn, and none may be older than the one before.
 //!
-//! `TRAINCAST_STRESS_READS` says how many snapshots each of them is to check.
+//! `TRAINCAST_STRESS_READS` is the number of snapshots that each reader checks.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../../../core/tests/common/mod.rs"]
@@ -27,9 +27,9 @@ use value::region;
 
 const READERS: usize = 3;
 const SNAPSHOTS: u64 = 6_000;
-/// Files that each must have met: the writer has grown and begun anew under its eyes.
+/// Number of files that each must have read: the writer has grown and started again in the meantime.
 const FILES: u64 = 4;
-/// Snapshots that are made beforehand, to be published without a pause, again and again.
+/// Number of snapshots that are prepared and then published without a pause, again and again.
 const BURST: u64 = 32;
 const ROUNDS: u64 = 40;
 
@@ -46,8 +46,8 @@ struct Encoded {
 }
 
 impl Encoded {
-    /// Every fourth is large, so that readers are often stopped while they copy it; the others are small, so that the writer has
-    /// gone round the ring when they go on.
+    /// Every fourth is large, so that readers are often preempted while they copy it; the others are small, so that the writer
+    /// has lapped the readers when they go on.
     fn new(seed: u64, largest: u64) -> Self {
         let words = if seed.is_multiple_of(4) { largest } else { mix(seed ^ 7) % 64 };
         let mut encoder = Encoder::default();
@@ -74,11 +74,11 @@ impl Encoded {
     }
 }
 
-/// Ends with the test, whatever ends the test.
+/// The readers, which are killed when the test ends in any way.
 struct Readers(Vec<Child>);
 
 impl Readers {
-    /// Whether all have ended, and well.
+    /// Whether all have ended successfully.
     fn over(&mut self) -> bool {
         let mut over = true;
         for child in &mut self.0 {
@@ -94,7 +94,7 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            let _ = child.kill(); // it may be over
+            let _ = child.kill(); // it may have ended
             let _ = child.wait();
         }
     }
@@ -115,7 +115,7 @@ fn main() {
     let mut readers = Readers((0..READERS).map(reader).collect());
     let (mut writer, mut seed, mut published) = (open(&place), 0, 0);
     while !readers.over() {
-        // In each life of the channel the largest grow; then it closes, and opens again.
+        // In each life of the channel the largest snapshots grow; then it is closed and opened again.
         let life = seed / BURST % 4;
         if seed > 0 && life == 0 {
             writer.close();

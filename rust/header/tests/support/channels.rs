@@ -1,4 +1,4 @@
-//! Channels with a value, and readers of them.
+//! Channels that hold a value, and readers of them.
 
 use traincast_core::snapshot::shape::Key;
 use traincast_core::writer::Writer;

@@ -1,4 +1,4 @@
-//! What the C reader gives, held against what the core's decoder gives: every leaf, by every getter.
+//! Compares what the C reader returns with what the core's decoder returns: every leaf, by every getter.
 
 use std::ffi::CString;
 
@@ -7,14 +7,14 @@ use traincast_header::{Part, Reader};
 
 use crate::value::Value;
 
-/// Bytes that a path may have in C: a name costs 3 more, an int 9.
+/// Room for a path in C: 3 bytes more than its length for each name, 9 for each int.
 const PATH_BYTES: usize = 232;
 
 /// How many leaves were compared.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Counts {
     pub compared: u64,
-    /// Of which the path cannot be said in C: a zero in a name, a big int, too long.
+    /// How many have a path that C cannot express: with a zero byte in a name, with a big int, or too long.
     pub unsayable: u64,
 }
 
@@ -43,7 +43,7 @@ fn below(reader: &mut Reader, value: &Value, path: &mut Vec<Part>, counts: &mut 
         Value::Dict(entries) => entries.iter().for_each(|(key, item)| child(part_of(key), item)),
         Value::List(items) | Value::Tuple(items) => {
             for (index, item) in items.iter().enumerate() {
-                // Each by one of the ways there are: counted from both ends, and by name.
+                // In turn by each way: counted from either end, and by name.
                 let (front, back) = (index as i64, index as i64 - items.len() as i64);
                 let part = match index % 3 {
                     0 => Part::Int(front),
@@ -133,7 +133,7 @@ fn kind_of(value: &Value) -> Kind {
     }
 }
 
-/// What a number is.
+/// The type of a number.
 #[derive(Clone, Copy, Debug)]
 enum Number {
     Real(f64),
@@ -166,7 +166,7 @@ impl Number {
     }
 }
 
-/// The number that a value is, or the error that it must give.
+/// The number for a value, or the error that C must return.
 fn number(value: &Value) -> Result<Number, i32> {
     match value {
         Value::Bool(value) => Ok(Number::Whole((*value).into())),

@@ -1,4 +1,4 @@
-//! Dictionaries that prove themselves: all of one follows from its seed. `programs/racer.c` knows them too.
+//! Self-checking dictionaries: all of the content follows from the seed. `programs/racer.c` checks the same content.
 
 use traincast_core::snapshot::shape::{Dtype, Key, Kind};
 use traincast_core::snapshot::to_bytes;
@@ -12,7 +12,7 @@ pub fn mix(mut x: u64) -> u64 {
     x ^ x >> 33
 }
 
-/// With an array of so many words. There are three structures, which take turns.
+/// The dictionary for a seed, with an array of `words` words. There are three structures, which take turns.
 pub fn proven(seed: u64, words: usize) -> Value {
     let name = |text: &str| Key::Str(text.to_owned().into());
     let first = mix(seed);
