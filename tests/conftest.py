@@ -1,4 +1,4 @@
-"""Every test has a channel directory of its own, and cannot hang for ever."""
+"""Each test has a channel directory of its own, and a watchdog ends one that hangs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Several processes share two cores: torch's threads would wait for each other. And a forked child would wait
-# for ever for those of its parent, which it does not have.
+# for ever for its parent's threads, which it does not have.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Ray's workers are nice, and would wait for whatever else a busy machine does.
@@ -32,9 +32,9 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 HANG_SECONDS = 300  # a watchdog, not a measurement
 
-# A busy machine is no failure: no time limits for examples, nor for making them. In CI the examples are the
-# same each time, so that a change fails by its own fault; everywhere else they are new ones. Tests that run a
-# second time, on another interpreter or build, need not try as many.
+# A busy machine must not fail a test: hypothesis has no deadline for an example, nor for generating one. CI
+# uses the same examples each time, so that only a change of the code can fail; elsewhere they are new ones.
+# Tests that run a second time, on another interpreter or build, need not try as many.
 hypothesis.settings.register_profile(
     "no time limits",
     deadline=None,
@@ -64,7 +64,7 @@ def traincast_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def said_anew() -> Iterator[None]:
-    """What is said once per process is said once per test, and nothing of a test at the end of them all."""
+    """What is said once per process is said once per test, and never after the test's end."""
     yield
     _warnings._said.clear()
     missing._watches.clear()

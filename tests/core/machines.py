@@ -18,7 +18,7 @@ EVERYBODYS = "mode=1777"
 
 
 def private_mounts() -> list[str]:
-    """What starts a process that may mount without anybody else seeing it."""
+    """The command prefix of a process whose mounts nobody else sees."""
     candidates = [["unshare", "--user", "--map-root-user", "--mount"]]
     if os.geteuid() == 0:
         candidates.insert(0, ["unshare", "--mount"])
@@ -29,7 +29,7 @@ def private_mounts() -> list[str]:
 
 
 def outside(uid: int) -> int:
-    """The user's number outside of this user namespace."""
+    """The uid outside of this user namespace."""
     mapped = _mapping(uid)
     return uid if mapped is None else mapped
 
@@ -42,7 +42,7 @@ def _mapping(uid: int) -> int | None:
     return None
 
 
-# As OpenShift gives them out, with no name and no home; in a user namespace a number that it has.
+# A uid as OpenShift assigns them, with no name and no home; in a user namespace, one that is mapped there.
 NAMELESS = 1000660000 if _mapping(1000660000) is not None else 54321
 
 
@@ -67,7 +67,7 @@ class Machine:
         self.do("mount", "-t", kind, "-o", options, kind, str(path))
 
     def do(self, *command: str) -> None:
-        """Runs a command as root, or as what passes for it."""
+        """Runs a command as root, or as the root of the user namespace."""
         self._processes[0].run(f"subprocess.run({list(command)!r}, check=True)")
 
     def files(self, path: str) -> list[str]:
@@ -75,7 +75,7 @@ class Machine:
         return found
 
     def fill(self, path: str) -> None:
-        """Leaves no byte; `empty` gives them back."""
+        """Fills the file system to the last byte; `empty` undoes it."""
         self._processes[0].run(f"""
 free = os.statvfs({path!r})
 with open({path + "/filler"!r}, 'wb') as file:
@@ -108,7 +108,7 @@ with open({path + "/filler"!r}, 'wb') as file:
 
 
 def publish(writer: Process, name: str, a: object, *, moved: str | None = None) -> None:
-    """Opens the channel if need be, and publishes. `moved`: what the warning about its place begins with."""
+    """Opens the channel if necessary, and publishes. `moved`: how the warning about its place begins."""
     writer.run(f"""
 import warnings
 if {name!r} not in globals():
@@ -134,13 +134,13 @@ def attach(reader: Process, name: str) -> object:
 
 
 def advised(error: BaseException) -> str:
-    """The directory that a sentence says to name."""
+    """The directory that an error message advises."""
     [path] = re.findall(r"set TRAINCAST_DIR=(\S+) for the learner and the envs", str(error))
     return str(path)
 
 
 def assert_advice_helps(machine: Machine, error: BaseException, user: int | None = None) -> None:
-    """Does what the sentence says, on both sides."""
+    """Follows the advice of an error message, on both sides."""
     writer, reader = (machine.process(TRAINCAST_DIR=advised(error)) for _ in range(2))
     if user is not None:
         become(writer, user, 0)
@@ -149,12 +149,12 @@ def assert_advice_helps(machine: Machine, error: BaseException, user: int | None
     assert attach(reader, "advised") == 1
 
 
-# Uids of one's own, where the system lends some (/etc/subuid).
+# Subordinate uids, where the system grants some (/etc/subuid).
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--map-auto"]
 
 
 def run_as_root(module: dict[str, Any]) -> None:
-    """Only root can become another user, be it the root of a user namespace, if need be."""
+    """Only root can become another user; the root of a user namespace will do."""
     if os.geteuid() == 0:
         return
     for name in [name for name in module if name.startswith("test_")]:

@@ -104,7 +104,7 @@ def items(act: Act) -> Any:
 
 
 class Goes:
-    """Acts when it goes."""
+    """Acts when it is destroyed."""
 
     def __init__(self, act: Act) -> None:
         self.act = act
@@ -114,7 +114,7 @@ class Goes:
 
 
 def quiet(act: Act, seen: list[BaseException]) -> Act:
-    """An act whose errors are clear ones, and which is not in the middle of itself."""
+    """The act, never entered while it already runs; errors other than the library's go into `seen`."""
     busy = False
 
     def run() -> None:

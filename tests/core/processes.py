@@ -55,12 +55,12 @@ class Process:
         return self.finish()
 
     def call(self, function: str, *arguments: Any, **named: Any) -> Any:
-        """What the function of that name, or expression, returns for arguments that are pickled."""
+        """What a function, by name or as an expression, returns for these arguments, which are pickled."""
         self._send("eval", function, arguments, named)
         return self.finish()
 
     def start(self, code: str) -> None:
-        """Has statements run meanwhile; `finish` waits for their end."""
+        """Starts statements and returns at once; `finish` waits for their end."""
         self._send("exec", code)
 
     def finish(self) -> Any:
@@ -70,7 +70,7 @@ class Process:
         return answer
 
     def exit(self) -> int:
-        """Has the process end as an interpreter does; returns its status."""
+        """Makes the process end as an interpreter normally does; returns its status."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         return self._process.wait(WATCHDOG_SECONDS)

@@ -43,7 +43,7 @@ def assert_refused(name: str, path: Path, reason: str, remedy: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o701, 0o710, 0o750, 0o755, 0o770, 0o777, 0o1777, 0o704, 0o702])
-def test_others_may_enter(
+def test_a_directory_that_others_may_enter_is_refused(
     channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     open_to_others = traincast_dir / "open"
@@ -62,7 +62,7 @@ def test_others_may_enter(
         assert traincast.TrainingInfoReader(channel_name)["a"] == 1
 
 
-def test_opened_to_others_under_a_live_channel(channel_name: str, traincast_dir: Path) -> None:
+def test_a_live_channel_survives_a_directory_opened_to_others(channel_name: str, traincast_dir: Path) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -79,7 +79,9 @@ def test_opened_to_others_under_a_live_channel(channel_name: str, traincast_dir:
         assert len(reader["a"]) == 10**6
 
 
-def test_a_warning_that_is_an_error_comes_after_the_snapshot(channel_name: str, traincast_dir: Path) -> None:
+def test_a_warning_turned_into_an_error_is_raised_after_the_publish(
+    channel_name: str, traincast_dir: Path
+) -> None:
     with traincast.TrainingInfoWriter(channel_name, verify_every=0) as writer:
         writer.publish(info(a=1))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -96,7 +98,7 @@ def test_a_warning_that_is_an_error_comes_after_the_snapshot(channel_name: str, 
         assert reader["a"] == 3
 
 
-def test_belongs_to_someone_else(
+def test_a_directory_of_another_user_is_refused(
     channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if os.geteuid() == 0:
@@ -112,7 +114,7 @@ def test_belongs_to_someone_else(
 
 
 @pytest.mark.parametrize("dangling", [False, True])
-def test_symbolic_link(
+def test_a_symbolic_link_is_refused(
     channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch, dangling: bool
 ) -> None:
     target, link = traincast_dir / "target", traincast_dir / "link"
@@ -125,7 +127,7 @@ def test_symbolic_link(
 
 
 @pytest.mark.parametrize("kind", ["regular file", "named pipe"])
-def test_no_directory(
+def test_a_path_that_is_not_a_directory_is_refused(
     channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     path = traincast_dir / "path"
@@ -137,7 +139,7 @@ def test_no_directory(
     assert_refused(channel_name, path, f"it is a {kind}", f"remove it, or {ELSEWHERE}")
 
 
-def test_is_made_with_its_parents(
+def test_a_missing_directory_is_made_with_its_parents(
     channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = traincast_dir / "a" / "b" / "c"
@@ -153,7 +155,9 @@ def test_is_made_with_its_parents(
     assert {oct(p.stat().st_mode & 0o777) for p in (path, path.parent, path.parent.parent)} == {"0o700"}
 
 
-def test_relative_path(channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_resolved_once(
+    channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Means the working directory at the time when the writer or reader is made."""
     (traincast_dir / "inside").mkdir(0o700)
     monkeypatch.chdir(traincast_dir)
@@ -168,7 +172,9 @@ def test_relative_path(channel_name: str, traincast_dir: Path, monkeypatch: pyte
         assert len(reader["a"]) == 10**6
 
 
-def test_default(channel_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_directory_is_in_dev_shm_or_tmp(
+    channel_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = f"traincast-{os.geteuid()}"
     places = [Path("/dev/shm") / folder, Path("/tmp") / folder]
     before = [place.exists() for place in places]
@@ -186,7 +192,7 @@ def test_default(channel_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             place.rmdir()
 
 
-def test_removed_and_made_again(channel_name: str, traincast_dir: Path) -> None:
+def test_a_directory_that_was_removed_and_made_again_is_found(channel_name: str, traincast_dir: Path) -> None:
     """Those who have the channel mapped go on; it is found again in the directory that is there then."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
@@ -200,10 +206,10 @@ def test_removed_and_made_again(channel_name: str, traincast_dir: Path) -> None:
         assert len(traincast.TrainingInfoReader(channel_name)["a"]) == 10**6
 
 
-def test_environment_is_read_anew(
+def test_each_new_writer_and_reader_reads_the_environment(
     channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two directories are two worlds, in one process too."""
+    """Two directories are separate worlds, even in one process."""
     readers = {}
     writers = {}
     for world in ("one", "other"):
@@ -218,9 +224,9 @@ def test_environment_is_read_anew(
         assert readers[world].closed
 
 
-def test_read_only_directory(channel_name: str, traincast_dir: Path) -> None:
+def test_a_read_only_directory_is_an_error_with_the_remedy(channel_name: str, traincast_dir: Path) -> None:
     with Process() as other:
-        if os.geteuid() == 0:  # who may write everything
+        if os.geteuid() == 0:  # root may write everything
             os.chown(traincast_dir, 12345, -1)
             other.run("os.setgid(12345); os.setuid(12345)")
         traincast_dir.chmod(0o500)
@@ -230,8 +236,8 @@ def test_read_only_directory(channel_name: str, traincast_dir: Path) -> None:
         other.run(f"traincast.TrainingInfoWriter({channel_name!r}).publish({info()!r})")
 
 
-def test_other_user_cannot_enter(channel_name: str, traincast_dir: Path) -> None:
-    """As root another user is at hand: this directory is refused to it, and so are the files."""
+def test_another_user_can_neither_enter_nor_read(channel_name: str, traincast_dir: Path) -> None:
+    """Root can become another user: the directory is closed to it, and so are the files."""
     if os.geteuid() != 0:
         assert traincast_dir.stat().st_mode & 0o777 == 0o700
         return

@@ -168,7 +168,9 @@ def clean() -> None:
 
 
 @pytest.mark.parametrize(("spoil", "kind", "reason"), BROKEN.values(), ids=BROKEN)
-def test_broken_file(leftover: Path, channel_name: str, spoil: Any, kind: Any, reason: str) -> None:
+def test_a_broken_file_is_an_error_until_it_is_cleaned_away(
+    leftover: Path, channel_name: str, spoil: Any, kind: Any, reason: str
+) -> None:
     spoil(leftover)
     before = leftover.lstat()
     message = f"^{re.escape(sentence(kind, leftover, reason))}$"
@@ -214,7 +216,7 @@ DAMAGED_SLOT: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "reason"), DAMAGED_SLOT.values(), ids=DAMAGED_SLOT)
-def test_damaged_slot(leftover: Path, channel_name: str, spoil: Any, reason: str) -> None:
+def test_a_damaged_slot_is_reported(leftover: Path, channel_name: str, spoil: Any, reason: str) -> None:
     """The file is a channel's, but its newest snapshot is not whole."""
     spoil(leftover)
     message = f"^{re.escape(sentence(CORRUPT, leftover, reason))}$"
@@ -229,7 +231,7 @@ def test_damaged_slot(leftover: Path, channel_name: str, spoil: Any, reason: str
         assert traincast.TrainingInfoReader(channel_name)["i"] == "new"
 
 
-def test_damage_under_a_live_reader(channel_name: str, traincast_dir: Path) -> None:
+def test_a_live_reader_reports_damage_and_recovers(channel_name: str, traincast_dir: Path) -> None:
     """It keeps what it has, is told when it looks, and goes on with the next whole snapshot."""
     path = traincast_dir / f"{channel_name}@0"
     with traincast.TrainingInfoWriter(channel_name) as writer:
@@ -250,8 +252,8 @@ def test_damage_under_a_live_reader(channel_name: str, traincast_dir: Path) -> N
         assert_identical(other.read(), info(i=3))
 
 
-def test_link_is_not_followed(leftover: Path, channel_name: str) -> None:
-    """What it points to stays as it is, even when the link is cleaned away."""
+def test_a_symbolic_link_is_not_followed(leftover: Path, channel_name: str) -> None:
+    """Its target stays as it is, even when the link is cleaned away."""
     link(leftover)
     target = leftover.with_name("elsewhere")
     content = target.read_bytes()
@@ -262,7 +264,7 @@ def test_link_is_not_followed(leftover: Path, channel_name: str) -> None:
     assert target.read_bytes() == content
 
 
-def test_copy_under_another_name(leftover: Path, channel_name: str) -> None:
+def test_a_copy_under_another_name_is_refused(leftover: Path, channel_name: str) -> None:
     copy = leftover.with_name(f"{channel_name}-2@0")
     shutil.copy(leftover, copy)
     message = re.escape(sentence(CORRUPT, copy, "it is the file of another channel"))
@@ -271,8 +273,8 @@ def test_copy_under_another_name(leftover: Path, channel_name: str) -> None:
     assert traincast.TrainingInfoReader(channel_name)["i"] == 2
 
 
-def test_shape_that_is_none(leftover: Path, channel_name: str) -> None:
-    """The header is fine and the slot's lengths are: only its decoding fails."""
+def test_an_invalid_shape_is_reported_as_damage(leftover: Path, channel_name: str) -> None:
+    """The header and the slot's lengths are valid: only decoding fails."""
     for index in range(PAYLOAD, PAYLOAD + 4):
         set_word(leftover, slot_word(leftover, 3, index), 2**64 - 1)
     reader = traincast.TrainingInfoReader(channel_name)
@@ -287,7 +289,9 @@ def test_shape_that_is_none(leftover: Path, channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["directory", "link", "FIFO", "open to others"])
-def test_broken_lock_file(leftover: Path, channel_name: str, what: str) -> None:
+def test_a_broken_lock_file_stops_writers_but_not_readers(
+    leftover: Path, channel_name: str, what: str
+) -> None:
     lock = leftover.with_name(f"{leftover.name}.lock")
     {
         "directory": lambda: replace(lock, Path.mkdir),
@@ -307,8 +311,8 @@ def test_broken_lock_file(leftover: Path, channel_name: str, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["empty", "zeros", "random", "directory", "link", "FIFO", "open to others"])
-def test_broken_roster(leftover: Path, channel_name: str, what: str) -> None:
-    """It says who reads and who sleeps: without it everything works, a little slower."""
+def test_a_broken_roster_stops_nobody(leftover: Path, channel_name: str, what: str) -> None:
+    """The roster lists readers and sleepers: without it everything works, a little slower."""
     traincast.TrainingInfoReader(channel_name).wait(0.01)
     roster = leftover.with_name(f"{leftover.name}.roster")
     if not roster.exists():
@@ -332,8 +336,10 @@ def test_broken_roster(leftover: Path, channel_name: str, what: str) -> None:
 
 
 @pytest.mark.parametrize("replacement", ["nothing", "garbage", "directory"])
-def test_file_lost_under_a_live_channel(channel_name: str, traincast_dir: Path, replacement: str) -> None:
-    """Those who have it mapped go on; the next one to open it is told."""
+def test_a_lost_file_does_not_disturb_processes_that_have_it_mapped(
+    channel_name: str, traincast_dir: Path, replacement: str
+) -> None:
+    """Writers and readers that have it mapped go on; the next one to open it gets an error."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i=1))
         reader = traincast.TrainingInfoReader(channel_name)

@@ -36,7 +36,9 @@ BAD_NAMES = {
 
 @pytest.mark.parametrize(("name", "sentence"), BAD_NAMES.values(), ids=BAD_NAMES)
 @pytest.mark.parametrize("kind", [traincast.TrainingInfoWriter, traincast.TrainingInfoReader])
-def test_name(kind: Any, name: str, sentence: str, traincast_dir: Path) -> None:
+def test_an_illegal_name_is_refused_with_the_rule(
+    kind: Any, name: str, sentence: str, traincast_dir: Path
+) -> None:
     for expected in (traincast.InvalidNameError, ValueError, traincast.TraincastError):
         with pytest.raises(expected, match=f"^{re.escape(f'{sentence}; {RULE}')}$"):
             kind(name)
@@ -44,7 +46,7 @@ def test_name(kind: Any, name: str, sentence: str, traincast_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [traincast.TrainingInfoWriter, traincast.TrainingInfoReader])
-def test_name_with_a_lone_surrogate(kind: Any, traincast_dir: Path) -> None:
+def test_a_name_with_a_lone_surrogate_is_refused(kind: Any, traincast_dir: Path) -> None:
     with pytest.raises(traincast.InvalidNameError, match="is not allowed: it holds a lone surrogate"):
         kind("a\udc80")
     assert list(traincast_dir.iterdir()) == []
@@ -52,7 +54,7 @@ def test_name_with_a_lone_surrogate(kind: Any, traincast_dir: Path) -> None:
 
 @pytest.mark.parametrize("policy_id", [-1, 65536, 2**40, -(2**63), 2**63, -(2**63) - 1, 2**64])
 @pytest.mark.parametrize("kind", [traincast.TrainingInfoWriter, traincast.TrainingInfoReader])
-def test_policy_id(channel_name: str, kind: Any, policy_id: int) -> None:
+def test_a_policy_id_out_of_range_is_refused(channel_name: str, kind: Any, policy_id: int) -> None:
     sentence = f"^policy_id {policy_id} is not allowed: use a number from 0 to 65535$"
     with pytest.raises(traincast.InvalidNameError, match=sentence):
         kind(channel_name, policy_id)
@@ -64,7 +66,7 @@ def test_policy_id(channel_name: str, kind: Any, policy_id: int) -> None:
     "arguments", [(None,), (b"name",), (1,), ("name", "0"), ("name", 0.5), ("name", None), ()]
 )
 @pytest.mark.parametrize("kind", [traincast.TrainingInfoWriter, traincast.TrainingInfoReader])
-def test_types_of_arguments(kind: Any, arguments: tuple[Any, ...]) -> None:
+def test_arguments_of_wrong_types_are_type_errors(kind: Any, arguments: tuple[Any, ...]) -> None:
     with pytest.raises(TypeError):
         kind(*arguments)
 
@@ -84,19 +86,21 @@ def test_types_of_arguments(kind: Any, arguments: tuple[Any, ...]) -> None:
         ({"leftover": "keep"}, 'leftover="keep" is unknown; use "continue", "replace" or "refuse"'),
     ],
 )
-def test_options(channel_name: str, options: dict[str, Any], sentence: str, traincast_dir: Path) -> None:
+def test_impossible_options_are_refused(
+    channel_name: str, options: dict[str, Any], sentence: str, traincast_dir: Path
+) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
         traincast.TrainingInfoWriter(channel_name, **options)
     assert list(traincast_dir.iterdir()) == []
 
 
-def test_required_as_one_string(channel_name: str) -> None:
+def test_required_keys_cannot_be_given_as_one_string(channel_name: str) -> None:
     """`required="steps"` would mean the keys s, t, e, p, s."""
     with pytest.raises(TypeError):
         traincast.TrainingInfoWriter(channel_name, required="steps")
 
 
-def test_options_are_keywords(channel_name: str) -> None:
+def test_options_are_keyword_only(channel_name: str) -> None:
     with pytest.raises(TypeError, match="positional"):
         traincast.TrainingInfoWriter(channel_name, 0, 65536)  # type: ignore[misc]
     with pytest.raises(TypeError, match="positional"):
@@ -106,7 +110,7 @@ def test_options_are_keywords(channel_name: str) -> None:
 # --- who may do what
 
 
-def test_second_writer_in_this_process(channel_name: str) -> None:
+def test_a_second_writer_in_this_process_is_refused(channel_name: str) -> None:
     writer, line = traincast.TrainingInfoWriter(channel_name), sys._getframe().f_lineno
     for published in (False, True):
         if published:
@@ -129,7 +133,7 @@ def test_second_writer_in_this_process(channel_name: str) -> None:
         assert writer.publish(info()) == 1
 
 
-def test_second_writer_in_another_process(channel_name: str) -> None:
+def test_a_second_writer_in_another_process_is_refused(channel_name: str) -> None:
     with Process() as other, traincast.TrainingInfoWriter(f"{channel_name}-mine") as mine:
         other.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
         for published in (False, True):
@@ -153,7 +157,7 @@ def test_second_writer_in_another_process(channel_name: str) -> None:
             assert reader["a"] == 3
 
 
-def test_publish_after_close(channel_name: str) -> None:
+def test_a_closed_writer_refuses_to_publish(channel_name: str) -> None:
     writer = traincast.TrainingInfoWriter(channel_name)
     writer.publish(info(a=1))
     state = writer.state_dict()
@@ -182,7 +186,9 @@ def test_publish_after_close(channel_name: str) -> None:
         assert reader["a"] == 2
 
 
-def test_no_channel(channel_name: str, traincast_dir: Path) -> None:
+def test_a_missing_channel_is_an_error_that_names_the_directory(
+    channel_name: str, traincast_dir: Path
+) -> None:
     sentence = (
         f'there is no channel "{channel_name}" (policy 7) in {traincast_dir}: '
         "its writer has not published yet, has closed it, or uses another directory (as another user, "

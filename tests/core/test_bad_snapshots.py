@@ -68,7 +68,7 @@ NESTINGS = {
 
 
 @pytest.mark.parametrize("kind", NESTINGS.values(), ids=NESTINGS)
-def test_depth(channel_name: str, kind: Any) -> None:
+def test_a_snapshot_may_be_nested_64_levels_deep_and_no_deeper(channel_name: str, kind: Any) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(nested(kind, 64))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -77,7 +77,7 @@ def test_depth(channel_name: str, kind: Any) -> None:
             value = value["k"] if isinstance(value, dict) else value[0]
         assert value == 7
         before = reader.read()
-        # Some CPythons (3.13.18) end when they let go of deques that lie this deep in each other.
+        # Some CPythons (3.13.18) crash when they free deques that are nested this deep.
         for depth in (65, 66, 1000, 1001 if kind is NESTINGS["deque"] else 100_000):
             with pytest.raises(
                 traincast.InvalidSnapshotError,
@@ -131,7 +131,9 @@ INVALID = {
 
 
 @pytest.mark.parametrize(("make", "pattern"), INVALID.values(), ids=INVALID)
-def test_invalid_snapshot(channel_name: str, make: Any, pattern: str) -> None:
+def test_an_invalid_snapshot_is_refused_and_changes_nothing(
+    channel_name: str, make: Any, pattern: str
+) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a="before"))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -153,7 +155,7 @@ def test_the_same_container_twice_is_no_cycle(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("lacking", [{}, {"steps": 1}, {STEPS.upper(): 1}, {"nested": {STEPS: 1}}], ids=repr)
-def test_missing_key(channel_name: str, lacking: dict[str, Any]) -> None:
+def test_a_snapshot_without_a_required_key_is_refused(channel_name: str, lacking: dict[str, Any]) -> None:
     sentence = (
         f'info lacks the key "{STEPS}", which {channel_name}@0 guarantees to its readers; '
         "add it, or open the writer with required=() to guarantee nothing"
@@ -170,7 +172,7 @@ def test_missing_key(channel_name: str, lacking: dict[str, Any]) -> None:
             assert_identical(traincast.TrainingInfoReader(channel_name).read(), info(a=version))
 
 
-def test_payload_too_large(channel_name: str) -> None:
+def test_a_snapshot_above_max_capacity_is_refused_with_the_size_it_needs(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name, max_capacity=102_400) as writer:
         writer.publish(info(a=b"x" * 90_000))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -197,7 +199,7 @@ def test_payload_too_large(channel_name: str) -> None:
         writer.publish(info(a=b"x" * size))
 
 
-def test_payload_too_large_at_first(channel_name: str, traincast_dir: Path) -> None:
+def test_a_first_snapshot_above_max_capacity_is_refused(channel_name: str, traincast_dir: Path) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         with pytest.raises(traincast.PayloadTooLargeError, match="may not grow beyond 67108864 per snapshot"):
             writer.publish(info(a=bytes(2**26)))

@@ -26,7 +26,7 @@ import traincast
 
 @contextlib.contextmanager
 def collections(act: Act) -> Iterator[Callable[[], None]]:
-    """The collector runs at every occasion, and calls."""
+    """The garbage collector runs at every opportunity, and its callback acts."""
 
     def called(phase: str, _: Any) -> None:
         act()
@@ -43,7 +43,7 @@ def collections(act: Act) -> Iterator[Callable[[], None]]:
 
 @contextlib.contextmanager
 def garbage(act: Act) -> Iterator[Callable[[], None]]:
-    """The collector runs at every occasion, and finds a cycle whose end runs code."""
+    """The garbage collector runs at every opportunity, and finds a cycle whose finalizer acts."""
 
     def litter() -> None:
         made = Goes(act)
@@ -130,7 +130,7 @@ def test_code_at_any_moment(channel_name: str, ambient: str, act: str) -> None:
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("how", ["destructor", "weak reference", "key"])
 def test_code_when_a_dictionary_goes(channel_name: str, how: str, act: str) -> None:
-    """What a user has put into a dictionary goes with it: in the middle of the next read, or of a close."""
+    """What a user put into a dictionary is destroyed with it: within the next read, or within a close."""
     channel = Channel(channel_name)
     seen: list[BaseException] = []
     run = quiet(channel.acts()[act], seen)

@@ -87,7 +87,7 @@ def array(act: Act) -> Any:
 
 
 class Lends:
-    """The memory of an array, which acts when it is let go of."""
+    """The memory of an array, which acts when it is released."""
 
     def __init__(self, act: Act) -> None:
         self.act, self.memory = act, np.arange(6.0)
@@ -101,7 +101,7 @@ class Lends:
 
 
 class Exports:
-    """A buffer, which acts when it is let go of; from Python 3.12 on."""
+    """A buffer, which acts when it is released; from Python 3.12 on."""
 
     def __init__(self, act: Act) -> None:
         self.act, self.memory = act, np.arange(6.0)
@@ -255,8 +255,8 @@ def test_code_of_a_value(channel_name: str, call: str, value: str, act: str) -> 
 
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("memory", ["lent", "exported"])
-def test_code_of_memory_that_is_let_go_of(channel_name: str, memory: str, act: str) -> None:
-    """The publish is the last to hold an array's memory. It lets go of it when the snapshot is stored."""
+def test_code_of_memory_that_is_released(channel_name: str, memory: str, act: str) -> None:
+    """The publish holds the last reference to an array's memory, and drops it once the snapshot is stored."""
     if memory == "exported" and sys.version_info < (3, 12):
         pytest.skip("classes export buffers from Python 3.12 on")
     channel = Channel(channel_name)
@@ -352,7 +352,7 @@ def test_versions_follow_the_order_of_the_stores(channel_name: str) -> None:
 
 
 def test_shape_ids_are_unique_among_nested_publishes(channel_name: str) -> None:
-    """A reader that knows a shape by its id never takes one for another."""
+    """A reader that knows a shape by its id never confuses two shapes."""
     channel = Channel(channel_name)
     for turn in range(200):
         inner, nested = {STEPS: turn, f"inner {turn % 7}": turn}, []

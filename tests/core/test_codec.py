@@ -74,21 +74,21 @@ CONTAINERS = [
 @pytest.mark.parametrize(
     "value", [None, True, False, *INTEGERS, *BIG_INTEGERS, *FLOATS, *NANS], ids=lambda value: repr(value)[:30]
 )
-def test_number(channel_name: str, value: Any) -> None:
+def test_numbers_come_back_bit_for_bit(channel_name: str, value: Any) -> None:
     assert_identical(round_trip(channel_name, value), value)
 
 
 @pytest.mark.parametrize("value", [*STRINGS, *BYTE_STRINGS], ids=lambda value: ascii(value)[:30])
-def test_text(channel_name: str, value: Any) -> None:
+def test_strings_and_bytes_come_back(channel_name: str, value: Any) -> None:
     assert_identical(round_trip(channel_name, value), value)
 
 
 @pytest.mark.parametrize("value", CONTAINERS, ids=lambda value: repr(value)[:30])
-def test_container(channel_name: str, value: Any) -> None:
+def test_containers_come_back(channel_name: str, value: Any) -> None:
     assert_identical(round_trip(channel_name, value), value)
 
 
-def test_everything_at_once_and_again(channel_name: str) -> None:
+def test_all_types_at_once_come_back_through_known_and_changed_shapes(channel_name: str) -> None:
     """The second publish meets a known shape, the third a changed one."""
     first = info(
         numbers=[*INTEGERS, *FLOATS, *NANS], big=BIG_INTEGERS, text=[*STRINGS, *BYTE_STRINGS], rest=CONTAINERS
@@ -112,24 +112,24 @@ def test_everything_at_once_and_again(channel_name: str) -> None:
 INTEGER_KEYS = [0, 1, -1, 7, 2**31, 2**63 - 1, -(2**63), 2**63, -(2**63) - 1, 10**40, -(10**40)]
 
 
-def test_int_keys(channel_name: str) -> None:
+def test_int_keys_come_back_as_ints(channel_name: str) -> None:
     value = {key: f"value of {key}" for key in INTEGER_KEYS}
     assert_identical(round_trip(channel_name, value), value)
 
 
-def test_int_and_str_keys_of_the_same_text(channel_name: str) -> None:
+def test_int_and_str_keys_of_the_same_text_stay_apart(channel_name: str) -> None:
     value = {1: "int", "1": "str", -1: "negative", "-1": "negative str", "": "empty", 2**70: 1, str(2**70): 2}
     assert_identical(round_trip(channel_name, value), value)
 
 
-def test_int_keys_of_the_root(channel_name: str) -> None:
+def test_the_root_may_have_int_keys(channel_name: str) -> None:
     snapshot = {0: "policy 0", STEPS: 1, -5: "x", 2**80: "big"}
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(snapshot)
         assert_identical(traincast.TrainingInfoReader(channel_name).read(), snapshot)
 
 
-def test_order_of_keys(channel_name: str) -> None:
+def test_the_order_of_keys_is_kept(channel_name: str) -> None:
     """Kept, and a new order alone is a new shape."""
     orders = [["z", "a", "m"], ["a", "m", "z"], ["z", "a", "m"], ["m", "z", "a"]]
     with traincast.TrainingInfoWriter(channel_name) as writer:
@@ -141,7 +141,7 @@ def test_order_of_keys(channel_name: str) -> None:
             assert_identical(reader.read(), snapshot)
 
 
-def test_same_keys_after_deletion_and_insertion(channel_name: str) -> None:
+def test_a_dictionary_after_deletions_and_an_insertion_comes_back(channel_name: str) -> None:
     """A dictionary with holes in its table."""
     snapshot = info(**{f"k{i}": i for i in range(20)})
     for i in range(0, 20, 3):
@@ -233,21 +233,21 @@ BECOMES = {
 
 
 @pytest.mark.parametrize(("value", "expected"), BECOMES.values(), ids=BECOMES)
-def test_becomes_a_builtin(channel_name: str, value: Any, expected: Any) -> None:
+def test_values_of_related_types_become_builtins(channel_name: str, value: Any, expected: Any) -> None:
     assert_identical(round_trip(channel_name, value), expected)
 
 
 @pytest.mark.parametrize(
     "kind", [OrderedDict, UserDict, MappingProxyType, Settings], ids=lambda kind: kind.__name__
 )
-def test_root_may_be_any_mapping(channel_name: str, kind: Any) -> None:
+def test_the_root_may_be_any_mapping(channel_name: str, kind: Any) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(kind({"b": 1, STEPS: 2, "a": 3}))
         reader = traincast.TrainingInfoReader(channel_name)
         assert_identical(reader.read(), {"b": 1, STEPS: 2, "a": 3})
 
 
-def test_subclass_after_builtin_of_the_same_value(channel_name: str) -> None:
+def test_a_subclass_shares_the_shape_of_its_builtin(channel_name: str) -> None:
     """Both have the same shape; a reader sees no difference."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for value in (1, Flag(2), Level.EASY, 3):

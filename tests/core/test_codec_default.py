@@ -223,12 +223,12 @@ def test_a_writer_in_a_cycle_with_it_is_collected(channel_name: str, closed: boo
     gc.collect()
     assert gone() is None
     assert writer() is None
-    with traincast.TrainingInfoWriter(channel_name) as again:  # it let go of the channel
+    with traincast.TrainingInfoWriter(channel_name) as again:  # it released the channel
         again.publish(info())
 
 
 def test_a_writer_that_is_collected_in_the_middle_of_its_function_goes_on(channel_name: str) -> None:
-    """The collector clears only what nobody holds; the call holds the writer."""
+    """The collector clears only unreachable objects; the call holds a reference to the writer."""
 
     def default(_: Any) -> Any:
         gc.collect()

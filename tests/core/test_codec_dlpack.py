@@ -71,7 +71,7 @@ def learner(with_jax: Process, channel_name: str, traincast_dir: Path) -> Iterat
 
 
 @pytest.mark.parametrize("dtype", JAX_DTYPES.split())
-def test_an_array_of_jax(channel_name: str, learner: Process, dtype: str) -> None:
+def test_an_array_of_jax_comes_back_as_numpys(channel_name: str, learner: Process, dtype: str) -> None:
     for shape in [(3,), (2, 2), (), (0,), (2, 0)]:
         learner.run(f"a = jnp.arange({int(np.prod(shape))}).reshape({shape}).astype({dtype!r})")
         learner.run(f"writer.publish({info()!r} | dict(a=a, tree=[a.T, {{'b': (a,)}}]))")
@@ -95,7 +95,9 @@ JAX_ERRORS = {
 
 
 @pytest.mark.parametrize(("value", "prepare", "kind", "sentence"), JAX_ERRORS.values(), ids=JAX_ERRORS)
-def test_what_jax_cannot_give(learner: Process, value: str, prepare: str, kind: str, sentence: str) -> None:
+def test_what_jax_cannot_export_is_an_error(
+    learner: Process, value: str, prepare: str, kind: str, sentence: str
+) -> None:
     learner.run(f"""
 def publish(value):
     writer.publish({info()!r} | dict(a=[value]))
@@ -124,13 +126,13 @@ except Exception as error: said = type(error).__name__, str(error), getattr(erro
     ids=["2-d", "steps", "transposed", "empty", "of torch"],
 )
 @pytest.mark.parametrize("kind", [Lends, Device])
-def test_whatever_lends_its_memory(channel_name: str, array: Any, kind: Any) -> None:
+def test_any_object_with_dlpack_is_published_as_an_array(channel_name: str, array: Any, kind: Any) -> None:
     if kind is Device and isinstance(array, torch.Tensor):
         array = array.numpy()
     assert_identical(round_trip(channel_name, kind(array)), np.ascontiguousarray(array))
 
 
-def test_what_is_lent_may_be_changed_afterwards(channel_name: str) -> None:
+def test_an_array_may_be_changed_after_the_publish(channel_name: str) -> None:
     memory = np.zeros(3)
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=Lends(memory)))
@@ -138,7 +140,7 @@ def test_what_is_lent_may_be_changed_afterwards(channel_name: str) -> None:
         assert_identical(traincast.TrainingInfoReader(channel_name)["a"], np.zeros(3))
 
 
-def test_its_own_error_passes_through(channel_name: str) -> None:
+def test_an_error_of_the_object_passes_through(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         for value, kind, sentence in (

@@ -32,7 +32,7 @@ def filled(name: str, *shape: int) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [(256,), (4, 8), (), (0,), (2, 0, 3)], ids=str)
-def test_array(channel_name: str, name: str, shape: tuple[int, ...]) -> None:
+def test_an_array_of_each_dtype_comes_back(channel_name: str, name: str, shape: tuple[int, ...]) -> None:
     array = filled(name, *shape) if shape else filled(name, 1).reshape(())
     back = round_trip(channel_name, array)
     assert_identical(back, array)
@@ -40,7 +40,7 @@ def test_array(channel_name: str, name: str, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_scalar(channel_name: str, name: str) -> None:
+def test_a_scalar_of_each_dtype_comes_back(channel_name: str, name: str) -> None:
     scalars = list(filled(name, 256)[::5])
     back = round_trip(channel_name, scalars)
     assert_identical(back, scalars)
@@ -50,7 +50,7 @@ def test_scalar(channel_name: str, name: str) -> None:
 @pytest.mark.parametrize(
     "step", [lambda a: a.T, lambda a: a[::2, ::-3], lambda a: np.broadcast_to(a[0], (5, 16))], ids=range(3)
 )
-def test_layout(channel_name: str, step: Any) -> None:
+def test_a_strided_array_comes_back(channel_name: str, step: Any) -> None:
     array = step(filled("bfloat16", 16, 16))
     assert_identical(round_trip(channel_name, array), np.ascontiguousarray(array))
 
@@ -64,14 +64,16 @@ examples = itertools.count()
     shape=hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
     data=st.data(),
 )
-def test_any_bits(channel_name: str, name: str, shape: tuple[int, ...], data: st.DataObject) -> None:
+def test_any_bits_come_back(
+    channel_name: str, name: str, shape: tuple[int, ...], data: st.DataObject
+) -> None:
     dtype = np.dtype(getattr(ml_dtypes, name))
     size = int(np.prod(shape, dtype=int)) * dtype.itemsize
     array = np.frombuffer(data.draw(st.binary(min_size=size, max_size=size)), dtype).reshape(shape)
     assert_identical(round_trip(f"{channel_name}-{next(examples)}", array), array)
 
 
-def test_dtypes_take_turns(channel_name: str) -> None:
+def test_dtypes_may_take_turns_under_one_key(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=0))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -92,8 +94,8 @@ def test_arrays_of_another_byte_order_are_refused(channel_name: str) -> None:
         writer.publish(info(a=swapped))
 
 
-def test_what_says_that_it_is_another_dtype_is_not_taken_for_that(channel_name: str) -> None:
-    """`np.dtype("<f1")` is none, and `float8_e5m2` says that it is that one."""
+def test_a_dtype_with_an_ambiguous_type_string_comes_back(channel_name: str) -> None:
+    """numpy has no `"<f1"`, but that is the type string of `float8_e5m2` in some versions."""
     assert np.dtype(ml_dtypes.float8_e5m2).str in ("<f1", "|f1", "<V1", "|V1")
     array = filled("float8_e5m2", 256)
     assert_identical(round_trip(channel_name, array), array)
@@ -138,7 +140,7 @@ def test_a_tensor_at_a_reader_without_torch_needs_the_package(channel_name: str)
         assert other.value("said") == MISSING.format("float8_e5m2")
 
 
-def test_who_passes_a_snapshot_on_does_not_need_the_package(channel_name: str) -> None:
+def test_passing_a_snapshot_on_does_not_need_the_package(channel_name: str) -> None:
     value = filled("float8_e4m3fn", 3)
     with traincast.TrainingInfoWriter(channel_name) as writer, Process() as relay:
         writer.publish(info(a=value, b=value[1]))
@@ -154,7 +156,7 @@ def test_who_passes_a_snapshot_on_does_not_need_the_package(channel_name: str) -
         assert relay.value("said") == MISSING.format("float8_e4m3fn")
 
 
-def test_a_package_that_is_too_old_is_to_be_renewed(channel_name: str) -> None:
+def test_an_old_package_is_an_error_with_the_upgrade_command(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer, Process() as other:
         writer.publish(info(a=filled("float8_e3m4", 3)))
         other.run("import ml_dtypes; del ml_dtypes.float8_e3m4")

@@ -37,18 +37,18 @@ def filled(dtype: Any, *shape: int) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(7,), (2, 3), (1, 2, 1, 2), (), (0,), (3, 0, 2)], ids=str)
-def test_array(channel_name: str, dtype: str, shape: tuple[int, ...]) -> None:
+def test_an_array_of_each_dtype_comes_back(channel_name: str, dtype: str, shape: tuple[int, ...]) -> None:
     array = filled(dtype, *shape)
     assert_identical(round_trip(channel_name, array), array)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_scalar(channel_name: str, dtype: str) -> None:
+def test_a_scalar_of_each_dtype_comes_back(channel_name: str, dtype: str) -> None:
     for scalar in filled(dtype, 4):
         assert_identical(round_trip(channel_name, scalar), scalar)
 
 
-def test_scalar_classes(channel_name: str) -> None:
+def test_scalars_keep_their_classes(channel_name: str) -> None:
     """`np.float64` is also a `float`, `np.str_` a `str`, `np.bytes_` a `bytes`: they stay what they were."""
     scalars = [
         np.float64("nan"),
@@ -74,7 +74,7 @@ def test_scalar_classes(channel_name: str) -> None:
         assert type(one) is type(other)
 
 
-def test_float_and_float64_take_turns(channel_name: str) -> None:
+def test_python_and_numpy_numbers_may_take_turns(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(x=1.0))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -105,7 +105,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("array", LAYOUTS.values(), ids=LAYOUTS)
-def test_layout(channel_name: str, array: np.ndarray[Any, Any]) -> None:
+def test_an_array_of_any_layout_comes_back_contiguous(channel_name: str, array: np.ndarray[Any, Any]) -> None:
     back = round_trip(channel_name, array)
     assert type(back) is np.ndarray
     assert_identical(back, np.ascontiguousarray(array).reshape(array.shape).view(np.ndarray))
@@ -131,7 +131,7 @@ def test_arrays_are_read_only(channel_name: str, array: np.ndarray[Any, Any]) ->
     assert back.copy().flags.writeable
 
 
-def test_arrays_are_aligned(channel_name: str) -> None:
+def test_arrays_are_aligned_to_cache_lines(channel_name: str) -> None:
     """To a cache line, whatever stands before them."""
     value = {f"{i}": ("x" * i, np.arange(i + 1, dtype=np.float64)) for i in range(20)}
     for _, array in round_trip(channel_name, value).values():
@@ -139,7 +139,7 @@ def test_arrays_are_aligned(channel_name: str) -> None:
         assert array.ctypes.data % 64 == 0
 
 
-def test_arrays_outlive_everything(channel_name: str) -> None:
+def test_arrays_outlive_their_reader_and_writer(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=np.arange(1000)))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -152,7 +152,7 @@ def test_arrays_outlive_everything(channel_name: str) -> None:
         assert np.array_equal(array, np.arange(1000) + i)
 
 
-def test_array_that_changes_its_length_and_dtype(channel_name: str) -> None:
+def test_an_array_may_change_its_length_and_dtype(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=np.zeros(1)))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -163,7 +163,7 @@ def test_array_that_changes_its_length_and_dtype(channel_name: str) -> None:
                 assert_identical(reader.read(), info(a=array, behind=("text", length)))
 
 
-def test_published_array_may_be_changed_afterwards(channel_name: str) -> None:
+def test_an_array_may_be_changed_after_the_publish(channel_name: str) -> None:
     array = np.zeros(3)
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=array))
@@ -216,7 +216,9 @@ if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
 
 
 @pytest.mark.parametrize(("value", "sentence"), REFUSED.values(), ids=REFUSED)
-def test_refused(channel_name: str, value: Any, sentence: str) -> None:
+def test_an_unsupported_array_is_refused_with_the_remedy(
+    channel_name: str, value: Any, sentence: str
+) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=np.arange(3)))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -229,7 +231,7 @@ def test_refused(channel_name: str, value: Any, sentence: str) -> None:
         assert_identical(reader["a"], np.arange(4))
 
 
-def test_masked_constant(channel_name: str) -> None:
+def test_the_masked_constant_is_refused(channel_name: str) -> None:
     with (
         traincast.TrainingInfoWriter(channel_name) as writer,
         pytest.raises(traincast.UnsupportedTypeError, match=r'^info\["a"\]: a masked array is not supported'),

@@ -364,7 +364,7 @@ def test_keys_that_become_equal_are_refused(channel_name: str, keys: tuple[Any, 
 
 
 class Replaced(enum.Enum):
-    """Its value is itself, for ever."""
+    """Its value is itself, endlessly."""
 
     ONE = 1
 

@@ -39,7 +39,9 @@ REFUSED = {
     ],
     ids=["flat", "list", "deep", "mapping"],
 )
-def test_refused(channel_name: str, value: Any, sentence: str, wrap: Any, path: str) -> None:
+def test_an_unsupported_value_is_refused_with_its_path(
+    channel_name: str, value: Any, sentence: str, wrap: Any, path: str
+) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a="before"))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -54,7 +56,7 @@ def test_refused(channel_name: str, value: Any, sentence: str, wrap: Any, path: 
 
 @pytest.mark.parametrize("key", [True, None, 1.5, (1, 2), b"bytes", frozenset()], ids=repr)
 @pytest.mark.parametrize("kind", [dict, UserDict])
-def test_refused_key(channel_name: str, key: Any, kind: Any) -> None:
+def test_an_unsupported_key_is_refused_with_its_path(channel_name: str, key: Any, kind: Any) -> None:
     sentence = f"a key of type {type(key).__name__} is not supported; use str or int keys"
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a="before"))
@@ -68,7 +70,7 @@ def test_refused_key(channel_name: str, key: Any, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("snapshot", [None, 1, [], "text", [(STEPS, 1)], {1, 2}], ids=repr)
-def test_root_must_be_a_mapping(channel_name: str, snapshot: Any) -> None:
+def test_the_root_must_be_a_mapping(channel_name: str, snapshot: Any) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         sentence = f"^info: a snapshot is a dictionary, not {type(snapshot).__name__}$"
         with pytest.raises(traincast.UnsupportedTypeError, match=sentence):
@@ -91,7 +93,7 @@ class Failing(Mapping):
         return 1
 
 
-def test_exception_of_a_mapping_passes_through(channel_name: str) -> None:
+def test_an_exception_of_a_mapping_passes_through(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         with pytest.raises(LookupError) as raised:
@@ -118,7 +120,7 @@ class Growing(Mapping):
         return 1
 
 
-def test_dictionary_that_changes_while_it_is_published(channel_name: str) -> None:
+def test_a_dictionary_that_changes_while_it_is_published_is_an_error(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=0))
         snapshot = info(a=0, b=1)

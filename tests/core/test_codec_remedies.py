@@ -226,7 +226,7 @@ REMEDIES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(
     "wrap", [lambda value: value, lambda value: [{"b": (0, value)}]], ids=["flat", "deep"]
 )
-def test_the_remedy(channel_name: str, value: Any, remedy: str, wrap: Any) -> None:
+def test_the_error_names_the_remedy(channel_name: str, value: Any, remedy: str, wrap: Any) -> None:
     path = 'info["a"]' if wrap(0) == 0 else 'info["a"][0]["b"][1]'
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
@@ -271,7 +271,7 @@ def test_the_remedy_helps(channel_name: str, value: Any, remedy: str) -> None:
             writer.publish(info(a=made))
 
 
-def test_nothing_is_consumed(channel_name: str) -> None:
+def test_a_refused_iterator_or_file_is_not_consumed(channel_name: str) -> None:
     iterator, file = iter(range(3)), io.StringIO("text")
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for value in (iterator, file):
@@ -281,7 +281,7 @@ def test_nothing_is_consumed(channel_name: str) -> None:
     assert file.read() == "text"
 
 
-def test_coroutine(channel_name: str) -> None:
+def test_a_refused_coroutine_can_still_be_awaited(channel_name: str) -> None:
     made = coroutine()
     with (
         traincast.TrainingInfoWriter(channel_name) as writer,
@@ -323,7 +323,9 @@ ROOTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("value", "sentence"), ROOTS.values(), ids=ROOTS)
-def test_the_remedy_for_what_is_published_as_a_whole(channel_name: str, value: Any, sentence: str) -> None:
+def test_the_error_for_a_root_that_is_not_a_mapping_names_the_remedy(
+    channel_name: str, value: Any, sentence: str
+) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         with pytest.raises(traincast.UnsupportedTypeError) as raised:
             writer.publish(value)
@@ -332,7 +334,7 @@ def test_the_remedy_for_what_is_published_as_a_whole(channel_name: str, value: A
 
 
 @pytest.mark.parametrize("value", [object(), ..., NotImplemented, types, subprocess], ids=shown)
-def test_what_nothing_is_known_of(channel_name: str, value: Any) -> None:
+def test_the_error_for_an_unknown_type_names_all_supported_types(channel_name: str, value: Any) -> None:
     sentence = (
         r"use numbers, str, bytes, list, tuple, dict, numpy arrays or torch tensors, "
         r"or open the writer with default=, a function that returns one of them$"

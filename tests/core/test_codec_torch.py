@@ -50,7 +50,7 @@ def filled(name: str, *shape: int) -> torch.Tensor:
     return torch.from_numpy(codes).view(dtype).reshape(shape)
 
 
-def test_every_dtype_of_torch_is_here() -> None:
+def test_every_dtype_of_torch_is_tested() -> None:
     """A new torch may bring new dtypes: each is carried or refused on purpose."""
     every = {
         str(dtype).removeprefix("torch.") for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)
@@ -61,7 +61,7 @@ def test_every_dtype_of_torch_is_here() -> None:
 
 @pytest.mark.parametrize("name", [*NUMPY_DTYPES, *OTHER_DTYPES])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_tensor(channel_name: str, name: str, shape: tuple[int, ...]) -> None:
+def test_a_tensor_of_each_dtype_comes_back(channel_name: str, name: str, shape: tuple[int, ...]) -> None:
     tensor = filled(name, *shape)
     assert_identical(round_trip(channel_name, tensor), tensor)
 
@@ -88,7 +88,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("tensor", LAYOUTS.values(), ids=LAYOUTS)
-def test_layout(channel_name: str, tensor: torch.Tensor) -> None:
+def test_a_tensor_of_any_layout_comes_back_contiguous(channel_name: str, tensor: torch.Tensor) -> None:
     back = round_trip(channel_name, tensor)
     assert_identical_tensors(back, tensor)
     assert type(back) is torch.Tensor
@@ -108,7 +108,7 @@ def test_tensors_are_the_readers_own(channel_name: str) -> None:
         assert torch.equal(one["a"], torch.zeros(4))
 
 
-def test_published_tensor_may_be_changed_afterwards(channel_name: str) -> None:
+def test_a_tensor_may_be_changed_after_the_publish(channel_name: str) -> None:
     tensor = torch.zeros(3)
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=tensor))
@@ -157,7 +157,9 @@ REFUSED = {
 @pytest.mark.filterwarnings("ignore:.*quantiz:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*nested tensors:UserWarning")
 @pytest.mark.parametrize(("tensor", "sentence"), REFUSED.values(), ids=REFUSED)
-def test_refused(channel_name: str, tensor: Any, sentence: str) -> None:
+def test_an_unsupported_tensor_is_refused_with_the_remedy(
+    channel_name: str, tensor: Any, sentence: str
+) -> None:
     tensor = tensor() if not isinstance(tensor, torch.Tensor) else tensor
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=torch.ones(1)))
@@ -181,7 +183,7 @@ def expected_array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     return tensor.to(torch.complex64 if tensor.is_complex() else torch.float32).numpy()
 
 
-def test_reader_without_torch(channel_name: str) -> None:
+def test_a_reader_without_torch_gets_arrays(channel_name: str) -> None:
     tensors = {name: filled(name, 16, 16) for name in (*NUMPY_DTYPES, *OTHER_DTYPES)}
     tensors |= {f"0-d {name}": filled(name) for name in tensors}
     tensors |= {f"empty {name}": filled(name, 2, 0) for name in (*NUMPY_DTYPES, *OTHER_DTYPES)}
@@ -212,7 +214,7 @@ def test_arrays_without_torch_are_read_only(channel_name: str) -> None:
     assert set(writeable) <= set(OTHER_DTYPES)
 
 
-def test_reader_with_torch_that_nobody_imported_yet(channel_name: str) -> None:
+def test_a_reader_imports_torch_at_its_first_tensor(channel_name: str) -> None:
     """A reader imports it once it meets a tensor, as only then it is needed."""
     with traincast.TrainingInfoWriter(channel_name) as writer, Process() as other:
         writer.publish(info(a=1))
@@ -225,7 +227,7 @@ def test_reader_with_torch_that_nobody_imported_yet(channel_name: str) -> None:
         assert other.value("str(reader['a'])") == "tensor([0, 1, 2])"
 
 
-def test_writer_without_torch_passes_on_tensors_of_an_earlier_one(channel_name: str) -> None:
+def test_a_writer_without_torch_passes_on_the_tensors_of_an_earlier_one(channel_name: str) -> None:
     """`update` after a takeover copies what it does not understand."""
     with Process() as first, Process() as second:
         first.run("import warnings; warnings.simplefilter('default')\nimport torch")

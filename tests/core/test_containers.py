@@ -56,7 +56,7 @@ def test_advice_about_a_shared_place_names_a_directory_in_it_and_helps(
     assert "chmod" not in str(caught.value)
     assert "remove" not in str(caught.value)
     inside = advised(caught.value).startswith(path + "/traincast")
-    assert inside or (place, user) == ("a home", NAMELESS)  # where it may make nothing
+    assert inside or (place, user) == ("a home", NAMELESS)  # where it may create nothing
     assert_advice_helps(machine, caught.value, user)
     assert machine.files(path) == ([Path(advised(caught.value)).name] if inside else [])
 
@@ -92,7 +92,7 @@ def test_the_default_directory_that_somebody_else_has_made_is_left_alone(
 
 
 def test_a_user_without_name_home_and_own_dev_shm(machine: Machine, channel_name: str) -> None:
-    """A random uid, and a memory volume at /dev/shm that is root's and open to all: nothing is to be set."""
+    """A random uid, and a memory volume at /dev/shm of root's that is open to all: no setting is needed."""
     machine.mount("/dev/shm", "size=64m,mode=777")
     writer, reader = machine.process(), machine.process()
     reader.run("import pwd")
@@ -250,7 +250,7 @@ def test_root_of_a_user_namespace_meets_its_own_user_and_not_root(
 
 
 def test_a_user_without_a_number_in_its_namespace(machine: Machine, channel_name: str) -> None:
-    """Where the file system knows the user, nothing is to be done; else the error says it."""
+    """Where the file system knows the user, no setting is needed; otherwise the error says what to do."""
     writer, reader = machine.process(), machine.process()
     enter_user_namespace(writer, 4321, None)
     enter_user_namespace(reader, 4321, None)

@@ -1,4 +1,4 @@
-"""Dictionaries of every make: what they are inside differs, and what readers get does not."""
+"""Dictionaries made in every way: their internals differ, and what readers get does not."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_any_dictionary(channel_name: str, make: Callable[[int, float], dict[Any
 
 @pytest.mark.parametrize("make", MAKES)
 def test_one_make_after_another(channel_name: str, make: Callable[[int, float], dict[Any, Any]]) -> None:
-    """The structure stays; how its dictionaries came about does not."""
+    """The structure stays; the way in which its dictionaries are made changes."""
     with traincast.TrainingInfoWriter(channel_name, required=()) as writer:
         for turn, other in enumerate([grown, make] * 3):
             for one in (other, make):

@@ -15,7 +15,9 @@ from snapshots import assert_identical, info
 import traincast
 
 
-def test_every_number_of_free_descriptors(channel_name: str, traincast_dir: Path) -> None:
+def test_any_number_of_free_descriptors_works_or_gets_a_clear_error(
+    channel_name: str, traincast_dir: Path
+) -> None:
     """Each step works or raises an exception that says what to do; nothing is lost or left behind."""
     with Process() as other:
         other.run("import resource, traincast.errors")
@@ -60,7 +62,7 @@ def life(free):
         assert failures[-1] == 0
 
 
-def test_storm_of_signals(channel_name: str, traincast_dir: Path) -> None:
+def test_a_storm_of_signals_disturbs_no_call(channel_name: str, traincast_dir: Path) -> None:
     """A handler of Python's every half millisecond: nothing fails, and `wait` keeps its time."""
     with Process() as other:
         other.run(f"""
@@ -94,7 +96,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 
 @pytest.mark.parametrize("lost", ["segment", "lock", "roster", "all", "directory"])
 @pytest.mark.parametrize("how", ["unlinked", "replaced by its copy", "replaced by zeros"])
-def test_files_lost_under_live_readers_and_writer(
+def test_lost_files_do_not_disturb_live_readers_and_their_writer(
     channel_name: str, traincast_dir: Path, lost: str, how: str
 ) -> None:
     """What is mapped works on; after the writer's end, and `clean`, everything works for all."""
@@ -182,7 +184,7 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_clock_that_goes_back(channel_name: str, clock: Path) -> None:
-    """Only `created` is told by it: ages, timeouts and the order of snapshots are not."""
+    """Only `created` depends on it: ages, timeouts and the order of snapshots do not."""
     with Process(environment={"LD_PRELOAD": str(clock)}) as other:
         other.run("import time\nassert time.time() > time.time() + 1800, 'the clock does go back'")
         other.run(f"""
@@ -224,7 +226,7 @@ except ChildProcessError:
 
 
 def test_time_namespace(channel_name: str) -> None:
-    """There the monotonic clock has another zero: ages go by the wall clock then; all else works."""
+    """There the monotonic clock has another zero: ages use the wall clock then; all else works."""
     command = ["unshare", "--time", "--fork", "--kill-child", "--monotonic", "1000000"]
     if os.geteuid() != 0:
         command[1:1] = ["--user", "--map-root-user"]

@@ -42,9 +42,10 @@ FIRST_USES = {
 
 @pytest.mark.parametrize("use", FIRST_USES)
 def test_fork_in_the_middle_of_a_first_use(channel_name: str, use: str) -> None:
-    """Python forks under the interpreter's lock, so that is where the first use lets go of it, if it does.
+    """Python forks while it holds the interpreter's lock, so the fork happens where the first use releases
+    that lock, if it does.
 
-    The forking thread has asked for the lock by then, and gets it at the first occasion.
+    The forking thread is waiting for the lock by then, and gets it at the first opportunity.
     """
     call, error = FIRST_USES[use]
     filled = f"{channel_name}-filled"

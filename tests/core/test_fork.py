@@ -1,4 +1,4 @@
-"""Processes made by fork, spawn and forkserver; what a forked child may do; who inherits from the dead."""
+"""Processes made by fork, spawn and forkserver; what a forked child may do; who takes over from the dead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def writer_in(process: Process, name: str, *snapshots: object) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_reader_handed_to_workers(channel_name: str, method: str, tmp_path: Path) -> None:
+def test_a_reader_can_be_handed_to_workers(channel_name: str, method: str, tmp_path: Path) -> None:
     """As an argument, the way in which env factories hand it over."""
     (tmp_path / "worker.py").write_text(
         "def follow(reader, answers):\n"
@@ -54,7 +54,7 @@ first = [answers.get() for _ in workers]
         other.run("answers.close(); answers.join_thread()")
 
 
-def test_reader_inherited_by_a_child(channel_name: str) -> None:
+def test_a_forked_child_can_use_an_inherited_reader(channel_name: str) -> None:
     """Before and after its first read; parent and child do not disturb each other."""
     with traincast.TrainingInfoWriter(channel_name) as writer, Process() as other:
         writer.publish(info(i=1))
@@ -71,7 +71,7 @@ def test_reader_inherited_by_a_child(channel_name: str) -> None:
         assert other.value("(fresh['i'], used['i'])") == (3, 3)
 
 
-def test_child_of_a_writer_may_read_but_not_publish(channel_name: str) -> None:
+def test_a_forked_child_of_a_writer_may_read_but_not_publish(channel_name: str) -> None:
     with Process() as other:
         writer_in(other, channel_name, info(i=1))
         sentence = (
@@ -103,7 +103,9 @@ def test_child_of_a_writer_may_read_but_not_publish(channel_name: str) -> None:
         assert traincast.TrainingInfoReader(channel_name)["i"] == 2
 
 
-def test_child_cannot_close_or_take_the_parents_channel(channel_name: str, traincast_dir: Path) -> None:
+def test_a_forked_child_cannot_close_or_take_the_parents_channel(
+    channel_name: str, traincast_dir: Path
+) -> None:
     with Process() as other:
         writer_in(other, channel_name, info(i=1))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -126,7 +128,7 @@ def test_child_cannot_close_or_take_the_parents_channel(channel_name: str, train
         assert reader["i"] == 2
 
 
-def test_child_may_write_a_channel_of_its_own(channel_name: str) -> None:
+def test_a_forked_child_may_write_a_channel_of_its_own(channel_name: str) -> None:
     with Process() as other:
         writer_in(other, channel_name, info(i=1))
         other.run(f"""
@@ -154,7 +156,9 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("leftover", ["continue", "replace"])
-def test_takeover_while_children_of_the_dead_writer_live(channel_name: str, leftover: str) -> None:
+def test_a_channel_can_be_taken_over_while_children_of_the_dead_writer_live(
+    channel_name: str, leftover: str
+) -> None:
     with Process() as dead:
         writer_in(dead, channel_name, info(i=1), info(i=2))
         children = [fork_one_that_lives(dead) for _ in range(3)]
@@ -173,7 +177,7 @@ def test_takeover_while_children_of_the_dead_writer_live(channel_name: str, left
         assert all(map(alive, children))
 
 
-def test_close_while_children_live(channel_name: str, traincast_dir: Path) -> None:
+def test_a_closed_channel_is_free_though_forked_children_live(channel_name: str, traincast_dir: Path) -> None:
     with Process() as other:
         writer_in(other, channel_name, info(i=1))
         child = fork_one_that_lives(other)
@@ -187,7 +191,7 @@ def test_close_while_children_live(channel_name: str, traincast_dir: Path) -> No
                 other.run(f"traincast.TrainingInfoWriter({channel_name!r})")
 
 
-def test_child_that_outlives_its_parent_takes_over(channel_name: str) -> None:
+def test_a_child_that_outlives_its_parent_can_take_over(channel_name: str) -> None:
     """It inherited the descriptor of the lock, not the lock: it has to take it like anybody else."""
     with Process() as other:
         writer_in(other, channel_name, info(i=1))
@@ -204,12 +208,12 @@ if pid == 0:
     assert reader.wait(60)
     assert reader["i"] == 2
     assert (reader.version, reader.epoch) == (2, 2)
-    while reader.writer_alive:  # it is about to kill itself
+    while reader.writer_alive:  # the process is about to kill itself
         time.sleep(0.001)
 
 
-def test_fork_while_other_threads_use_the_channel(channel_name: str) -> None:
-    """Children of a process whose threads read, publish and wait find no lock held for ever."""
+def test_a_fork_beside_busy_threads_leaves_no_lock_held(channel_name: str) -> None:
+    """Threads of the parent read, publish and wait; its children find no lock held for ever."""
     with Process() as other:
         other.run("import threading, warnings")
         other.run("warnings.simplefilter('ignore', DeprecationWarning)  # of fork in a process with threads")
@@ -243,7 +247,7 @@ def child():
             other.run("stop.set()\nfor thread in threads: thread.join()")
 
 
-def test_exit_of_a_child_leaves_the_channel(channel_name: str, traincast_dir: Path) -> None:
+def test_the_exit_of_a_child_leaves_the_channel_alone(channel_name: str, traincast_dir: Path) -> None:
     """Not by os._exit but as an interpreter ends, with its destructors."""
     with Process() as other:
         writer_in(other, channel_name, info(i=1))

@@ -34,7 +34,9 @@ def machine(traincast_dir: Path) -> Iterator[Process]:
         yield process
 
 
-def test_no_room_for_a_new_channel(machine: Process, channel_name: str, traincast_dir: Path) -> None:
+def test_a_new_channel_without_room_is_an_error_with_the_remedy(
+    machine: Process, channel_name: str, traincast_dir: Path
+) -> None:
     machine.run("fill(0)")
     with pytest.raises(traincast.StorageFullError):
         machine.run(f"traincast.TrainingInfoWriter({channel_name!r})")  # not even for its name
@@ -60,7 +62,7 @@ def test_no_room_for_a_new_channel(machine: Process, channel_name: str, traincas
     assert machine.value(f"traincast.TrainingInfoReader({channel_name!r})['a']") == 1
 
 
-def test_no_room_to_grow(machine: Process, channel_name: str) -> None:
+def test_a_writer_without_room_to_grow_keeps_the_old_snapshot(machine: Process, channel_name: str) -> None:
     machine.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
     machine.call("writer.publish", info(a="before"))
     machine.run(f"reader = traincast.TrainingInfoReader({channel_name!r})")
@@ -85,7 +87,7 @@ def test_no_room_to_grow(machine: Process, channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("left", range(0, 300_000, 4096 * 11))
-def test_every_point_at_which_room_may_end(machine: Process, channel_name: str, left: int) -> None:
+def test_a_file_system_may_fill_up_at_any_point(machine: Process, channel_name: str, left: int) -> None:
     """From an empty file system on: open, publish, attach, wait, publish more, close."""
     machine.run(f"fill({left})")
     script = f"""
@@ -118,7 +120,7 @@ for size in (0, 1, 80_000, 2):
     assert machine.value("files()") == []
 
 
-def test_takeover_on_a_full_file_system(machine: Process, channel_name: str) -> None:
+def test_a_takeover_works_on_a_full_file_system(machine: Process, channel_name: str) -> None:
     machine.run(f"""
 def crash():
     writer = traincast.TrainingInfoWriter({channel_name!r})
@@ -138,7 +140,7 @@ except ChildProcessError:
     assert machine.value("reader['i']") == "after"
 
 
-def test_limit_on_the_size_of_files(channel_name: str) -> None:
+def test_a_limit_on_file_sizes_is_an_error_that_names_it(channel_name: str) -> None:
     """`ulimit -f`: Python ignores the signal that comes with it."""
     with Process() as other:
         other.run("import resource")

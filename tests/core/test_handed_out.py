@@ -79,7 +79,7 @@ def sound(value: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("text", [None, "stage"], ids=["numbers", "and a string"])
-def test_what_is_held_stays(channel_name: str, seed: int, text: str | None) -> None:
+def test_held_values_never_change(channel_name: str, seed: int, text: str | None) -> None:
     """Several readers, of which any may lag; dictionaries, parts of them and leaves are held for any time."""
     draw = random.Random(seed)
     before: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def test_what_is_held_stays(channel_name: str, seed: int, text: str | None) -> N
 
 
 @pytest.mark.parametrize("kept", range(4))
-def test_a_reader_that_keeps_its_last_ones(channel_name: str, kept: int) -> None:
+def test_kept_dictionaries_never_change(channel_name: str, kept: int) -> None:
     """As an env does that stores what it is given."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
@@ -122,7 +122,7 @@ def test_a_reader_that_keeps_its_last_ones(channel_name: str, kept: int) -> None
                 assert read == {STEPS: 1_000_000 + at, "shaping": dict.fromkeys("abcdefgh", at + 0.5)}
 
 
-def test_edits_stay_with_who_made_them(channel_name: str) -> None:
+def test_edits_stay_in_the_edited_dictionary(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         reader, other = (traincast.TrainingInfoReader(channel_name) for _ in range(2))
@@ -142,7 +142,7 @@ def test_edits_stay_with_who_made_them(channel_name: str) -> None:
 
 
 class Reads:
-    """Reads when it goes, which is in the middle of another read."""
+    """Reads when it is destroyed, which happens in the middle of another read."""
 
     seen: list[dict[str, Any]]
 
@@ -154,8 +154,8 @@ class Reads:
 
 
 @pytest.mark.parametrize("who", ["itself", "another"])
-def test_a_read_within_a_read(channel_name: str, who: str) -> None:
-    """Letting go of what a user has put into a dictionary may run any code."""
+def test_a_destructor_may_read_during_a_read(channel_name: str, who: str) -> None:
+    """Releasing what a user has put into a dictionary may run any code."""
     seen: list[dict[str, Any]] = []
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
@@ -175,7 +175,7 @@ def test_a_read_within_a_read(channel_name: str, who: str) -> None:
         reader.read().clear()
 
 
-def test_copies_of_the_interpreter_are_copies(channel_name: str) -> None:
+def test_copies_made_by_the_copy_module_are_independent(channel_name: str) -> None:
     """A copy shares the numbers, and holds them as well."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
@@ -195,8 +195,8 @@ class Probe:
 
 
 @pytest.mark.parametrize("depth", range(4))
-def test_the_collector_knows_them(channel_name: str, depth: int) -> None:
-    """What a user makes a cycle of is freed once it is let go of."""
+def test_the_garbage_collector_frees_cycles_through_dictionaries(channel_name: str, depth: int) -> None:
+    """A cycle that a user makes is freed once nothing refers to it."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         reader = traincast.TrainingInfoReader(channel_name)
@@ -218,8 +218,8 @@ def test_the_collector_knows_them(channel_name: str, depth: int) -> None:
             assert watched() is None
 
 
-def test_a_newer_read_within_a_read(channel_name: str) -> None:
-    """What is read within a read may be newer than what that one has found: a reader never goes back."""
+def test_a_reader_never_goes_back_after_a_newer_read_within_a_read(channel_name: str) -> None:
+    """The inner read may find a newer snapshot than the outer one: a reader never goes back."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         reader = traincast.TrainingInfoReader(channel_name)
@@ -238,7 +238,7 @@ def test_a_newer_read_within_a_read(channel_name: str) -> None:
             assert read is reader.read()
             assert read is inner.pop()
             assert reader.version == writer.version
-            del read  # or it would be let go of later, not within the next read
+            del read  # or it would be released later, not within the next read
 
 
 MADE: dict[str, Any] = {
@@ -249,8 +249,8 @@ MADE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("few", [False, True], ids=["all new", "few new"])
-def test_what_is_copied_cannot_be_found(channel_name: str, few: bool) -> None:
-    """Private copies are no part of what the garbage collector tells."""
+def test_the_garbage_collector_does_not_list_private_copies(channel_name: str, few: bool) -> None:
+    """Private copies are not among the objects that the garbage collector lists."""
     gc.collect()
     gc.freeze()  # what was there before is of no interest, and much
     try:
@@ -272,7 +272,7 @@ def test_what_is_copied_cannot_be_found(channel_name: str, few: bool) -> None:
         gc.unfreeze()
 
 
-def test_what_the_collector_finds_while_it_is_made_is_left_alone(channel_name: str) -> None:
+def test_a_collection_during_a_read_never_shows_a_template(channel_name: str) -> None:
     """A collection in the middle of a read (CPython 3.11) shows what is being built: never a template."""
     held: list[tuple[dict[Any, Any], str]] = []
 
@@ -301,7 +301,7 @@ def test_what_the_collector_finds_while_it_is_made_is_left_alone(channel_name: s
         assert [before for each, before in held if repr(each) != before] == []
 
 
-def test_collection_of_readers_and_writers(channel_name: str) -> None:
+def test_readers_and_writers_take_part_in_garbage_collection(channel_name: str) -> None:
     """They can be watched by weak references, and no cycle through them is kept."""
 
     class Key(str):

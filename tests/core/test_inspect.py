@@ -27,16 +27,16 @@ def start_and_kill(name: str, policy_id: int = 0) -> None:
         other.call("writer.publish", info())
 
 
-def test_directory(traincast_dir: Path) -> None:
+def test_directory_is_the_one_in_use(traincast_dir: Path) -> None:
     assert _core.directory() == str(traincast_dir)
 
 
-def test_empty() -> None:
+def test_an_empty_directory_has_no_channels_and_no_leftovers() -> None:
     assert _core.list_channels() == []
     assert _core.leftovers() == []
 
 
-def test_live_channel(channel_name: str, traincast_dir: Path) -> None:
+def test_a_live_channel_is_listed(channel_name: str, traincast_dir: Path) -> None:
     before = time.time()
     with traincast.TrainingInfoWriter(channel_name, 7) as writer:
         for i in range(3):
@@ -67,18 +67,18 @@ def test_live_channel(channel_name: str, traincast_dir: Path) -> None:
         (channel,) = _core.list_channels()
         assert (channel["generation"], channel["version"]) == (2, 4)
         assert 10**5 < channel["capacity"] < 1.4 * 10**5  # what was needed, and a quarter
-        with pytest.raises(traincast.ChannelBusyError):  # looking has not dropped the lock
+        with pytest.raises(traincast.ChannelBusyError):  # listing has not dropped the lock
             traincast.TrainingInfoWriter(channel_name, 7)
     assert _core.list_channels() == []
 
 
-def test_writer_that_has_not_published_is_no_channel(channel_name: str) -> None:
+def test_a_writer_that_has_not_published_is_not_listed(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name):
         assert _core.list_channels() == []
         assert _core.leftovers() == []
 
 
-def test_readers_and_how_far_behind_they_are(channel_name: str) -> None:
+def test_readers_are_listed_with_how_far_behind_they_are(channel_name: str) -> None:
     with (
         traincast.TrainingInfoWriter(channel_name) as writer,
         Process() as near,
@@ -104,7 +104,7 @@ def test_readers_and_how_far_behind_they_are(channel_name: str) -> None:
         assert len(readers) <= 3
 
 
-def test_dead_channel_and_takeover(channel_name: str) -> None:
+def test_a_dead_channel_is_listed_as_dead_until_it_is_taken_over(channel_name: str) -> None:
     start_and_kill(channel_name)
     channel = listed()[channel_name]
     assert (channel["status"], channel["version"], channel["epoch"]) == ("dead", 1, 1)
@@ -118,7 +118,7 @@ def test_dead_channel_and_takeover(channel_name: str) -> None:
         assert channel["writer_pid"] == os.getpid()
 
 
-def test_broken_channel_among_others(channel_name: str, traincast_dir: Path) -> None:
+def test_a_broken_channel_does_not_hide_the_others(channel_name: str, traincast_dir: Path) -> None:
     broken = traincast_dir / "broken@3"
     broken.touch(0o600)
     with traincast.TrainingInfoWriter(channel_name) as writer:
@@ -186,7 +186,7 @@ def test_clean_removes_what_the_dead_left_and_nothing_else(channel_name: str, tr
             live.run(f"traincast.TrainingInfoWriter({channel_name + '-live'!r})")
 
 
-def test_readers_of_a_channel_that_is_cleaned_away(channel_name: str) -> None:
+def test_readers_of_a_channel_that_was_cleaned_away_follow_the_next_one(channel_name: str) -> None:
     """They keep the last snapshot, see the end, and move to the next channel."""
     start_and_kill(channel_name)
     reader = traincast.TrainingInfoReader(channel_name)
@@ -201,7 +201,7 @@ def test_readers_of_a_channel_that_is_cleaned_away(channel_name: str) -> None:
         assert reader["i"] == "next"
 
 
-def test_a_leftover_that_comes_alive_in_between(channel_name: str) -> None:
+def test_a_leftover_that_was_taken_over_meanwhile_is_not_removed(channel_name: str) -> None:
     start_and_kill(channel_name)
     entries = _core.leftovers()
     assert entries

@@ -89,7 +89,7 @@ def test_every_kind_of_value_as_it_changes(channel_name: str) -> None:
                     assert_identical(key(), value)
 
 
-def test_what_a_path_is_not(reader: traincast.TrainingInfoReader[Any]) -> None:
+def test_a_malformed_path_is_refused(reader: traincast.TrainingInfoReader[Any]) -> None:
     for path in ("", "a..b", ".a", "a.", "."):
         with pytest.raises(ValueError, match="is no path"):
             reader.key(path)
@@ -245,7 +245,9 @@ def test_a_key_keeps_its_reader(writer: traincast.TrainingInfoWriter) -> None:
     assert key() == 7
 
 
-def test_the_learner_closes_the_channel(writer: traincast.TrainingInfoWriter) -> None:
+def test_a_key_keeps_its_value_when_the_learner_closes_the_channel(
+    writer: traincast.TrainingInfoWriter,
+) -> None:
     key = traincast.TrainingInfoReader(writer.name).key(STEPS)
     writer.update(**{STEPS: 7})
     writer.close()
@@ -253,7 +255,7 @@ def test_the_learner_closes_the_channel(writer: traincast.TrainingInfoWriter) ->
         assert key() == 7
 
 
-def test_it_is_called_without_arguments(reader: traincast.TrainingInfoReader[Any]) -> None:
+def test_a_key_is_called_without_arguments(reader: traincast.TrainingInfoReader[Any]) -> None:
     key = reader.key(STEPS)
     assert key() == key(*()) == key.__call__() == 5
     assert list(map(lambda key: key(), [key])) == [5]  # noqa: C417 - by other ways of calling it
@@ -263,7 +265,7 @@ def test_it_is_called_without_arguments(reader: traincast.TrainingInfoReader[Any
             call()
 
 
-def test_repr_and_path(reader: traincast.TrainingInfoReader[Any]) -> None:
+def test_repr_and_path_say_which_value_it_is(reader: traincast.TrainingInfoReader[Any]) -> None:
     key = reader.key("reward_shaping.goal")
     assert repr(key) == f'<TrainingInfoKey "reward_shaping.goal" of "{reader.name}" policy_id=0 version=0>'
     assert reader.key(("reward_shaping", "goal")).path == "reward_shaping.goal"
@@ -273,7 +275,7 @@ def test_repr_and_path(reader: traincast.TrainingInfoReader[Any]) -> None:
     assert reader.version == 0
 
 
-def test_copies_and_pickles(reader: traincast.TrainingInfoReader[Any]) -> None:
+def test_a_key_can_be_copied_and_pickled(reader: traincast.TrainingInfoReader[Any]) -> None:
     for key, value in (
         (reader.key("reward_shaping.goal"), 1.0),
         (reader.key((7, -1)), 2**70),
@@ -285,7 +287,7 @@ def test_copies_and_pickles(reader: traincast.TrainingInfoReader[Any]) -> None:
             assert (twin.path, twin.version, twin()) == (key.path, 0, value)
 
 
-def test_made_by_its_class(reader: traincast.TrainingInfoReader[Any]) -> None:
+def test_a_key_can_be_made_by_its_class_and_not_subclassed(reader: traincast.TrainingInfoReader[Any]) -> None:
     assert traincast.TrainingInfoKey(reader, STEPS)() == 5
     assert traincast.TrainingInfoKey[int](reader, path="missing", default=3)() == 3
     with pytest.raises(TypeError):
@@ -294,7 +296,7 @@ def test_made_by_its_class(reader: traincast.TrainingInfoReader[Any]) -> None:
         type("Mine", (traincast.TrainingInfoKey,), {})
 
 
-def test_compared_by_identity(reader: traincast.TrainingInfoReader[Any]) -> None:
+def test_keys_compare_by_identity(reader: traincast.TrainingInfoReader[Any]) -> None:
     one, other = reader.key(STEPS), reader.key(STEPS)
     assert one != other
     assert len({one, other, one}) == 2
@@ -327,7 +329,7 @@ def test_cycles_are_collected(channel_name: str, cycle: str) -> None:
         assert dead() is None
 
 
-def test_code_of_what_is_let_go_of_may_use_the_key(channel_name: str) -> None:
+def test_the_destructor_of_an_old_value_may_use_the_key(channel_name: str) -> None:
     """The old value's destructor runs in the middle of a call."""
     calls = []
 
@@ -346,7 +348,7 @@ def test_code_of_what_is_let_go_of_may_use_the_key(channel_name: str) -> None:
         assert key() == [3]
 
 
-def test_memory_stays_the_same(channel_name: str) -> None:
+def test_calling_a_key_leaks_no_memory(channel_name: str) -> None:
     def resident() -> int:
         gc.collect()
         with open("/proc/self/statm") as statm:

@@ -18,7 +18,7 @@ from traincast import _core
 SETTLED = 0.05  # it looks for the successor of a file that has ended every 10 ms
 
 
-def test_growth(channel_name: str) -> None:
+def test_a_key_follows_into_a_bigger_file(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name, capacity=4096) as writer:
         writer.publish(info(a=0, b="0"))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -33,7 +33,7 @@ def test_growth(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("leftover", ["continue", "replace"])
-def test_takeover(channel_name: str, leftover: str) -> None:
+def test_a_key_follows_a_takeover(channel_name: str, leftover: str) -> None:
     keys: list[Any] = []
     for life in range(4):
         with Process() as learner:
@@ -48,7 +48,7 @@ def test_takeover(channel_name: str, leftover: str) -> None:
         assert [key() for key in keys] == [[life, 2], life * 10 + 2]  # the learner is dead
 
 
-def test_the_next_life_of_a_channel(channel_name: str) -> None:
+def test_a_key_follows_into_the_next_life_of_its_channel(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         key = traincast.TrainingInfoReader(channel_name).key("a")
@@ -61,7 +61,7 @@ def test_the_next_life_of_a_channel(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("number", [True, False])
-def test_a_file_that_somebody_removed(channel_name: str, number: bool) -> None:
+def test_a_key_finds_the_new_file_after_somebody_removed_the_old_one(channel_name: str, number: bool) -> None:
     def life(i: int) -> dict[str, Any]:
         return info(life=i if number else str(i))
 
@@ -80,7 +80,7 @@ def test_a_file_that_somebody_removed(channel_name: str, number: bool) -> None:
         assert key() == life(3)["life"]
 
 
-def test_shapes_that_take_turns(channel_name: str) -> None:
+def test_a_key_finds_its_value_in_shapes_that_take_turns(channel_name: str) -> None:
     rng = random.Random(7)
     with traincast.TrainingInfoWriter(channel_name, required=()) as writer:
         writer.publish({"x": {"y": -1}})
@@ -143,7 +143,7 @@ def test_values_never_go_back_and_are_never_mixed(channel_name: str, size: int) 
         assert reader.key(STEPS)() == learner.value("writer.version")
 
 
-def test_a_learner_that_is_killed_again_and_again(channel_name: str) -> None:
+def test_a_key_follows_a_learner_that_is_killed_again_and_again(channel_name: str) -> None:
     rng = random.Random(3)
     reader = None
     for _ in range(6):
@@ -159,7 +159,7 @@ def test_a_learner_that_is_killed_again_and_again(channel_name: str) -> None:
             killer.join()
 
 
-def test_one_key_for_many_threads(channel_name: str) -> None:
+def test_many_threads_may_share_a_key(channel_name: str) -> None:
     with Process() as learner:
         learner.run(f"writer = traincast.TrainingInfoWriter({channel_name!r}){PAIRS}")
         learner.run("publish(1)")
@@ -191,7 +191,7 @@ def test_one_key_for_many_threads(channel_name: str) -> None:
         assert failures == []
 
 
-def test_a_reader_that_is_closed_beside_calls_of_its_keys(channel_name: str) -> None:
+def test_a_reader_may_be_closed_while_threads_call_its_keys(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1, b="text"))
         for _ in range(50):
@@ -217,7 +217,7 @@ def test_a_reader_that_is_closed_beside_calls_of_its_keys(channel_name: str) -> 
                     key()
 
 
-def test_keys_in_forked_children(channel_name: str) -> None:
+def test_keys_work_in_forked_children(channel_name: str) -> None:
     with Process() as learner:
         learner.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
         learner.call("writer.publish", info(a=0, b="0"))
@@ -233,7 +233,7 @@ def test_keys_in_forked_children(channel_name: str) -> None:
         assert (called(), new()) == (9, "9")
 
 
-def test_who_only_calls_keys_is_up_to_date_for_ls(channel_name: str) -> None:
+def test_a_process_that_only_calls_keys_is_up_to_date_for_ls(channel_name: str) -> None:
     with Process() as env, traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=0))
         env.run(f"key = traincast.TrainingInfoReader({channel_name!r}).key('a')")

@@ -32,7 +32,9 @@ def assert_whole(read: dict) -> int:
     return i
 
 
-def test_writer_killed_at_random_moments(channel_name: str, traincast_dir: Path) -> None:
+def test_a_writer_killed_at_random_moments_leaves_whole_snapshots(
+    channel_name: str, traincast_dir: Path
+) -> None:
     """Readers see whole snapshots, never older ones; the next writer takes over at once."""
     rng = random.Random(5)
     reader = None
@@ -82,7 +84,7 @@ while time.monotonic() < end:
     assert list(traincast_dir.iterdir()) == []
 
 
-def test_reader_killed_at_random_moments(channel_name: str, traincast_dir: Path) -> None:
+def test_a_reader_killed_at_random_moments_disturbs_nobody(channel_name: str, traincast_dir: Path) -> None:
     """Nobody else notices, whether it read, slept or attached."""
     rng = random.Random(6)
     with traincast.TrainingInfoWriter(channel_name) as writer:
@@ -115,7 +117,9 @@ def test_reader_killed_at_random_moments(channel_name: str, traincast_dir: Path)
     assert list(traincast_dir.iterdir()) == []
 
 
-def test_writer_killed_while_it_comes_and_goes(channel_name: str, traincast_dir: Path) -> None:
+def test_a_writer_killed_while_opening_or_closing_leaves_only_what_clean_removes(
+    channel_name: str, traincast_dir: Path
+) -> None:
     """Opening, growing and closing are cut off too; `clean` finds all that is left."""
     rng = random.Random(7)
     script = f"""

@@ -14,14 +14,14 @@ import pytest
 from traincast import _core
 
 
-def test_known_layouts() -> None:
+def test_the_module_uses_the_layouts_that_it_knows() -> None:
     official = os.environ.get("TRAINCAST_OFFICIAL_API", "") not in ("", "0")
     expected = () if official or sys.version_info >= (3, 16) else ("dict", "float")
     assert _core.known_layouts == expected
 
 
 @pytest.mark.parametrize(("value", "official"), [("1", True), ("yes", True), ("", False), ("0", False)])
-def test_off_switch(value: str, official: bool) -> None:
+def test_an_environment_variable_switches_direct_access_off(value: str, official: bool) -> None:
     code = "import traincast._core as core; print(core.known_layouts)"
     environment = {**os.environ, "TRAINCAST_OFFICIAL_API": value}
     told = subprocess.run(

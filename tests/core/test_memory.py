@@ -45,7 +45,9 @@ def readers(channel_name: str) -> Any:
         yield process
 
 
-def test_channel_of_small_snapshots(channel_name: str, traincast_dir: Path, readers: Process) -> None:
+def test_a_channel_of_small_snapshots_takes_at_most_320_kib(
+    channel_name: str, traincast_dir: Path, readers: Process
+) -> None:
     """At most 320 KiB of shared memory, readers and sleepers included."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(SMALL)
@@ -78,7 +80,7 @@ def test_readers_share_one_mapping_and_no_descriptors(
         assert len(readers.value(f"mappings({traincast_dir.name!r})")) <= 2
 
 
-def test_mapping_is_read_only(channel_name: str, traincast_dir: Path, readers: Process) -> None:
+def test_readers_map_the_file_read_only(channel_name: str, traincast_dir: Path, readers: Process) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(SMALL)
         readers.run("reader = attach(); reader.read(); reader.wait(0.01)")
@@ -86,7 +88,7 @@ def test_mapping_is_read_only(channel_name: str, traincast_dir: Path, readers: P
         assert line.split()[1] == "r--s"
 
 
-def test_size_of_a_reader(channel_name: str, readers: Process) -> None:
+def test_a_reader_takes_at_most_1_kib(channel_name: str, readers: Process) -> None:
     """At most 1 KiB besides its dictionary."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(SMALL)

@@ -56,7 +56,7 @@ def snapshots() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("which", range(5))
 @pytest.mark.parametrize("call", ["publish", "update", "load_state_dict"])
-def test_writing(channel_name: str, call: str, which: int) -> None:
+def test_publishing_survives_each_failed_allocation(channel_name: str, call: str, which: int) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for made in snapshots():
             writer.publish(made)
@@ -81,7 +81,7 @@ def test_writing(channel_name: str, call: str, which: int) -> None:
 
 @pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("again", range(3), ids=["built", "built again", "copied"])
-def test_reading(channel_name: str, which: int, again: int) -> None:
+def test_reading_survives_each_failed_allocation(channel_name: str, which: int, again: int) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         made = snapshots()[which]
         writer.publish(made)
@@ -104,7 +104,7 @@ def test_reading(channel_name: str, which: int, again: int) -> None:
         assert_identical(writer.state_dict()["training_info"], expected)
 
 
-def test_looking(channel_name: str) -> None:
+def test_repr_and_attributes_survive_each_failed_allocation(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         reader = traincast.TrainingInfoReader(channel_name)
@@ -116,7 +116,7 @@ def test_looking(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["a", "c.x", "c.y", "s", "t", "missing"])
-def test_keys(channel_name: str, path: str) -> None:
+def test_calling_a_key_survives_each_failed_allocation(channel_name: str, path: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=0))
         reader = traincast.TrainingInfoReader(channel_name)

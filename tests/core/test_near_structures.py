@@ -87,8 +87,8 @@ def nested(value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("value", [None, "text", [1, 2], (1.0,), {"x": 1}, {}, 2**80, b"bytes"], ids=repr)
-def test_the_long_way_in_the_middle(channel_name: str, value: Any) -> None:
-    """What is no number, between numbers, deep inside: known and unknown."""
+def test_other_values_between_numbers_come_back(channel_name: str, value: Any) -> None:
+    """Other values between numbers, deep inside, in known and in new structures."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for info in [nested(1.0)] * 3 + [nested(value)] * 4 + [nested(2.0)] * 2:
             writer.publish(info)
@@ -98,7 +98,7 @@ def test_the_long_way_in_the_middle(channel_name: str, value: Any) -> None:
 
 @settings(SETTINGS, max_examples=300)
 @given(tree=trees, data=st.data())
-def test_one_change_in_a_known_structure(
+def test_a_known_structure_with_any_one_change_comes_back(
     channel_name: str, tree: dict[str, Any], data: st.DataObject
 ) -> None:
     name = f"{channel_name}-{next(channels)}"
@@ -118,7 +118,7 @@ def test_one_change_in_a_known_structure(
         reader.close()
 
 
-def test_what_fails_deep_inside_is_named(channel_name: str) -> None:
+def test_an_error_deep_inside_names_its_path(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for _ in range(3):
             writer.publish(nested(1.0))
@@ -133,7 +133,7 @@ def test_what_fails_deep_inside_is_named(channel_name: str) -> None:
         assert traincast.TrainingInfoReader(channel_name).read() == nested(5.0)
 
 
-def test_a_cycle_through_a_known_structure(channel_name: str) -> None:
+def test_a_cycle_through_a_known_structure_is_refused(channel_name: str) -> None:
     cycle: dict[str, Any] = {"b": 1.5, "c": {"d": 2, "e": 1.0, "f": True}, "g": 3}
     info = {STEPS: 1, "a": cycle, "h": 4.5}
     with traincast.TrainingInfoWriter(channel_name) as writer:
@@ -146,7 +146,7 @@ def test_a_cycle_through_a_known_structure(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [{}, {"k": 1}], ids=repr)
-def test_a_known_structure_that_gets_too_deep(channel_name: str, value: dict[str, int]) -> None:
+def test_a_known_structure_that_gets_too_deep_is_refused(channel_name: str, value: dict[str, int]) -> None:
     """The deepest level is refused whether or not it has entries, and with all above it known."""
 
     def deep(inner: Any) -> dict[str, Any]:

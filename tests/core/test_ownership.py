@@ -35,7 +35,7 @@ def others_may_write(name: str) -> bool:
 
 
 def drop_the_lock(directory: Path, name: str) -> None:
-    """What an experiment tracker does that copies the run's directory."""
+    """What an experiment tracker does when it copies the run's directory."""
     with tempfile.TemporaryDirectory() as copy:
         shutil.copytree(directory, copy, dirs_exist_ok=True)
 
@@ -48,7 +48,9 @@ def test_a_lock_dropped_by_a_copy_is_taken_again(channel_name: str, traincast_di
         assert not others_may_write(channel_name)
 
 
-def test_who_lost_the_channel_is_told_at_its_next_publish(channel_name: str, traincast_dir: Path) -> None:
+def test_a_writer_that_lost_its_channel_is_told_at_its_next_publish(
+    channel_name: str, traincast_dir: Path
+) -> None:
     reader = None
     with traincast.TrainingInfoWriter(channel_name, **NOW) as writer, Process() as other:
         writer.publish(info(i=1))
@@ -124,7 +126,7 @@ REMOVED: dict[str, Callable[[Path, str], object]] = {
 
 
 @pytest.mark.parametrize("remove", REMOVED.values(), ids=REMOVED)
-def test_what_was_removed_is_put_back(
+def test_removed_files_are_put_back(
     channel_name: str, traincast_dir: Path, remove: Callable[[Path, str], object]
 ) -> None:
     with traincast.TrainingInfoWriter(channel_name, **NOW) as writer:
@@ -147,7 +149,9 @@ def test_what_was_removed_is_put_back(
     assert list(traincast_dir.iterdir()) == []
 
 
-def test_a_removed_directory_that_somebody_made_anew(channel_name: str, traincast_dir: Path) -> None:
+def test_a_directory_made_again_by_another_writer_belongs_to_that_one(
+    channel_name: str, traincast_dir: Path
+) -> None:
     with traincast.TrainingInfoWriter(channel_name, **NOW) as writer, Process() as other:
         writer.publish(info(i=1))
         shutil.rmtree(traincast_dir)
@@ -159,7 +163,9 @@ def test_a_removed_directory_that_somebody_made_anew(channel_name: str, traincas
         assert traincast.TrainingInfoReader(channel_name)["i"] == "again"
 
 
-def test_what_cannot_be_put_back_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_put_back_are_warned_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = tmp_path / "parent" / "channels"
     monkeypatch.setenv("TRAINCAST_DIR", str(directory))
     with traincast.TrainingInfoWriter("run", **NOW) as writer:
@@ -192,7 +198,7 @@ def another_copy() -> ModuleType:
     return module
 
 
-def test_another_copy_of_the_library_in_the_process(channel_name: str) -> None:
+def test_another_copy_of_the_library_in_the_process_is_refused(channel_name: str) -> None:
     script = f"""
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 sys.path.insert(0, {str(Path(__file__).parent.parent)!r})

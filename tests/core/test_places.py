@@ -81,12 +81,12 @@ def test_a_channel_stays_where_it_is_and_has_one_writer(
         machine.do("mount", "-o", "remount,nr_inodes=12", "/dev/shm")
         for i in range(6):
             machine.do("touch", f"/dev/shm/{i}")
-    # Who was there stays, and is busy: also for those who would have to go elsewhere.
+    # A channel stays where it was, with its writer: also for newcomers that would have to go elsewhere.
     with pytest.raises(traincast.ChannelBusyError):
         publish(second, channel_name, "thief")
     publish(first, channel_name, "late")
     assert attach(reader, channel_name) == "late"
-    # Who comes now goes elsewhere; and stays there when there is room again.
+    # A newcomer goes elsewhere now, and stays there when there is room again.
     [folder] = {name for name in machine.files("/dev/shm") if name.startswith("traincast-")}
     publish(second, moved, "two", moved=UNUSABLE[how].replace("/dev/shm", f"/dev/shm/{folder}"))
     machine.do("mount", "-o", "remount,size=20m,nr_inodes=100", "/dev/shm")
@@ -146,7 +146,9 @@ def test_leftovers_of_both_places_are_removed(machine: Machine, channel_name: st
 
 
 @pytest.mark.parametrize("why", ["read-only", "full"])
-def test_no_place_at_all_is_said_with_one_that_helps(machine: Machine, channel_name: str, why: str) -> None:
+def test_without_any_place_the_error_names_one_that_helps(
+    machine: Machine, channel_name: str, why: str
+) -> None:
     """A read-only root, say, with a tmpfs somewhere."""
     machine.mount("/var/tmp", EVERYBODYS)
     for path in ("/dev/shm", "/tmp"):

@@ -17,7 +17,7 @@ from snapshots import STEPS, assert_identical, info
 import traincast
 
 
-def test_a_new_reader(channel_name: str) -> None:
+def test_a_new_reader_has_read_nothing(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name, 2) as writer:
         writer.publish(info())
         reader = traincast.TrainingInfoReader(channel_name, 2)
@@ -29,7 +29,7 @@ def test_a_new_reader(channel_name: str) -> None:
         assert repr(reader) == f'<TrainingInfoReader "{channel_name}" policy_id=2 version=1, epoch=1>'
 
 
-def test_same_object_while_unchanged(channel_name: str) -> None:
+def test_read_returns_the_same_object_until_the_next_publish(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=[1]))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -43,7 +43,7 @@ def test_same_object_while_unchanged(channel_name: str) -> None:
         assert reader.read() is second
 
 
-def test_unchanged_snapshot_gives_another_dictionary_to_another_reader(channel_name: str) -> None:
+def test_each_reader_gets_a_dictionary_of_its_own(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=[1]))
         one, other = traincast.TrainingInfoReader(channel_name), traincast.TrainingInfoReader(channel_name)
@@ -52,7 +52,7 @@ def test_unchanged_snapshot_gives_another_dictionary_to_another_reader(channel_n
         assert one["a"] is not other["a"]
 
 
-def test_newest_only(channel_name: str) -> None:
+def test_a_reader_skips_to_the_newest_snapshot(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i=0))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -63,7 +63,7 @@ def test_newest_only(channel_name: str) -> None:
                 assert reader.version == i + 1
 
 
-def test_changed(channel_name: str) -> None:
+def test_changed_tells_of_a_newer_snapshot_and_reads_nothing(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         reader = traincast.TrainingInfoReader(channel_name)
@@ -78,7 +78,7 @@ def test_changed(channel_name: str) -> None:
         assert not reader.changed()
 
 
-def test_read_if_changed(channel_name: str) -> None:
+def test_read_if_changed_returns_each_new_snapshot_once(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -95,7 +95,7 @@ def test_read_if_changed(channel_name: str) -> None:
         assert reader.read_if_changed() is None  # handed out by read
 
 
-def test_getitem(channel_name: str) -> None:
+def test_indexing_looks_up_a_key_in_the_newest_snapshot(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish({STEPS: 5, 7: "seven", "nested": {"a": 1}})
         reader = traincast.TrainingInfoReader(channel_name)
@@ -115,7 +115,7 @@ def test_getitem(channel_name: str) -> None:
 TICK = 0.01
 
 
-def test_age(channel_name: str) -> None:
+def test_age_counts_from_the_publish(channel_name: str) -> None:
     """Seconds since the snapshot in hand was published, or the newest one before the first read."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         before = time.monotonic()
@@ -137,7 +137,7 @@ def test_age(channel_name: str) -> None:
         assert published <= time.monotonic()
 
 
-def test_age_and_versions_across_processes(channel_name: str) -> None:
+def test_age_and_versions_agree_across_processes(channel_name: str) -> None:
     with Process() as other:
         other.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
         before = time.monotonic()
@@ -150,7 +150,7 @@ def test_age_and_versions_across_processes(channel_name: str) -> None:
             assert reader["version"] == version == reader.version
 
 
-def test_writer_alive(channel_name: str) -> None:
+def test_writer_alive_follows_kills_takeovers_and_closes(channel_name: str) -> None:
     with Process() as other:
         other.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
         other.call("writer.publish", info())
@@ -167,7 +167,7 @@ def test_writer_alive(channel_name: str) -> None:
     assert reader.closed
 
 
-def test_close_of_the_writer(channel_name: str) -> None:
+def test_the_last_snapshot_can_be_read_after_the_writer_closed(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         reader, unread = (traincast.TrainingInfoReader(channel_name) for _ in range(2))
@@ -188,7 +188,7 @@ def test_close_of_the_writer(channel_name: str) -> None:
         traincast.TrainingInfoReader(channel_name)
 
 
-def test_next_writer_after_a_close(channel_name: str) -> None:
+def test_a_reader_follows_the_next_writer_after_a_close(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for i in range(5):
             writer.publish(info(i=i))
@@ -208,7 +208,7 @@ def test_next_writer_after_a_close(channel_name: str) -> None:
         assert reader["i"] == "newer"
 
 
-def test_next_writer_at_the_same_version(channel_name: str) -> None:
+def test_a_reader_notices_a_next_writer_at_the_same_version(channel_name: str) -> None:
     """Neither version nor epoch tells the two apart."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i="old"))
@@ -221,7 +221,7 @@ def test_next_writer_at_the_same_version(channel_name: str) -> None:
         assert_identical(old, info(i="old"))
 
 
-def test_attach_while_an_older_reader_holds_an_earlier_life(channel_name: str) -> None:
+def test_a_new_reader_is_not_led_back_by_one_of_an_earlier_life(channel_name: str) -> None:
     """What readers of one process share must not lead the newer one back."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i="old"))
@@ -234,7 +234,7 @@ def test_attach_while_an_older_reader_holds_an_earlier_life(channel_name: str) -
     assert older["i"] in ("old", "new")
 
 
-def test_many_lives(channel_name: str, traincast_dir: Path) -> None:
+def test_a_reader_follows_many_lives_of_a_channel(channel_name: str, traincast_dir: Path) -> None:
     reader = None
     for life in range(30):
         with traincast.TrainingInfoWriter(channel_name) as writer:
@@ -244,7 +244,7 @@ def test_many_lives(channel_name: str, traincast_dir: Path) -> None:
     assert list(traincast_dir.iterdir()) == []
 
 
-def test_reader_follows_growth_without_reading_in_between(channel_name: str) -> None:
+def test_a_reader_follows_growth_without_reading_in_between(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name, capacity=4096) as writer:
         writer.publish(info(a=b""))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -254,7 +254,7 @@ def test_reader_follows_growth_without_reading_in_between(channel_name: str) -> 
         assert reader.version == 4
 
 
-def test_close_after_growth(channel_name: str) -> None:
+def test_a_reader_of_a_superseded_file_sees_the_close(channel_name: str) -> None:
     """The file that the reader has mapped was superseded; the mark of the end is in its successor."""
     with traincast.TrainingInfoWriter(channel_name, capacity=4096) as writer:
         writer.publish(info(a=1))
@@ -268,7 +268,7 @@ def test_close_after_growth(channel_name: str) -> None:
 # --- a channel that is not there yet
 
 
-def test_attach_timeout_of_zero_and_a_little(channel_name: str) -> None:
+def test_attaching_gives_up_after_its_timeout(channel_name: str) -> None:
     for timeout in (0.0, 0, 0.02):
         started = time.monotonic()
         with pytest.raises(traincast.ChannelNotFoundError):
@@ -277,7 +277,7 @@ def test_attach_timeout_of_zero_and_a_little(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("timeout", [60.0, float("inf")])
-def test_attach_waits(channel_name: str, timeout: float) -> None:
+def test_attaching_waits_for_the_channel(channel_name: str, timeout: float) -> None:
     with Process() as other, traincast.TrainingInfoWriter(channel_name) as writer:
         other.run(f"timeout = float('{timeout}')")
         other.start(f"a = traincast.TrainingInfoReader({channel_name!r}, attach_timeout=timeout)['a']")
@@ -287,14 +287,14 @@ def test_attach_waits(channel_name: str, timeout: float) -> None:
         assert other.value("a") == 1
 
 
-def test_attach_lets_other_threads_run(channel_name: str) -> None:
+def test_attaching_lets_other_threads_run(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         threading.Timer(0.05, lambda: writer.publish(info(a=1))).start()
         assert traincast.TrainingInfoReader(channel_name, attach_timeout=60)["a"] == 1
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), float("-inf")])
-def test_impossible_timeouts(channel_name: str, timeout: float) -> None:
+def test_impossible_timeouts_are_refused(channel_name: str, timeout: float) -> None:
     sentence = re.escape("s is not possible; give seconds from 0 up, or math.inf")
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
@@ -307,7 +307,7 @@ def test_impossible_timeouts(channel_name: str, timeout: float) -> None:
 # --- closing and copying a reader
 
 
-def test_close(channel_name: str) -> None:
+def test_a_closed_reader_says_so_at_each_use(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         reader, other = (traincast.TrainingInfoReader(channel_name) for _ in range(2))
@@ -338,7 +338,7 @@ def test_close(channel_name: str) -> None:
         assert_identical(kept, info(a=1))
 
 
-def test_context_manager(channel_name: str) -> None:
+def test_the_context_manager_closes_the_reader(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         with traincast.TrainingInfoReader(channel_name) as reader:
@@ -350,7 +350,7 @@ def test_context_manager(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_pickling(channel_name: str, protocol: int) -> None:
+def test_a_pickled_reader_attaches_again_with_its_timeout(channel_name: str, protocol: int) -> None:
     with traincast.TrainingInfoWriter(channel_name, 3) as writer:
         writer.publish(info(a=[1]))
         reader = traincast.TrainingInfoReader(channel_name, 3, attach_timeout=0.25)
@@ -369,7 +369,7 @@ def test_pickling(channel_name: str, protocol: int) -> None:
     assert time.monotonic() - started >= 0.25  # the timeout is part of the pickle
 
 
-def test_copying(channel_name: str) -> None:
+def test_a_copied_reader_is_independent(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=[1]))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -381,14 +381,14 @@ def test_copying(channel_name: str) -> None:
         assert not reader.closed
 
 
-def test_pickle_goes_to_another_process(channel_name: str) -> None:
+def test_a_reader_can_be_pickled_to_another_process(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer, Process() as other:
         writer.publish(info(a=1))
         assert other.call("lambda reader: reader['a']", traincast.TrainingInfoReader(channel_name)) == 1
 
 
-def test_closed_reader_can_be_pickled(channel_name: str) -> None:
-    """A copy attaches anew, whatever the state of its original."""
+def test_a_closed_reader_can_be_pickled(channel_name: str) -> None:
+    """A copy attaches again, whatever the state of its original."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         reader = traincast.TrainingInfoReader(channel_name)

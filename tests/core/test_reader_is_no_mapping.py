@@ -23,7 +23,7 @@ def writer(channel_name: str) -> Any:
         yield writer
 
 
-def test_looking_up(writer: traincast.TrainingInfoWriter) -> None:
+def test_len_in_and_get_look_up_keys_as_in_a_mapping(writer: traincast.TrainingInfoWriter) -> None:
     reader = traincast.TrainingInfoReader(writer.name)
     assert len(reader) == 4
     assert STEPS in reader
@@ -38,7 +38,7 @@ def test_looking_up(writer: traincast.TrainingInfoWriter) -> None:
             look([])
 
 
-def test_each_look_finds_what_is_newest(writer: traincast.TrainingInfoWriter) -> None:
+def test_each_lookup_sees_the_newest_snapshot(writer: traincast.TrainingInfoWriter) -> None:
     reader = traincast.TrainingInfoReader(writer.name)
     writer.publish(info(a=1))
     assert "a" in reader
@@ -51,7 +51,7 @@ def test_each_look_finds_what_is_newest(writer: traincast.TrainingInfoWriter) ->
     assert not reader.changed()
 
 
-def test_a_look_hands_out_the_dictionary_as_read_does(writer: traincast.TrainingInfoWriter) -> None:
+def test_a_lookup_hands_out_the_dictionary_as_read_does(writer: traincast.TrainingInfoWriter) -> None:
     reader = traincast.TrainingInfoReader(writer.name)
     before = reader.read()
     before["mine"] = 1
@@ -82,7 +82,7 @@ def test_iterating_names_read(writer: traincast.TrainingInfoWriter, iterate: Any
     assert reader.version == 0
 
 
-def test_it_has_nothing_else_of_a_mapping(writer: traincast.TrainingInfoWriter) -> None:
+def test_it_has_no_other_method_of_a_mapping(writer: traincast.TrainingInfoWriter) -> None:
     reader = traincast.TrainingInfoReader(writer.name)
     for name in ("keys", "values", "items", "__reversed__", "__setitem__"):
         assert not hasattr(reader, name)

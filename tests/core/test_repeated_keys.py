@@ -68,7 +68,7 @@ REPEATED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", REPEATED)
-def test_publish(channel_name: str, name: str) -> None:
+def test_publish_refuses_a_repeated_key(channel_name: str, name: str) -> None:
     repeated, message = REPEATED[name]
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(x=1))
@@ -82,7 +82,7 @@ def test_publish(channel_name: str, name: str) -> None:
         assert_identical(traincast.TrainingInfoReader(channel_name).read(), info(x=1))
 
 
-def test_update(channel_name: str) -> None:
+def test_update_refuses_a_repeated_key(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1.0, b=1.0))
         writer.publish(info(a=1.0, b=1.0))
@@ -98,7 +98,7 @@ def test_update(channel_name: str) -> None:
         assert_identical(traincast.TrainingInfoReader(channel_name).read(), info(a=5.0, b=1.0))
 
 
-def test_what_is_different_is_kept(channel_name: str) -> None:
+def test_different_keys_that_look_alike_are_kept(channel_name: str) -> None:
     keys = [1, "1", Text("x"), "", 0, 2**64, -1, "-1", Number(7), "7"]
     made = Pairs((STEPS, 0), ("d", Pairs(*((key, str(index)) for index, key in enumerate(keys)))))
     with traincast.TrainingInfoWriter(channel_name) as writer:
@@ -108,7 +108,7 @@ def test_what_is_different_is_kept(channel_name: str) -> None:
         assert list(reader.read()["d"]) == [1, "1", "x", "", 0, 2**64, -1, "-1", 7, "7"]
 
 
-def test_required_keys_are_looked_for_in_what_was_encoded(channel_name: str) -> None:
+def test_required_keys_are_looked_for_among_the_encoded_ones(channel_name: str) -> None:
     class Claims(Pairs):
         def __contains__(self, key: object) -> bool:
             return True
@@ -120,8 +120,8 @@ def test_required_keys_are_looked_for_in_what_was_encoded(channel_name: str) -> 
         assert traincast.TrainingInfoReader(channel_name).read() == {STEPS: 1}
 
 
-def test_a_file_that_says_so(channel_name: str, traincast_dir: Path) -> None:
-    """Something else than a writer has made it: the reader says that it is damaged."""
+def test_a_repeated_key_in_the_file_is_damage(channel_name: str, traincast_dir: Path) -> None:
+    """No writer makes such a file: the reader reports damage."""
     path = traincast_dir / f"{channel_name}@0"
     with traincast.TrainingInfoWriter(channel_name) as writer:
         made = info(before=[1], d={f"key {index}": float(index) for index in range(10)})

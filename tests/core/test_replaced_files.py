@@ -1,4 +1,4 @@
-"""Files that somebody removed by hand, and a writer that makes the channel anew.
+"""Files that somebody removed by hand, and a writer that makes the channel again.
 
 Nothing in the old file says so.
 """
@@ -53,14 +53,16 @@ CALLS: dict[str, Callable[[traincast.TrainingInfoReader], bool]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_who_asks_seldom_finds_the_new_file(reader: traincast.TrainingInfoReader, call: str) -> None:
+def test_a_reader_that_asks_seldom_finds_the_new_file(
+    reader: traincast.TrainingInfoReader, call: str
+) -> None:
     """It need not ask hundreds of times: an env may reset once a minute."""
     time.sleep(1.2)  # it looks at the name once a second
     assert any(CALLS[call](reader) for _ in range(16))
     assert reader["life"] == 2
 
 
-def test_a_head_is_not_taken_for_that_of_another_file(channel_name: str) -> None:
+def test_equal_positions_in_two_files_are_not_confused(channel_name: str) -> None:
     """While a reader makes a dictionary, another one of the process follows the channel to its next file.
 
     The newest snapshot of each file has the same position there.

@@ -246,7 +246,7 @@ class ChannelMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def look(self, data: st.DataObject) -> None:
         held = data.draw(st.sampled_from(self.readers))
-        if self.visible or self.writer is None:  # else the writer's channel is none yet
+        if self.visible or self.writer is None:  # else the writer's channel does not exist yet
             assert held.reader.writer_alive == (self.writer is not None)
         assert held.reader.age >= 0
         if self.visible and held.life == len(self.lives) - 1:

@@ -59,7 +59,9 @@ CPYTHONS = "module traincast._core does not support loading in subinterpreters"
 
 @pytest.mark.parametrize("order", ["before", "after"])
 @pytest.mark.parametrize("isolated", ["yes", "no"])
-def test_refused(tmp_path: Path, order: str, isolated: str) -> None:
+def test_a_subinterpreter_is_refused_and_the_main_one_goes_on(
+    tmp_path: Path, order: str, isolated: str
+) -> None:
     answer = tmp_path / "answer"
     done = subprocess.run(
         [sys.executable, "-c", MAIN, order, isolated, answer, INSIDE],

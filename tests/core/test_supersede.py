@@ -35,7 +35,7 @@ def test_a_living_writer_is_named_with_the_line_that_opened_it() -> None:
     assert "supersede=True" in str(caught.value)
 
 
-def test_superseding_goes_on_where_the_old_one_was() -> None:
+def test_superseding_goes_on_at_the_version_of_the_old_writer() -> None:
     old = traincast.TrainingInfoWriter("superseded")
     old.publish({STEPS: 1, "kept": "a"})
     with traincast.TrainingInfoReader("superseded") as reader:

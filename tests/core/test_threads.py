@@ -53,7 +53,7 @@ def follow(reader: traincast.TrainingInfoReader, last: int) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["a reader each", "one reader"])
-def test_readers_in_64_threads(channel_name: str, shared: bool) -> None:
+def test_readers_in_64_threads_see_whole_snapshots_in_order(channel_name: str, shared: bool) -> None:
     last = 300
     with traincast.TrainingInfoWriter(channel_name, capacity=4096) as writer:
         writer.publish(info(i=0, a=[0]))
@@ -69,7 +69,7 @@ def test_readers_in_64_threads(channel_name: str, shared: bool) -> None:
         assert {reader.version for reader in readers} == {last + 1}
 
 
-def test_one_reader_closed_under_its_sleepers(channel_name: str) -> None:
+def test_a_reader_may_be_closed_while_threads_sleep_on_it(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i=0, a=[0]))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -89,7 +89,7 @@ def test_one_reader_closed_under_its_sleepers(channel_name: str) -> None:
         run_all([close, *[sleep] * 8])
 
 
-def test_fork_beside_sleepers_of_the_same_reader(channel_name: str) -> None:
+def test_a_forked_child_can_use_a_reader_that_threads_sleep_on(channel_name: str) -> None:
     """The child gets a copy of an object that another thread was using; so does the child's child."""
     with Process() as other, traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i=0, a=[0]))
@@ -151,7 +151,7 @@ time.sleep(0.05)
     ],
     ids=["end", "exit", "_exit", "SystemExit", "abort", "SIGTERM", "SIGKILL", "fork exit", "fork _exit"],
 )
-def test_end_of_a_process_with_readers_asleep(
+def test_a_process_ends_at_once_while_its_readers_sleep(
     channel_name: str, traincast_dir: Path, tmp_path: Path, end: str, status: int
 ) -> None:
     """It ends at once and as told; its channel can be taken over, and others are not disturbed."""
@@ -171,7 +171,7 @@ def test_end_of_a_process_with_readers_asleep(
     assert os.listdir(traincast_dir) == []
 
 
-def test_writer_made_in_one_thread_used_and_dropped_in_others(channel_name: str) -> None:
+def test_a_writer_may_be_used_and_dropped_in_other_threads(channel_name: str) -> None:
     """Also by several at once: every publish counts."""
     writer = traincast.TrainingInfoWriter(channel_name)
     versions: list[int] = []

@@ -40,7 +40,7 @@ def beside(request: pytest.FixtureRequest) -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def test_stranger_can_do_nothing(
+def test_a_stranger_can_do_nothing(
     channel_name: str, traincast_dir: Path, stranger: Process, beside: Path
 ) -> None:
     """Open, list, replace, lock, starve: each by every way that we know of."""
@@ -88,7 +88,9 @@ def test_stranger_can_do_nothing(
         assert list(beside.iterdir()) == []
 
 
-def test_stranger_with_our_own_tools(channel_name: str, traincast_dir: Path, stranger: Process) -> None:
+def test_a_stranger_is_refused_by_the_library_itself(
+    channel_name: str, traincast_dir: Path, stranger: Process
+) -> None:
     uid = stranger.value("os.geteuid()")
     sentence = re.escape(
         f"{traincast_dir} cannot hold channels: it belongs to user {ME}, and you are user {uid}"
@@ -118,7 +120,7 @@ def test_directory_and_files_are_private_whatever_the_umask(channel_name: str, t
 
 
 @pytest.mark.parametrize("trap", ["directory", "open directory", "link", "file", "pipe"])
-def test_default_directory_made_by_somebody_else_before(channel_name: str, trap: str) -> None:
+def test_a_default_directory_made_by_somebody_else_is_refused(channel_name: str, trap: str) -> None:
     """The name /dev/shm/traincast-UID can be guessed: what is put there is refused, and stays empty."""
     victim, stranger = 20_000 + secrets.randbelow(30_000), STRANGERS[0]
     path, bait = Path(f"/dev/shm/traincast-{outside(victim)}"), Path(f"/dev/shm/traincast-bait-{victim}")
@@ -149,8 +151,10 @@ def test_default_directory_made_by_somebody_else_before(channel_name: str, trap:
                 bait.rmdir()
 
 
-def test_directory_swapped_under_a_live_channel(channel_name: str, beside: Path) -> None:
-    """Where strangers may rename it: who is attached goes on, what is opened next is refused."""
+def test_a_directory_swapped_under_a_live_channel_is_refused_to_newcomers(
+    channel_name: str, beside: Path
+) -> None:
+    """Strangers may rename it: attached readers go on, and whatever is opened next is refused."""
     victim, place = 54321, beside / "channels"
     environment = {"TRAINCAST_DIR": str(place)}
     with Process(environment=environment) as mine, Process() as other:
@@ -177,7 +181,7 @@ def test_directory_swapped_under_a_live_channel(channel_name: str, beside: Path)
 
 @pytest.mark.parametrize("kind", ["symlink", "symlink to nothing", "hard link"])
 @pytest.mark.parametrize("role", ["", ".lock", ".roster"])
-def test_links_in_place_of_a_channels_files(
+def test_nothing_is_written_through_links_in_place_of_a_channels_files(
     channel_name: str, traincast_dir: Path, beside: Path, kind: str, role: str
 ) -> None:
     """Left by whoever could write the directory before it was closed: nothing is written through them."""
@@ -197,7 +201,7 @@ def test_links_in_place_of_a_channels_files(
             writer.publish(info(i=1))
             assert traincast.TrainingInfoReader(channel_name)["i"] == 1
 
-    if role == ".roster":  # the list of readers is made anew
+    if role == ".roster":  # the roster is made again
         use()
     else:
         with pytest.raises(traincast.CorruptChannelError, match=r"symbolic link|hard links"):

@@ -11,7 +11,7 @@ from snapshots import STEPS, assert_identical, info
 import traincast
 
 
-def test_update(channel_name: str) -> None:
+def test_update_changes_the_given_keys_and_keeps_the_others(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.update(**info(a=1, b={"c": [1]}))  # the first one is a publish
         reader = traincast.TrainingInfoReader(channel_name)
@@ -28,7 +28,7 @@ def test_update(channel_name: str) -> None:
         assert_identical(reader.read(), info(a=3))
 
 
-def test_update_replaces_where_the_key_stands(channel_name: str) -> None:
+def test_update_keeps_the_order_of_keys(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish({"z": 1, STEPS: 2, 5: "int key", "a": "text", "m": [1, 2]})
         writer.update(a=b"bytes", z=("longer", "than", "before"), n=1)
@@ -39,7 +39,7 @@ def test_update_replaces_where_the_key_stands(channel_name: str) -> None:
         )
 
 
-def test_update_with_unusual_names(channel_name: str) -> None:
+def test_update_takes_any_string_as_a_key(channel_name: str) -> None:
     changes = {"self": 1, "info": 2, "not an identifier": 3, "": 4, "ключ": 5}
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
@@ -47,7 +47,7 @@ def test_update_with_unusual_names(channel_name: str) -> None:
         assert_identical(traincast.TrainingInfoReader(channel_name).read(), info(**changes))
 
 
-def test_failed_update_changes_nothing(channel_name: str) -> None:
+def test_a_failed_update_changes_nothing(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1, b="x"))
         with pytest.raises(traincast.UnsupportedTypeError, match=r'^info\["b"\]\[0\]: set is not supported'):
@@ -59,7 +59,7 @@ def test_failed_update_changes_nothing(channel_name: str) -> None:
         assert_identical(traincast.TrainingInfoReader(channel_name).read(), info(a=1, b="x", c=3))
 
 
-def test_update_after_a_structure_met_for_the_first_time(channel_name: str) -> None:
+def test_an_update_may_follow_a_structure_met_for_the_first_time(channel_name: str) -> None:
     """It is not cached yet: the keys that the last cached one expects are not its own."""
     structures: list[dict[Any, Any]] = [
         {STEPS: 0},
@@ -78,7 +78,7 @@ def test_update_after_a_structure_met_for_the_first_time(channel_name: str) -> N
                 assert_identical(reader.read(), model)
 
 
-def test_update_of_every_structure_after_every_other(channel_name: str) -> None:
+def test_any_structure_can_be_updated_after_any_other(channel_name: str) -> None:
     structures: list[dict[Any, Any]] = [
         {STEPS: 1},
         {STEPS: 1, "a": 2},
@@ -102,7 +102,7 @@ def test_update_of_every_structure_after_every_other(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "some"], ids=["numbers", "and a string"])
-def test_update_of_any_entry_with_any_value(channel_name: str, text: str | None) -> None:
+def test_any_entry_can_be_updated_with_any_value(channel_name: str, text: str | None) -> None:
     """The first entries are found by their key objects, and numbers take the place of numbers."""
     values: list[Any] = [
         5,

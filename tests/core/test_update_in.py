@@ -73,7 +73,9 @@ def put(info: Any, path: Any, value: Any) -> Any:
         ("new", {"deep": {"deeper": 1}}),
     ],
 )
-def test_one_value(writer: traincast.TrainingInfoWriter, path: Any, value: Any) -> None:
+def test_one_value_changes_and_the_others_stay(
+    writer: traincast.TrainingInfoWriter, path: Any, value: Any
+) -> None:
     reader = traincast.TrainingInfoReader(writer.name)
     wanted = put(START, path, value)
     for version in (2, 3, 4):
@@ -82,7 +84,7 @@ def test_one_value(writer: traincast.TrainingInfoWriter, path: Any, value: Any) 
         assert_identical(reader.key(path)(), value)
 
 
-def test_several_values_in_one_publish(writer: traincast.TrainingInfoWriter) -> None:
+def test_several_values_change_in_one_publish(writer: traincast.TrainingInfoWriter) -> None:
     changes: dict[Any, Any] = {
         "reward_shaping.alive": 3.0,
         "layers.0": "replaced",
@@ -101,7 +103,7 @@ def test_several_values_in_one_publish(writer: traincast.TrainingInfoWriter) -> 
     assert writer.version == 2
 
 
-def test_numbers_again_and_again(writer: traincast.TrainingInfoWriter) -> None:
+def test_numbers_can_be_changed_again_and_again(writer: traincast.TrainingInfoWriter) -> None:
     writer.publish(info(shaping={"goal": 1.0, "on": False}, steps=[1, 2]))
     reader = traincast.TrainingInfoReader(writer.name)
     for i in range(20):
@@ -125,7 +127,9 @@ def test_numbers_again_and_again(writer: traincast.TrainingInfoWriter) -> None:
         ("layers.new", r'info\["layers"\] is a list of 2, which has no index "new"'),
     ],
 )
-def test_what_is_above_must_be_there(writer: traincast.TrainingInfoWriter, path: Any, message: str) -> None:
+def test_the_dictionaries_above_the_value_must_exist(
+    writer: traincast.TrainingInfoWriter, path: Any, message: str
+) -> None:
     for call in (lambda: writer.update_in(path, 1), lambda: writer.update_in({STEPS: 5, path: 1})):
         with pytest.raises(traincast.MissingKeyError, match=message) as caught:
             call()
@@ -170,7 +174,7 @@ def test_what_a_snapshot_cannot_hold_is_named_by_its_whole_path(writer: traincas
     assert writer.version == 2
 
 
-def test_arguments(writer: traincast.TrainingInfoWriter) -> None:
+def test_wrong_arguments_are_refused(writer: traincast.TrainingInfoWriter) -> None:
     for arguments, message in [
         (("a",), "needs a value for the path"),
         (({}, 1), "give the path first"),
@@ -188,7 +192,7 @@ def test_arguments(writer: traincast.TrainingInfoWriter) -> None:
     assert writer.update_in(path="last", value=1) == 3
 
 
-def test_the_first_publish_of_a_channel(channel_name: str) -> None:
+def test_the_first_publish_must_give_whole_dictionaries(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         with pytest.raises(traincast.MissingKeyError, match='has no key "a"; it is empty'):
             writer.update_in("a.b", 1)
@@ -202,7 +206,7 @@ def test_the_first_publish_of_a_channel(channel_name: str) -> None:
             writer.update_in("a.b", 3)
 
 
-def test_update_does_not_go_down(writer: traincast.TrainingInfoWriter) -> None:
+def test_update_takes_a_dotted_name_as_one_key(writer: traincast.TrainingInfoWriter) -> None:
     writer.update(**{"reward_shaping.goal": 2.0})
     read = traincast.TrainingInfoReader(writer.name).read()
     assert read["reward_shaping"] == START["reward_shaping"]
@@ -210,7 +214,7 @@ def test_update_does_not_go_down(writer: traincast.TrainingInfoWriter) -> None:
     assert "update_in" in (traincast.TrainingInfoWriter.update.__doc__ or "")
 
 
-def test_any_change_of_any_snapshot(channel_name: str) -> None:
+def test_any_value_of_any_snapshot_can_be_changed(channel_name: str) -> None:
     """Against the same change made in Python."""
     rng = random.Random(11)
 
@@ -284,7 +288,7 @@ def test_no_update_of_another_thread_is_lost(channel_name: str) -> None:
         assert writer.version == 1 + 4 * 2 * 399
 
 
-def test_code_of_a_value_may_publish(channel_name: str) -> None:
+def test_the_code_of_a_value_may_publish(channel_name: str) -> None:
     """What it publishes comes before, and the update is made to it."""
 
     class Publishes(dict[str, int]):

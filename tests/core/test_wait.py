@@ -1,4 +1,4 @@
-"""`wait`: who sleeps is woken by whatever happens to the channel, and by signals."""
+"""`wait`: whatever happens to the channel wakes a sleeper, and so do signals."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from snapshots import info
 
 import traincast
 
-# A lost wake-up costs one slice of 50 ms, so only a measurement of time could tell. These tests hold that a
-# sleeper always gets to know; how soon is for the benchmarks.
+# A lost wake-up costs one slice of 50 ms, so only a measurement of time could tell. These tests check that a
+# sleeper always wakes; how soon is for the benchmarks.
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def attach(sleeper: Process, name: str) -> None:
 
 
 def fall_asleep(sleeper: Process, timeout: float | None = None) -> None:
-    """Has it wait; mostly it sleeps when this returns, and the tests hold either way."""
+    """Makes it wait; it usually sleeps when this returns, and the tests hold either way."""
     sleeper.start(f"woken = reader.wait({timeout!r})".replace("inf", "float('inf')"))
     time.sleep(0.02)
 
 
-def test_at_once_when_there_is_something_to_read(channel_name: str) -> None:
+def test_wait_returns_at_once_when_there_is_something_to_read(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         reader = traincast.TrainingInfoReader(channel_name)
@@ -49,7 +49,7 @@ def test_at_once_when_there_is_something_to_read(channel_name: str) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, 0.0, 0.01, 0.12])
-def test_timeout(channel_name: str, timeout: float) -> None:
+def test_wait_returns_false_at_its_timeout(channel_name: str, timeout: float) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         reader = traincast.TrainingInfoReader(channel_name)
@@ -60,7 +60,7 @@ def test_timeout(channel_name: str, timeout: float) -> None:
         assert reader.wait(timeout=timeout) is False
 
 
-def test_publish_wakes(channel_name: str, sleeper: Process) -> None:
+def test_a_publish_wakes_a_sleeper(channel_name: str, sleeper: Process) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i=0))
         attach(sleeper, channel_name)
@@ -71,8 +71,8 @@ def test_publish_wakes(channel_name: str, sleeper: Process) -> None:
             assert sleeper.value("(woken, reader['i'])") == (True, i)
 
 
-def test_publishes_in_quick_succession(channel_name: str, sleeper: Process) -> None:
-    """Every order of sleeping and publishing: none may sleep for ever."""
+def test_no_sleeper_misses_publishes_in_quick_succession(channel_name: str, sleeper: Process) -> None:
+    """Sleeping and publishing may happen in any order: no sleeper may sleep for ever."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i=0))
         attach(sleeper, channel_name)
@@ -82,7 +82,7 @@ def test_publishes_in_quick_succession(channel_name: str, sleeper: Process) -> N
         sleeper.finish()
 
 
-def test_many_sleepers(channel_name: str) -> None:
+def test_each_of_many_sleepers_is_woken(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i=0))
         readers = [traincast.TrainingInfoReader(channel_name) for _ in range(16)]
@@ -104,7 +104,7 @@ def test_many_sleepers(channel_name: str) -> None:
         assert seen == [50] * 16
 
 
-def test_growth_wakes(channel_name: str, sleeper: Process) -> None:
+def test_a_publish_into_a_bigger_file_wakes_a_sleeper(channel_name: str, sleeper: Process) -> None:
     with traincast.TrainingInfoWriter(channel_name, capacity=4096) as writer:
         writer.publish(info(a=b""))
         attach(sleeper, channel_name)
@@ -115,7 +115,7 @@ def test_growth_wakes(channel_name: str, sleeper: Process) -> None:
             assert sleeper.value("(woken, len(reader['a']))") == (True, size)
 
 
-def test_close_ends_it(channel_name: str, sleeper: Process) -> None:
+def test_a_close_ends_the_wait(channel_name: str, sleeper: Process) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         attach(sleeper, channel_name)
@@ -126,7 +126,7 @@ def test_close_ends_it(channel_name: str, sleeper: Process) -> None:
     assert sleeper.value("woken") is False
 
 
-def test_close_right_after_a_publish(channel_name: str, sleeper: Process) -> None:
+def test_a_publish_right_before_a_close_still_counts(channel_name: str, sleeper: Process) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         attach(sleeper, channel_name)
@@ -136,7 +136,7 @@ def test_close_right_after_a_publish(channel_name: str, sleeper: Process) -> Non
     assert sleeper.value("(woken, reader['a'], reader.closed)") == (True, 2, True)
 
 
-def test_next_channel_after_a_close(channel_name: str, sleeper: Process) -> None:
+def test_the_next_channel_after_a_close_ends_the_wait(channel_name: str, sleeper: Process) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         attach(sleeper, channel_name)
@@ -147,7 +147,9 @@ def test_next_channel_after_a_close(channel_name: str, sleeper: Process) -> None
 
 
 @pytest.mark.parametrize("leftover", ["continue", "replace"])
-def test_next_writer_after_a_kill(channel_name: str, sleeper: Process, leftover: str) -> None:
+def test_the_next_writer_after_a_kill_wakes_a_sleeper(
+    channel_name: str, sleeper: Process, leftover: str
+) -> None:
     """A killed writer wakes nobody: the sleeper waits on, and the next writer's first snapshot wakes it."""
     with Process() as first:
         first.run(f"writer = traincast.TrainingInfoWriter({channel_name!r})")
@@ -163,7 +165,7 @@ def test_next_writer_after_a_kill(channel_name: str, sleeper: Process, leftover:
 
 
 @pytest.mark.parametrize("timeout", [None, 1e9, float("inf")])
-def test_ctrl_c(channel_name: str, sleeper: Process, timeout: float | None) -> None:
+def test_ctrl_c_interrupts_a_wait(channel_name: str, sleeper: Process, timeout: float | None) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         attach(sleeper, channel_name)
@@ -176,7 +178,7 @@ def test_ctrl_c(channel_name: str, sleeper: Process, timeout: float | None) -> N
         assert sleeper.value("(woken, reader['a'])") == (True, 2)
 
 
-def test_ctrl_c_while_attaching(channel_name: str, sleeper: Process) -> None:
+def test_ctrl_c_interrupts_attaching(channel_name: str, sleeper: Process) -> None:
     sleeper.start(f"traincast.TrainingInfoReader({channel_name!r}, attach_timeout=1e9)")
     time.sleep(0.05)
     sleeper.signal(signal.SIGINT)
@@ -184,7 +186,7 @@ def test_ctrl_c_while_attaching(channel_name: str, sleeper: Process) -> None:
         sleeper.finish()
 
 
-def test_signal_handler_that_returns(channel_name: str, sleeper: Process, tmp_path: Path) -> None:
+def test_a_wait_goes_on_after_a_signal_handler(channel_name: str, sleeper: Process, tmp_path: Path) -> None:
     """It runs, and the wait goes on."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
@@ -213,7 +215,7 @@ def test_waiting_lets_other_threads_run(channel_name: str) -> None:
         assert reader["a"] == 2
 
 
-def test_reader_closed_by_another_thread(channel_name: str) -> None:
+def test_closing_the_reader_in_another_thread_ends_the_wait_with_an_error(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         reader = traincast.TrainingInfoReader(channel_name)
@@ -223,7 +225,7 @@ def test_reader_closed_by_another_thread(channel_name: str) -> None:
             reader.wait()
 
 
-def test_killed_sleeper_leaves_no_trace(channel_name: str, sleeper: Process) -> None:
+def test_a_killed_sleeper_leaves_no_trace(channel_name: str, sleeper: Process) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         attach(sleeper, channel_name)
@@ -238,7 +240,9 @@ def test_killed_sleeper_leaves_no_trace(channel_name: str, sleeper: Process) -> 
         assert reader["a"] == "woken"
 
 
-def test_lost_roster_costs_a_slice_at_most(channel_name: str, sleeper: Process, traincast_dir: Path) -> None:
+def test_a_lost_roster_delays_the_wake_by_at_most_a_slice(
+    channel_name: str, sleeper: Process, traincast_dir: Path
+) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         attach(sleeper, channel_name)
@@ -252,8 +256,8 @@ def test_lost_roster_costs_a_slice_at_most(channel_name: str, sleeper: Process, 
         assert sleeper.value("reader['a']") == 3
 
 
-def test_damage_is_no_news(channel_name: str, traincast_dir: Path) -> None:
-    """A reader that has what lay there before goes on with it, and sleeps until there is something else."""
+def test_damage_does_not_wake_a_sleeper(channel_name: str, traincast_dir: Path) -> None:
+    """A reader that already holds the damaged snapshot keeps it, and sleeps until the next one."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         reader = traincast.TrainingInfoReader(channel_name)

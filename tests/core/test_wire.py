@@ -29,7 +29,7 @@ VALUES: list[Any] = [
 ]
 
 
-def test_what_arrives_is_what_was_sent(channel_name: str) -> None:
+def test_a_snapshot_arrives_as_it_was_sent(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as source, traincast.TrainingInfoWriter("sink") as sink:
         for value in VALUES * 2:
             source.publish(info(**{str(key): item for key, item in value.items()}))
@@ -193,7 +193,7 @@ def test_a_writer_gives_what_its_readers_get(channel_name: str) -> None:
         assert other.version == state["version"] + 1
 
 
-def test_what_is_no_message_is_not_taken_apart(channel_name: str) -> None:
+def test_bytes_that_are_not_a_message_are_refused(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a="text"))
         message = writer.read_wire()

@@ -26,7 +26,7 @@ def start_and_kill(name: str, *snapshots: dict[str, Any]) -> None:
             other.call("writer.publish", snapshot)
 
 
-def test_a_new_writer(channel_name: str, traincast_dir: Path) -> None:
+def test_a_new_channel_is_invisible_until_its_first_snapshot(channel_name: str, traincast_dir: Path) -> None:
     writer = traincast.TrainingInfoWriter(channel_name, 3)
     assert (writer.name, writer.policy_id) == (channel_name, 3)
     assert (writer.version, writer.epoch, writer.closed) == (0, 1, False)
@@ -37,7 +37,7 @@ def test_a_new_writer(channel_name: str, traincast_dir: Path) -> None:
     assert list(traincast_dir.iterdir()) == []
 
 
-def test_versions(channel_name: str) -> None:
+def test_each_publish_and_update_counts_as_a_version(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for version in range(1, 20):
             assert writer.publish(info(i=version)) == version == writer.version
@@ -45,7 +45,7 @@ def test_versions(channel_name: str) -> None:
         assert writer.epoch == 1
 
 
-def test_policies_and_names_are_apart(channel_name: str) -> None:
+def test_each_name_and_policy_has_a_channel_of_its_own(channel_name: str) -> None:
     names = [(channel_name, 0), (channel_name, 1), (channel_name, 65535), (f"{channel_name}.roster", 0)]
     writers = [traincast.TrainingInfoWriter(*name) for name in names]
     for i, writer in enumerate(writers):
@@ -60,14 +60,14 @@ def test_policies_and_names_are_apart(channel_name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "-", "_", "x" * 128, "A-Z.a_z-09", "a..b", "a.lock", "a.roster"])
 @pytest.mark.parametrize("policy_id", [0, 65535])
-def test_allowed_names(name: str, policy_id: int) -> None:
+def test_allowed_names_are_accepted(name: str, policy_id: int) -> None:
     with traincast.TrainingInfoWriter(name, policy_id) as writer:
         writer.publish(info(a=name))
         assert traincast.TrainingInfoReader(name, policy_id)["a"] == name
         assert writer.policy_id == policy_id
 
 
-def test_required_keys(channel_name: str) -> None:
+def test_required_keys_must_be_in_each_snapshot(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name, required=("a", "b")) as writer:
         writer.publish({"b": 1, "a": 2})
         with pytest.raises(traincast.MissingKeyError, match=r'^info lacks the key "a"'):
@@ -76,7 +76,7 @@ def test_required_keys(channel_name: str) -> None:
         assert traincast.TrainingInfoReader(channel_name).read() == {"b": 1, "a": 2, "c": 1}
 
 
-def test_no_required_keys(channel_name: str) -> None:
+def test_required_keys_may_be_empty(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name, required=()) as writer:
         assert writer.publish({}) == 1
         reader = traincast.TrainingInfoReader(channel_name)
@@ -85,7 +85,9 @@ def test_no_required_keys(channel_name: str) -> None:
         assert reader.read() == {"a": 1}
 
 
-def test_growth(channel_name: str, traincast_dir: Path) -> None:
+def test_a_snapshot_larger_than_a_slot_moves_the_channel_to_a_bigger_file(
+    channel_name: str, traincast_dir: Path
+) -> None:
     """Snapshots far larger than a slot, readers follow; the old file is gone."""
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=b""))
@@ -101,7 +103,9 @@ def test_growth(channel_name: str, traincast_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("capacity", [1, 4096, 4097, 10**6])
-def test_capacity(channel_name: str, traincast_dir: Path, capacity: int) -> None:
+def test_the_capacity_is_rounded_up_to_whole_pages(
+    channel_name: str, traincast_dir: Path, capacity: int
+) -> None:
     """Rounded up to whole pages; four slots and a page for the header."""
     with traincast.TrainingInfoWriter(channel_name, capacity=capacity) as writer:
         writer.publish(info())
@@ -123,7 +127,7 @@ def test_files_are_private(channel_name: str, traincast_dir: Path) -> None:
         os.umask(old_mask)
 
 
-def test_close(channel_name: str, traincast_dir: Path) -> None:
+def test_close_removes_the_files_and_may_be_repeated(channel_name: str, traincast_dir: Path) -> None:
     writer = traincast.TrainingInfoWriter(channel_name)
     writer.publish(info())
     writer.close()
@@ -164,7 +168,7 @@ def test_end_of_the_interpreter_closes(channel_name: str, traincast_dir: Path) -
     assert list(traincast_dir.iterdir()) == []
 
 
-def test_not_picklable(channel_name: str) -> None:
+def test_a_writer_can_be_neither_pickled_nor_copied(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for copied in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(
@@ -183,14 +187,14 @@ def leftover(channel_name: str) -> str:
     return channel_name
 
 
-def test_readers_of_a_dead_writers_channel(leftover: str) -> None:
+def test_a_dead_writers_channel_can_still_be_read(leftover: str) -> None:
     reader = traincast.TrainingInfoReader(leftover)
     assert reader["a"] == 3
     assert not reader.writer_alive
     assert not reader.closed
 
 
-def test_continue(leftover: str) -> None:
+def test_continue_goes_on_at_the_version_in_the_next_epoch(leftover: str) -> None:
     reader = traincast.TrainingInfoReader(leftover)
     before = reader.read()
     with traincast.TrainingInfoWriter(leftover) as writer:
@@ -203,7 +207,7 @@ def test_continue(leftover: str) -> None:
         assert (reader.version, reader.epoch) == (4, 2)
 
 
-def test_continue_again_and_again(channel_name: str) -> None:
+def test_continue_can_follow_any_number_of_kills(channel_name: str) -> None:
     start_and_kill(channel_name, info(a=0))
     reader = traincast.TrainingInfoReader(channel_name)
     for i in range(1, 4):
@@ -215,7 +219,7 @@ def test_continue_again_and_again(channel_name: str) -> None:
         assert (reader.version, reader.epoch) == (i + 1, i + 1)
 
 
-def test_replace(leftover: str) -> None:
+def test_replace_starts_a_new_channel_which_readers_follow(leftover: str) -> None:
     reader = traincast.TrainingInfoReader(leftover)
     before = reader.read()
     with traincast.TrainingInfoWriter(leftover, leftover="replace") as writer:
@@ -237,7 +241,7 @@ def test_replace_starts_without_the_old_info(leftover: str) -> None:
             writer.update(a=1)
 
 
-def test_refuse(leftover: str) -> None:
+def test_refuse_names_the_leftover_and_leaves_it_alone(leftover: str) -> None:
     sentence = (
         f'a writer that no longer lives left channel "{leftover}" (policy 0) behind at version 3; '
         'take it over with leftover="continue", start anew with leftover="replace", '
@@ -252,7 +256,7 @@ def test_refuse(leftover: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["continue", "replace", "refuse"])
-def test_nothing_left(channel_name: str, kind: Any) -> None:
+def test_every_choice_starts_anew_when_nothing_is_left(channel_name: str, kind: Any) -> None:
     with traincast.TrainingInfoWriter(channel_name, leftover=kind) as writer:
         assert (writer.version, writer.epoch) == (0, 1)
     with traincast.TrainingInfoWriter(
@@ -265,7 +269,7 @@ def test_nothing_left(channel_name: str, kind: Any) -> None:
 # --- checkpoints
 
 
-def test_state_dict(channel_name: str) -> None:
+def test_the_state_dict_is_an_independent_copy_that_can_be_pickled(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name, 2) as writer:
         empty = {"name": channel_name, "policy_id": 2, "version": 0, "epoch": 1, "training_info": None}
         assert writer.state_dict() == empty
@@ -277,7 +281,7 @@ def test_state_dict(channel_name: str) -> None:
     assert_identical(pickle.loads(pickle.dumps(state)), state)
 
 
-def test_load_state_dict(channel_name: str) -> None:
+def test_load_state_dict_publishes_the_saved_snapshot_under_a_later_version(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for i in range(7):
             writer.publish(info(i=i))
@@ -293,7 +297,7 @@ def test_load_state_dict(channel_name: str) -> None:
         assert_identical(reader.read(), info(i=7))
 
 
-def test_load_state_dict_into_a_channel_that_is_further(channel_name: str) -> None:
+def test_load_state_dict_never_takes_the_version_back(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(i=0))
         state = writer.state_dict()
@@ -307,7 +311,7 @@ def test_load_state_dict_into_a_channel_that_is_further(channel_name: str) -> No
         assert reader.version == 10
 
 
-def test_load_state_dict_of_a_writer_that_had_published_nothing(channel_name: str) -> None:
+def test_the_state_dict_of_an_empty_channel_can_be_loaded(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.load_state_dict(writer.state_dict())
         assert writer.version == 0
@@ -317,7 +321,7 @@ def test_load_state_dict_of_a_writer_that_had_published_nothing(channel_name: st
 
 
 @pytest.mark.parametrize("missing", ["version", "epoch", "training_info"])
-def test_load_state_dict_that_lacks_something(channel_name: str, missing: str) -> None:
+def test_an_incomplete_state_dict_is_refused(channel_name: str, missing: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info())
         state = writer.state_dict()
@@ -327,7 +331,7 @@ def test_load_state_dict_that_lacks_something(channel_name: str, missing: str) -
         assert writer.version == 1
 
 
-def test_load_state_dict_that_is_refused_changes_nothing(channel_name: str) -> None:
+def test_a_refused_state_dict_changes_nothing(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish(info(a=1))
         with pytest.raises(traincast.UnsupportedTypeError):
