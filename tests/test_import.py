@@ -47,7 +47,7 @@ def loaded_after(code: str) -> set[str]:
     ],
     ids=["import", "interfaces", "publish and read", "run"],
 )
-def test_loads_nothing_heavy(code: str) -> None:
+def test_importing_loads_nothing_heavy(code: str) -> None:
     assert loaded_after(code).isdisjoint(HEAVY)
 
 
@@ -58,13 +58,13 @@ def test_gymnasium_is_loaded_with_the_wrapper() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(traincast.__all__))
-def test_public_name(name: str) -> None:
+def test_each_public_name_is_there_with_a_docstring(name: str) -> None:
     value = getattr(traincast, name)
     if isinstance(value, type):
         assert value.__doc__, f"{name} has no docstring"
 
 
-def test_unknown_name() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="No traincast attribute TrainingInfoWriterr"):
         traincast.TrainingInfoWriterr  # type: ignore[attr-defined]  # noqa: B018
 

@@ -13,12 +13,12 @@ def judge(count: float, calls: float, rustc: str = "1.95.0") -> tuple[bool, str]
     return instructions.judge(counts, stored, "x86_64", rustc)
 
 
-def test_the_same_passes() -> None:
+def test_the_same_count_passes() -> None:
     assert judge(1000, 30)[0]
     assert judge(1029, 30)[0]
 
 
-def test_slower_fails_and_says_how_to_accept() -> None:
+def test_a_higher_count_fails_and_says_how_to_accept_it() -> None:
     passed, said = judge(1031, 30)
     assert not passed
     assert "publish: 1031.0 instructions, was 1000.0 (+3.1%)" in said
@@ -31,7 +31,7 @@ def test_one_more_call_out_of_the_module_fails() -> None:
     assert "calls out" in said
 
 
-def test_faster_passes_and_is_told() -> None:
+def test_a_lower_count_passes_and_is_reported() -> None:
     passed, said = judge(900, 30)
     assert passed
     assert "was 1000.0 (-10.0%)" in said
@@ -49,7 +49,7 @@ def test_an_operation_that_is_no_longer_measured_fails() -> None:
     assert "not measured" in said
 
 
-def test_a_machine_without_a_baseline_is_told() -> None:
+def test_a_machine_without_a_baseline_is_reported() -> None:
     passed, said = instructions.judge(BEFORE, {}, "aarch64", "1.95.0")
     assert passed
     assert "no baseline for aarch64" in said

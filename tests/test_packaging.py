@@ -84,11 +84,11 @@ def test_these_tests_run_on_an_installed_wheel() -> None:
     assert not Path(traincast.__file__).is_relative_to(ROOT / "python")
 
 
-def test_tags(wheel: Path) -> None:
+def test_the_wheel_has_the_tags_of_the_stable_abi(wheel: Path) -> None:
     assert re.fullmatch(rf"traincast-{VERSION}-cp311-abi3-(manylinux\w+|linux)_\w+\.whl", wheel.name)
 
 
-def test_contents(wheel: Path) -> None:
+def test_the_wheel_contains_the_expected_files_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     info = f"traincast-{VERSION}.dist-info"
@@ -103,7 +103,7 @@ def test_contents(wheel: Path) -> None:
     assert f"{info}/licenses/LICENSE" in names
 
 
-def test_module_has_no_symbols(wheel: Path, tmp_path: Path) -> None:
+def test_the_native_module_has_no_symbols(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         module = archive.extract("traincast/_core.abi3.so", tmp_path)
     sections = subprocess.run(
@@ -114,7 +114,7 @@ def test_module_has_no_symbols(wheel: Path, tmp_path: Path) -> None:
     assert b" .debug_line" not in sections
 
 
-def test_metadata(wheel: Path) -> None:
+def test_the_metadata_is_complete(wheel: Path) -> None:
     info = f"traincast-{VERSION}.dist-info"
     with zipfile.ZipFile(wheel) as archive:
         metadata = email.message_from_bytes(archive.read(f"{info}/METADATA"))
@@ -144,7 +144,7 @@ def test_metadata(wheel: Path) -> None:
     assert "traincast=traincast.cli:main" in entry_points.replace(" ", "")
 
 
-def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+def test_the_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "maturin", "sdist", "--out", tmp_path],
         cwd=ROOT,
@@ -218,14 +218,14 @@ def test_one_wheel_for_every_cpython(minor: str, wheel: Path, tmp_path: Path) ->
     ],
     ids=["gym", "sample-factory", "cli"],
 )
-def test_missing_extra_is_named(bare: Path, tmp_path: Path, code: str, command: str) -> None:
+def test_a_missing_extra_is_named(bare: Path, tmp_path: Path, code: str, command: str) -> None:
     done = run(bare / "python", "-c", f"import traincast; {code}", cwd=tmp_path)
     assert done.returncode == 1
     assert command in done.stderr.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("arguments", [["ls"], ["demo"]], ids=" ".join)
-def test_command_without_its_extra(bare: Path, tmp_path: Path, arguments: list[str]) -> None:
+def test_a_command_without_its_extra_names_it(bare: Path, tmp_path: Path, arguments: list[str]) -> None:
     done = run(bare / "traincast", *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert re.search(r"pip install 'traincast\[(cli|demo)\]'", done.stderr)

@@ -65,7 +65,7 @@ def test_a_program_says_what_it_promises_and_leaves_nothing(tmp_path: Path, code
     assert os.listdir(os.environ["TRAINCAST_DIR"]) == []
 
 
-def test_two_programs(tmp_path: Path) -> None:
+def test_a_learner_and_an_env_meet_as_two_programs(tmp_path: Path) -> None:
     with learner(tmp_path):
         done = run(tmp_path, START[ENV])
     assert (done.returncode, done.stderr) == (0, "")

@@ -120,7 +120,7 @@ LICENCES = {
     "Apache-2.0 WITH LLVM-exception",
     "(MIT OR Apache-2.0) AND Unicode-3.0",
 }
-# What is in the native module, or generates code for it. A new name here is somebody new to be trusted.
+# What is in the native module, or generates code for it. A new name here is a new party to trust.
 CRATES = {
     "cfg-if",
     "crc32fast",

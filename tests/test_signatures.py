@@ -88,7 +88,7 @@ def test_dir_lists_what_there_is(name: str) -> None:
         assert not listed.startswith("_") or listed == "__version__"
 
 
-def test_version() -> None:
+def test_the_version_is_the_packages() -> None:
     assert traincast.__version__ == _core.__version__
     assert traincast.__version__ == metadata.version("traincast")
     assert "__version__" in dir(traincast)

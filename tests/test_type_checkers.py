@@ -36,7 +36,7 @@ def pyright(file: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("check", [mypy, pyright])
-def test_a_users_file(check: object) -> None:
+def test_a_careful_users_file_is_accepted(check: object) -> None:
     assert callable(check)
     done = check(USER)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,7 +45,7 @@ def test_a_users_file(check: object) -> None:
 @pytest.mark.parametrize(
     ("check", "comment"), [(mypy, r"  # type: ignore.*"), (pyright, r"  # pyright: ignore.*")]
 )
-def test_each_objection_is_one(check: object, comment: str, tmp_path: Path) -> None:
+def test_each_marked_line_is_an_error(check: object, comment: str, tmp_path: Path) -> None:
     """Without their comments, exactly these lines are errors."""
     assert callable(check)
     text = (ROOT / USER).read_text()

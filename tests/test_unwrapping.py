@@ -207,7 +207,7 @@ def test_what_only_bears_the_name_is_no_env(value):
 # --- set_training_info ---
 
 
-def test_nobody_there():
+def test_without_an_interface_nobody_receives():
     assert set_training_info(gymnasium.make("CartPole-v1"), INFO) == 0
     assert set_training_info(None, INFO) == 0
 

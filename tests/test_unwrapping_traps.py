@@ -1,4 +1,4 @@
-"""Finding an interface inside an env: what looks like an env or an interface and is none, and duck typing."""
+"""Finding an interface inside an env: what only looks like an env or an interface, and duck typing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SampleFactoryInterface:
 # --- traps (the `==`, circles, forwarded attributes, proxies) ---
 
 
-def test_an_env_whose_comparison_returns_an_array():
+def test_the_search_never_compares_envs():
     class ArrayLike(PlainEnv):
         __hash__ = None
 
@@ -50,7 +50,7 @@ def test_an_env_whose_comparison_returns_an_array():
     assert find_training_info_interface(env) is inner
 
 
-def test_a_circle_ends():
+def test_a_circle_ends_the_search():
     first, second = Holder(), Holder()
     first.env, second.env, second.envs = second, first, [first, second]
     assert find_training_info_interface(first) is None
@@ -58,7 +58,7 @@ def test_a_circle_ends():
     assert find_training_info_interface(first) is inner
 
 
-def test_a_very_deep_chain():
+def test_a_very_deep_chain_is_searched_to_its_end():
     env = inner = RecordingEnv()
     for _ in range(5000):
         env = Holder(env=env)

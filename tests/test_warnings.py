@@ -30,7 +30,7 @@ def test_the_warning_names_the_line_that_called_the_function_that_warns():
     assert said[0].lineno == careless.__code__.co_firstlineno + 4
 
 
-def test_of_many_threads_one_warns():
+def test_one_of_many_threads_warns():
     key, barrier, said = object(), threading.Barrier(8), []
 
     def race():

@@ -99,7 +99,7 @@ def test_json_on_an_ascii_terminal_is_the_same_json() -> None:
 
 
 @pytest.mark.usefixtures("run")
-def test_a_terminal_is_not_commanded_by_values_and_keys(learner: Start) -> None:
+def test_values_and_keys_cannot_control_the_terminal(learner: Start) -> None:
     learner("evil").publish(approx_total_training_steps=1, **{"\x1b]0;owned\x07": "\x1b[2J\x9b31m\u202e"})
     for command in (["get", "evil"], ["get", "evil", "\x1b]0;owned\x07"]):
         _, text = on_terminal(command, 100)

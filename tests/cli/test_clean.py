@@ -17,13 +17,13 @@ def dead(learner: Start) -> None:
     writer.kill()
 
 
-def test_nothing_to_do_is_said(shell: Shell, traincast_dir: Path) -> None:
+def test_it_says_when_there_is_nothing_to_do(shell: Shell, traincast_dir: Path) -> None:
     done = shell("clean")
     assert (done.returncode, done.stdout) == (0, f"Nothing to remove in {traincast_dir}.\n")
 
 
 @pytest.mark.usefixtures("dead")
-def test_what_a_dead_writer_left_goes_and_a_live_channel_stays(
+def test_it_removes_what_a_dead_writer_left_and_keeps_a_live_channel(
     shell: Shell, learner: Start, traincast_dir: Path
 ) -> None:
     living = learner("living")

@@ -85,7 +85,7 @@ def test_scripts_are_shown_for_each_shell(program: Path, tmp_path: Path, shell: 
         subprocess.run([found, "-n"], input=done.stdout, text=True, check=True)
 
 
-def test_completion_says_nothing_where_there_is_nothing(
+def test_completion_offers_nothing_where_there_is_nothing(
     program: Path, tmp_path: Path, traincast_dir: Path
 ) -> None:
     traincast_dir.chmod(0o755)  # refused

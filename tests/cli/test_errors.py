@@ -1,4 +1,4 @@
-"""What a user gets wrong is said with what was meant; one bad file spoils nothing else."""
+"""Mistakes are reported with what was probably meant; one bad file spoils nothing else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_right_name_with_the_wrong_policy_is_recognized(shell: Shell, learne
     assert "did you mean --policy 3?" in shell("get", "run").stderr
 
 
-def test_without_any_channel_that_is_said(shell: Shell) -> None:
+def test_without_any_channel_it_says_so(shell: Shell) -> None:
     assert shell("get", "run").stderr.endswith("there are no channels at all\n")
 
 
@@ -81,7 +81,7 @@ def test_without_a_command_the_help_is_shown(shell: Shell) -> None:
     assert "Usage: traincast" in done.stdout
 
 
-def test_a_full_disk_is_said() -> None:
+def test_a_full_disk_is_reported() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "traincast.cli", "--help"], stdout=full, stderr=subprocess.PIPE, text=True

@@ -59,14 +59,14 @@ def test_a_key_gives_its_value_alone(shell: Shell, run: str, key: str, shown: st
     assert shell("get", run, key).stdout == f"{shown}\n"
 
 
-def test_json_is_json(shell: Shell, run: str) -> None:
+def test_json_output_is_valid_json(shell: Shell, run: str) -> None:
     info = json.loads(shell("get", run, "--json").stdout, parse_constant=pytest.fail)
     assert info["weights"] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert info["rate"] == "NaN"
     assert json.loads(shell("get", run, "shaping", "--json").stdout) == {"goal": 1.5, "crash": -0.25}
 
 
-def test_what_is_not_there_is_named_with_what_is(shell: Shell, run: str) -> None:
+def test_a_missing_key_is_named_with_those_that_exist(shell: Shell, run: str) -> None:
     done = shell("get", run, "qqq")
     assert done.returncode == 1
     assert done.stderr == (

@@ -21,7 +21,7 @@ def test_a_wrong_command_is_wrong_usage(shell: Shell) -> None:
     assert "frobnicate" in done.stderr
 
 
-def test_a_reader_of_the_pipe_that_leaves_is_no_error(channel_name: str) -> None:
+def test_a_closed_pipe_is_not_an_error(channel_name: str) -> None:
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish({"approx_total_training_steps": 0, **{f"key{i}": i for i in range(20_000)}})
         with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Tables fit the terminal: nothing is broken over lines, and what is left out is said."""
+"""Tables fit the terminal: no line is wrapped, and a note tells what was left out."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_shortened_text_has_the_width_that_was_asked_for(text: str, width: int) 
 
 
 @given(st.text())
-def test_printable_text_commands_no_terminal_and_can_be_encoded(text: str) -> None:
+def test_printable_text_has_no_control_characters_and_can_be_encoded(text: str) -> None:
     for encoding in ("ascii", "latin-1", "utf-8"):
         shown = printable(text, encoding)
         shown.encode(encoding)
@@ -131,7 +131,7 @@ def test_printable_text_commands_no_terminal_and_can_be_encoded(text: str) -> No
         assert "\n" not in shown
 
 
-def test_ages_and_sizes_are_said_in_the_unit_that_suits() -> None:
+def test_ages_and_sizes_have_a_suitable_unit() -> None:
     said = [age(s) for s in (-1, 0, 0.0004, 0.012, 0.9999, 3.41, 59, 119, 300, 5400, 7300, 90_000, 1e15)]
     assert said[:11] == [
         "0 s", "0 s", "0 s", "12 ms", "1.0 s", "3.4 s", "59 s", "119 s", "5 minutes", "90 minutes", "2 hours"

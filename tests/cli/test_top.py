@@ -43,7 +43,7 @@ def play(scene: Scene, size: tuple[int, int] = (120, 40), **arguments: Any) -> N
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
-    """Go on once something holds; the tests' watchdog ends a vain wait."""
+    """Wait until a condition holds; the tests' watchdog ends a wait in vain."""
     while not holds():
         await pilot.pause(0.05)
 
@@ -71,7 +71,7 @@ def screen(app: Top) -> list[str]:
 
 @contextmanager
 def reading(name: str) -> Iterator[int]:
-    """A process that has read a channel once; gives its pid."""
+    """A process that has read a channel once; yields its pid."""
     with subprocess.Popen(
         [sys.executable, "-c", READER, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -246,7 +246,7 @@ def test_it_lives_with_any_size_and_breaks_no_line(learner: Start, size: tuple[i
     play(scene)
 
 
-def test_it_is_no_reader_that_others_see_and_keeps_no_lock(learner: Start) -> None:
+def test_it_is_not_listed_as_a_reader_and_holds_no_lock(learner: Start) -> None:
     writer = learner("run")
     writer.publish(approx_total_training_steps=1)
 
@@ -284,7 +284,7 @@ def test_hostile_names_of_processes_and_values_draw_nothing(learner: Start) -> N
     play(scene)
 
 
-def test_steps_that_are_no_number_are_no_harm() -> None:
+def test_steps_that_are_not_numbers_do_no_harm() -> None:
     for value in ("many", None, float("nan"), 10**400, [1]):
         with traincast.TrainingInfoWriter("odd", leftover="replace") as writer:
             writer.publish({"approx_total_training_steps": value})
@@ -295,7 +295,7 @@ def test_steps_that_are_no_number_are_no_harm() -> None:
             assert list(track.history) == []
 
 
-def test_rates_begin_anew_with_another_channel_of_that_name(learner: Start) -> None:
+def test_rates_start_again_with_another_channel_of_that_name(learner: Start) -> None:
     now = 0.0
     monitor = Monitor(clock=lambda: now)
     first = learner("run")
@@ -360,7 +360,7 @@ def test_on_a_terminal_of_any_encoding_it_draws_and_quits(learner: Start, encodi
         while True:
             try:
                 seen += os.read(ours, 65536)
-            except OSError:  # how Linux says that the other side is gone
+            except OSError:  # how Linux reports that the other side has closed
                 break
         assert process.wait() == 0
     os.close(ours)

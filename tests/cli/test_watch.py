@@ -74,7 +74,7 @@ def test_ctrl_c_ends_it_without_a_word(learner: Start, traincast_dir: Path) -> N
     ]
 
 
-def test_a_dead_writer_is_said_and_the_next_one_followed(learner: Start) -> None:
+def test_a_dead_writer_is_reported_and_the_next_one_followed(learner: Start) -> None:
     writer = learner("run")
     writer.publish(approx_total_training_steps=1)
     with watching("run") as process:
@@ -131,7 +131,7 @@ def test_on_a_terminal_it_is_a_live_table(learner: Start) -> None:
         while True:
             try:
                 rest = os.read(ours, 4096)
-            except OSError:  # how Linux says that the other side is gone
+            except OSError:  # how Linux reports that the other side has closed
                 break
             shown += rest
         assert process.wait() == 130

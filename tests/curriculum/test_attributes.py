@@ -23,7 +23,7 @@ def reset_with(env, attribute, value):
 
 
 class Physics:
-    """As a simulator's options, which often are made anew, and have setters of their own."""
+    """Like a simulator's options, which are often replaced, and have setters of their own."""
 
     def __init__(self):
         self._gravity = 9.8
@@ -171,7 +171,7 @@ def test_a_frozen_dataclass_is_named():
         reset_with(env, "settings.gravity", 2)
 
 
-def test_an_error_of_the_setter_itself_is_the_users():
+def test_an_exception_of_the_setter_passes_through():
     class Strict(PlainEnv):
         @property
         def gravity(self):

@@ -145,7 +145,7 @@ def test_numbers_of_all_kinds_are_shown_as_floats(value, number):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_no_number_is_left_out(value):
+def test_values_that_are_not_numbers_are_left_out(value):
     env = by_progress(value=value)
     assert shown(env) == ({"progress": 0.0},) * 2
     assert env.values["difficulty"] is value

@@ -16,13 +16,13 @@ def record(level, *results):
     return [level.record(result) for result in results]
 
 
-def test_up_when_the_average_reaches_the_threshold():
+def test_the_level_rises_when_the_average_reaches_the_threshold():
     level = PerformanceLevel(promote_at=0.5, window=4)
     assert record(level, 1, 0, 0, 1) == [0, 0, 0, 1]
     assert level.level == 1
 
 
-def test_down_when_the_average_falls_to_the_threshold():
+def test_the_level_falls_when_the_average_falls_to_the_threshold():
     level = PerformanceLevel(promote_at=0.9, demote_at=0.25, window=4, level=5)
     assert record(level, 1, 0, 0, 0) == [0, 0, 0, -1]
     assert level.level == 4
@@ -34,7 +34,7 @@ def test_between_the_thresholds_the_level_stays():
     assert (level.level, level.episodes, level.average) == (5, 50, 0.5)
 
 
-def test_never_down_without_a_threshold():
+def test_the_level_never_falls_without_a_threshold():
     level = PerformanceLevel(promote_at=0.8, window=1, level=5)
     assert record(level, *[-1e9] * 10) == [0] * 10
 
@@ -60,28 +60,28 @@ def test_the_average_that_changed_the_level_can_still_be_told():
     assert level.average == level.last_average == 0.5
 
 
-def test_fewer_episodes_than_the_window_may_do():
+def test_fewer_episodes_than_the_window_can_be_enough():
     level = PerformanceLevel(promote_at=1.0, window=10, min_episodes=2)
     assert record(level, 1, 1, 1, 1) == [0, 1, 0, 1]
 
 
-def test_more_episodes_than_the_window_may_be_asked_for():
+def test_more_episodes_than_the_window_can_be_required():
     level = PerformanceLevel(promote_at=1.0, window=1, min_episodes=3)
     assert record(level, 1, 1, 1) == [0, 0, 1]
 
 
-def test_less_can_be_better():
+def test_lower_results_can_be_better():
     level = PerformanceLevel(promote_at=10, demote_at=100, window=1, level=1, higher_is_better=False)
     assert record(level, 50, 10, 9, 100, 101) == [0, 1, 1, -1, -1]
 
 
-def test_bounds():
+def test_the_level_stays_within_its_bounds():
     level = PerformanceLevel(promote_at=1, demote_at=0, window=1, min_level=-1, max_level=1, level=0)
     assert record(level, 1, 1, 1) == [1, 0, 0]
     assert record(level, 0, 0, 0, 0) == [-1, -1, 0, 0]
 
 
-def test_it_begins_at_the_bottom():
+def test_the_level_begins_at_the_lowest():
     assert PerformanceLevel(promote_at=1).level == 0
     assert PerformanceLevel(promote_at=1, min_level=3).level == 3
     assert PerformanceLevel(promote_at=1, min_level=3, level=7).level == 7
@@ -166,7 +166,7 @@ def test_nonsense_later_is_refused_and_changes_nothing():
     assert level.state_dict() == {"level": 0, "episodes": 1, "results": [0.5]}
 
 
-def test_repr():
+def test_the_repr_shows_level_bounds_and_average():
     assert repr(PerformanceLevel(promote_at=1, max_level=4)) == "<PerformanceLevel 0 of 0...4, average None>"
 
 

@@ -60,7 +60,7 @@ def test_until_there_is_information_the_training_has_just_begun():
     assert env.unwrapped.difficulties == [0]
 
 
-def test_another_beginning_can_be_given():
+def test_the_steps_before_any_information_can_be_given():
     env = curriculum(default=100)  # as an evaluation would
     env.reset()
     assert env.unwrapped.difficulties == [10]
@@ -74,7 +74,7 @@ def test_attributes_can_be_left_alone_until_there_is_information():
     assert known(env, 50).unwrapped.difficulties == ["as built", 5]
 
 
-def test_another_measure_of_progress():
+def test_another_key_can_measure_the_progress():
     env = curriculum(key="mean_success")
     env.set_training_info({STEPS: 0, "mean_success": 30})
     env.reset()
@@ -97,7 +97,7 @@ def test_any_callable_is_a_schedule():
     assert env.step(0)[1] == 5
 
 
-def test_values_of_other_types():
+def test_values_of_other_types_can_be_set():
     levels = {"difficulty": Milestones("walls", ((10, "doors"),)), "length": Apply(round, Linear(1, 9, 16))}
     env = known(ProgressCurriculum(PlainEnv(), levels), 12)
     assert (env.unwrapped.difficulty, env.unwrapped.length) == ("doors", 7)
@@ -118,12 +118,12 @@ def test_seed_options_and_results_pass_through():
 # --- where the attribute is ---
 
 
-def test_however_deep():
+def test_an_attribute_is_found_however_deep():
     env = curriculum(gymnasium.make("Recording-v0"))
     assert known(env, 50).unwrapped.difficulties == [5]
 
 
-def test_below_wrappers_that_forward_attributes():
+def test_an_attribute_is_found_below_wrappers_that_forward_attributes():
     inner = PlainEnv()
     env = known(curriculum(ForwardingWrapper(ForwardingWrapper(inner))), 50)
     assert inner.difficulties == [5]
@@ -131,7 +131,7 @@ def test_below_wrappers_that_forward_attributes():
     assert "difficulty" not in vars(env)
 
 
-def test_the_outermost_that_defines_it():
+def test_the_outermost_env_that_defines_the_attribute_gets_it():
     class Own(gymnasium.Wrapper):
         difficulty = "of the class"
 
@@ -141,7 +141,7 @@ def test_the_outermost_that_defines_it():
     assert env.unwrapped.difficulties == ["as built"]
 
 
-def test_a_property_or_a_slot():
+def test_a_property_or_a_slot_can_be_set():
     class Slotted:
         __slots__ = ("difficulty",)
 
@@ -164,7 +164,7 @@ def test_a_property_or_a_slot():
     assert (inner.gravity, inner._env.difficulty) == (-5, 5)
 
 
-def test_every_env_of_one_that_holds_several():
+def test_every_env_of_one_that_holds_several_is_set():
     class Team(PlainEnv):
         def __init__(self):
             super().__init__()
@@ -186,7 +186,7 @@ def test_a_misspelt_attribute_is_an_error():
     assert not hasattr(env.unwrapped, "dificulty")
 
 
-def test_an_inner_env_that_is_exchanged():
+def test_an_exchanged_inner_env_is_set_too():
     env = known(curriculum(), 50)
     env.env = PlainEnv()
     assert known(env, 60).unwrapped.difficulties == [6]
@@ -220,7 +220,7 @@ def test_curricula_stack():
     assert (env.unwrapped.difficulty, env.unwrapped.reward, env.unwrapped.seen) == (5, 5, [50])
 
 
-def test_fed_from_a_channel(channel_name):
+def test_it_follows_a_channel(channel_name):
     env = traincast.TrainingInfoWrapper(curriculum(RecordingEnv()), channel_name)
     env.reset()
     with traincast.TrainingInfoWriter(channel_name) as writer:
@@ -236,7 +236,7 @@ def make_fed(name):
 
 
 @pytest.mark.parametrize("kind", [gymnasium.vector.SyncVectorEnv, gymnasium.vector.AsyncVectorEnv])
-def test_in_vector_envs(channel_name, kind):
+def test_it_follows_a_channel_in_vector_envs(channel_name, kind):
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish({STEPS: 50})
         envs = kind([partial(make_fed, channel_name) for _ in range(2)])
@@ -250,7 +250,7 @@ def test_in_vector_envs(channel_name, kind):
 
 
 @pytest.mark.filterwarnings("ignore:.*WARN:UserWarning")  # of every wrapper
-def test_check_env():
+def test_gymnasiums_checker_passes():
     check_env(curriculum(), skip_render_check=True)
 
 

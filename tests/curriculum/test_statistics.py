@@ -28,7 +28,7 @@ EPISODE = Episode(
         (lambda episode: episode.terminated and not episode.truncated, 1.0),
     ],
 )
-def test_statistics(statistic, value):
+def test_each_statistic_is_a_number_of_the_episode(statistic, value):
     result = statistic_of(EPISODE, statistic)
     assert result == value
     assert type(result) is float
@@ -42,6 +42,6 @@ def test_statistics(statistic, value):
         (("success", "r"), "no 'r' in bool"),
     ],
 )
-def test_a_key_that_is_not_there(statistic, message):
+def test_a_missing_key_is_an_error_that_names_it(statistic, message):
     with pytest.raises(KeyError, match=message):
         statistic_of(EPISODE, statistic)

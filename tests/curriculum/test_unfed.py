@@ -64,7 +64,7 @@ def test_at_the_hundredth_reset_the_env_and_the_remedy_are_named():
     assert said[0].filename == __file__
 
 
-def test_or_after_five_seconds_whichever_is_first(clock):
+def test_it_warns_after_five_seconds_if_that_is_earlier(clock):
     env = curriculum()
     reset(env)
     clock[0] += 4.9
@@ -74,23 +74,23 @@ def test_or_after_five_seconds_whichever_is_first(clock):
         reset(env)
 
 
-def test_a_single_reset_is_no_reason(clock):
+def test_a_single_reset_is_no_reason_to_warn(clock):
     clock[0] = 1e9
     silent(curriculum(), 1)
 
 
-def test_once_per_process():
+def test_it_warns_once_per_process():
     with pytest.warns(TraincastWarning):
         reset(curriculum(), 100)
     silent(curriculum())
 
 
-def test_also_while_the_attributes_are_left_alone():
+def test_it_warns_while_the_attributes_are_left_alone_too():
     with pytest.warns(TraincastWarning, match="leaves the env as it is"):
         reset(curriculum(default=None), 100)
 
 
-def test_silence_can_be_asked_for():
+def test_the_warning_can_be_switched_off():
     silent(curriculum(on_missing="ignore"))
     with pytest.raises(ValueError, match=r"on_missing must be one of \('warn', 'ignore'\), not 'no'"):
         curriculum(on_missing="no")
@@ -112,7 +112,7 @@ def test_a_curriculum_that_is_fed_by_the_one_around_it_is_fed():
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
-def test_copies_say_it_too(duplicate):
+def test_copies_warn_too(duplicate):
     with pytest.warns(TraincastWarning):
         reset(duplicate(curriculum()), 100)
 
@@ -121,7 +121,7 @@ def test_copies_say_it_too(duplicate):
 
 
 @pytest.mark.parametrize("between", [lambda env: env, gymnasium.Wrapper])
-def test_the_wrapper_inside_is_known_at_the_first_reset(channel_name, between):
+def test_a_wrapper_inside_is_warned_of_at_the_first_reset(channel_name, between):
     env = curriculum(between(traincast.TrainingInfoWrapper(RecordingEnv(), channel_name)))
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish({STEPS: 50})
@@ -133,14 +133,14 @@ def test_the_wrapper_inside_is_known_at_the_first_reset(channel_name, between):
     env.close()
 
 
-def test_it_is_said_once_and_nothing_else(channel_name):
+def test_the_wrong_order_is_warned_of_once_and_nothing_else_is(channel_name):
     env = curriculum(traincast.TrainingInfoWrapper(PlainEnv(), channel_name, on_missing="ignore"))
     with pytest.warns(TraincastWarning, match="is outside of TrainingInfoWrapper"):
         reset(env)
     silent(env)
 
 
-def test_the_wrapper_in_between_two_curricula(channel_name):
+def test_a_wrapper_between_two_curricula_is_warned_of(channel_name):
     inner = curriculum()
     env = curriculum(traincast.TrainingInfoWrapper(inner, channel_name, on_missing="ignore"))
     with pytest.warns(TraincastWarning) as said:
@@ -158,13 +158,13 @@ def test_a_wrapper_on_either_side_is_no_mistake(channel_name):
 # --- somebody else says it ---
 
 
-def test_the_wrapper_around_it_speaks_for_itself(channel_name):
+def test_a_curriculum_leaves_the_warning_to_the_wrapper_around_it(channel_name):
     silent(traincast.TrainingInfoWrapper(curriculum(), channel_name, on_missing="ignore"))
     outer = gymnasium.Wrapper(curriculum(RecordingEnv()))
     silent(gymnasium.Wrapper(traincast.TrainingInfoWrapper(outer, channel_name, on_missing="ignore")))
 
 
-def test_but_not_for_an_interface_in_between_that_hands_nothing_on(channel_name):
+def test_an_interface_in_between_that_hands_nothing_on_is_named(channel_name):
     class Swallowing(gymnasium.Wrapper):
         def set_training_info(self, training_info): ...
 

@@ -1,4 +1,4 @@
-"""A channel's file as somebody sees it who may write it and does not play by the rules.
+"""A channel's file, as a process sees it that may write to it and breaks the rules.
 
 The numbers are those of `rust/core/src/layout.rs`: a change there must be made here, and fails these tests.
 """
@@ -44,7 +44,7 @@ class SegmentFile:
         return self.words[HEAD] >> 2
 
     def put(self, shape: bytes, values: list[int], blobs: bytes, shape_id: int) -> None:
-        """Publishes what no writer would, with everything around it in order."""
+        """Publishes what no writer would, with valid words around it."""
         position = self.newest() + 1
         before, slot = self.slot(position - 1), self.slot(position)
         payload = _words(shape) + [value & MASK for value in values] + _words(blobs)

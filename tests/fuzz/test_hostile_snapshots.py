@@ -1,7 +1,7 @@
-"""Snapshots that no writer makes, in a real segment with everything around them in order.
+"""Snapshots that no writer makes, in a real segment that is otherwise valid.
 
 A reader, in a process of its own under a memory limit, gives a dictionary that can be used, or raises
-CorruptChannelError; it reads the next sound snapshot as if nothing had been.
+CorruptChannelError; it reads the next valid snapshot as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Victim:
         return line
 
     def read(self, shape: bytes, values: list[int], blobs: bytes = b"") -> str:
-        """What comes of reading this; then of reading a sound snapshot."""
+        """The outcome of reading this, and then of reading a valid snapshot."""
         self.file.put(shape, values, blobs, next(self._shapes))
         answer = self.ask()
         self.file.put(root(b"\x02", b"\x05"), [7, 2], b"ok", 999)
@@ -113,7 +113,7 @@ KNOWN = [
 
 @pytest.mark.parametrize("tag", [10, 11, 12], ids=["scalar", "array", "tensor"])
 @pytest.mark.parametrize("itemsize", [0, 1, 8, 12, 16])
-def test_names_of_dtypes(victim: Victim, tag: int, itemsize: int) -> None:
+def test_any_name_of_a_dtype_gets_a_clear_answer(victim: Victim, tag: int, itemsize: int) -> None:
     for name in NAMES:
         node = leaf(tag, name.encode("utf8", "surrogatepass"), itemsize, None if tag == 10 else 1)
         values = [0x4141414141414141] * -(-itemsize // 8) if tag == 10 else [2]
@@ -138,7 +138,7 @@ def test_any_axes_get_a_clear_answer(victim: Victim, tag: int, dims: list[int]) 
 
 
 @pytest.mark.parametrize("tag", [10, 11], ids=["scalar", "array"])
-def test_any_bits_of_the_dtypes_of_ml_dtypes(victim: Victim, tag: int) -> None:
+def test_any_bits_of_the_dtypes_of_ml_dtypes_can_be_read(victim: Victim, tag: int) -> None:
     for name in ML_DTYPES:
         itemsize = np.dtype(getattr(ml_dtypes, name)).itemsize
         for code in range(0, 256, 1 if tag == 10 else 32):
@@ -234,7 +234,9 @@ shapes = st.one_of(
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(shape=shapes, values=st.lists(numbers, max_size=60), blobs=st.binary(max_size=300))
-def test_any_snapshot(victim: Victim, shape: Node, values: list[int], blobs: bytes) -> None:
+def test_any_snapshot_gets_a_clear_answer(
+    victim: Victim, shape: Node, values: list[int], blobs: bytes
+) -> None:
     data, count = shape
     assert_clear(victim.read(data, (values + [3] * count)[:count], blobs))
     assert_clear(victim.read(data, values, blobs))

@@ -1,8 +1,8 @@
 """A third process writes into a live segment and its roster, while a writer publishes and readers read.
 
-Readers get an exception that says so, or a whole snapshot; nobody crashes, hangs or takes memory beyond a
-limit; and when it is over, everybody goes on. Bytes of values carry no checksum: where those are hit, too,
-what a reader gets is not compared, only used.
+Readers get an exception that says so, or a whole snapshot; no process crashes, hangs or uses memory beyond a
+limit; and afterwards all of them go on. Bytes of values carry no checksum: where those are hit too, the test
+uses what a reader gets, and does not compare it.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def flip(file: SegmentFile, roster: SegmentFile, chance: random.Random, payload:
     elif where == 2:
         words, at = roster.words, chance.choice([0, 1, 8, chance.randrange(len(roster.words))])
     elif where < 6 or not payload:
-        # An epoch or a shape id is the writer's word for which shape it is: another one that a reader
-        # knows would be taken for it. The lengths are checked.
+        # Epoch and shape id identify a shape: a reader would take the shape that it knows under a changed
+        # one. The lengths are checked.
         words, at = file.words, slot + chance.choice([0, 1, 2, SHAPE_LEN, VALUES_LEN, BLOB_WORDS])
     else:
         words, at = file.words, slot + chance.randrange(3, PAYLOAD + 60)
@@ -135,7 +135,7 @@ def flip(file: SegmentFile, roster: SegmentFile, chance: random.Random, payload:
 
 
 @pytest.mark.parametrize("payload", [False, True], ids=["around the values", "values too"])
-def test_flips_in_a_live_segment(traincast_dir: Path, payload: bool) -> None:
+def test_flips_in_a_live_segment_harm_no_process(traincast_dir: Path, payload: bool) -> None:
     seed = int(os.environ.get("TRAINCAST_FUZZ_SEED", "20"))
     chance = random.Random(seed)
     writer = start("-c", WRITER)

@@ -1,4 +1,4 @@
-"""A segment that somebody spoils, and mends: readers go with it, and go on."""
+"""A segment that is damaged, and then mended: readers follow it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEPS = "approx_total_training_steps"
 
 
 @pytest.mark.parametrize("numbers", [1, 12], ids=["built", "copied"])
-def test_a_head_set_back(traincast_dir: Path, numbers: int) -> None:
+def test_readers_follow_a_head_that_was_set_back(traincast_dir: Path, numbers: int) -> None:
     """To any version whose slot is still whole; in between, the newest slot is damaged."""
     infos = [{STEPS: step, "values": [step / 2] * numbers} for step in range(1, 9)]
     with traincast.TrainingInfoWriter("back") as writer:
@@ -39,7 +39,7 @@ def test_a_head_set_back(traincast_dir: Path, numbers: int) -> None:
 
 @pytest.mark.parametrize("met", [0, 3], ids=["built", "copied"])
 def test_a_shape_spoiled_when_it_was_met(traincast_dir: Path, met: int) -> None:
-    """It has the right length, and is a shape: that it is the wrong one shows with the values."""
+    """It has the right length and is a valid shape: only the values show that it is the wrong one."""
     sound, spoiled = root(*[b"\x02"] * 8), root(*[b"\x02"] * 7, b"\x00")
     values = list(range(8))
     with traincast.TrainingInfoWriter("mended") as writer:

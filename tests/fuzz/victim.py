@@ -1,8 +1,8 @@
-"""A process that reads a channel, under a limit of memory, and says of each read what came of it.
+"""A process that reads a channel under a memory limit, and reports the outcome of each read.
 
 `python victim.py NAME ask`: a line of input is an order to read; a line of output is `ok` or an exception.
 `python victim.py NAME run [whole]`: reads in every way until there is input; then a line of counts.
-`whole`: what it reads is checked against itself.
+`whole`: each snapshot that it reads is checked for consistency.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def limit_memory() -> None:
 
 
 def use(value: Any) -> None:
-    """Does to a value what users do, so that one that should not exist does its harm here."""
+    """Uses a value as users do, so that an invalid one does its harm here."""
     if isinstance(value, dict):
         for key, item in value.items():
             hash(key)
@@ -130,7 +130,7 @@ def run(name: str, whole: bool) -> None:
         except CLEAR as error:
             counts[type(error).__name__] += 1
         except SystemError:
-            # numpy's word for characters beyond Unicode, in an array that somebody wrote into.
+            # numpy's error for characters beyond Unicode, in an array that was written into.
             assert not whole
             counts["SystemError"] += 1
     final = traincast.TrainingInfoReader(name).read()

@@ -32,7 +32,7 @@ _numbers = itertools.count()
 
 @functools.cache
 def why_no_namespaces() -> str:
-    """Why this machine makes no nodes; empty if it does."""
+    """Why this machine cannot make nodes; empty if it can."""
     if os.geteuid() != 0 or not all(map(shutil.which, ("ip", "unshare", "nsenter"))):
         return "nodes need root, ip, unshare and nsenter"
     made = subprocess.run(
@@ -48,7 +48,7 @@ def _ip(*arguments: str) -> None:
 
 
 def until(condition: Callable[[], Any], what: str = "", patience: float = PATIENCE) -> float:
-    """Seconds until a condition holds, which it must some day."""
+    """Seconds until a condition holds; TimeoutError if that takes too long."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > patience:
@@ -169,14 +169,14 @@ class Node:
         return {report["node"]: report for report in self.status().get("relays", ())}
 
     def cut(self) -> None:
-        """Nobody reaches this node any more; nobody is told."""
+        """Cuts the node's link: packets are lost, and no process is told."""
         _ip("link", "set", self._link, "nomaster")
 
     def mend(self) -> None:
         _ip("link", "set", self._link, "master", self.cluster.name)
 
     def crash(self) -> None:
-        """Everything that runs here is gone at once."""
+        """Kills everything that runs here at once."""
         self._first.send_signal(signal.SIGKILL)
         self._first.wait()
         assert self._first.stdout is not None

@@ -1,4 +1,4 @@
-"""Swapping without compare-and-set: of many one gets it, also while some ask, hang, or are cut off."""
+"""Swapping without compare-and-set: one of many wins, even while some ask, hang, or are cut off."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Net:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_of_many_that_ask_at_once_one_gets_it_and_all_know_which(seed: int) -> None:
+def test_of_many_that_ask_at_once_one_wins_and_all_know_which(seed: int) -> None:
     net = Net(seed)
     parties = [net.participant() for _ in range(6)]
     start = threading.Barrier(len(parties))
@@ -61,7 +61,7 @@ def test_of_many_that_ask_at_once_one_gets_it_and_all_know_which(seed: int) -> N
     assert found.pop().startswith(b"next ")
 
 
-def test_what_a_participant_held_is_gone_with_it() -> None:
+def test_a_participant_that_is_gone_holds_nothing() -> None:
     net = Net(1)
     first, second = net.participant(), net.participant()
     assert first.swap("claim", b"", b"mine") == b"mine"
@@ -71,7 +71,7 @@ def test_what_a_participant_held_is_gone_with_it() -> None:
 
 
 @pytest.mark.parametrize("who", ["", "z" * 16], ids=["smaller name", "larger name"])
-def test_one_that_asks_for_ever_is_not_waited_for(who: str) -> None:
+def test_nobody_waits_for_a_participant_that_asks_for_ever(who: str) -> None:
     net = Net(1)
     net.strangers.append(Register(0, who, b"", True))
     party = net.participant()
@@ -94,7 +94,7 @@ def test_after_a_cut_both_sides_read_the_same_holder() -> None:
     assert one.swap("claim", b"", b"one") == other.swap("claim", b"", b"other") == loser
 
 
-def test_news_that_were_announced_are_fetched_once_and_old_ones_change_nothing() -> None:
+def test_announced_news_is_fetched_once_and_old_news_changes_nothing() -> None:
     box = Mailbox()
     box.announce("a", 7)
     box.announce("a", 8)
@@ -112,7 +112,7 @@ def test_news_that_were_announced_are_fetched_once_and_old_ones_change_nothing()
     assert box.newer(mark) is None
 
 
-def test_senders_beyond_number_are_forgotten() -> None:
+def test_senders_beyond_the_limit_are_forgotten() -> None:
     box = Mailbox()
     for i in range(10_000):
         box.deliver(str(i), 1, b"x" * 100)

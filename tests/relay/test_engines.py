@@ -97,7 +97,7 @@ def engines(request: pytest.FixtureRequest) -> Iterator[Engines]:
     ray.kill(hub)
 
 
-def test_who_comes_late_gets_the_newest_at_once_and_others_each_newer_one(engines: Engines) -> None:
+def test_a_latecomer_gets_the_newest_at_once_and_others_each_newer_one(engines: Engines) -> None:
     putter, getter = engines.connect(), engines.connect()
     assert getter.wait("topic", None, 0.05) is None
     for i in range(5):
@@ -157,7 +157,7 @@ def test_what_was_overtaken_is_skipped_and_nothing_comes_twice(engines: Engines)
     assert len(seen) < last
 
 
-def test_two_that_put_by_turns_lose_no_newest_value(engines: Engines) -> None:
+def test_two_putters_that_take_turns_lose_no_newest_value(engines: Engines) -> None:
     """A relay that was killed and its successor, or two sources after a cut."""
     putters, getter, mark = [engines.connect(), engines.connect()], engines.connect(), None
     for i in range(30):
@@ -169,7 +169,7 @@ def test_two_that_put_by_turns_lose_no_newest_value(engines: Engines) -> None:
         mark = news[0]
 
 
-def test_of_many_that_swap_one_wins(engines: Engines) -> None:
+def test_of_many_participants_that_swap_one_wins(engines: Engines) -> None:
     def swap(mine: bytes) -> bytes:
         return engines.connect().swap("claim", b"", mine)
 
@@ -200,7 +200,7 @@ def test_a_putter_that_is_gone_leaves_nothing_that_its_successor_does_not_remove
     engines.close()
 
 
-def test_calls_that_hang_are_cut_and_a_store_that_begins_anew_is_met_again() -> None:
+def test_hung_calls_are_cut_and_a_restarted_store_is_used_again() -> None:
     """The store's process is stopped, which is what a dead link looks like; then it is killed."""
     port = free_port()
     getter = type(store_engines())("127.0.0.1", port, "run@0")

@@ -18,7 +18,7 @@ with traincast.Run("job") as run:
 """
 
 
-def test_a_process_that_has_ended_is_no_job_though_nobody_has_waited_for_it() -> None:
+def test_a_zombie_is_not_a_job() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         job = Job.of(process.pid)
         assert job.lives()

@@ -63,7 +63,7 @@ def test_envs_on_another_node_follow_and_know_if_the_learner_lives(
     env.run("for _ in range(999): assert scores.record(0)")
     until(lambda: driver.value("total()") == 1000, "what was counted there does not arrive")
 
-    # A relay is killed: Ray starts it anew.
+    # A relay is killed: Ray starts it again.
     relay = there.status()["pid"]
     there.kill(relay)
     driver.call("writer.publish", {"approx_total_training_steps": 100})

@@ -128,7 +128,7 @@ def test_a_parent_that_cannot_be_reached_is_lost_and_nothing_worse(host: str) ->
 
 
 @given(st.binary(max_size=300))
-def test_bytes_that_are_no_report_are_refused(data: bytes) -> None:
+def test_bytes_that_are_not_a_report_are_refused(data: bytes) -> None:
     inside = b"trainrep" + channel_digest(CHANNEL) + data
     if b'"node"' in data:
         return

@@ -1,4 +1,4 @@
-"""Scoreboards over nodes: whatever is killed, cut off or begins anew, each episode is counted once."""
+"""Scoreboards over nodes: whatever is killed, cut off or restarted, each episode is counted once."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from test_zenoh import Relays
 pytestmark = pytest.mark.cluster
 
 
-def test_what_two_nodes_count_arrives_once_though_a_relay_is_killed(cluster: Cluster) -> None:
+def test_each_episode_counts_once_though_a_relay_is_killed(cluster: Cluster) -> None:
     relays = Relays(cluster)
     here, *others = [cluster.node() for _ in range(3)]
     try:

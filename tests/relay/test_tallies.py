@@ -58,7 +58,7 @@ def board(traincast_dir: Path) -> Iterator[Scoreboard]:
 
 
 def relay_of(traincast_dir: Path) -> RemoteScores:
-    """What the relay of the learner's node has. No fixture: those live on when a test lets go of them."""
+    """What the relay of the learner's node has. Not a fixture: pytest would keep it alive for too long."""
     return RemoteScores("run", directory=traincast_dir / "here")
 
 
@@ -174,7 +174,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_totals_changes_nothing(board: Scoreboard, traincast_dir: Path, case: str) -> None:
+def test_invalid_totals_change_nothing(board: Scoreboard, traincast_dir: Path, case: str) -> None:
     remote = relay_of(traincast_dir)
     with pytest.raises(ValueError, match="no totals"):
         remote.take(5, ROW.pack(*GOOD) + BAD[case])

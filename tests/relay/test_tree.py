@@ -1,4 +1,4 @@
-"""A tree of relays: who hears whom, and what becomes of those whose parent is gone."""
+"""A tree of relays: which relay receives from which, and what happens to those whose parent is gone."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_when_a_node_goes_the_last_one_takes_its_place_and_few_others_move() -> 
     assert all(parent.node in places for parent in after.values())
 
 
-def test_a_parent_that_does_not_serve_yet_is_nobodys() -> None:
+def test_a_relay_that_does_not_serve_yet_is_nobodys_parent() -> None:
     places: dict[str, tuple[str, int] | None] = dict.fromkeys("abc")
     plan = Planner(2).plan(places, 100)
     assert (plan.parents, plan.serving) == ({}, {"a"})
@@ -132,7 +132,7 @@ def tree(traincast_dir: Path, channel_name: str) -> Iterator[Tree]:
     tree.close()
 
 
-def test_all_hear_what_is_published_and_who_loses_a_parent_goes_on_at_once(tree: Tree) -> None:
+def test_all_receive_each_snapshot_and_a_relay_without_its_parent_goes_on_at_once(tree: Tree) -> None:
     until(lambda: tree.levels() == [0, 0, 1, 1, 1, 1, 2], "three levels")
     for wanted in range(2, 20):
         version = published(tree.learner, wanted)

@@ -119,7 +119,7 @@ def test_living_runs_stay(traincast_dir):
             assert names(traincast_dir) == {one.name, two.name, other.value("run.name")}
 
 
-def test_a_directory_of_ones_own_is_looked_after_too(tmp_path):
+def test_dead_runs_in_a_given_directory_are_removed_too(tmp_path):
     place = tmp_path / "channels"
     with Process() as process:
         dead_run(process, f"'dead', directory={str(place)!r}")
@@ -206,7 +206,7 @@ def learner_run(learner):
     return pickle.loads(learner.value("pickle.dumps(run)"))
 
 
-def test_many_runs_in_one_process_need_nothing(traincast_dir):
+def test_many_runs_in_one_process_need_no_care(traincast_dir):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         kept = []
@@ -225,7 +225,7 @@ def test_many_runs_in_one_process_need_nothing(traincast_dir):
         assert [env.reset()[1]["known_steps"] for _, env in kept] == [100 + number for number in range(10)]
 
 
-def test_many_processes_at_once_need_nothing(traincast_dir):
+def test_many_processes_at_once_need_no_care(traincast_dir):
     code = (
         "import sys, traincast\n"
         "sys.stdin.readline()\n"

@@ -70,7 +70,7 @@ def launch(tmp_path, number, port, *, killed=False):
     return [json.loads((tmp_path / f"result-{number}-{rank}").read_text()) for rank in (0, 1)]
 
 
-def test_torchrun(tmp_path, traincast_dir):
+def test_the_ranks_of_a_torchrun_launch_share_a_run(tmp_path, traincast_dir):
     # The second launch has the port of the first one, which has left its channel.
     names = set()
     for number, killed in ((1, True), (2, False)):

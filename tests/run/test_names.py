@@ -80,7 +80,7 @@ def test_processes_that_start_at_the_same_moment_have_runs_of_their_own():
     assert len(names) == 4
 
 
-def test_what_a_unique_name_was_made_of_is_known():
+def test_a_unique_name_tells_what_it_was_made_of():
     assert _names.base_of(_names.unique_name("a-b")) == "a-b"
     assert _names.base_of("a-b") == "a-b"
     assert not _names.is_unique("my-run-2")

@@ -53,7 +53,7 @@ def test_other_steps_are_refused_and_change_nothing(run, steps):
     assert newest(run) == {STEPS: 0}
 
 
-def test_steps_that_go_back_are_said_once_and_published(run):
+def test_steps_that_go_back_are_published_and_warned_of_once(run):
     run.publish(50)
     with pytest.warns(
         traincast.TraincastWarning, match="back from 50 training steps to 3.*Run.state="
@@ -76,7 +76,7 @@ def test_wrong_calls_are_type_errors(run):
     assert newest(run) == {STEPS: 0}
 
 
-def test_every_other_word_can_be_a_key(run):
+def test_every_other_name_can_be_a_key(run):
     run.publish(1, self=2, steps=3, name=4)
     assert newest(run) == {STEPS: 1, "self": 2, "steps": 3, "name": 4}
 
@@ -96,12 +96,12 @@ def test_where_a_run_starts_can_be_given():
 
 
 @pytest.mark.parametrize("start", [-1, 1.5, "a", True])
-def test_a_start_that_is_no_number_of_steps_is_refused(start):
+def test_an_invalid_start_is_refused(start):
     with pytest.raises(ValueError, match="whole number from 0 up"):
         traincast.Run(start=start)
 
 
-def test_a_checkpoint_goes_on(tmp_path):
+def test_a_run_goes_on_from_a_checkpoint(tmp_path):
     with traincast.Run("ppo") as run:
         run.publish(100, level=np.arange(3.0), shaping={"goal": 0.5})
         torch.save(run.state_dict(), tmp_path / "checkpoint")
@@ -182,7 +182,7 @@ GOOD = {"version": 4, "epoch": 1, "training_info": {STEPS: 1}, "name": "x", "pol
         GOOD | {"name": 5},
     ],
 )
-def test_what_is_no_state_is_refused_and_leaves_nothing(state, traincast_dir, run):
+def test_an_invalid_state_is_refused_and_leaves_nothing(state, traincast_dir, run):
     before = sorted(os.listdir(traincast_dir))
     with pytest.raises(ValueError, match=r"state must be what Run.state_dict\(\) returned|whole number"):
         traincast.Run(state=state)
@@ -199,7 +199,7 @@ def test_a_start_that_fails_leaves_no_channel(traincast_dir):
     assert os.listdir(traincast_dir) == []
 
 
-def test_options_are_those_of_the_writer():
+def test_options_are_passed_on_to_the_writer():
     with pytest.raises(TypeError, match="unexpected keyword argument 'capactiy'"):
         traincast.Run(capactiy=1)
     with traincast.Run(required=["approx_total_training_steps", "a"], training_info={"a": 1}) as run:

@@ -187,7 +187,7 @@ def test_what_takes_a_run_takes_its_name(run):
             traincast.TrainingInfoWrapper(RecordingEnv(), other)
 
 
-def test_an_env_in_place_of_a_function_and_the_other_way_round(run):
+def test_an_env_in_place_of_a_function_is_refused_and_vice_versa(run):
     with pytest.raises(TypeError, match="wrap_env takes an env"):
         run.wrap_env_fn(RecordingEnv())
     with pytest.raises(TypeError, match="wrap_env_fn takes a function"):

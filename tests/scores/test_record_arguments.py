@@ -1,4 +1,4 @@
-"""What `ScoreWriter.record` takes: the quick way of usual calls counts the same as the way of all others."""
+"""What `ScoreWriter.record` takes: the fast path of usual calls counts the same as the general path."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_arguments_may_be_named_in_any_order(scores, names):
     board, writer = scores
     arguments = {name: GIVEN[name] for name in names}
     call = eval(f"lambda record, **a: record(3, {', '.join(f'{name}=a[{name!r}]' for name in names)})")
-    for _ in range(3):  # the first call is read by PyO3, the others are not
+    for _ in range(3):  # PyO3 parses the arguments of the first call, the fast path those of the others
         assert call(writer.record, **arguments) is True
         assert counted(board) == expected(**DEFAULTS | arguments)
 
 
-def test_two_places_that_call_in_turns_do_not_mix_their_names_up(scores):
+def test_calls_from_two_places_do_not_mix_up_their_names(scores):
     board, writer = scores
     for _ in range(5):
         writer.record(3, length=7, episode_return=2.0)
@@ -144,7 +144,7 @@ def test_the_task_may_be_named(scores):
         assert counted(board) == expected(False, 0.0, 2, None)
 
 
-def test_the_signature_can_be_seen():
+def test_the_signature_shows_all_arguments():
     assert str(inspect.signature(ScoreWriter.record)) == (
         "(self, /, task, *, success=False, episode_return=0.0, length=0, score=None)"
     )

@@ -68,7 +68,7 @@ class Role:
     def _stand_still(self) -> None:
         self.rest()
         gc.collect()
-        # What malloc keeps for later is no leak; what Python's allocator keeps is given back by arenas.
+        # Memory that malloc keeps for later is not a leak; Python's allocator gives memory back by arenas.
         ctypes.CDLL(None).malloc_trim(0)
         print(json.dumps(self.counts), flush=True)
         sys.stdin.readline()

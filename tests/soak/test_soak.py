@@ -20,7 +20,7 @@ def test_nothing_grows_in_a_minute_of_load(traincast_dir: Path) -> None:
 
 
 def test_deliberate_leaks_are_seen(traincast_dir: Path) -> None:
-    """100 bytes a publish; and each second a descriptor, a file, a reader of a channel that goes."""
+    """100 bytes a publish; and each second a descriptor, a file, and a reader of a channel that is closed."""
     found = running.run(traincast_dir, 24.0, LEAKS)
     seen = {verdict.series for verdict in judging.not_flat(found)}
     assert seen >= {

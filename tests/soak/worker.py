@@ -88,7 +88,7 @@ class Worker(Role):
         self.counts["envs made"] += 1
 
     def _visit_others(self) -> None:
-        """Channels come and go meanwhile: one that was listed may be gone."""
+        """Channels come and go in the meantime: one that was listed may be gone."""
         for channel in _core.list_channels():
             try:
                 reader = traincast.TrainingInfoReader(channel["name"], attach_timeout=0.001)

@@ -6,5 +6,5 @@ import re
 
 
 def shown(value: object) -> str:
-    """The representation of a value, without where it lies in memory."""
+    """The representation of a value, without its address in memory."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -199,7 +199,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_for(condition: Callable[[], bool], process=None) -> None:
-    """Wait; the watchdog of the tests ends what waits for ever, and a process that ends is a failure."""
+    """Wait for a condition; the test fails if the process ends first, and a watchdog ends a wait in vain."""
     while not condition():
         if process is not None and process.poll() is not None:
             raise AssertionError(f"it ended with {process.returncode}:\n{process.stdout.read()}")

@@ -1,4 +1,4 @@
-"""Trainings of rl_games that are over in a second: a vec env in this process, and what a config needs."""
+"""Trainings of rl_games that take a second: a vec env in this process, and what a config needs."""
 
 from __future__ import annotations
 

@@ -21,6 +21,6 @@ def session_members(session: int) -> list[int]:
 
 
 def wait_until_alone(session: int) -> None:
-    """Return when no process of the session is left; the tests' watchdog ends a vain wait."""
+    """Return when no process of the session is left; the tests' watchdog ends a wait in vain."""
     while session_members(session):
         time.sleep(0.05)

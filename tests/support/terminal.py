@@ -34,7 +34,7 @@ def on_terminal(
     while True:
         try:
             shown += os.read(ours, 65536)
-        except OSError:  # how Linux says that the other side is gone
+        except OSError:  # how Linux reports that the other side has closed
             break
     os.close(ours)
     text = _ESCAPES.sub("", shown.decode("utf-8", "replace")).replace("\r\n", "\n")

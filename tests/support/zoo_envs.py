@@ -68,7 +68,7 @@ class Pennies(ParallelEnv):
 
 
 class Nim(AECEnv):
-    """Who takes the last of four pieces wins; an action takes two (0) or one (1)."""
+    """The player who takes the last of four pieces wins; an action takes two (0) or one (1)."""
 
     metadata = {"name": "nim_v0", "is_parallelizable": False, "render_modes": []}  # noqa: RUF012
     render_mode = None

@@ -13,13 +13,13 @@ def wrapped(name, **arguments):
     return traincast.TrainingInfoWrapper(RecordingEnv(), name, **arguments)
 
 
-def test_no_channel_can_be_ignored(channel_name):
+def test_a_missing_channel_can_be_ignored(channel_name):
     env = wrapped(channel_name, on_missing="ignore")
     assert env.reset()[1]["known_steps"] == -1
     assert env.training_info == {}
 
 
-def test_no_channel_raises(channel_name):
+def test_a_missing_channel_can_raise_at_each_reset(channel_name):
     env = wrapped(channel_name, on_missing="raise")
     for _ in range(2):
         with pytest.raises(traincast.ChannelNotFoundError, match=channel_name):
@@ -30,7 +30,7 @@ def test_no_channel_raises(channel_name):
 
 
 @pytest.mark.parametrize("deliver", ["step", "both"])
-def test_no_channel_in_step(channel_name, deliver):
+def test_a_missing_channel_can_raise_in_step(channel_name, deliver):
     env = wrapped(channel_name, deliver=deliver)
     env.reset()
     env.step(0)
@@ -41,7 +41,7 @@ def test_no_channel_in_step(channel_name, deliver):
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_no_name_at_all_counts_as_no_channel(value, monkeypatch):
+def test_a_missing_name_counts_as_a_missing_channel(value, monkeypatch):
     if value is not None:
         monkeypatch.setenv("TRAINCAST_NAME", value)
     assert wrapped(None).reset()[1]["known_steps"] == -1

@@ -30,12 +30,12 @@ def episode(env):
         pass
 
 
-def test_the_first_reset_knows_already(writer, env):
+def test_the_first_reset_has_the_newest(writer, env):
     _, info = env.reset()
     assert info["known_steps"] == 10
 
 
-def test_each_reset_knows_the_newest(writer, env):
+def test_each_reset_has_the_newest(writer, env):
     for steps in (20, 30, 40):
         writer.publish({STEPS: steps})
         _, info = env.reset()
@@ -70,7 +70,7 @@ def test_nothing_is_delivered_in_an_episode(writer, env):
     assert env.unwrapped.seen == [10]
 
 
-def test_deliver_step(writer, channel_name):
+def test_deliver_step_delivers_before_steps_and_not_before_resets(writer, channel_name):
     env = traincast.TrainingInfoWrapper(RecordingEnv(), channel_name, deliver="step")
     env.reset()
     assert env.unwrapped.seen == []
@@ -84,7 +84,7 @@ def test_deliver_step(writer, channel_name):
     ]
 
 
-def test_deliver_both(writer, channel_name):
+def test_deliver_both_delivers_before_resets_and_steps(writer, channel_name):
     env = traincast.TrainingInfoWrapper(RecordingEnv(), channel_name, deliver="both")
     env.reset()
     writer.publish({STEPS: 20})
@@ -98,7 +98,7 @@ def test_deliver_both(writer, channel_name):
     ]
 
 
-def test_an_env_that_resets_itself_inside_step(writer, channel_name):
+def test_deliver_both_serves_an_env_that_resets_itself_inside_step(writer, channel_name):
     class SelfResetting(gymnasium.Wrapper):
         def step(self, action):
             observation, reward, terminated, truncated, info = self.env.step(action)
@@ -147,7 +147,7 @@ def test_several_envs_inside_one_get_a_dictionary_each(writer, channel_name):
     assert len({id(info["nested"]) for info in infos}) == 3
 
 
-def test_an_env_without_the_interface_can_be_asked(writer, channel_name):
+def test_the_wrapper_of_an_env_without_the_interface_can_be_asked(writer, channel_name):
     env = traincast.TrainingInfoWrapper(PlainEnv(), channel_name, on_undelivered="ignore")
     assert env.training_info == {}
     env.reset()

@@ -20,7 +20,7 @@ import traincast
 @pytest.mark.parametrize("published", [False, True])
 @pytest.mark.parametrize("deliver", ["reset", "step", "both"])
 @pytest.mark.parametrize("make", [RecordingEnv, PlainEnv, lambda: gymnasium.make("CartPole-v1")])
-def test_check_env(channel_name, make, deliver, published):
+def test_gymnasiums_checker_passes(channel_name, make, deliver, published):
     with traincast.TrainingInfoWriter(channel_name) as writer:
         if published:
             writer.publish({STEPS: 10})
@@ -60,7 +60,7 @@ def test_an_env_without_spec_has_none(channel_name):
     assert traincast.TrainingInfoWrapper(RecordingEnv(), channel_name).spec is None
 
 
-def test_below_and_above_other_wrappers(channel_name):
+def test_it_works_below_and_above_other_wrappers(channel_name):
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish({STEPS: 10})
         env = gymnasium.wrappers.TimeLimit(

@@ -19,7 +19,7 @@ STEPS = "approx_total_training_steps"
 # pytest-timeout's watchdog is a thread, of which Python 3.12 and newer warn at a fork.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-    # What PettingZoo's tests find to say about any env.
+    # Warnings of PettingZoo's tests about any env.
     pytest.mark.filterwarnings(
         "ignore:(?!training information|nothing has arrived|the process ends):UserWarning"
     ),
@@ -124,12 +124,12 @@ def test_they_can_be_copied(run, make, duplicate):
     assert env.training_info == {STEPS: 10}
 
 
-def test_an_env_function(run):
+def test_an_env_function_can_be_wrapped_and_pickled(run):
     make = pickle.loads(pickle.dumps(run.wrap_env_fn(Pennies)))
     assert play(make(rounds=5)) == 10
 
 
-def test_an_evaluation(run):
+def test_an_evaluation_keeps_the_given_value(run):
     env = run.wrap_eval_env(Pennies(), {STEPS: 99})
     run.publish(20)
     assert [play(env), play(env)] == [99, 99]

@@ -89,7 +89,7 @@ def test_a_copy_serves_its_own_env_only(channel_name):
 
 @pytest.mark.parametrize("opened", [False, True], ids=["unopened", "opened"])
 @pytest.mark.parametrize("method", START_METHODS)
-def test_a_wrapper_that_is_handed_to_another_process(channel_name, method, opened):
+def test_a_wrapper_can_be_handed_to_another_process(channel_name, method, opened):
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish({STEPS: 10})
         env = make_recording_env(channel_name)
@@ -106,7 +106,7 @@ def test_a_wrapper_that_is_handed_to_another_process(channel_name, method, opene
 
 
 @pytest.mark.parametrize("method", START_METHODS)
-def test_a_channel_that_appears_after_the_processes(channel_name, method):
+def test_a_channel_that_appears_after_the_processes_is_found(channel_name, method):
     with Worker(method, make_recording_env(channel_name)) as worker:
         assert worker.reset() == -1
         with LearnerProcess(channel_name) as learner:

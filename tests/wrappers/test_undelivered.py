@@ -19,7 +19,7 @@ def run():
         yield run
 
 
-def test_an_env_without_the_method(run):
+def test_an_env_without_the_method_is_warned_of_once(run):
     env = run.wrap_env(gymnasium.wrappers.TimeLimit(PlainEnv(), 9))
     with pytest.warns(
         traincast.TraincastWarning, match=r"nothing in TimeLimit > PlainEnv has .*Give the env"
@@ -33,7 +33,7 @@ def test_an_env_without_the_method(run):
     run.wrap_env(gymnasium.wrappers.TimeLimit(PlainEnv(), 9)).reset()
 
 
-def test_in_step_too(run):
+def test_a_delivery_in_step_that_reaches_nobody_warns_too(run):
     env = run.wrap_env(PlainEnv(), deliver="step")
     env.reset()
     with pytest.warns(traincast.TraincastWarning, match="reached nobody"):
@@ -65,7 +65,7 @@ def test_a_method_of_nearly_that_name_is_named(run, make, near):
         run.wrap_env(make()).reset()
 
 
-def test_a_curriculum_outside(run):
+def test_a_curriculum_outside_of_the_wrapper_is_warned_of(run):
     env = ProgressCurriculum(run.wrap_env(PlainEnv()), {"reward": Linear(0, 1, 10)})
     with pytest.warns(traincast.TraincastWarning) as said:
         env.reset()
@@ -87,7 +87,7 @@ def test_an_async_vector_env_names_where_its_envs_are(run):
         wrapped.close()
 
 
-def test_it_can_be_ignored(run):
+def test_the_warning_can_be_switched_off(run):
     env = run.wrap_env(PlainEnv(), on_undelivered="ignore")
     env.reset()
     assert env.training_info == {STEPS: 10}
@@ -119,7 +119,7 @@ def test_an_inner_env_that_is_built_at_the_first_reset_gets_it_at_the_next_one(r
     assert env.unwrapped._env.seen == [10]
 
 
-def test_what_is_newer_comes_in_its_place(run):
+def test_a_newer_snapshot_takes_the_place_of_one_that_reached_nobody(run):
     env = run.wrap_env(Lazy())
     env.reset()
     inner = env.unwrapped._env
@@ -144,7 +144,7 @@ class Failing(RecordingEnv):
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
-def test_what_failed_comes_again(run, error):
+def test_a_failed_delivery_is_repeated(run, error):
     env = run.wrap_env(Failing(1, 2, 4, error=error))
     for _ in range(2):
         with pytest.raises(error):
@@ -161,7 +161,7 @@ def test_what_failed_comes_again(run, error):
     assert env.unwrapped.seen == [10, 20]
 
 
-def test_a_newer_one_takes_the_place_of_what_failed(run):
+def test_a_newer_snapshot_takes_the_place_of_a_failed_one(run):
     env = run.wrap_env(Failing(1))
     with pytest.raises(OSError, match="not now"):
         env.reset()
@@ -170,7 +170,7 @@ def test_a_newer_one_takes_the_place_of_what_failed(run):
     assert env.unwrapped.seen == [20]
 
 
-def test_what_failed_comes_again_after_the_run_has_ended(run):
+def test_a_failed_delivery_is_repeated_after_the_run_has_ended(run):
     class Once(Failing):
         def set_training_info(self, training_info):
             if not self.calls:
@@ -186,7 +186,7 @@ def test_what_failed_comes_again_after_the_run_has_ended(run):
     assert env.unwrapped.seen == [10]
 
 
-def test_several_interfaces_all_get_it_again(run):
+def test_a_failed_delivery_is_repeated_for_all_interfaces(run):
     class Team(PlainEnv):
         def __init__(self):
             super().__init__()
@@ -200,7 +200,7 @@ def test_several_interfaces_all_get_it_again(run):
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_what_is_frozen_comes_again_unchanged(run, given):
+def test_a_frozen_snapshot_is_repeated_unchanged(run, given):
     run.publish(20)
     env = run.wrap_eval_env(Failing(1, 2), {STEPS: 20} if given else None, info_key="traincast")
     for _ in range(2):
@@ -214,7 +214,7 @@ def test_what_is_frozen_comes_again_unchanged(run, given):
     assert env.unwrapped.seen == [20]
 
 
-def test_what_failed_in_step_comes_again(run):
+def test_a_failed_delivery_in_step_is_repeated(run):
     env = run.wrap_env(Failing(1), deliver="step")
     env.reset()
     with pytest.raises(OSError, match="not now"):
@@ -223,7 +223,7 @@ def test_what_failed_in_step_comes_again(run):
     assert env.unwrapped.seen == [10]
 
 
-def test_an_exception_of_the_search_is_the_users_too(run):
+def test_an_exception_during_the_search_passes_through(run):
 
     class Outer(PlainEnv):
         def __init__(self):

@@ -60,7 +60,7 @@ def test_every_reset_knows_the_newest(writer, kind, mode):
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
-def test_async_with_every_start_method(writer, context):
+def test_async_envs_of_every_start_method_have_the_newest(writer, context):
     envs = make(gymnasium.vector.AsyncVectorEnv, writer.name, context=context)
     assert envs.reset()[1]["known_steps"].tolist() == [10] * ENVS
     writer.publish({STEPS: 20})
@@ -96,7 +96,7 @@ def test_a_method_inside_can_be_called_through_the_vector_env(writer):
     envs.close()
 
 
-def test_make_vec(writer):
+def test_make_vec_takes_the_wrapper(writer):
     wrapper = partial(traincast.TrainingInfoWrapper, name=writer.name)
     # The wrappers go around each env, as with `make_vec_env(wrapper_class=...)` of Stable-Baselines3.
     mode = {"vectorization_mode": "sync"}

@@ -103,7 +103,7 @@ def test_delivered_before_reset_only_if_asked_for(run):
 
 @new_gymnasium
 @pytest.mark.filterwarnings("ignore:.*WARN:UserWarning")
-def test_the_default_of_make_vec(run):
+def test_the_native_vector_env_of_make_vec_is_served(run):
     class Cart(gymnasium.vector.VectorWrapper):
         received = ()
 
@@ -164,7 +164,7 @@ def test_version_and_age_stand_beside_what_the_envs_show(run):
     envs.close()
 
 
-def test_an_evaluation_on_a_vector_env(run):
+def test_an_evaluation_on_a_vector_env_keeps_the_given_value(run):
     envs = run.wrap_eval_env(OneObject(MODES[0]), {STEPS: 99})
     run.publish(20)
     for _ in range(2):

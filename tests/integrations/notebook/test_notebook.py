@@ -63,7 +63,7 @@ def test_its_first_cells_run_twice(notebook, records, tmp_path, traincast_dir):
     names = [result(first), result(again[0])]
     assert recording.runs == names
     assert names[0] != names[1]
-    for name in names:  # a cell that is run again begins anew; the training cell alone goes on
+    for name in names:  # a cell that is run again starts afresh; only the training cell goes on
         resets = [reset for reset in recording.training_resets if reset["run"] == name]
         assert min(resets, key=lambda reset: reset["began"])["steps"] == 0
     last = [event["steps"] for event in recording.publishes if event["run"] == names[1]]

@@ -33,12 +33,12 @@ def turn_based():
     return pettingzoo.make("aec", "sisl/pursuit-v5", max_cycles=20, x_size=8, y_size=8, n_evaders=4)
 
 
-def test_the_parallel_api(example, run):
+def test_pettingzoos_checks_of_the_parallel_api_pass(example, run):
     parallel_api_test(run.wrap_env(example.Pursuit()), num_cycles=60)
     parallel_seed_test(lambda: run.wrap_env(example.Pursuit()), num_cycles=20)
 
 
-def test_the_aec_api(run):
+def test_pettingzoos_checks_of_the_aec_api_pass(run):
     def make():
         return run.wrap_env(turn_based(), on_undelivered="ignore")
 
@@ -46,13 +46,13 @@ def test_the_aec_api(run):
     seed_test(make, num_cycles=20)
 
 
-def test_converters_around_it(example, run):
+def test_pettingzoos_checks_pass_with_converters_around_it(example, run):
     api_test(parallel_to_aec(run.wrap_env(example.Pursuit())), num_cycles=60)
     aec = run.wrap_env(turn_based(), on_undelivered="ignore")
     parallel_api_test(aec_to_parallel(aec), num_cycles=60)
 
 
-def test_an_evaluation(example, run):
+def test_an_evaluation_passes_the_checks_and_keeps_the_given_value(example, run):
     env = run.wrap_eval_env(example.Pursuit(), {"approx_total_training_steps": 7, "n_catch": 2})
     parallel_api_test(env, num_cycles=20)
     run.publish(100, n_catch=1)

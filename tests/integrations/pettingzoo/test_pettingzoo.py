@@ -48,7 +48,7 @@ class InfoParallelWrapper(BaseParallelWrapper, traincast.TrainingInfoInterface):
         traincast.TrainingInfoInterface.__init__(self)
 
 
-def test_aec_to_parallel_and_back():
+def test_the_interface_is_found_through_converters():
     parallel = InfoParallelWrapper(Pennies())
     env = aec_to_parallel(OrderEnforcingWrapper(parallel_to_aec(parallel)))
     assert traincast.find_training_info_interface(env) is parallel
@@ -67,11 +67,11 @@ def test_an_aec_env_with_the_method_is_found_and_not_its_forwarding_wrappers():
     assert received == [INFO]
 
 
-def test_nothing_to_find():
+def test_without_an_interface_none_is_found():
     assert traincast.find_training_info_interface(aec_to_parallel(parallel_to_aec(Pennies()))) is None
 
 
-def test_supersuits_vector_envs():
+def test_every_env_of_supersuits_vector_envs_receives():
     parallel = InfoParallelWrapper(Pennies())
     vector = supersuit.pettingzoo_env_to_vec_env_v1(parallel)
     assert traincast.find_training_info_interface(vector) is parallel

@@ -89,7 +89,7 @@ if __name__ == "__main__":
 """
 
 
-def test_other_start_methods(tmp_path):
+def test_every_other_start_method_sees_the_newest(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(OTHER_METHODS)
     folders = [Path(__file__).parent, Path(__file__).parents[2] / "support"]

@@ -86,7 +86,9 @@ def test_an_env_that_resets_itself_is_told_before_the_step(make: Make, writer: A
 
 
 @pytest.mark.parametrize(("deliver", "seen"), [("auto", 100), ("reset", 100), ("both", 200)])
-def test_deliver(make: Make, writer: Any, deliver: str, seen: int) -> None:
+def test_deliver_decides_whether_a_step_has_the_newest(
+    make: Make, writer: Any, deliver: str, seen: int
+) -> None:
     env = make("informed", channel=writer.name, deliver=deliver)
     writer.publish(info(100))
     env.reset()
@@ -158,7 +160,7 @@ def test_envs_keep_what_they_have_when_the_run_is_over(make: Make, writer: Any) 
     env.close()
 
 
-def test_reset_passes_its_arguments_on() -> None:
+def test_the_arguments_of_reset_are_passed_on() -> None:
     class Options(sf_envs.Plain):
         got: Any = None
 
@@ -319,7 +321,7 @@ def test_spaces_and_agents_are_the_envs_own(make: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", [Namespace, AttrDict])
-def test_the_name_in_the_configuration(kind: Any) -> None:
+def test_the_configuration_shows_the_name_until_it_is_hidden(kind: Any) -> None:
     cfg = kind(experiment="x")
     assert channel_of(cfg) is None
     show_channel(cfg, "name")

@@ -30,7 +30,7 @@ def test_a_missing_sample_factory_is_named_with_its_install_command() -> None:
     assert "pip install 'traincast[sample-factory]'" in result.stdout
 
 
-def test_a_name_that_is_not_there() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     import traincast.integrations.sample_factory as package
 
     with pytest.raises(AttributeError, match="no attribute 'run'"):

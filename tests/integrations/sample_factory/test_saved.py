@@ -36,12 +36,12 @@ def wire(channel_name: str) -> Callable[[dict[str, Any]], bytes]:
     return wire
 
 
-def test_nothing_saved(cfg: Any) -> None:
+def test_without_a_file_nothing_is_loaded(cfg: Any) -> None:
     assert load_state(cfg, 0) is None
     assert load_training_info(cfg) is None
 
 
-def test_saved_and_loaded(cfg: Any, channel_name: str) -> None:
+def test_what_was_saved_is_loaded(cfg: Any, channel_name: str) -> None:
     info = {
         STEPS: 1 << 100,
         "tuple": (1, 2.5, None),

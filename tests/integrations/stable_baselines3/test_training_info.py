@@ -79,7 +79,7 @@ def test_wrong_arguments_are_refused(arguments):
 
 
 @pytest.mark.parametrize("kind", [list, CallbackList], ids=["list", "CallbackList"])
-def test_it_stands_among_other_callbacks(kind):
+def test_it_works_among_other_callbacks(kind):
     class Stop(BaseCallback):
         def _on_step(self):
             return self.num_timesteps < 10
@@ -136,7 +136,7 @@ class DictEnv(RecordingEnv):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("make_env", [RecordingEnv, DictEnv, lambda: gymnasium.make("Recording-v0")])
 @pytest.mark.parametrize("wrap", ["wrap_env", "wrap_eval_env"])
-def test_check_env_is_content(make_env, wrap):
+def test_check_env_passes(make_env, wrap):
     info = TrainingInfoCallback()
     info.run.publish(3)
     env = make_env()

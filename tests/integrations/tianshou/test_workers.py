@@ -16,7 +16,7 @@ from tianshou.env import DummyVectorEnv, RayVectorEnv, ShmemVectorEnv, SubprocVe
 
 from traincast.integrations.tianshou import TrainingInfoFn
 
-KINDS = {  # and how many envs: a process that is not forked loads Tianshou anew
+KINDS = {  # and how many envs: a process that is not forked has to import Tianshou
     "dummy": (DummyVectorEnv, 2),
     "fork": (partial(SubprocVectorEnv, context="fork"), 2),
     "spawn": (partial(SubprocVectorEnv, context="spawn"), 1),

@@ -114,7 +114,7 @@ def _watch_resets(module, wrappers):
 
 
 def _watch_transforms(module):
-    """TorchRL's: what comes before the reset of the env delivers, and what comes after it ends the reset."""
+    """TorchRL's: the hook before the env's reset delivers, and the one after it ends the reset."""
 
     def before(call, transform, args, kwargs):
         began = time.monotonic_ns()
