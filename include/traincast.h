@@ -133,7 +133,7 @@ enum tc_kind {
 
 /* Where a value is: found once, and again when the structure of the snapshots changes. */
 typedef struct tc_key {
-        uint64_t serial;   /* of the structure for which the rest is valid */
+    uint64_t serial;   /* of the structure for which the rest is valid */
     int error;         /* of the last getter: 0, or a negative errno */
     uint32_t kind;     /* enum tc_kind */
     uint32_t value_at; /* index of its word among the values */
@@ -158,7 +158,7 @@ typedef struct tc_array {
     size_t ndim;
     size_t count; /* elements */
     size_t itemsize;
-        const char *dtype; /* numpy's dtype.str such as "<f8", or a name such as "bfloat16"; dtype_len bytes, not terminated */
+    const char *dtype; /* numpy's dtype.str such as "<f8", or a name such as "bfloat16"; dtype_len bytes, not terminated */
     size_t dtype_len;
 } tc_array;
 
@@ -223,7 +223,7 @@ typedef struct tc_reader {
     uint64_t published_ns;      /* CLOCK_MONOTONIC of this machine */
     uint64_t published_unix_ns; /* at the learner */
 
-        int structure_, copy_; /* index of the one in hand; the other one is for the next snapshot */
+    int structure_, copy_; /* index of the one in hand; the other one is for the next snapshot */
     uint64_t position_, serials_, files_;
     uint64_t looked_ns_, looked_head_; /* when the name was last looked up, and the head at that time */
     int fault_;                        /* the error of that look-up, or 0 */
@@ -234,10 +234,10 @@ typedef struct tc_reader {
     tc_entry_ *entries_;
     size_t entries_cap_;
     const char *error_;
-        unsigned long user_; /* user id in the name of the default directory */
+    unsigned long user_; /* user id in the name of the default directory */
     uint16_t policy_id_;
     char name_[TC_NAME_BYTES + 1];
-        char directory_[PATH_MAX]; /* empty: the two default directories */
+    char directory_[PATH_MAX]; /* empty: the two default directories */
 } tc_reader;
 
 /* --- interface ------------------------------------------------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* traincast_scores.h: count episodes on a run's scoreboard from C11 or C++17, on Linux.
-  * Needs traincast.h beside it, which it includes; nothing to link.
+ *
+ * Needs traincast.h beside it, which it includes; nothing to link.
  *
  *     static tc_scores scores;                              // one per thread
  *
@@ -9,9 +10,9 @@
  *         tc_record(&scores, task, success, episode_return, length);
  *     }
  *
- * The learner creates the scoreboard (traincast.scores.Scoreboard in Python) and collects from it. An episode is recorded whole or
- * not at all, and counts exactly once, whatever is killed. Recording never waits, and makes no system call except while there is no
- * scoreboard. A forked child that goes on with its parent's copy takes a block of its own.
+ * The learner creates the scoreboard (traincast.scores.Scoreboard in Python) and collects from it. An episode is recorded
+ * whole or not at all, and counts exactly once, whatever is killed. Recording never waits, and makes no system call except
+ * while there is no scoreboard. A forked child that goes on with its parent's copy takes a block of its own.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -51,10 +52,10 @@ extern "C" {
 
 /* A block of a scoreboard. Leave its members alone. */
 typedef struct tc_scores {
-        uint64_t *words_; /* the mapped file; NULL: none */
+    uint64_t *words_; /* the mapped file; NULL: none */
     size_t bytes_;
     uint64_t *block_;
-        uint64_t *own_; /* a word that becomes 0 in a forked child */
+    uint64_t *own_; /* a word that becomes 0 in a forked child */
     size_t tasks_;
     int fd_;
     uint64_t next_look_ns_;

@@ -1,4 +1,5 @@
 //! The newest snapshot of a channel as dictionaries.
+//!
 //! What is kept for a structure depends on how much changes from one snapshot to the next:
 //!
 //! ```text

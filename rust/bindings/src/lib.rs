@@ -1,4 +1,5 @@
 //! PyO3 bindings: they only translate between Python and `traincast-core`.
+//!
 //! Only `ffi` has `unsafe` code.
 #![deny(unsafe_code)]
 

@@ -1,7 +1,8 @@
 /* Reads a channel as fast as possible while others write it, and checks each snapshot: all of its content follows from its seed.
  *
  *     racer DIRECTORY SNAPSHOTS FILES
-  * exits with 0 once it has checked SNAPSHOTS snapshots from FILES files. tests/stress says what they consist of. */
+ *
+ * exits with 0 once it has checked SNAPSHOTS snapshots from FILES files. tests/stress says what they consist of. */
 #include "traincast.h"
 
 static uint64_t mix(uint64_t x) {

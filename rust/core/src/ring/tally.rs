@@ -17,6 +17,7 @@
 //! 4. `seq`, relaxed: if it is still `s`, the copy is that of write `s`, whole.
 //!
 //! The cases:
+//!
 //! * **A. Nothing older is read.** R1 synchronises with W3 of write s, so R2 returns its words or later ones.
 //! * **B. Nothing newer is returned as s.** The next write to store into the same copy is s+2, in its W2, after its fence W1,
 //!   which comes after W3 of write s+1. If R2 returned such a word, the fences W1 and R3 synchronise and R4 sees `seq = s+1` or

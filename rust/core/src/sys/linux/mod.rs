@@ -1,5 +1,6 @@
 //! The part that is specific to Linux, one file per concern. A port to another system is another folder with the same names;
 //! `macos` is the beginning of one.
+//!
 //! Calls that a signal interrupts are repeated, except for sleeping.
 
 mod clock;
