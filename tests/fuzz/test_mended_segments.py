@@ -53,7 +53,7 @@ def test_a_shape_spoiled_when_it_was_met(traincast_dir: Path, met: int) -> None:
             for one in (reader, traincast.TrainingInfoReader("mended")):
                 for _ in range(2):
                     with pytest.raises(
-                        traincast.CorruptChannelError, match="wants 7 value words, the snapshot has 8"
+                        traincast.CorruptChannelError, match="needs 7 value words, and the snapshot has 8"
                     ):
                         one.read()
             file.put(sound, values, b"", 77)
