@@ -99,7 +99,10 @@ def test_follow_waits_for_the_channel_and_for_its_successor(learner: Start) -> N
         assert first["training_info"] == {"approx_total_training_steps": 1}
         writer.close()
         learner("run").publish(approx_total_training_steps=7)
-        assert json.loads(line(process))["training_info"] == {"approx_total_training_steps": 7}
+        said = json.loads(line(process))
+        if said["writer"] == "closed":  # it looked between the two learners
+            said = json.loads(line(process))
+        assert said["training_info"] == {"approx_total_training_steps": 7}
 
 
 def test_a_missing_channel_gets_a_sentence(shell: Shell) -> None:

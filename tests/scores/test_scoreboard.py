@@ -146,7 +146,7 @@ def test_what_makes_no_sense_is_refused(channel_name):
             Scoreboard(channel_name, tasks)
     with Scoreboard(channel_name, 2) as board:
         writer = ScoreWriter(channel_name)
-        with pytest.raises(ValueError, match="tasks 0 to 1, and 2 is none"):
+        with pytest.raises(ValueError, match="there is no task 2: the scoreboard has tasks 0 to 1"):
             writer.record(2)
         with pytest.raises(OverflowError):
             writer.record(-1)
