@@ -22,6 +22,11 @@
 #include "traincast.h"
 
 #include <math.h>
+#include <sys/resource.h>
+
+#if !defined(MAP_ANONYMOUS) || !defined(MADV_NORMAL)
+#error "traincast_scores.h needs madvise(), which strict POSIX hides: compile with -D_DEFAULT_SOURCE"
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -82,17 +87,21 @@ static inline size_t tc_scores_tasks(const tc_scores *scores);
 /* The last error, in words. */
 static inline const char *tc_scores_error(const tc_scores *scores);
 
-/* Releases the block; what was recorded stays. Closing twice is allowed. */
+/* Releases the block; what was recorded stays. Closing twice is allowed, and so is closing a tc_scores of zeros. */
 static inline void tc_scores_close(tc_scores *scores);
 
 /* --- implementation ------------------------------------------------------------------------------------------------------- */
 
-enum { TC_OFD_SETLK_ = 37, TC_SCORES_EAGER_ = 100 }; /* F_OFD_SETLK; this many look-ups are not rate-limited */
+enum {
+    TC_OFD_SETLK_ = 37,         /* F_OFD_SETLK */
+    TC_SCORES_EAGER_ = 100,     /* this many look-ups are not rate-limited */
+    TC_SCORES_PIECE_ = 1 << 18, /* bytes that one call allocates */
+};
 
 static inline void tc_scores_forget_(tc_scores *s) {
     if (s->words_ != NULL) munmap(s->words_, s->bytes_);
     if (s->own_ != NULL) munmap(s->own_, TC_PAGE);
-    if (s->fd_ >= 0) close(s->fd_);
+    if (s->fd_ >= 0 && s->place_.name_[0] != '\0') close(s->fd_); /* in a tc_scores of zeros, 0 is not ours */
     s->words_ = s->block_ = s->own_ = NULL;
     s->fd_ = -1;
     s->tasks_ = 0;
@@ -152,6 +161,19 @@ static inline int tc_scores_map_(tc_scores *s) {
     return 0;
 }
 
+/* Allocates storage for a part of the file: 0, or an errno. In pieces, because an interrupted call frees what it had allocated. */
+static inline int tc_scores_extend_(int fd, size_t from, size_t to) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && to > limit.rlim_cur) return EFBIG; /* otherwise SIGXFSZ would end the process */
+    while (from < to) {
+        size_t piece = to - from < TC_SCORES_PIECE_ ? to - from : (size_t)TC_SCORES_PIECE_;
+        int error = posix_fallocate(fd, (off_t)from, (off_t)piece);
+        if (error != 0 && error != EINTR) return error;
+        if (error == 0) from += piece;
+    }
+    return 0;
+}
+
 /* Takes a block by locking its first byte. The lock lasts as long as the descriptor is open. */
 static inline int tc_scores_take_(tc_scores *s) {
     tc_reader *r = &s->place_;
@@ -159,10 +181,12 @@ static inline int tc_scores_take_(tc_scores *s) {
     for (size_t block = 0; block < TC_SCORES_MAX_BLOCKS; block++) {
         off_t at = (off_t)(TC_HEADER_BYTES + block * bytes);
         if (s->bytes_ < (size_t)at + bytes) { /* files are only ever extended: two processes that extend one at once add the same block */
-            int error = posix_fallocate(s->fd_, at, (off_t)bytes);
+            int error = tc_scores_extend_(s->fd_, (size_t)at, (size_t)at + bytes);
             if (error) return tc_fail_(r, -error, "there is no room for another block of the scoreboard");
             error = tc_scores_map_(s);
             if (error) return error;
+            if (tc_scores_block_bytes_(s->tasks_) != bytes || s->bytes_ < (size_t)at + bytes)
+                return tc_fail_(r, -EBADMSG, "the scoreboard's file is damaged: its tasks have changed, or it has become shorter");
         }
         uint64_t *words = s->words_ + (size_t)at / 8;
         if (tc_relaxed_(&words[TC_SCORES_NODE]) != 0) continue; /* the block holds another node's totals */

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import traincast
 
@@ -62,3 +66,76 @@ def test_a_program_that_uses_the_header_reads_what_python_publishes(
     with traincast.TrainingInfoWriter(channel_name) as writer:
         writer.publish({"approx_total_training_steps": 0, "reward_shaping": {"goal": 0.25}})
         assert printed(str(program), channel_name) == "0.25\n"
+
+
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Werror"]
+LANGUAGES = {
+    "C11": ["cc", "-std=c11", "-x", "c"],
+    "C++17": ["c++", "-std=c++17", "-x", "c++"],
+    "C++17 without exceptions": ["c++", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-x", "c++"],
+}
+RECORDING = """
+#include "traincast_scores.h"
+int FUNCTION(const char *directory, const char *name) {
+    static tc_reader reader;
+    static tc_scores scores;
+    tc_scores_close(&scores); /* of zeros */
+    if (tc_open_at(&reader, directory, name, 0, sizeof reader)) return -1;
+    if (tc_scores_open_at(&scores, directory, name, 0, sizeof scores)) return -2;
+    int recorded = tc_record(&scores, 1, 1, 2.5, 3);
+    tc_close(&reader);
+    tc_scores_close(&scores);
+    return recorded;
+}
+"""
+
+
+def built(tmp_path: Path, language: str, *optimised: str) -> Path:
+    """A program of two files that include both headers; it prints what each of them has recorded."""
+    (tmp_path / "one.c").write_text(RECORDING.replace("FUNCTION", "one"))
+    (tmp_path / "other.c").write_text(
+        RECORDING.replace("FUNCTION", "other") + "int one(const char *, const char *);\n"
+        "int main(int count, char **arguments) {\n"
+        "    (void)count;\n"
+        '    printf("%d %d", one(arguments[1], arguments[2]), other(arguments[1], arguments[2]));\n'
+        '    printf(" %s\\n", fcntl(0, F_GETFD) < 0 ? "closed" : "open");\n'
+        "    return 0;\n"
+        "}\n"
+    )
+    sources = [str(tmp_path / name) for name in ("one.c", "other.c")]
+    program = tmp_path / "record"
+    flags = [*STRICT, *optimised, f"-I{traincast.get_include()}"]
+    subprocess.run([*LANGUAGES[language], *flags, *sources, "-o", program], check=True, timeout=120)
+    return program
+
+
+@pytest.mark.parametrize("optimised", [["-O0"], ["-O3", "-flto"]], ids=" ".join)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_two_files_of_one_program_include_both_headers_without_a_warning(
+    tmp_path: Path, traincast_dir: Path, language: str, optimised: list[str]
+) -> None:
+    program = built(tmp_path, language, *optimised)
+    with traincast.Run("two-files", unique=False) as run, traincast.scores.Scoreboard(run, 2) as board:
+        said = subprocess.run(
+            [program, traincast_dir, run.name],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+        )
+        assert said.stdout == "1 1 open\n"  # what was closed is no descriptor of the program's
+        assert board.collect()[1].tolist() == (2, 2, 5.0, 12.5, 6, 2.5)
+
+
+def test_a_limit_of_file_sizes_is_an_error_and_ends_no_env(tmp_path: Path, traincast_dir: Path) -> None:
+    program = built(tmp_path, "C11")
+    with traincast.Run("limit", unique=False) as run, traincast.scores.Scoreboard(run, 50_000) as board:
+
+        def limited() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+
+        said = subprocess.run(
+            [program, traincast_dir, run.name], capture_output=True, text=True, preexec_fn=limited, timeout=60
+        )
+        assert said.stdout.startswith(f"-{errno.EFBIG} ")
+        assert board.collect()["episodes"].sum() == 0
