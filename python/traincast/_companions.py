@@ -54,19 +54,36 @@ class Companions(Generic[R]):
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
         self._all: dict[str, Companion[R]] = {}
-        self._saved: dict[str, Any] = dict((state or {}).get(_STATES) or {})
+        self._saved = _states_in(state or {})
+
+    def attach(self, companion: Companion[R], run: R, channel: Channel) -> dict[str, Any]:
+        """Take one in while the run lives, and return its entry."""
+        self._check(companion)  # before it takes the scoreboard of the one that is there
+        companion.begin(run)
+        return self.add(companion, channel)
+
+    def _check(self, companion: Companion[R]) -> None:
+        """Raise ValueError if there is another one: both would count their episodes on one scoreboard."""
+        others = [other for other in self._all.values() if other is not companion]
+        if others:
+            raise ValueError(
+                f"the run has {others[0]!r} already, and one scoreboard, so {companion!r} needs a run of its "
+                "own. For two properties of one env: one curriculum whose tasks are the pairs, "
+                "TaskCurriculum(env, {'size': lambda task: sizes[task // 5], 'speed': ...})"
+            )
 
     def add(self, companion: Companion[R], channel: Channel) -> dict[str, Any]:
         """Add a companion, restore its saved state if there is one, and return `{key: entry}`.
 
         Raises:
-            ValueError: another companion has the same key.
+            ValueError: there is another companion, or the state is not one for it.
         """
+        self._check(companion)
         key = companion.key
-        if self._all.setdefault(key, companion) is not companion:
-            raise ValueError(f"the run has another curriculum under {key!r}: give this one another key=")
         if key in self._saved:
-            companion.load_state_dict(self._saved.pop(key))
+            companion.load_state_dict(self._saved[key])  # an error takes nothing in
+            del self._saved[key]
+        self._all[key] = companion
         return {key: companion.entry(channel)}
 
     def begin(self, run: R) -> None:
@@ -86,8 +103,15 @@ class Companions(Generic[R]):
 
     def restore(self, state: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
         """Restore each companion from the state of a run, and return the entries of all."""
-        self._saved = dict(state.get(_STATES) or {})
+        self._saved = _states_in(state)
         info: dict[str, Any] = {}
         for companion in self._all.values():
             info |= self.add(companion, channel)
         return info
+
+
+def _states_in(state: Mapping[str, Any]) -> dict[str, Any]:
+    states = state.get(_STATES)
+    if states is not None and not isinstance(states, Mapping):
+        raise ValueError(f"the {_STATES} of the state must be what Run.state_dict() returned, not {states!r}")
+    return dict(states or {})

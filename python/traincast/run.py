@@ -189,12 +189,11 @@ class Run:
     def attach(self, curriculum: Companion[Run]) -> None:
         """Publish the entry of a learner's curriculum, and save and restore the curriculum with the run.
 
-        `PooledCurriculum(run, ...)` does so by itself, and integrations do with a curriculum that they get.
+        `PooledCurriculum(run, ...)` does so by itself, and integrations do. ValueError: the run has another.
         """
         if not self._follows:
             self._published_here()
-        curriculum.begin(self)
-        self.publish(self._steps, **self._companions.add(curriculum, self._channel))
+        self.publish(self._steps, **self._companions.attach(curriculum, self, self._channel))
 
     def log_to(self, sink: Sink, *, every: float = 0.0) -> None:
         """Log every publish: `sink(steps, {name: number})` gets all numbers of the training information.

@@ -130,6 +130,16 @@ def everything_in(env: object) -> list[object]:
     return seen
 
 
+def layers(env: object) -> Iterator[object]:
+    """Give the env and what it wraps, from outside in; not what is inside of a vector env."""
+    seen: set[int] = set()
+    while env is not None and id(env) not in seen:
+        seen.add(id(env))
+        yield env
+        inner = (_own_attribute(env, name) for name in _INNER)
+        env = next((found for found in inner if found is not None), None)
+
+
 def defines(owner: object, name: str) -> bool:
     """Tell if the instance or its type has the attribute, rather than an inner object."""
     return _static_attribute(owner, name) is not _ABSENT

@@ -7,13 +7,14 @@ import json
 import pickle
 import warnings
 
+import numpy as np
 import pytest
 from climbing import LEVELS, LevelEnv, check_climbed, climbing, make_level_env, tallies
 from hypothesis import given
 from hypothesis import strategies as st
 
 import traincast
-from traincast.curriculum import PerformanceLevel, PooledCurriculum, TaskCurriculum
+from traincast.curriculum import PerformanceLevel, PooledCurriculum, TaskCurriculum, TaskSampler
 from traincast.curriculum import _learner as learner
 from traincast.curriculum._pooled_level import PooledLevel
 from traincast.scores import ScoreWriter
@@ -282,14 +283,29 @@ def test_without_a_run_it_says_where_one_comes_from():
         PooledCurriculum("a-name", levels=3, promote_at=1.0)
 
 
-def test_one_curriculum_for_two_runs_and_two_under_one_key_are_refused(run):
+def test_one_curriculum_for_two_runs_and_two_for_one_run_are_refused(run):
     curriculum = climbing()
     run.attach(curriculum)
     run.attach(curriculum)  # again: nothing changes
     with traincast.Run("other") as other, pytest.raises(RuntimeError, match=r"belongs to .* already"):
         other.attach(curriculum)
-    with pytest.raises(ValueError, match="another curriculum under 'curriculum'"):
-        run.attach(climbing())
+    for second in (climbing, lambda: TaskSampler(tasks=9, key="another")):
+        with pytest.raises(ValueError, match="already, and one scoreboard"):
+            run.attach(second())
+    play(run.wrap_env(make_level_env()), 8)  # the first one still hears of them
+    assert curriculum.update()
+    assert curriculum.level == 1
+
+
+def test_numbers_of_levels_may_be_numpys_and_have_no_fractions():
+    curriculum = climbing(initial_level=np.int64(1))
+    curriculum.level = np.int32(2)
+    assert (curriculum.level, type(curriculum.level)) == (2, int)
+    assert PooledCurriculum(levels=np.int64(4), promote_at=1.0).levels == 4
+    with pytest.raises(TypeError):
+        curriculum.level = 0.5
+    with pytest.raises(TypeError):
+        climbing(initial_level=0.5)
 
 
 def test_a_state_of_other_levels_is_refused(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import traincast
-from traincast.curriculum import TaskCurriculum, TaskSampler
+from traincast.curriculum import PooledCurriculum, TaskCurriculum, TaskSampler
 from traincast.scores import ScoreWriter
 
 UNIFORM = {"temperature": 1e9, "staleness": 0.0}
@@ -120,6 +121,18 @@ def test_a_function_makes_scores_of_what_all_envs_have_counted(run):
     assert sampler.probabilities.argmax() == 1
 
 
+def test_a_function_that_fails_costs_no_episode(run):
+    answers = [np.full(3, math.nan), np.zeros(3)]
+    sampler = TaskSampler(run, tasks=3, score=lambda added: answers.pop(0))
+    writer = ScoreWriter(run)
+    writer.record(1)
+    with pytest.raises(ValueError, match="those of tasks"):
+        sampler.update()
+    writer.record(2)
+    sampler.update()
+    assert sampler.episodes == 2
+
+
 def test_a_resumed_sampler_goes_on_exactly(channel_name):
     def played(writer, sampler, rounds):
         for task, score in rounds:
@@ -137,6 +150,20 @@ def test_a_resumed_sampler_goes_on_exactly(channel_name):
     with traincast.Run(channel_name, unique=False) as run:
         sampler = TaskSampler(run, tasks=4, state=saved)
         assert played(ScoreWriter(run), sampler, after) == whole
+
+
+@pytest.mark.parametrize(
+    "rule", [{"scores": [0.0]}, {"scores": [math.nan] * 3}, {"episodes": "many"}], ids=str
+)
+def test_a_state_that_is_none_changes_nothing(rule):
+    sampler = TaskSampler(tasks=3)
+    sampler.give_scores([1], [2.0])
+    before = sampler.state_dict()
+    with pytest.raises(ValueError, match="the state is not one of a TaskSampler"):
+        sampler.load_state_dict({**before, "rule": {**before["rule"], **rule}})
+    assert sampler.state_dict() == before
+    with pytest.raises(ValueError, match="the state is not one of a TaskSampler"):
+        sampler.load_state_dict(PooledCurriculum(levels=3, promote_at=1.0).state_dict())
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,20 @@ def test_nobody_around_it_and_the_wrong_order_are_told():
             env.reset()
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [{"level": level} for level in (-1, 3, 0.5, "1", None, float("nan"))]
+    + [{"probabilities": np.array(probabilities)} for probabilities in ([], [0.0] * 3, [np.nan] * 3)],
+    ids=str,
+)
+def test_an_entry_that_names_no_task_is_refused_and_plays_none(entry):
+    env = TaskCurriculum(LevelEnv(), {"level": [10, 20, 30]})
+    env.set_training_info({STEPS: 0, "curriculum": {**entry, "tasks": 3}})
+    with pytest.raises(ValueError, match="which is not from a PooledCurriculum or TaskSampler"):
+        env.reset()
+    assert (env.task, env.unwrapped.level) == (None, -1)
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(TypeError, match="give attributes=, or option="):
         TaskCurriculum(LevelEnv())

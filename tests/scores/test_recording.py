@@ -5,6 +5,8 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+from levels_vector_env import LevelsVectorEnv
+from pettingzoo.utils.conversions import turn_based_aec_to_parallel
 from recording_envs import PlainEnv
 from zoo_envs import Nim, Pennies
 
@@ -83,6 +85,34 @@ def test_episodes_without_a_scoreboard_are_told_of_once(channel_name):
 
 
 @pytest.mark.parametrize(
+    "task", [np.int64(2), 2, np.uint8(2), np.array(2), 2.0, np.float32(2), "level"], ids=repr
+)
+def test_a_task_is_known_by_its_number_of_whatever_type(channel_name, task):
+    with Scoreboard(channel_name, 3) as board:
+        env = PlainEnv()
+        env.level = 2
+        found = isinstance(task, float | np.floating)  # what a curriculum shows; as an argument it is none
+        play(RecordScores(env, channel_name, task=(lambda env, info: task) if found else task), 1)
+        assert board.collect()["episodes"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("task", "error"),
+    [
+        *[(task, TypeError) for task in (0.5, "1", "easy", None, float("nan"), np.array([1]))],
+        *[(task, ValueError) for task in (-1, np.int64(-1), 3)],
+    ],
+    ids=repr,
+)
+def test_what_is_no_number_of_a_task_is_refused_and_counts_for_none(channel_name, task, error):
+    with Scoreboard(channel_name, 3) as board:
+        env = RecordScores(PlainEnv(), channel_name, task=lambda env, info: task)
+        with pytest.raises(error, match="task"):
+            play(env, 1)
+        assert board.collect()["episodes"].sum() == 0
+
+
+@pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
         ({"task": 1.5}, TypeError, "task must be"),
@@ -129,6 +159,39 @@ def test_episodes_of_a_vector_env_are_counted_in_every_autoreset_mode(channel_na
         assert added["length_sum"].tolist() == [9, 3]
 
 
+@pytest.mark.parametrize("mode", [None, "NEXT_STEP", "SAME_STEP", "DISABLED"])
+@pytest.mark.parametrize("as_array", [True, False], ids=["an array", "one for all"])
+def test_the_task_of_an_episode_may_be_an_attribute_of_a_vector_env(channel_name, mode, as_array):
+    """In every mode it is that of the episode that ended, not of the one that the same step has begun."""
+    envs = LevelsVectorEnv(mode, as_array=as_array)
+    with Scoreboard(channel_name, 3) as board:
+        recorded = RecordVectorScores(envs, channel_name, task="level", success=lambda env, info: True)
+        recorded.reset()
+        for _ in range(24):
+            _, _, over, _, _ = recorded.step(np.zeros(2, int))
+            if mode == "DISABLED" and over.all():  # one of the two has waited
+                recorded.reset(options={"reset_mask": over})
+        added = board.collect()
+        assert added["episodes"].tolist() == np.bincount(envs.played, minlength=3).tolist()
+        assert added["return_sum"].tolist() == envs.returns
+        assert added["episodes"].sum() >= 10
+
+
+def test_a_refused_return_of_one_env_costs_the_others_no_episode(channel_name):
+    envs = LevelsVectorEnv("NEXT_STEP", lengths=(2, 2))
+    with Scoreboard(channel_name, 3) as board:
+        recorded = RecordVectorScores(envs, channel_name, success=lambda env, info: True)
+        recorded.reset()
+        recorded.step(np.zeros(2, int))
+        envs.rewards = np.array([np.nan, 1.0])
+        with pytest.raises(ValueError, match="must be finite"):
+            recorded.step(np.zeros(2, int))
+        envs.rewards = np.ones(2)
+        for _ in range(3):
+            recorded.step(np.zeros(2, int))
+        assert (board.collect()[0]["episodes"], board.totals()[0]["return_sum"]) == (3, 6.0)
+
+
 def test_a_vector_env_by_function(channel_name):
     envs = gymnasium.vector.SyncVectorEnv([TaskEnv] * 2)
     with Scoreboard(channel_name, 2) as board:
@@ -152,6 +215,19 @@ def test_episodes_of_a_parallel_env_are_counted_when_no_agent_is_left(channel_na
                 env.step({agent: env.action_space(agent).sample() for agent in env.agents})
         added = board.collect()
         assert (added["episodes"][0], added["successes"][0], added["length_sum"][0]) == (2, 2, total)
+
+
+def test_the_task_may_be_an_attribute_behind_pettingzoos_conversions(channel_name):
+    class Level(Nim):
+        level = 1
+
+    with Scoreboard(channel_name, 2) as board:
+        parallel = turn_based_aec_to_parallel(Level())
+        env = RecordParallelScores(parallel, channel_name, task="level", success=lambda env, info: True)
+        env.reset()
+        while env.agents:
+            env.step({agent: env.action_space(agent).sample() for agent in env.agents})
+        assert board.collect()["episodes"].tolist() == [0, 1]
 
 
 def test_episodes_of_an_aec_env_are_counted_once(channel_name):

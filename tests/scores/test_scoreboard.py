@@ -140,6 +140,19 @@ def test_a_cell_that_is_run_again_goes_on(channel_name):
     assert episodes(board.collect()) == [0, 1]
 
 
+@pytest.mark.parametrize("tasks", [1, 2], ids=["the same tasks", "other tasks"])
+def test_a_scoreboard_that_another_one_has_ended_says_so_once(channel_name, tasks):
+    first = Scoreboard(channel_name, 1)
+    writer = ScoreWriter(channel_name)
+    writer.record(0)
+    with Scoreboard(channel_name, tasks):
+        assert writer.record(0)
+    with pytest.warns(traincast.TraincastWarning, match="no longer count there: another Scoreboard") as said:
+        found = [episodes(first.collect()) for _ in range(3)]
+    assert len(said) == 1
+    assert found == [[3 - tasks], [0], [0]]  # with other tasks the second has a file of its own
+
+
 def test_what_makes_no_sense_is_refused(channel_name):
     for tasks in (0, 2**20 + 1):
         with pytest.raises(ValueError, match="1 to 1048576 tasks"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Self
+from operator import index
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,10 @@ from traincast._companions import Companion
 from traincast._evaluation import SCOREBOARD
 from traincast._warnings import warn_once
 from traincast.run import Run
-from traincast.scores.board import Scoreboard
+from traincast.scores.board import Scoreboard, read_state
 from traincast.wrappers.channel import Channel
 
-__all__ = ["LearnerCurriculum"]
+__all__ = ["LearnerCurriculum", "of_another_run"]
 
 # The user is told after this many updates without an episode, once this many seconds have passed or the run
 # has ended.
@@ -36,12 +37,12 @@ class LearnerCurriculum(Companion[Run]):
     _statistic: str
     """What the curriculum uses of an episode. Envs warn of a missing success only for `"success_rate"`."""
 
-    def __init__(self, tasks: int, key: str, what: str) -> None:
-        if not isinstance(tasks, int) or not 1 <= tasks <= 2**20:
+    def __init__(self, tasks: SupportsIndex, key: str, what: str) -> None:
+        if not hasattr(tasks, "__index__") or not 1 <= (whole := index(tasks)) <= 2**20:
             raise ValueError(f"{what} must be a whole number from 1 to 2**20, not {tasks!r}")
         if not isinstance(key, str) or not key:
             raise TypeError(f"key must be a string, not {key!r}")
-        self._tasks = tasks
+        self._tasks = whole
         self._key = key
         self._run: Run | None = None
         self._board: Scoreboard | None = None
@@ -168,7 +169,8 @@ class LearnerCurriculum(Companion[Run]):
 
         Raises: ValueError if it is not such a state, or one for another number of tasks.
         """
-        missing = [key for key in ("tasks", "scores", "rule") if key not in state]
+        needed = ("tasks", "scores", "rule")
+        missing = [key for key in needed if not isinstance(state, Mapping) or key not in state]
         if missing:
             raise ValueError(
                 f"state must be what {type(self).__name__}.state_dict() returned; it lacks "
@@ -176,7 +178,12 @@ class LearnerCurriculum(Companion[Run]):
             )
         if state["tasks"] != self._tasks:
             raise ValueError(f"the state is for {state['tasks']} tasks, but {self!r} has {self._tasks}")
-        self._load_rule(state["rule"])
+        if state["scores"] is not None:
+            read_state(state["scores"], self._tasks)  # before anything changes
+        try:
+            self._load_rule(state["rule"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"the state is not one of a {type(self).__name__}: {error!r}") from error
         self._board_state = state["scores"]
         if self._board is not None and self._board_state is not None:
             self._board.load_state_dict(self._board_state)
@@ -218,6 +225,15 @@ class LearnerCurriculum(Companion[Run]):
     def __getstate__(self) -> dict[str, Any]:
         there = {"_run": None, "_board": None, "_board_state": self._saved_board()}
         return self.__dict__ | there | {"_updates": 0, "_since": 0.0, "_heard": False}
+
+
+def of_another_run(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a curriculum for a training that goes on elsewhere, or goes back.
+
+    What the envs of the run have counted after it belongs to the training that is left then.
+    """
+    scores = state["scores"]
+    return {**state, "scores": scores and {**scores, "incarnation": 0}}  # of no scoreboard
 
 
 def _as_plain(state: Mapping[str, Any]) -> dict[str, Any]:

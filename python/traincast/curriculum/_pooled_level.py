@@ -60,6 +60,8 @@ class PooledLevel(PerformanceLevel):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Resume from what `state_dict` returned; the level is moved into the current bounds."""
         batches = [(int(episodes), float(total)) for episodes, total in state["results"]]
+        if not all(episodes > 0 and isfinite(total) for episodes, total in batches):
+            raise ValueError(f"batches have episodes and finite sums, unlike one of {batches}")
         super().load_state_dict({**state, "results": []})
         self._batches.clear()
         if self._level == int(state["level"]):

@@ -11,6 +11,7 @@ from gymnasium.utils import RecordConstructorArgs
 from traincast._infos import numbers_in, shown_in
 from traincast._specs import A, O, WritableWrapper
 from traincast.curriculum._attributes import AttributeSetter
+from traincast.wrappers.kinds import check_single
 
 __all__ = ["CurriculumWrapper"]
 
@@ -22,9 +23,12 @@ class CurriculumWrapper(WritableWrapper[O, A], RecordConstructorArgs):
         env: a Gymnasium env, of Gymnasium 0.29 or 1.x.
         info_key: the key of `info` under which the curriculum shows what it does; None: nowhere.
         arguments: the other arguments of the subclass's constructor, for the spec.
+
+    Raises: TypeError for an env of another kind, with what to do.
     """
 
     def __init__(self, env: gymnasium.Env[O, A], *, info_key: str | None, **arguments: Any) -> None:
+        check_single(env, type(self).__name__)
         RecordConstructorArgs.__init__(
             self,
             _disable_deepcopy=True,  # the values for a level may be large

@@ -20,7 +20,7 @@ class PerformanceLevel:
 
     The idea of averaging episodic statistics over the last N episodes of one env instance is that of Sample
     Factory (Petrenko et al. 2020, arXiv:2006.11751); two thresholds over a buffer of results are used by
-    automatic domain randomization (Akkaya et al. 2019, arXiv:1910.07113).
+    automatic domain randomization (Akkaya et al. 2019, arXiv:1910.07113, section 5.2, Algorithm 1).
 
     Args:
         promote_at: an average that reaches it moves the level up.

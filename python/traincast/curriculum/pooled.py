@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import index
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -40,9 +41,11 @@ class PooledCurriculum(LearnerCurriculum):
         level + 1 if m >= promote_at;  level - 1 if m <= demote_at;  else the same
 
     A change of the level forgets the results. Automatic domain randomization moves its bounds in this way:
-    Akkaya et al., "Solving Rubik's Cube with a Robot Hand" (2019, arXiv:1910.07113), Algorithm 1, compares
-    the average over a buffer of all workers' results with the thresholds t_H and t_L. With a window in each
-    env instead, every env has to fill its own: N envs need N times the episodes.
+    Akkaya et al., "Solving Rubik's Cube with a Robot Hand" (2019, arXiv:1910.07113), section 5.2, Algorithm 1
+    (the paper does not number its equations), compares the average over a buffer of m results of all workers
+    with the thresholds t_H (`promote_at`) and t_L (`demote_at`), with >= and <= as here. It empties the
+    buffer at each comparison; here the window slides until the level changes. With a window in each env
+    instead, every env has to fill its own: N envs need N times the episodes.
 
     Args:
         run: the `Run`; None: that of the integration that gets it as `training_info`, or of `Run.attach`.
@@ -86,8 +89,8 @@ class PooledCurriculum(LearnerCurriculum):
             demote_at=demote_at,
             window=window,
             min_episodes=min_episodes,
-            max_level=levels - 1,
-            level=initial_level,
+            max_level=self._tasks - 1,
+            level=index(initial_level),
             higher_is_better=higher_is_better,
         )
         self._statistic = statistic
@@ -100,6 +103,7 @@ class PooledCurriculum(LearnerCurriculum):
 
     @level.setter
     def level(self, level: int) -> None:
+        level = index(level)
         if not 0 <= level < self._tasks:
             raise ValueError(f"level {level} is not within 0...{self._tasks - 1}")
         self._rule.level = level

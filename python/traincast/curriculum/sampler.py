@@ -27,6 +27,8 @@ def replay_probabilities(
 ) -> Array:
     """Return the distribution that `TaskSampler` describes; all arrays have the shape `(tasks,)`.
 
+    Equations (1), (3) and (4) of Jiang et al., "Prioritized Level Replay" (2021, arXiv:2010.03934).
+
     Args:
         scores: S, the last score of each task.
         seen: whether a task has a score.
@@ -62,19 +64,21 @@ class TaskSampler(LearnerCurriculum):
 
     It lives in the learner's process. The `TaskCurriculum` around each env draws a task at each reset, and
     counts the episode under that task. The rule is from Jiang, Grefenstette and Rocktäschel, "Prioritized
-    Level Replay" (2021, arXiv:2010.03934), section 3. Let S_i be the score of task i, c the number of
-    episodes so far, and C_i that number when task i was played last. Tasks that have been seen are drawn from
+    Level Replay" (2021, arXiv:2010.03934), section 3; the numbers are those of the paper's equations. Let S_i
+    be the score of task i, c the number of episodes so far, and C_i that number when task i was played last.
+    Tasks that have been seen are drawn from
 
-        P_replay(i) = (1 - rho) P_S(i) + rho P_C(i)
-        P_S(i) = h(S_i)^(1/beta) / sum_j h(S_j)^(1/beta),  h(S_i) = 1 / rank(S_i)
-        P_C(i) = (c - C_i) / sum_j (c - C_j)
+        (1)  P_replay(i) = (1 - rho) P_S(i) + rho P_C(i)
+        (3)  P_S(i) = h(S_i)^(1/beta) / sum_j h(S_j)^(1/beta),  h(S_i) = 1 / rank(S_i)
+        (4)  P_C(i) = (c - C_i) / sum_j (c - C_j)
 
     Tasks that have not been seen are all equally likely. Together they have a probability that equals their
-    share among all tasks: as in the paper, it falls as more tasks are seen (its P_D). Of tasks with equal
-    scores the one with the smaller number ranks first.
+    share among all tasks: as in the paper, it falls as more tasks are seen (1 - P_D in Algorithm 2). Of tasks
+    with equal scores the one with the smaller number ranks first. C_i is taken when the learner collects the
+    episode; Algorithm 2 takes it when the episode begins.
 
-    Scores estimate how much there is to learn; the paper's choice is the mean magnitude of the advantages, an
-    "L1 value loss". There are three ways to provide them:
+    Scores estimate how much there is to learn; the paper's choice, equation (2), is the mean magnitude of the
+    advantages, an "L1 value loss". There are three ways to provide them:
 
     - `"recorded"`: the env records one, by `TaskCurriculum(score=...)`. Without that it is the episode's
       return, which is not such an estimate;
@@ -123,9 +127,9 @@ class TaskSampler(LearnerCurriculum):
         self._temperature = float(temperature)
         self._staleness = float(staleness)
         self._score = score
-        self._scores = np.zeros(tasks)
-        self._seen = np.zeros(tasks, np.bool_)
-        self._played_at = np.zeros(tasks, np.int64)
+        self._scores = np.zeros(self._tasks)
+        self._seen = np.zeros(self._tasks, np.bool_)
+        self._played_at = np.zeros(self._tasks, np.int64)
         self._count = 0
         self._given = False
         self._probabilities = self._computed()
@@ -182,14 +186,14 @@ class TaskSampler(LearnerCurriculum):
 
     def _learn(self, added: NDArray[np.void]) -> bool:
         new = np.flatnonzero(added["episodes"])
+        self._count += int(added["episodes"].sum())  # also where a user's function fails
+        self._played_at[new] = self._count  # in which order they ended is not known
         if self._score is not None:
             found = self._score(added) if callable(self._score) else added["last_score"]
             scores = np.asarray(found, np.float64)
             if scores.shape != (self._tasks,):
                 raise ValueError(f"score must return an array of shape ({self._tasks},), not {scores.shape}")
             self._take(new, scores[new])
-        self._count += int(added["episodes"].sum())
-        self._played_at[new] = self._count  # the order in which they ended is not known
         self._probabilities = self._computed()
         return True
 
@@ -220,7 +224,10 @@ class TaskSampler(LearnerCurriculum):
         scores = np.array(state["scores"], np.float64)
         seen = np.array(state["seen"], np.bool_)
         played_at = np.array(state["played_at"], np.int64)
-        self._count = int(state["episodes"])
+        count = int(state["episodes"])
+        if {scores.shape, seen.shape, played_at.shape} != {(self._tasks,)} or not np.isfinite(scores).all():
+            raise ValueError(f"{self._tasks} tasks have {self._tasks} finite scores")
+        self._count = count
         self._scores, self._seen, self._played_at = scores, seen, played_at
         self._given = False
         self._probabilities = self._computed()

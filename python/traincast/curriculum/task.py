@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, SupportsFloat
+from operator import index
+from typing import Any, Literal, NoReturn, SupportsFloat
 
 from traincast._evaluation import SCOREBOARD
 from traincast._optional import missing
@@ -24,6 +26,7 @@ from traincast.curriculum._json import read_argument
 from traincast.curriculum._unfed import UnfedWatch
 from traincast.curriculum._wrapper import CurriculumWrapper
 from traincast.scores.episodes import Episodes, Score, Success, usual_success
+from traincast.wrappers.kinds import inside_of_vector_envs
 from traincast.wrappers.missing import RESETS, SECONDS
 
 __all__ = ["TaskCurriculum"]
@@ -40,6 +43,12 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     counted on the learner's scoreboard, under the task that was played. The training information says which
     scoreboard that is, so the wrapper needs no run, and works in any process that a framework puts it in.
 
+    It wraps single envs. In a vector env that is built from functions, Gymnasium's or Stable-Baselines3's, in
+    this process or in others, it goes around each env inside: `SyncVectorEnv([lambda: TaskCurriculum(...)])`.
+    Vector envs that are one object, and PettingZoo's envs, take the training information by a
+    `set_training_info` of their own, and `RecordVectorScores`, `RecordParallelScores` or `RecordAECScores`
+    count their episodes.
+
     It is a `TrainingInfoInterface`: put `TrainingInfoWrapper`, or the integration of a framework, around it.
     Put it outside of `TimeLimit`, so that it sees the end of every episode, and inside of wrappers that reset
     the env by themselves. An episode that an early reset abandons does not count, nor does one of an
@@ -48,7 +57,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     At each reset, and in the last step of an episode, `info["curriculum"]["task"]` is the task as a float.
 
     Args:
-        env: a Gymnasium env, of Gymnasium 0.29 or 1.x, with scalar rewards.
+        env: a single Gymnasium env, of Gymnasium 0.29 or 1.x, with scalar rewards.
         attributes: for each attribute a sequence with its value for task 0, 1, 2, ..., or a callable that
             takes the task. A name alone: the attribute is set to the task's number.
         option: the key under which `reset(options=)` of the env gets the task's number; None: it does not.
@@ -63,8 +72,8 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
             none about tasks, after 100 resets or 5 seconds. `"ignore"` if the env is then meant to stay as it
             is.
 
-    Raises: ValueError at a reset, if the learner has more tasks than a sequence has values, or the entry is
-        not one of a `PooledCurriculum` or `TaskSampler`.
+    Raises: TypeError for an env of another kind; ValueError at a reset, if the learner has more tasks than a
+        sequence has values, or the entry is not one of a `PooledCurriculum` or `TaskSampler`.
 
     Example:
         >>> env = TaskCurriculum(env, {"size": [4, 6, 8, 12]}, success="solved")  # doctest: +SKIP
@@ -161,7 +170,13 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     def step(self, action: A) -> tuple[O, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the env; at the end of an episode, count it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._return += float(reward)
+        try:
+            self._return += float(reward)
+        except (TypeError, ValueError) as error:  # EnvPool's and Isaac Lab's vector envs are gymnasium.Envs
+            raise TypeError(
+                f"{type(self).__name__} wraps a single env, whose reward is one number, not {reward!r}. "
+                f"{inside_of_vector_envs(type(self).__name__)}"
+            ) from error
         self._length += 1
         if terminated or truncated:
             episodes, self._episodes = self._episodes, None  # so that it is counted once
@@ -178,21 +193,23 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
     def _chosen(self, entry: Mapping[str, Any]) -> int:
         self._check(entry)
         if "level" in entry:
-            return int(entry["level"])
+            level = entry["level"]
+            if not (hasattr(level, "__index__") and 0 <= index(level) < entry.get("tasks", math.inf)):
+                self._refuse(entry)
+            return index(level)
         probabilities, sums = self._drawn_from
         if probabilities is not entry["probabilities"]:
             probabilities = entry["probabilities"]
-            sums = np.cumsum(probabilities)
+            sums = np.cumsum(probabilities, dtype=np.float64)
+            if not (sums.size and 0 < sums[-1] < math.inf):
+                self._refuse(entry)
             self._drawn_from = probabilities, sums
         drawn = int(np.searchsorted(sums, self._rng.random() * sums[-1], side="right"))
         return min(drawn, int(np.searchsorted(sums, sums[-1])))  # rounding must not lead past the last task
 
     def _check(self, entry: Any) -> None:
         if not isinstance(entry, Mapping) or not ("level" in entry or "probabilities" in entry):
-            raise ValueError(
-                f"the training information has {entry!r} under {self._key!r}, which is not from a "
-                "PooledCurriculum or TaskSampler: pass another key= to both"
-            )
+            self._refuse(entry)
         tasks = int(entry.get("tasks", 0))
         for name, values in self._values.items():
             if not callable(values) and len(values) < tasks:
@@ -200,6 +217,12 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
                     f"the learner has {tasks} tasks, but {type(self).__name__} has {len(values)} values of "
                     f"{name!r}"
                 )
+
+    def _refuse(self, entry: Any) -> NoReturn:
+        raise ValueError(
+            f"the training information has {entry!r} under {self._key!r}, which is not from a "
+            "PooledCurriculum or TaskSampler: pass another key= to both"
+        )
 
     def _scoreboard_of(self, entry: Mapping[str, Any]) -> Episodes | None:
         place = entry.get(SCOREBOARD)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traincast._core import ScoreCounters
+from traincast._warnings import warn_once
 from traincast.errors import InvalidNameError
 from traincast.wrappers.channel import HasChannel, channel_of
 
-__all__ = ["TALLY", "Scoreboard"]
+__all__ = ["TALLY", "Scoreboard", "read_state"]
 
 TALLY = np.dtype(
     [
@@ -69,7 +70,7 @@ class Scoreboard:
         if channel.name is None:
             raise InvalidNameError("a scoreboard needs a run, or the name of one")
         if state is not None:
-            _checked(state, tasks)  # before a scoreboard is created
+            read_state(state, tasks)  # before a scoreboard is created
         self._channel = channel
         self._counters = ScoreCounters(channel.name, channel.policy_id, tasks, directory=channel.directory)
         if state is None:
@@ -86,9 +87,17 @@ class Scoreboard:
     def collect(self) -> NDArray[np.void]:
         """Return what was recorded since the last call, per task; `last_score` is always the newest.
 
-        It takes microseconds for one task, and less than a millisecond for a thousand.
+        It takes microseconds for one task, and less than a millisecond for a thousand. A `TraincastWarning`
+        says once if envs no longer count here, because another object has replaced or ended the scoreboard.
         """
-        return _tallies(self._counters.collect())
+        added = _tallies(self._counters.collect())
+        if self._counters.ended:
+            warn_once(
+                ("scoreboard has ended", self._channel),
+                f"{self!r} has ended, and envs no longer count there: another Scoreboard of the channel was "
+                "closed, or made with another number of tasks. Keep one for each run; curricula have theirs",
+            )
+        return added
 
     def totals(self) -> NDArray[np.void]:
         """Return all that was collected, including the totals of `state`."""
@@ -112,7 +121,7 @@ class Scoreboard:
 
         Raises: ValueError if it is not such a state, or one for another number of tasks.
         """
-        totals, counted = _checked(state, self.tasks)
+        totals, counted = read_state(state, self.tasks)
         if state["incarnation"] == self._counters.incarnation:
             self._counters.resume(totals.tobytes(), counted.tobytes())
         else:
@@ -142,16 +151,21 @@ def _tallies(saved: bytes) -> NDArray[np.void]:
 
 
 def _array(saved: Any, tasks: int) -> NDArray[np.void]:
-    if not isinstance(saved, np.ndarray):
-        saved = [tuple(row) for row in saved]  # JSON makes lists of them
-    array = np.asarray(saved, TALLY)
+    try:
+        if not isinstance(saved, np.ndarray):
+            saved = [tuple(row) for row in saved]  # JSON makes lists of them
+        array = np.asarray(saved, TALLY)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"the state's tallies cannot be read: {error}") from error
     if array.shape != (tasks,):
         raise ValueError(f"the state is for {array.size} tasks, but this scoreboard has {tasks}")
     return array.copy()
 
 
-def _checked(state: Mapping[str, Any], tasks: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    missing = [key for key in ("incarnation", "totals", "counted") if key not in state]
+def read_state(state: Mapping[str, Any], tasks: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """Return the totals of a state, and what was counted; ValueError if it is none, or of other tasks."""
+    needed = ("incarnation", "totals", "counted")
+    missing = [key for key in needed if not isinstance(state, Mapping) or key not in state]
     if missing:
         raise ValueError(
             f"state must be what Scoreboard.state_dict() returned; it lacks {', '.join(missing)}"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, SupportsIndex
 
+from traincast._infos import number_of
 from traincast._warnings import warn_once
 from traincast.scores.writer import ScoreWriter
+from traincast.unwrapping import layers
 from traincast.wrappers.channel import HasChannel
 
-__all__ = ["Episodes", "Score", "Success", "Task", "usual_success"]
+__all__ = ["ABSENT", "Episodes", "Score", "Success", "Task", "attribute_of", "usual_success"]
 
-Task = int | str | Callable[[Any, Mapping[str, Any]], Any]
+Task = SupportsIndex | str | Callable[[Any, Mapping[str, Any]], Any]
 """A number; a key of the last info, or else an attribute of the env; or a function of env and last info."""
 
 Success = str | Callable[[Any, Mapping[str, Any]], Any]
@@ -21,6 +24,9 @@ Success = str | Callable[[Any, Mapping[str, Any]], Any]
 
 Score = str | Callable[[Any, Mapping[str, Any]], Any]
 """The same for a number."""
+
+ABSENT = object()
+"""In place of an attribute that does not exist."""
 
 _USUAL = ("success", "is_success", "goal_achieved")  # keys that many envs use
 # The user is told after this many seconds, or this many episodes, without a scoreboard.
@@ -41,7 +47,8 @@ class Episodes:
         policy_id: int | None,
         directory: str | os.PathLike[str] | None,
     ) -> None:
-        if not (isinstance(task, int | str) or callable(task)) or isinstance(task, bool):
+        is_number = hasattr(task, "__index__") and not isinstance(task, bool)
+        if not (is_number or isinstance(task, str) or callable(task)):
             raise TypeError(
                 "task must be a number, the name of an attribute or of a key of info, or a function, not "
                 f"{task!r}"
@@ -50,7 +57,7 @@ class Episodes:
             raise TypeError(f"success must be a name or a function of env and info, not {success!r}")
         if not (score is None or isinstance(score, str) or callable(score)):
             raise TypeError(f"score must be a name or a function of env and info, not {score!r}")
-        self._task = task
+        self._task = _number_of_task(task) if is_number else task
         self._success = success
         self._score = score
         self._writer = ScoreWriter(run, policy_id, directory=directory)
@@ -59,10 +66,12 @@ class Episodes:
 
     def record(self, env: Any, info: Mapping[str, Any], episode_return: float, length: int) -> None:
         """Record an episode that has just ended in `env`, with the info of its last step."""
-        task = _found(self._task, env, info, "task") if not isinstance(self._task, int) else self._task
+        task = self._task
+        if not isinstance(task, int):
+            task = _number_of_task(_found(task, env, info, "task"))
         score = None if self._score is None else float(_found(self._score, env, info, "score"))
         if not self._writer.record(
-            int(task),
+            task,
             success=self._succeeded(env, info),
             episode_return=episode_return,
             length=length,
@@ -107,14 +116,31 @@ def _found(what: Task | Success, env: Any, info: Mapping[str, Any], argument: st
     assert isinstance(what, str)
     if what in info:
         return info[what]
-    inner = env
-    while True:
-        try:
-            return inner.__getattribute__(what)
-        except AttributeError:
-            inner = getattr(inner, "env", None)
-        if inner is None:
-            raise AttributeError(
-                f"{argument}={what!r}: neither the last info nor the env has it; info has "
-                f"{sorted(map(str, info))}"
-            )
+    value = attribute_of(env, what)
+    if value is ABSENT:
+        raise AttributeError(
+            f"{argument}={what!r}: neither the last info nor the env has it; info has "
+            f"{sorted(map(str, info))}"
+        )
+    return value
+
+
+def attribute_of(env: Any, name: str) -> Any:
+    """Return an attribute of the env, however deep; `ABSENT` if there is none."""
+    for layer in layers(env):
+        with suppress(AttributeError):
+            return layer.__getattribute__(name)
+    return ABSENT
+
+
+def _number_of_task(task: Any) -> int:
+    """Return the number of a task: any integer, or a whole float, as curricula show in infos."""
+    number = number_of(task)
+    if number is None or not number.is_integer():
+        raise TypeError(
+            f"a task is known by its number, a whole one from 0 up, not by {task!r}; with names: "
+            "task=lambda env, info: names.index(...)"
+        )
+    if number < 0:
+        raise ValueError(f"tasks are numbered from 0 up, and {task!r} is none of them")
+    return int(number)
