@@ -13,9 +13,11 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 
 from traincast._beginning import STEPS_KEY, whole_steps
 from traincast._warnings import warn_once
+from traincast.curriculum._learner import of_another_run
 from traincast.errors import MissingKeyError
 from traincast.integrations._publishing import Publishing, TrainingInfo
 from traincast.integrations.rllib import runners
+from traincast.integrations.rllib.checkpoints import join_checkpoints
 from traincast.integrations.rllib.watch import Watch
 from traincast.relay.ray import start
 from traincast.run import Run
@@ -32,7 +34,8 @@ class TrainingInfoCallback(RLlibCallback):
 
     Pass the class to `config.callbacks`; with arguments: `partial(TrainingInfoCallback, training_info=f)`.
     Each algorithm, and so each trial of a sweep, has a run of its own, which ends with `algo.stop()`.
-    `algo.restore` and `Algorithm.from_checkpoint` go on with the count of the checkpoint.
+    `Algorithm.from_checkpoint`, `algo.restore_from_path` and `algo.restore` go on with the count of the
+    checkpoint, and with the curriculum as it was then.
 
     The result of `algo.train()` has the published numbers under `"traincast"`, and the numbers that curricula
     show in infos at the ends of episodes under `["env_runners"]["curriculum"]`, as means over recent
@@ -40,10 +43,9 @@ class TrainingInfoCallback(RLlibCallback):
 
     Args:
         training_info: entries beside `approx_total_training_steps`: a mapping, or a function that is called
-            with the algorithm before each publish and returns the entries that have changed. It is called
-            once before anything is sampled, then after each training iteration, before each evaluation, and
-            after a restore. After `from_checkpoint` the first call comes from another thread, while the
-            algorithm waits for its env runners.
+            with the algorithm before each publish and returns the entries that have changed, such as a
+            `PooledCurriculum`. It is called once before anything is sampled, then after each training
+            iteration, before each evaluation, and after a restore.
         evaluation_info: what the envs of evaluation env runners see. None: the training information that is
             newest at the first evaluation; they keep it.
         wrapper_kwargs: further arguments of the `TrainingInfoWrapper` around each env, for instance
@@ -124,7 +126,8 @@ class TrainingInfoCallback(RLlibCallback):
         except BaseException:
             close()  # a traceback may keep this object alive
             raise
-        self._watch = Watch(algorithm, self._on_restored, close)
+        join_checkpoints(algorithm, self._saved, self._restored)
+        self._watch = Watch(algorithm, close)
         self._watch.start()
 
     def on_env_runners_recreated(
@@ -148,17 +151,8 @@ class TrainingInfoCallback(RLlibCallback):
 
     def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
         """Publish, and add the published numbers to the result."""
-        self._watch.trained()
         self._publish(algorithm)
         result[_RESULTS] = numbers_of(self.run.state_dict()["training_info"])
-
-    def on_checkpoint_loaded(self, *, algorithm: Any, **kwargs: Any) -> None:
-        """Go on from the checkpoint, which may be older: population based training goes back."""
-        steps, state = self._steps(algorithm), self.run.state_dict()
-        if steps < self.run.steps:
-            info = {**state["training_info"], STEPS_KEY: steps}
-            self.run.load_state_dict({**state, "training_info": info})
-        self._publish(algorithm)
 
     def on_evaluate_start(self, *, algorithm: Any, **kwargs: Any) -> None:
         """Tell the env runners of the evaluation what their envs see."""
@@ -189,14 +183,23 @@ class TrainingInfoCallback(RLlibCallback):
         counted = algorithm.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
         return self._before + whole_steps(counted)
 
-    def _on_restored(self, algorithm: Any) -> None:
-        try:
-            self._publish(algorithm)
-        except Exception:  # from the user's function: the next publish raises it where the user sees it
-            self.run.publish(self._steps(algorithm))
+    def _saved(self) -> dict[str, Any]:
+        curricula = self.run.state_dict().get("curricula", {})
+        return {key: of_another_run(state) for key, state in curricula.items()}
+
+    def _restored(self, algorithm: Any, curricula: Mapping[str, Any] | None) -> None:
+        """Go on from the checkpoint, which may be older: population based training goes back."""
+        steps, state = self._steps(algorithm), self.run.state_dict()
+        if curricula or steps < self.run.steps:
+            restored = {
+                "training_info": {**state["training_info"], STEPS_KEY: steps},
+                "curricula": {**state.get("curricula", {}), **(curricula or {})},
+            }
+            self.run.load_state_dict({**state, **restored})
+        self._publish(algorithm)
 
     def _service(self, evaluation_info: Mapping[str, Any] | None = None) -> runners.Service:
-        return runners.Service(self.run, self._before, self._wrapper_kwargs, evaluation_info)
+        return runners.Service(self.run, self._wrapper_kwargs, evaluation_info)
 
     def _serve(self, group: Any, service: runners.Service, **which: Any) -> None:
         for problem in group.foreach_env_runner(partial(runners.serve, service=service), **which):
@@ -219,10 +222,6 @@ class TrainingInfoCallback(RLlibCallback):
     def on_environment_created(self, *, env_runner: Any, **kwargs: Any) -> None:
         """Wrap the envs."""
         runners.prepare(env_runner)
-
-    def on_episode_created(self, *, env_runner: Any, **kwargs: Any) -> None:
-        """Before the very first reset, wait until the learner has published a restored algorithm's count."""
-        runners.await_learner(env_runner)
 
     def on_episode_end(
         self, *, episode: Any, env_runner: Any, metrics_logger: Any, env_index: int, **kwargs: Any

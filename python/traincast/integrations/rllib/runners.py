@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import gymnasium
 
 from traincast import TrainingInfoVectorWrapper
-from traincast._beginning import STEPS_KEY
 from traincast._infos import numbers_in
 from traincast._warnings import warn_once
-from traincast.errors import ChannelNotFoundError
 from traincast.integrations.rllib.envs import FollowingEnv
 from traincast.run import Run
 
-__all__ = ["Service", "await_learner", "log_curriculum", "prepare", "serve"]
-
-_PATIENCE = 10.0  # seconds that the first reset waits for a learner that has restored a checkpoint
+__all__ = ["Service", "log_curriculum", "prepare", "serve"]
 
 _ASYNC = (
     'the envs live in processes of their own (gym_env_vectorize_mode="async"), which no callback reaches, '
@@ -36,8 +30,6 @@ class Service:
     """What the callback tells an env runner: which run its envs read, and how."""
 
     run: Run
-    before: int
-    """The training steps before RLlib's count began."""
     wrapper_kwargs: Mapping[str, Any]
     evaluation_info: Mapping[str, Any] | None = None
     """In an evaluation: what envs see instead of the run's training information."""
@@ -51,7 +43,6 @@ class Service:
 
 # After a failure an env runner makes its envs anew, and must remember what it was told.
 _services: WeakKeyDictionary[Any, Service] = WeakKeyDictionary()
-_unconfirmed: WeakSet[Any] = WeakSet()
 
 
 def serve(env_runner: Any, service: Service) -> str | None:
@@ -60,7 +51,6 @@ def serve(env_runner: Any, service: Service) -> str | None:
     if known is not None and known.run.channel == service.run.channel:
         return None
     _services[env_runner] = service
-    _unconfirmed.add(env_runner)
     return _tell(env_runner, service)
 
 
@@ -110,32 +100,6 @@ def _sub_envs(env: Any) -> list[Any] | None:
     """Return the list in which a vector env of RLlib or Gymnasium keeps its envs in this process."""
     envs = getattr(getattr(env, "unwrapped", None), "envs", None)
     return envs if isinstance(envs, list) else None
-
-
-def await_learner(env_runner: Any) -> None:
-    """Before the first reset, wait until the learner has published the count that RLlib gave the env runner.
-
-    The two differ after `Algorithm.from_checkpoint`, which restores the count and calls no callback.
-    """
-    if env_runner not in _unconfirmed:
-        return
-    _unconfirmed.discard(env_runner)
-    service = _services[env_runner]
-    if service.evaluation_info is not None:
-        return
-    steps = service.before + int(getattr(env_runner, "num_env_steps_sampled_lifetime", 0))
-    deadline = time.monotonic() + _PATIENCE
-    with suppress(ChannelNotFoundError), service.run.channel.open() as reader:
-        while reader.read()[STEPS_KEY] < steps and reader.served:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                warn_once(
-                    ("not confirmed", service.run.channel),
-                    f"the envs begin at {reader.read()[STEPS_KEY]} training steps, although RLlib counts "
-                    f"{steps}: the process of the algorithm has not published them in {_PATIENCE:g} s",
-                )
-                return
-            reader.wait(left)
 
 
 def log_curriculum(env_runner: Any, metrics_logger: Any, episode: Any, env_index: int, key: str) -> None:

@@ -1,4 +1,4 @@
-"""A thread that notices two events for which RLlib calls no callback."""
+"""A thread that notices the end of an algorithm, for which RLlib calls no callback."""
 
 from __future__ import annotations
 
@@ -23,42 +23,26 @@ def look_at_all() -> None:
 
 
 class Watch(threading.Thread):
-    """Notices that an algorithm was restored by `from_checkpoint`, and that it has ended.
+    """Notices that an algorithm has ended: `Algorithm.stop` calls nothing.
 
-    `Algorithm.restore` calls `on_checkpoint_loaded`, but `Algorithm.from_checkpoint` and `Algorithm.stop`
-    call nothing. A restored algorithm has an iteration above 0 before it has trained. A stopped one has shut
-    down its learners, and one that nothing refers to has been freed.
+    A stopped one has shut down its learners, and one that nothing refers to has been freed.
 
     Args:
         algorithm: the algorithm; only a weak reference to it is kept.
-        on_restored: called with the algorithm, at most once, and not after `trained()`.
         on_end: called when the algorithm has ended; perhaps twice.
     """
 
-    def __init__(
-        self, algorithm: Any, on_restored: Callable[[Any], None], on_end: Callable[[], None]
-    ) -> None:
+    def __init__(self, algorithm: Any, on_end: Callable[[], None]) -> None:
         super().__init__(name="traincast: watches an RLlib algorithm", daemon=True)
         self._algorithm = ref(algorithm)
-        self._on_restored = on_restored
         self._on_end = on_end
-        self._restorable = True
         self._ended = threading.Event()
         _watches.add(self)
-
-    def trained(self) -> None:
-        """Note that a training iteration is done: an iteration above 0 says nothing from here on."""
-        self._restorable = False
 
     def run(self) -> None:
         """Look until the algorithm has ended."""
         while not self._ended.is_set():
             self.look()
-            algorithm = self._algorithm()
-            if self._restorable and algorithm is not None and algorithm.iteration > 0:
-                self._restorable = False
-                self._on_restored(algorithm)
-            del algorithm
             self._ended.wait(_SECONDS)
 
     def look(self) -> None:
