@@ -64,7 +64,10 @@ class Companions(Generic[R]):
         """
         key = companion.key
         if self._all.setdefault(key, companion) is not companion:
-            raise ValueError(f"the run has another curriculum under {key!r}: give this one another key=")
+            raise ValueError(
+                f"the run has another curriculum under {key!r}: give this one another key=, or make the run "
+                "anew (in a notebook: its cell, too)"
+            )
         if key in self._saved:
             companion.load_state_dict(self._saved.pop(key))
         return {key: companion.entry(channel)}
