@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["warn_if_in_a_starting_worker", "warn_of_going_back", "warn_of_silence"]
 
-_PATIENCE = 10.0  # seconds that a run may live without a publish: a look at it, or an early end
+_PATIENCE = 60.0  # seconds that a run may live without a publish: a look at it, or an early end
 
 
 def warn_if_in_a_starting_worker(name: str) -> None:
