@@ -45,7 +45,9 @@ def wrap(env: Any, run: HasChannel | str, **options: Any) -> Any:
     for other, remedy in _OTHERS.items():
         if isinstance(env, _class(*other)):
             kind = type(env).__name__
-            raise TypeError(f"wrap_env goes around each single env of Gymnasium, not around {kind}: use {remedy}")
+            raise TypeError(
+                f"wrap_env goes around each single env of Gymnasium, not around {kind}: use {remedy}"
+            )
     from traincast.wrappers.gymnasium import TrainingInfoWrapper
 
     if callable(env) and not isinstance(env, _class("gymnasium", "Env")):

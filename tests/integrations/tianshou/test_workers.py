@@ -101,6 +101,6 @@ def test_envs_that_take_the_place_of_killed_workers_are_served_again(trainer_of,
 def test_a_vector_env_of_tianshou_is_refused_with_what_to_wrap_in_its_place():
     with (
         traincast.Run("refused") as run,
-        pytest.raises(TypeError, match="not around DummyVectorEnv: wrap_env_fn"),
+        pytest.raises(TypeError, match="not around DummyVectorEnv: use wrap_env_fn"),
     ):
         run.wrap_env(DummyVectorEnv([RecordingEnv]))

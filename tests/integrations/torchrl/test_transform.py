@@ -270,7 +270,7 @@ def test_the_wrapped_env_of_a_trainer_takes_seeds(hook):
 
 def test_an_env_of_torchrl_is_refused_with_what_to_wrap_in_its_place():
     with traincast.Run("refused") as run:
-        with pytest.raises(TypeError, match=r"not around GymWrapper: GymWrapper\(run\.wrap_env\(env\)\)"):
+        with pytest.raises(TypeError, match=r"not around GymWrapper: use GymWrapper\(run\.wrap_env\(env\)\)"):
             run.wrap_env(GymWrapper(RecordingEnv()))
         env = GymWrapper(run.wrap_env(RecordingEnv()))
         env.reset()
