@@ -79,7 +79,8 @@ def test_the_search_goes_below_unwrapped():
 # --- where wrappers keep what they wrap ---
 
 
-INNER = ["env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment", "base_env"]
+INNER = ["env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment", "environment", "_gym_env"]
+INNER += ["_wrapped_env", "base_env"]
 
 
 @pytest.mark.parametrize("name", INNER)

@@ -68,8 +68,9 @@ class Companions(Generic[R]):
         if others:
             raise ValueError(
                 f"the run has {others[0]!r} already, and one scoreboard, so {companion!r} needs a run of its "
-                "own. For two properties of one env: one curriculum whose tasks are the pairs, "
-                "TaskCurriculum(env, {'size': lambda task: sizes[task // 5], 'speed': ...})"
+                "own (in a notebook: run its cell again, too). For two properties of one env: one curriculum "
+                "whose tasks are the pairs, TaskCurriculum(env, {'size': lambda task: sizes[task // 5], "
+                "'speed': ...})"
             )
 
     def add(self, companion: Companion[R], channel: Channel) -> dict[str, Any]:

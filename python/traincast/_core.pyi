@@ -102,7 +102,7 @@ class TrainingInfoWriter:
         | `dict`, any other `Mapping` | `dict`, in the same order |
         | `list`; `tuple`, namedtuple | `list`; `tuple` |
         | any other `Sequence` (deque, range, `array.array`) | `list` |
-        | instance of a dataclass | `dict` of its fields |
+        | instance of a dataclass, unless it can be called | `dict` of its fields |
         | `bytearray`, `memoryview` | `bytes` |
         | numpy array (numbers, times, `S`, `U`, the dtypes of ml_dtypes) | the same, read-only |
         | numpy scalar | the same |
@@ -179,6 +179,8 @@ class TrainingInfoWriter:
             2
         """
 
+    @overload  # a dictionary that is written in the call may have paths of both kinds
+    def update_in(self, path: Mapping[str | tuple[str | int, ...], Any]) -> int: ...
     @overload
     def update_in(self, path: Mapping[_Path, Any]) -> int: ...
     def state_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
@@ -11,7 +12,7 @@ from traincast.errors import TraincastWarning
 
 __all__ = ["warn_once"]
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler or a destructor that comes in between may warn, too
 _said: set[Hashable] = set()
 
 
@@ -29,6 +30,15 @@ def warn_once(key: Hashable, message: str, stacklevel: int | None = None) -> boo
     level = _level_of_the_user() if stacklevel is None else stacklevel + 1
     warnings.warn(message, TraincastWarning, stacklevel=level)
     return True
+
+
+def _renew_lock() -> None:
+    """In a forked child: a thread that it does not have may have held the lock."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _level_of_the_user() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -16,10 +17,10 @@ from traincast._companions import Companion, Companions
 from traincast._core import TrainingInfoWriter
 from traincast._leftovers import remove_what_dead_runs_left
 from traincast._names import base_of, rank, unique_name
-from traincast._warnings import warn_once
+from traincast._oversights import warn_if_in_a_starting_worker, warn_of_going_back, warn_of_silence
 from traincast.errors import ChannelClosedError, ForkedWriterError
-from traincast.sinks import Log, Sink, numbers_of
-from traincast.wrappers.channel import Channel
+from traincast.sinks import Log, Sink, log_due
+from traincast.wrappers.channel import Channel, place_of
 from traincast.wrappers.kinds import wrap
 
 __all__ = ["EnvFn", "Run"]
@@ -96,11 +97,11 @@ class Run:
         first = first_info(start, state, training_info)
         if name is None and state is not None and "name" in state:
             name = base_of(state["name"])
-        asked = os.environ.get("TRAINCAST_DIR") if directory is None else directory
+        asked = (os.environ.get("TRAINCAST_DIR") or None) if directory is None else directory
         self._channel = Channel(
             unique_name(name, per_rank=per_rank) if unique or name is None else name,
             index(policy_id),
-            os.path.abspath(asked) if asked else None,
+            place_of(asked),
         )
         self._logs: list[Log] = []
         self._follows = rank() != 0 and not per_rank
@@ -112,6 +113,7 @@ class Run:
         first |= {} if curriculum is None else self._companions.add(curriculum, self._channel)
         if self._follows:
             return self._companions.begin(self)
+        warn_if_in_a_starting_worker(self.name)
         if unique:  # an earlier launch with the same address and port may have left a channel of this name
             options = {"leftover": "replace"} | options
         writer = TrainingInfoWriter(
@@ -127,6 +129,7 @@ class Run:
         except BaseException:
             writer.close()  # a traceback may keep it alive
             raise
+        self._first, self._since = writer.version, time.monotonic()
         _living[self._channel] = self
         remove_what_dead_runs_left(self._channel.directory)
 
@@ -183,7 +186,7 @@ class Run:
         if self._logs:
             self._log(self._logs)
         if steps < before:
-            self._went_back(before)
+            warn_of_going_back(self._channel, before, steps)
         return version
 
     def attach(self, curriculum: Companion[Run]) -> None:
@@ -204,25 +207,14 @@ class Run:
 
         Raises: TypeError for a sink that cannot be called; ValueError if `every` is negative; as `publish`.
         """
-        if not callable(sink):
-            raise TypeError(
-                f"a sink is a function of (step, {{name: number}}), not {type(sink).__qualname__}; for a "
-                "SummaryWriter use traincast.sinks.tensorboard(writer)"
-            )
-        if not every >= 0:
-            raise ValueError(f"every must be a number of seconds from 0 up, not {every}")
+        log = Log(sink, every)
         if not self._follows:
             self._published_here()
-            self._logs.append(Log(sink, every))
-            self._log(self._logs[-1:])
+            self._logs.append(log)
+            self._log([log])
 
     def _log(self, logs: list[Log]) -> None:
-        now = time.monotonic()
-        due = [log for log in logs if now >= log.next_at]
-        numbers = numbers_of(self.state_dict()["training_info"]) if due else {}
-        for log in due:
-            log.next_at = now + log.every
-            log.sink(self._steps, dict(numbers))
+        log_due(logs, self._steps, lambda: self.state_dict()["training_info"])
 
     if TYPE_CHECKING:
 
@@ -326,12 +318,17 @@ class Run:
 
     def close(self) -> None:
         """End the run: its channel is removed, and envs keep what they have. Closing twice is allowed."""
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             return
-        if self.publishes and not self._writer.closed:
-            self._last_state = self._writer.state_dict()
-        self._writer.close()
+        silent = False
+        if self.publishes and not writer.closed:
+            self._last_state = writer.state_dict()
+            silent = writer.version == self._first
+        writer.close()
         self._companions.end()
+        if silent:
+            warn_of_silence(self._channel, self._steps, time.monotonic() - self._since)
 
     def _published_here(self) -> TrainingInfoWriter:
         if self._writer is None or not self.publishes:
@@ -339,13 +336,6 @@ class Run:
                 f"this is a reference to run {self.name!r}: only the process that made the run publishes"
             )
         return self._writer
-
-    def _went_back(self, before: int) -> None:
-        warn_once(
-            ("steps went back", self._channel),
-            f"run {self.name!r} went back from {before} training steps to {self._steps}, and curricula with "
-            "it. To go on after a checkpoint, use Run(state=...) or Run(start=...)",
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -367,6 +357,14 @@ class Run:
 Run.__module__ = "traincast"  # where users and pickles find it
 
 _living: WeakValueDictionary[Channel, Run] = WeakValueDictionary()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what still lives at a normal exit: with its state, for those who ask for it later in the exit."""
+    for run in list(_living.values()):
+        if run.publishes:
+            run.close()
 
 
 def _referred(channel: Channel, follows: bool) -> Run:

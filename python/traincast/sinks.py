@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,25 @@ class Log:
     sink: Sink
     every: float
     next_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not callable(self.sink):
+            raise TypeError(
+                f"a sink is a function of (step, {{name: number}}), not {type(self.sink).__qualname__}; for "
+                "a SummaryWriter use traincast.sinks.tensorboard(writer)"
+            )
+        if not self.every >= 0:
+            raise ValueError(f"every must be a number of seconds from 0 up, not {self.every}")
+
+
+def log_due(logs: list[Log], steps: int, info: Callable[[], Mapping[Any, Any]]) -> None:
+    """Call the sinks whose time has come with the numbers of what `info` returns."""
+    now = time.monotonic()
+    due = [log for log in logs if now >= log.next_at]
+    numbers = numbers_of(info()) if due else {}
+    for log in due:
+        log.next_at = now + log.every
+        log.sink(steps, dict(numbers))
 
 
 class _SummaryWriter(Protocol):

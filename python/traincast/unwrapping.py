@@ -20,8 +20,12 @@ __all__ = [
 T = TypeVar("T")
 
 # Where wrappers keep the wrapped env: Gymnasium and most others, PettingZoo's aec_to_parallel_wrapper,
-# SuperSuit (the next two), Stable-Baselines3's VecEnvWrapper, skrl and TorchRL's GymWrapper, dm_env and Acme.
-_INNER = ("env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment")
+# SuperSuit (the next two), Stable-Baselines3's VecEnvWrapper, skrl and TorchRL's GymWrapper, dm_env and Acme,
+# Dopamine, TF-Agents, rlkit and D4RL.
+_INNER = (
+    *("env", "aec_env", "par_env", "gym_env", "venv", "_env", "_environment"),
+    *("environment", "_gym_env", "_wrapped_env"),
+)
 # Where vector envs keep their envs: Gymnasium's SyncVectorEnv and most others, SuperSuit's ConcatVecEnv.
 _INNERS = ("envs", "vec_envs")
 # More general names, which other classes use for other things: so no property is run for these. tianshou's

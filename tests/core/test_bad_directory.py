@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,15 @@ def test_a_path_that_is_not_a_directory_is_refused(
     assert_refused(channel_name, path, f"it is a {kind}", f"remove it, or {ELSEWHERE}")
 
 
+def test_below_a_file(channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (traincast_dir / "file").touch()
+    for below in ("file/channels", "file/a/channels"):
+        monkeypatch.setenv("TRAINCAST_DIR", str(traincast_dir / below))
+        for attempt in (traincast.TrainingInfoWriter, traincast.TrainingInfoReader):
+            with pytest.raises(OSError, match="a file is in the way: set TRAINCAST_DIR"):
+                attempt(channel_name)
+
+
 def test_a_missing_directory_is_made_with_its_parents(
     channel_name: str, traincast_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +163,34 @@ def test_a_missing_directory_is_made_with_its_parents(
     finally:
         os.umask(old_mask)
     assert {oct(p.stat().st_mode & 0o777) for p in (path, path.parent, path.parent.parent)} == {"0o700"}
+
+
+@pytest.mark.parametrize("path", ["~", "~/channels", "$HOME/channels"])
+def test_what_no_shell_has_replaced(
+    channel_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A file of settings gives it as it is; a directory `~` in the working directory is nobody's wish."""
+    monkeypatch.chdir(tmp_path)
+    tries: list[Callable[[], object]] = [
+        lambda: traincast.TrainingInfoWriter(channel_name),
+        lambda: traincast.TrainingInfoReader(channel_name),
+        lambda: traincast.Run(channel_name),
+    ]
+    monkeypatch.setenv("TRAINCAST_DIR", path)
+    for attempt in tries:
+        with pytest.raises(traincast.InsecureDirectoryError, match="give the whole path") as refused:
+            attempt()
+        assert str(refused.value).startswith(f"{path} cannot hold channels: no shell has replaced")
+    monkeypatch.delenv("TRAINCAST_DIR")
+    with pytest.raises(traincast.InsecureDirectoryError, match="give the whole path"):
+        traincast.Run(channel_name, directory=path)
+    assert not os.listdir(tmp_path)
+
+
+def test_an_empty_path_is_no_directory(channel_name: str) -> None:
+    for attempt in (traincast.TrainingInfoWriter, traincast.TrainingInfoReader, traincast.Run):
+        with pytest.raises(traincast.InsecureDirectoryError, match="it is empty; give the whole path"):
+            attempt(channel_name, directory="")
 
 
 def test_a_relative_path_is_resolved_once(

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import collections
 import ctypes
+import dataclasses
 import datetime
 import fractions
 import functools
@@ -13,9 +14,12 @@ import io
 import ipaddress
 import itertools
 import mmap
+import multiprocessing
 import operator
 import pathlib
+import random
 import re
+import sqlite3
 import subprocess
 import types
 import uuid
@@ -28,11 +32,13 @@ import msgspec
 import numpy as np
 import pydantic
 import pytest
+import scipy.sparse
 import torch
 from ids import shown
 from snapshots import STEPS, assert_identical, info
 
 import traincast
+from traincast.curriculum import Linear
 
 
 class Table:
@@ -145,6 +151,13 @@ async def stream() -> Any:
     yield 1
 
 
+def row_of_a_database() -> sqlite3.Row:
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    row: sqlite3.Row = connection.execute("select 1 as a, 'b' as c").fetchone()
+    return row
+
+
 class Later:
     def __await__(self) -> Any:
         yield
@@ -172,6 +185,8 @@ REMEDIES: dict[str, tuple[Any, str]] = {
     "old sequence": (Indexed(), LIST),
     "row": (Row(), "use dict(...)"),
     "asynchronous generator": (stream(), "use a list of what it yields"),
+    "sparse matrix": (scipy.sparse.csr_matrix([[0.0, 1.0]]), "use .toarray()"),
+    "row of a database": (row_of_a_database(), "use dict(...)"),
     "space": (gymnasium.spaces.Discrete(3), "use vars(...)"),
     # What says itself how to make it plain.
     "path": (pathlib.Path("x"), "use str(...)"),
@@ -205,7 +220,14 @@ REMEDIES: dict[str, tuple[Any, str]] = {
     "address": (ipaddress.ip_address("::1"), "use int(...) or str(...)"),
     # Memory.
     "mmap": (mmap.mmap(-1, 8), "use bytes(...), or numpy.asarray(...) to keep its numbers"),
+    "value of multiprocessing": (multiprocessing.Value("i", 3), "use .value"),
+    "value of ctypes": (ctypes.c_double(0.5), "use .value"),
     "ctypes": ((ctypes.c_float * 2)(), "use bytes(...), or numpy.asarray(...) to keep its numbers"),
+    # States of random numbers.
+    "random": (random.Random(1), "use .getstate()"),
+    "generator of numpy": (np.random.default_rng(1), "use .bit_generator.state"),
+    "generator of torch": (torch.Generator(), "use .get_state()"),
+    "dtype": (np.dtype("f4"), "use str(...)"),
     # What is called, waited for, read, raised.
     "function": (pytest.raises, NAME),
     "builtin function": (len, NAME),
@@ -216,6 +238,7 @@ REMEDIES: dict[str, tuple[Any, str]] = {
     "partial": (functools.partial(int, "1"), "publish what it returns"),
     "getter": (operator.itemgetter(1), "publish what it returns"),
     "callable": (Called(), "publish what it returns"),
+    "schedule": (Linear(0.0, 1.0, 10), "publish what it returns, or dataclasses.asdict(...)"),
     "awaitable": (Later(), "use await ..."),
     "file": (io.StringIO("x"), "use .read()"),
     "exception": (ValueError("x"), "use repr(...)"),
@@ -240,6 +263,7 @@ def test_the_error_names_the_remedy(channel_name: str, value: Any, remedy: str, 
 
 
 CALLS = {
+    "dataclasses.asdict(...)": dataclasses.asdict,
     "list(...)": list,
     "sorted(...)": sorted,
     "str(...)": str,
@@ -264,10 +288,39 @@ NOT_TRIED = {"endless", "row", "array", "space", "optimizer"}
     ids=[name for name in REMEDIES if name not in NOT_TRIED],
 )
 def test_the_remedy_helps(channel_name: str, value: Any, remedy: str) -> None:
-    calls = re.findall(r"(?<![\w.])((?:[a-z_0-9]+\.)*[a-z_0-9]+\(\.\.\.\)|\.[a-z_]+\(\))", remedy)
+    calls = re.findall(
+        r"(?<![\w.])((?:[a-z_0-9]+\.)*[a-z_0-9]+\(\.\.\.\)|\.[a-z_]+\(\)|(?:\.[a-z_]+)+$)", remedy
+    )
     with traincast.TrainingInfoWriter(channel_name) as writer:
         for call in calls:
-            made = getattr(value, call[1:-2])() if call.startswith(".") else CALLS[call](value)
+            if call.startswith("."):
+                made = operator.attrgetter(call[1:].removesuffix("()"))(value)
+                made = made() if call.endswith("()") else made
+            else:
+                made = CALLS[call](value)
+            writer.publish(info(a=made))
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged], ids=str)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_a_nested_tensor(channel_name: str, layout: Any) -> None:
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=layout)
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        with pytest.raises(
+            traincast.UnsupportedTypeError, match=r'info\["a"\]: a nested .* use \.unbind\(\)'
+        ):
+            writer.publish(info(a=nested))
+        writer.publish(info(a=nested.unbind()))
+        assert [len(part) for part in traincast.TrainingInfoReader(channel_name)["a"]] == [2, 3]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors:UserWarning")
+def test_a_masked_tensor(channel_name: str) -> None:
+    masked = torch.masked.masked_tensor(torch.ones(2), torch.tensor([True, False]))
+    with traincast.TrainingInfoWriter(channel_name) as writer:
+        with pytest.raises(traincast.UnsupportedTypeError, match="its mask would be lost; use"):
+            writer.publish(info(a=masked))
+        for made in (masked.to_tensor(0.0), masked.get_data(), masked.get_mask()):
             writer.publish(info(a=made))
 
 

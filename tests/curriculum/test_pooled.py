@@ -327,6 +327,17 @@ def test_a_learner_that_hears_of_no_episode_is_told(monkeypatch, ends):
     assert len(said) == 1
 
 
+def test_a_curriculum_that_is_never_updated_says_so_at_the_end_of_its_run():
+    run = traincast.Run("forgotten", curriculum=climbing())
+    env = run.wrap_env(make_level_env())
+    play(env, 100)
+    with pytest.warns(
+        traincast.TraincastWarning, match="100 episodes .* changed nothing. Call update"
+    ) as said:
+        run.close()
+    assert len(said) == 1
+
+
 def test_one_episode_is_enough_to_say_nothing(monkeypatch):
     monkeypatch.setattr(learner, "_PATIENCE", 0.0)
     curriculum = climbing()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from functools import partial
 
 import gymnasium
+import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from recording_envs import STEPS, ForwardingWrapper, PlainEnv, RecordingEnv
@@ -87,6 +89,22 @@ def test_information_without_the_measure_is_an_error():
     with pytest.raises(traincast.MissingKeyError, match=r"no 'mean_sucess'.*'mean_success'\]"):
         env.reset()
     assert env.unwrapped.difficulties == []
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), np.float32("nan")], ids=["None", "nan", "float32"])
+def test_a_progress_that_is_no_number_leaves_the_curriculum_where_it_was(nothing):
+    """A success rate before the first episode has ended, say: compared with milestones, nan is the last."""
+    env = ProgressCurriculum(PlainEnv(), {"difficulty": Milestones("easy", ((0.5, "hard"),))}, key="rate")
+    for rate, difficulty in ((nothing, "easy"), (0.7, "hard"), (nothing, "hard"), (0.2, "easy")):
+        env.set_training_info({STEPS: 1, "rate": rate})
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            env.reset()
+        assert env.unwrapped.difficulty == difficulty
+        if rate is nothing and difficulty == "easy":
+            assert "under 'rate', which is no progress" in str(said[0].message)
+        else:
+            assert not said  # once
 
 
 def test_any_callable_is_a_schedule():

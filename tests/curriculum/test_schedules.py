@@ -325,3 +325,14 @@ def check_way(schedule, start, end, at):
     way = [schedule(step) for step in at]
     assert all(min(start, end) <= value <= max(start, end) for value in way)
     assert way == sorted(way, reverse=end < start)
+
+
+@pytest.mark.parametrize(
+    "points", [{0: 1.0, 5: 2.0}, [0, 1], [(1, 2, 3)], 5], ids=["dict", "flat", "triple", "int"]
+)
+@pytest.mark.parametrize(
+    "make", [Piecewise, lambda points: Milestones(0.0, points)], ids=["Piecewise", "Milestones"]
+)
+def test_what_are_no_points_is_refused_with_what_they_are(make, points):
+    with pytest.raises(TypeError, match=r"a schedule takes \(\(steps, value\), \.\.\.\), not "):
+        make(points)

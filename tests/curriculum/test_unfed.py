@@ -117,6 +117,51 @@ def test_copies_warn_too(duplicate):
         reset(duplicate(curriculum()), 100)
 
 
+# --- it is fed once ---
+
+
+def still_for(clock, env, seconds, resets):
+    """Reset the env that many times, and let the seconds pass meanwhile."""
+    reset(env)
+    clock[0] += seconds
+    reset(env, resets - 1)
+
+
+def test_a_learner_that_publishes_nothing_more_is_noticed_after_five_minutes_and_a_hundred_resets(clock):
+    with traincast.Run("still") as run:
+        env = run.wrap_env(curriculum(RecordingEnv()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            still_for(clock, env, 299, 150)
+        clock[0] += 2
+        with pytest.warns(TraincastWarning) as said:
+            reset(env, 50)
+        assert "has received training information once, 200 resets ago, and nothing new" in str(
+            said[0].message
+        )
+        assert "stays at a progress of 0" in str(said[0].message)
+        assert "run.publish(steps)" in str(said[0].message)
+        silent(env)
+
+
+def test_a_second_publish_is_enough(clock):
+    with traincast.Run("going-on") as run:
+        env = run.wrap_env(curriculum(RecordingEnv()))
+        reset(env)
+        run.publish(1)
+        still_for(clock, env, 9999, 50)
+        silent(env)
+
+
+@pytest.mark.parametrize("given", [None, {STEPS: 3}], ids=["newest", "given"])
+def test_an_evaluation_is_meant_to_stay(clock, given):
+    with traincast.Run("evaluation", start=3) as run:
+        run.publish(3)
+        env = run.wrap_eval_env(curriculum(RecordingEnv()), given)
+        still_for(clock, env, 9999, 50)
+        silent(env)
+
+
 # --- the wrong order ---
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import copy
+import dataclasses
+import enum
 import functools
 import multiprocessing
 import os
@@ -12,8 +15,10 @@ import cloudpickle
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from processes import Process, forked
 from recording_envs import STEPS, RecordingEnv
+from snapshots import assert_identical
 
 import traincast
 
@@ -247,6 +252,42 @@ def test_an_evaluation_sees_what_it_is_given(run):
     assert twin.reset()[1]["known_steps"] == 9
     assert twin.unwrapped.seen == [9, 9]
     assert twin.unwrapped.training_info["weights"].tolist() == [1, 3]
+
+
+class Phase(enum.Enum):
+    EASY = "easy"
+
+
+@dataclasses.dataclass
+class Level:
+    size: int = 4
+
+
+def test_an_evaluation_sees_values_as_the_training_does(run):
+    values = {
+        "phase": Phase.EASY,
+        "level": Level(),
+        "queue": collections.deque([Level()]),
+        "of": {np.int64(3): (collections.defaultdict(int, a=1), bytearray(b"b"))},
+        "number": np.float32(0.5),
+        "text": np.array(["a"]),
+        "tensor": torch.ones(2, requires_grad=True),
+    }
+    run.publish(9, **values)
+    training, evaluation = (
+        run.wrap_env(RecordingEnv()),
+        run.wrap_eval_env(RecordingEnv(), {STEPS: 9, **values}),
+    )
+    for env in (training, evaluation):
+        env.reset()
+    assert_identical(evaluation.unwrapped.training_info, training.unwrapped.training_info)
+    assert training.unwrapped.training_info["phase"] == "easy"
+
+
+def test_an_evaluation_may_be_given_what_no_channel_carries(run):
+    env = run.wrap_eval_env(RecordingEnv(), {STEPS: 9, "of": [{("a", 1): len}]})
+    env.reset()
+    assert env.unwrapped.training_info == {STEPS: 9, "of": [{("a", 1): len}]}
 
 
 def test_an_evaluation_without_steps_is_refused(run):

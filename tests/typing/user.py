@@ -74,6 +74,7 @@ def learner(info: Info) -> None:
         assert_type(writer.update_in(("reward_shaping", "goal"), 2.0), int)
         assert_type(writer.update_in({"reward_shaping.goal": 2.0, "level": 3.0}), int)
         assert_type(writer.update_in({("reward_shaping", "goal"): 2.0}), int)
+        assert_type(writer.update_in({"a.b": 2.0, ("reward_shaping", "goal"): 2.0}), int)
         writer.update_in(["reward_shaping", "goal"], 2.0)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 

@@ -41,6 +41,22 @@ def test_a_delivery_in_step_that_reaches_nobody_warns_too(run):
     env.step(0)
 
 
+class Keeper(gymnasium.Wrapper):
+    """Keeps what wants to be told under a name that the search does not know."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.game = RecordingEnv()
+
+
+def test_what_has_the_method_under_an_unknown_name_is_named(run):
+    env = run.wrap_env(Keeper(PlainEnv()))
+    with pytest.warns(
+        traincast.TraincastWarning, match=r"The 'game' of Keeper has it.*\(self\.game, \.\.\.\)"
+    ):
+        env.reset()
+
+
 class Misspelt(PlainEnv):
     def set_trainings_info(self, training_info):
         raise AssertionError("nobody calls it")
@@ -70,7 +86,7 @@ def test_a_curriculum_outside_of_the_wrapper_is_warned_of(run):
     with pytest.warns(traincast.TraincastWarning) as said:
         env.reset()
     texts = [str(warning.message) for warning in said]
-    assert any("put curricula inside of the wrapper" in text for text in texts)
+    assert any("and curricula, inside of this one" in text for text in texts)
     assert any("Put the wrapper around it" in text for text in texts)
 
 

@@ -61,6 +61,11 @@ def describe_tensor(tensor: Any) -> Described | str:
     """Do the same as `describe_array` for a torch tensor on any device."""
     import torch
 
+    if isinstance(tensor, getattr(sys.modules.get("torch.masked"), "MaskedTensor", ())):
+        return (
+            "a masked tensor is not supported, since its mask would be lost; use .to_tensor(...) or "
+            ".get_data() and .get_mask()"
+        )
     if tensor.is_nested:
         return "a nested tensor is not supported; use .unbind(), or .to_padded_tensor(...)"
     if tensor.layout is not torch.strided:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from traincast._codec.arrays import describe_array, describe_scalar, describe_tensor, from_dlpack
-from traincast._codec.refusals import has, refuse, type_name
+from traincast._codec.refusals import has, is_dataclass, refuse, type_name
 
 __all__ = ["describe", "plain_key"]
 
@@ -80,9 +80,10 @@ def _describe_by_protocol(value: Any) -> tuple[Any, ...] | str:
         return "mapping", value
     if isinstance(value, UserString):  # a Sequence, each item of which is a UserString again
         return "plain", str(value)
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not has(value, "keys"):  # sqlite3's rows have names, too
         return _describe_sequence(value)
-    if has(value, "__dataclass_fields__") and (fields := _class("dataclasses", "fields")):
+    # One that can be called (a schedule) is a function, and its fields are no value.
+    if is_dataclass(value) and not callable(value) and (fields := _class("dataclasses", "fields")):
         return "plain", {field.name: getattr(value, field.name) for field in fields(value)}
     if has(value, "__dlpack__"):
         return "plain", from_dlpack(value)

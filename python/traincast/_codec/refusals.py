@@ -11,7 +11,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
-__all__ = ["has", "refuse", "refuse_root", "type_name"]
+__all__ = ["has", "is_dataclass", "refuse", "refuse_root", "type_name"]
 
 # Attributes of types that can give a dictionary, and the call to suggest. The first match counts.
 _DICTIONARIES = {
@@ -29,6 +29,7 @@ _DICTIONARIES = {
 # The same for any value. A data frame has both `to_numpy` and `to_dict`: an array is suggested first.
 _VALUES = {
     "__fspath__": "str(...)",
+    "toarray": ".toarray()",
     "to_numpy": ".to_numpy()",
     "__array__": "numpy.asarray(...)",
     "__array_interface__": "numpy.asarray(...)",
@@ -46,6 +47,12 @@ _VALUES = {
     "__await__": "await ...",
     "__aiter__": "a list of what it yields",
     "with_traceback": "repr(...)",
+    "newbyteorder": "str(...)",
+    "bit_generator": ".bit_generator.state",
+    "getstate": ".getstate()",
+    "get_state": ".get_state()",
+    "read_if_changed": ".read()",
+    "value": ".value",
 }
 
 _DICT = "dict(...)"
@@ -62,6 +69,11 @@ def type_name(value: Any) -> str:
 def has(value: Any, name: str) -> bool:
     """Whether the class of a value, or one of its bases, defines an attribute of that name."""
     return any(name in vars(base) for base in type(value).__mro__)
+
+
+def is_dataclass(value: Any) -> bool:
+    """Whether it is an instance of a dataclass."""
+    return has(value, "__dataclass_fields__")
 
 
 def refuse(value: Any) -> str:
@@ -83,7 +95,8 @@ def _remedy(value: Any) -> str:
         return "publish its name"
     call = _first(_VALUES, value) or _items(value)
     if call is None and callable(value):
-        return "publish what it returns"
+        fields = ", or dataclasses.asdict(...)" if is_dataclass(value) else ""
+        return f"publish what it returns{fields}"
     call = call or _attributes(value)
     if call is None:
         return f"use {_KNOWN}, or open the writer with default=, a function that returns one of them"

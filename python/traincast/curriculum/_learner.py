@@ -24,6 +24,7 @@ __all__ = ["LearnerCurriculum", "of_another_run"]
 # has ended.
 _UPDATES = 100
 _PATIENCE = 60.0
+_EPISODES = 100  # or if this many episodes were never collected, when the run has ended
 
 
 class LearnerCurriculum(Companion[Run]):
@@ -155,8 +156,11 @@ class LearnerCurriculum(Companion[Run]):
         """Stop counting, as the run has ended."""
         if self._board is not None:
             self._board_state = self._saved_board()
+            episodes = 0 if self._updates else int(self._board.collect()["episodes"].sum())
             self._board.close()
             self._board = None
+            if episodes >= _EPISODES:
+                self._warn_of_no_update(episodes)
             if not self._heard and self._updates >= _UPDATES:
                 self._warn_of_silence()
 
@@ -203,6 +207,14 @@ class LearnerCurriculum(Companion[Run]):
         self._updates += 1
         if not self._heard and self._updates >= _UPDATES and now - self._since >= _PATIENCE:
             self._warn_of_silence()
+
+    def _warn_of_no_update(self, episodes: int) -> None:
+        assert self._run is not None
+        warn_once(
+            ("no update", self._run.channel),
+            f"{self!r} was never updated, so the {episodes} episodes that envs have counted changed nothing. "
+            "Call update() as the training goes on, or give it to an integration: training_info=curriculum.",
+        )
 
     def _warn_of_silence(self) -> None:
         assert self._run is not None

@@ -1,4 +1,4 @@
-"""Warns when a curriculum that follows the learner receives no training information."""
+"""Warns when a curriculum that follows the learner receives no training information, or only one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from traincast.unwrapping import find_training_info_interface, find_wrapper_inte
 from traincast.wrappers.gymnasium import TrainingInfoWrapper
 from traincast.wrappers.missing import RESETS, SECONDS
 
-__all__ = ["UnfedWatch"]
+__all__ = ["StillWatch", "UnfedWatch"]
+
+_STILL = 300.0  # seconds without anything new: learners publish with each of their updates
 
 _FEEDERS = ("traincast.wrappers.", "traincast.integrations.")
 
@@ -54,6 +56,31 @@ class UnfedWatch:
             _warn_of_the_order(curriculum)
         elif not first:
             _warn_of_nobody(curriculum, self._resets)
+
+
+class StillWatch:
+    """Counts the resets of a curriculum since it received something for the first time, and warns as above.
+
+    An env that stays at the start of the training looks like one whose curriculum works.
+    """
+
+    def __init__(self) -> None:
+        self._resets = 0
+        self._since = monotonic()
+
+    def at_reset(self, curriculum: Curriculum) -> None:
+        """Warn if it is time to, unless the env is one of an evaluation, or is fed by hand."""
+        self._resets += 1
+        if self._resets % RESETS or monotonic() - self._since < _STILL:
+            return
+        feed = getattr(_feeder_outside(), "_feed", None)
+        if feed is not None and not feed.frozen:
+            _warn(
+                "still",
+                f"{curriculum} has received training information once, {self._resets} resets ago, and "
+                f"nothing new since: it {_consequence(curriculum)}. Does the learner call run.publish(steps) "
+                "as the training goes on? With an integration: has the framework got its callback or hook?",
+            )
 
 
 def _feeder_outside() -> object | None:

@@ -11,6 +11,7 @@ from gymnasium.utils import RecordConstructorArgs
 from traincast._infos import numbers_in, shown_in
 from traincast._specs import A, O, WritableWrapper
 from traincast.curriculum._attributes import AttributeSetter
+from traincast.wrappers.autoreset import warn_of_autoreset
 from traincast.wrappers.kinds import check_single
 
 __all__ = ["CurriculumWrapper"]
@@ -36,6 +37,7 @@ class CurriculumWrapper(WritableWrapper[O, A], RecordConstructorArgs):
             info_key=info_key,
         )
         gymnasium.Wrapper.__init__(self, env)
+        warn_of_autoreset(self, env, "Put it around")
         self._info_key = info_key
         self._setter = AttributeSetter()
 

@@ -19,6 +19,7 @@ except ModuleNotFoundError as error:
 
 from traincast.curriculum._json import read_argument
 from traincast.curriculum._wrapper import CurriculumWrapper
+from traincast.wrappers.endings import EndWatch
 
 __all__ = ["PerformanceCurriculum"]
 
@@ -113,6 +114,7 @@ class PerformanceCurriculum(CurriculumWrapper[O, A]):
         self._statistic = statistic
         self._total_reward = 0.0
         self._length = 0
+        self._unended: EndWatch | None = EndWatch()
         self._episode_level = self._rule.level
 
     @property
@@ -171,6 +173,8 @@ class PerformanceCurriculum(CurriculumWrapper[O, A]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[O, dict[str, Any]]:
         """Set the attributes for the level, then reset the env."""
+        if self._unended is not None and self._length:
+            self._unended.abandoned(self)
         level = self._episode_level = self._rule.settle()
         for name, values in self._attributes.items():
             self._setter.set(self.env, name, values(level) if callable(values) else values[level])
@@ -184,6 +188,7 @@ class PerformanceCurriculum(CurriculumWrapper[O, A]):
         self._total_reward += float(reward)
         self._length += 1
         if terminated or truncated:
+            self._unended = None
             episode = Episode(self._total_reward, self._length, bool(terminated), bool(truncated), info)
             self._total_reward, self._length = 0.0, 0
             self._rule.record(statistic_of(episode, self._statistic))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isnan
 from typing import Any, Literal, SupportsFloat
 
 from traincast._optional import missing
+from traincast._warnings import warn_once
 from traincast.errors import MissingKeyError
 from traincast.interfaces import TrainingInfoInterface
 from traincast.unwrapping import set_training_info
@@ -17,9 +19,9 @@ try:
 except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.curriculum.ProgressCurriculum") from None
 
-from traincast._infos import is_finished
+from traincast._infos import is_finished, number_of
 from traincast.curriculum._json import read_argument
-from traincast.curriculum._unfed import UnfedWatch
+from traincast.curriculum._unfed import StillWatch, UnfedWatch
 from traincast.curriculum._wrapper import CurriculumWrapper
 
 __all__ = ["ProgressCurriculum"]
@@ -53,7 +55,8 @@ class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
             there is.
         info_key: another key of `info` for these values; None: do not show them.
         on_missing: `"warn"` (a `TraincastWarning`, once per process) if nothing feeds the curriculum, after
-            100 resets or 5 seconds; at the first reset, if `TrainingInfoWrapper` is inside of it by mistake.
+            100 resets or 5 seconds; at the first reset, if `TrainingInfoWrapper` is inside of it by mistake;
+            and if nothing has come after the first training information in 5 minutes and 100 resets.
             `"ignore"` if it is meant to stay at `default`.
 
     Raises: MissingKeyError at a reset, if the training information has no such key; AttributeError, see
@@ -92,13 +95,14 @@ class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
         self._schedules = schedules
         self._key = key
         self._default = default
+        self._followed = default  # the progress of the last reset
         self._shown: dict[str, Any] | None = None  # the progress and the values of this episode
-        self._unfed = UnfedWatch() if on_missing == "warn" else None
+        self._unfed: UnfedWatch | StillWatch | None = UnfedWatch() if on_missing == "warn" else None
 
     def set_training_info(self, training_info: dict[str, Any]) -> None:
         """Receive the newest training information; the next reset acts on it."""
         self.training_info = training_info
-        self._unfed = None
+        self._unfed = StillWatch() if isinstance(self._unfed, UnfedWatch) else None
         set_training_info(self.env, training_info)
 
     @property
@@ -113,6 +117,13 @@ class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
                 f"the training information has no {self._key!r} for the curriculum to follow, only "
                 f"{sorted(map(str, self.training_info))}"
             ) from None
+        if progress is None or isnan(number_of(progress) or 0.0):  # the average of no episodes, say
+            warn_once(
+                ("no progress", self._key),
+                f"the training information has {progress} under {self._key!r}, which is no progress: {self} "
+                f"stays where it was, at {self._followed}. Publish a number.",
+            )
+            return self._followed
         return progress
 
     def reset(
@@ -127,6 +138,7 @@ class ProgressCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
                 value = schedule(progress)
                 self._setter.set(self.env, name, value)
                 self.values[name] = value
+            self._followed = progress
             self._shown = {"progress": progress, **self.values}
         observation, info = self.env.reset(seed=seed, options=options)
         return observation, info if self._shown is None else self._shown_in(info, self._shown)

@@ -333,7 +333,10 @@ def _check_duration(duration: float) -> None:
 
 
 def _check_points(points: Any) -> tuple[tuple[float, Any], ...]:
-    checked = tuple((float(steps), value) for steps, value in points)
+    try:
+        checked = tuple((float(steps), value) for steps, value in points)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"a schedule takes ((steps, value), ...), not {points!r}") from error
     if not checked:
         raise ValueError("a schedule needs at least one (steps, value)")
     _check_finite(**{f"points[{i}][0]": steps for i, (steps, _) in enumerate(checked)})

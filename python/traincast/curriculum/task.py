@@ -26,6 +26,7 @@ from traincast.curriculum._json import read_argument
 from traincast.curriculum._unfed import UnfedWatch
 from traincast.curriculum._wrapper import CurriculumWrapper
 from traincast.scores.episodes import Episodes, Score, Success, usual_success
+from traincast.wrappers.endings import EndWatch
 from traincast.wrappers.kinds import inside_of_vector_envs
 from traincast.wrappers.missing import RESETS, SECONDS
 
@@ -118,6 +119,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
         self._place: Any = None
         self._episodes: Episodes | None = None
         self._return, self._length = 0.0, 0
+        self._unended: EndWatch | None = EndWatch()
         self._warns = on_missing == "warn"
         self._unfed = UnfedWatch() if self._warns else None
         self._without, self._since = 0, 0.0
@@ -151,6 +153,8 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
             self._unfed.at_reset(self)
         if seed is not None:
             self._rng = np.random.default_rng((seed, _SALT))
+        if self._unended is not None and self._length:
+            self._unended.abandoned(self)
         entry = self.training_info.get(self._key)
         self._return, self._length = 0.0, 0
         self.task, self._episodes = None, None
@@ -179,6 +183,7 @@ class TaskCurriculum(CurriculumWrapper[O, A], TrainingInfoInterface):
             ) from error
         self._length += 1
         if terminated or truncated:
+            self._unended = None
             episodes, self._episodes = self._episodes, None  # so that it is counted once
             if episodes is not None:
                 episodes.record(self.env, info, self._return, self._length)

@@ -14,6 +14,7 @@ except ModuleNotFoundError as error:
 
 from traincast.scores.episodes import Episodes, Score, Success, Task
 from traincast.wrappers.channel import HasChannel
+from traincast.wrappers.endings import EndWatch
 
 __all__ = ["RecordScores"]
 
@@ -64,9 +65,12 @@ class RecordScores(_Wrapper):
             run, task=task, success=success, score=score, policy_id=policy_id, directory=directory
         )
         self._return, self._length = 0.0, 0
+        self._unended: EndWatch | None = EndWatch()
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Reset the env; an episode begins."""
+        if self._unended is not None and self._length:
+            self._unended.abandoned(self)
         self._return, self._length = 0.0, 0
         return self.env.reset(**kwargs)
 
@@ -76,6 +80,7 @@ class RecordScores(_Wrapper):
         self._return += float(reward)
         self._length += 1
         if terminated or truncated:
+            self._unended = None
             self._episodes.record(self.env, info, self._return, self._length)
             self._return, self._length = 0.0, 0  # for envs that reset themselves
         return observation, reward, terminated, truncated, info

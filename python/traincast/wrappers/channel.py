@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from traincast._core import TrainingInfoReader
 
-__all__ = ["Channel", "HasChannel", "channel_of"]
+__all__ = ["Channel", "HasChannel", "channel_of", "place_of"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,17 @@ class HasChannel(Protocol):
         """The channel that it publishes to."""
 
 
+def place_of(directory: str | os.PathLike[str] | None) -> str | None:
+    """Return the whole path of a directory that was asked for: the working directory may change.
+
+    One that does not begin a path (`""`, `"~/channels"`) stays, for the core to refuse it.
+    """
+    if directory is None:
+        return None
+    path = os.fsdecode(directory)
+    return os.path.abspath(path) if path and path[0] not in "~$" else path
+
+
 def channel_of(
     run: HasChannel | str | None, policy_id: int | None, directory: str | os.PathLike[str] | None
 ) -> Channel:
@@ -66,7 +77,7 @@ def channel_of(
 
     Raises: TypeError if `run` is neither.
     """
-    place = None if directory is None else os.path.abspath(directory)
+    place = place_of(directory)
     policy = None if policy_id is None else index(policy_id)
     if run is None or isinstance(run, str):
         return Channel(run, policy or 0, place)

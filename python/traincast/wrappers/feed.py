@@ -90,6 +90,11 @@ class Feed:
         """The channel that it reads."""
         return self._channel
 
+    @property
+    def frozen(self) -> bool:
+        """Whether what it hands on stays the same."""
+        return self._frozen is not False
+
     # Finding the channel.
 
     def look_in_step(self) -> dict[str, Any] | None:

@@ -8,8 +8,8 @@ from functools import cache
 from inspect import signature
 from typing import Any, Literal
 
+from traincast._as_read import as_read
 from traincast._json import read_argument
-from traincast.unwrapping import own_copy
 from traincast.wrappers.channel import HasChannel, channel_of
 from traincast.wrappers.feed import Feed, Leftover, OnMissing, OnUndelivered
 
@@ -50,6 +50,8 @@ class Feeding:
         if deliver not in _DELIVER:
             raise ValueError(f"deliver must be one of {_DELIVER}, not {deliver!r}")
         frozen = read_argument(frozen)
+        if isinstance(frozen, Mapping):
+            frozen = as_read(frozen)  # an env that is evaluated sees what those that train would see
         channel = channel_of(run, policy_id, directory)
         if leftover is None:
             leftover = "use" if isinstance(run, HasChannel) else "ignore"
@@ -76,7 +78,7 @@ class Feeding:
             "on_undelivered": on_undelivered,
             "copy_arrays": copy_arrays,
             "info_key": info_key,
-            "frozen": own_copy(frozen) if isinstance(frozen, Mapping) else frozen,
+            "frozen": frozen,
             "directory": channel.directory,
         }
         defaults = _defaults(type(self).__init__)  # a subclass may have its own

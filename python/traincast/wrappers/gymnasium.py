@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
     raise missing(error, "gymnasium", "gym", "traincast.TrainingInfoWrapper") from None
 
 from traincast._infos import is_finished, shown_in
+from traincast.wrappers.autoreset import warn_of_autoreset
 from traincast.wrappers.channel import HasChannel
 from traincast.wrappers.feed import Leftover, OnMissing, OnUndelivered
 from traincast.wrappers.feeding import Deliver, Feeding
@@ -102,6 +103,8 @@ class TrainingInfoWrapper(WritableWrapper[O, A], Feeding, RecordConstructorArgs)
         )
         RecordConstructorArgs.__init__(self, _disable_deepcopy=True, **arguments)
         gymnasium.Wrapper.__init__(self, env)
+        if not self._at_step:
+            warn_of_autoreset(self, env, 'Pass deliver="both", or put it around')
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -9,6 +9,19 @@ from traincast.wrappers.channel import HasChannel
 
 __all__ = ["wrap"]
 
+# Envs of frameworks that are none of Gymnasium's, and where the wrapper goes.
+_OTHERS = {
+    ("stable_baselines3.common.vec_env", "VecEnv"): (
+        "make_vec_env(..., wrapper_class=run.wrap_env), or wrap_env_fn for each function that it is built "
+        "from"
+    ),
+    ("tianshou.env", "BaseVectorEnv"): "wrap_env_fn for each function that it is built from",
+    ("torchrl.envs", "EnvBase"): (
+        "GymWrapper(run.wrap_env(env)), or TransformedEnv(env, hook.transform()) with a "
+        "traincast.integrations.torchrl.TrainingInfoHook"
+    ),
+}
+
 
 def wrap(env: Any, run: HasChannel | str, **options: Any) -> Any:
     """Wrap a Gymnasium env, a Gymnasium vector env, or a PettingZoo env of either kind.
@@ -29,12 +42,12 @@ def wrap(env: Any, run: HasChannel | str, **options: Any) -> Any:
         from traincast.wrappers.pettingzoo import TrainingInfoAECWrapper
 
         return TrainingInfoAECWrapper(env, run, **options)
-    if isinstance(env, _class("stable_baselines3.common.vec_env", "VecEnv")):
-        raise TypeError(
-            f"wrap_env goes around each single env, not around {type(env).__name__}: use "
-            "make_vec_env(..., wrapper_class=run.wrap_env), or wrap_env_fn for each function that it is "
-            "built from"
-        )
+    for other, remedy in _OTHERS.items():
+        if isinstance(env, _class(*other)):
+            kind = type(env).__name__
+            raise TypeError(
+                f"wrap_env goes around each single env of Gymnasium, not around {kind}: use {remedy}"
+            )
     from traincast.wrappers.gymnasium import TrainingInfoWrapper
 
     if callable(env) and not isinstance(env, _class("gymnasium", "Env")):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 
 from traincast._warnings import warn_once
-from traincast.unwrapping import everything_in, instance_attributes
+from traincast.unwrapping import defines, everything_in, instance_attributes
 from traincast.wrappers.channel import Channel
 
 __all__ = ["warn"]
@@ -38,7 +39,15 @@ def _remedy(looked_at: list[object]) -> str:
         near = _misspelt(type(inner))
         if near:
             return f"{near}: did you mean that?"
-    return "Give the env that method; put curricula inside of the wrapper."
+    for inner in looked_at:
+        for name, kept in instance_attributes(inner).items():
+            if not isinstance(kept, type | ModuleType) and defines(kept, "set_training_info"):
+                kind = type(inner).__name__
+                return (
+                    f"The {name!r} of {kind} has it, but envs are not looked for under that name: give "
+                    f"{kind} the method too, to call traincast.set_training_info(self.{name}, ...)."
+                )
+    return "Give the env that method; put wrappers that have it, and curricula, inside of this one."
 
 
 def _has_processes(inner: object) -> bool:

@@ -211,6 +211,9 @@ fn advice(action: &str, error: &io::Error) -> &'static str {
         Some(libc::EACCES | libc::EPERM) if action == MAKE => {
             "; you have no permission to create it: set TRAINCAST_DIR, for the learner and the envs, to a directory of your own"
         }
+        Some(libc::ENOTDIR | libc::EEXIST) => {
+            "; a file is in the way: set TRAINCAST_DIR, for learner and envs alike, to a path of directories alone"
+        }
         Some(libc::EOVERFLOW) => {
             "; this process's user or group has no number outside of its user namespace, and so can own no file: start \
              the namespace with one (unshare: --map-root-user or --map-current-user)"

@@ -205,6 +205,15 @@ fn directories_that_cannot_be_trusted_are_refused() {
     let link = place.path("link");
     symlink(place.directory.path(), &link).unwrap();
     refused(&link, "it is a symbolic link");
+    for (unwritten, says) in
+        [("", "it is empty"), ("~", "no shell"), ("~/channels", "no shell"), ("$HOME/x", "no shell")]
+    {
+        let error = Directory::at(unwritten).unwrap_err();
+        assert!(
+            matches!(error, Error::InsecureDirectory { .. }) && error.to_string().contains(says),
+            "{error}"
+        );
+    }
     // Somebody else's directory: root gives one away; other users try root's.
     // SAFETY: only asks for the user id.
     if unsafe { libc::geteuid() } == 0 {

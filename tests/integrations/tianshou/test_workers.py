@@ -11,9 +11,11 @@ import pytest
 import ray
 import seen_envs
 from places import clean
+from recording_envs import RecordingEnv
 from seen_envs import make_seen, rising
 from tianshou.env import DummyVectorEnv, RayVectorEnv, ShmemVectorEnv, SubprocVectorEnv
 
+import traincast
 from traincast.integrations.tianshou import TrainingInfoFn
 
 KINDS = {  # and how many envs: a process that is not forked has to import Tianshou
@@ -94,3 +96,11 @@ def test_envs_that_take_the_place_of_killed_workers_are_served_again(trainer_of,
         assert rising(seen)
         assert seen[0] == 30  # where the first training was
     assert clean(traincast_dir) == 0  # the killed worker left nothing
+
+
+def test_a_vector_env_of_tianshou_is_refused_with_what_to_wrap_in_its_place():
+    with (
+        traincast.Run("refused") as run,
+        pytest.raises(TypeError, match="not around DummyVectorEnv: use wrap_env_fn"),
+    ):
+        run.wrap_env(DummyVectorEnv([RecordingEnv]))

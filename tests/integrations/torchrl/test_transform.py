@@ -8,6 +8,7 @@ from functools import partial
 import cloudpickle
 import pytest
 import torch
+from recording_envs import RecordingEnv
 from torchrl.data.utils import CloudpickleWrapper
 from torchrl.envs import (
     Compose,
@@ -265,3 +266,12 @@ def test_the_wrapped_env_of_a_trainer_takes_seeds(hook):
     env = wrapped_gym_env(hook)
     env.set_seed(3)
     check_env_specs(env)
+
+
+def test_an_env_of_torchrl_is_refused_with_what_to_wrap_in_its_place():
+    with traincast.Run("refused") as run:
+        with pytest.raises(TypeError, match=r"not around GymWrapper: use GymWrapper\(run\.wrap_env\(env\)\)"):
+            run.wrap_env(GymWrapper(RecordingEnv()))
+        env = GymWrapper(run.wrap_env(RecordingEnv()))
+        env.reset()
+        assert env._env.unwrapped.seen == [0]

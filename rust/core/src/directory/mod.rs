@@ -31,9 +31,14 @@ impl Directory {
     /// A directory by its path.
     ///
     /// # Errors
-    /// [`Error::System`] if the path is relative and the working directory is gone.
+    /// [`Error::InsecureDirectory`] if the path is empty, or begins with what a shell would have replaced; [`Error::System`] if it
+    /// is relative and the working directory is gone.
     pub fn at(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        if let Some(reason) = unwritten(path) {
+            let remedy = "give the whole path (TRAINCAST_DIR, directory=)".to_owned();
+            return Err(Error::InsecureDirectory { path: path.to_owned(), reason, remedy });
+        }
         let path = std::path::absolute(path).map_err(Error::system("use", path))?;
         Ok(Self { path: path.into() })
     }
@@ -134,6 +139,16 @@ impl Directory {
 
     fn insecure(&self, reason: String, remedy: String) -> Error {
         Error::InsecureDirectory { path: self.path.to_path_buf(), reason, remedy }
+    }
+}
+
+/// Why a path is not what its user meant: a file of settings has given `~/channels` as it is, and a directory `~` in the working
+/// directory is one that somebody removes by `rm -r ~` some day.
+fn unwritten(path: &Path) -> Option<String> {
+    match path.as_os_str().as_encoded_bytes() {
+        [] => Some("it is empty".to_owned()),
+        [b'~' | b'$', ..] => Some("no shell has replaced its beginning".to_owned()),
+        _ => None,
     }
 }
 
