@@ -270,7 +270,8 @@ static inline int tc_record(tc_scores *s, size_t task, int success, double episo
         if (error) return error == -ENOENT ? 0 : error;
     }
     if (task >= s->tasks_) return tc_fail_(&s->place_, -EINVAL, "the scoreboard has no such task");
-    if (!isfinite(episode_return)) return tc_fail_(&s->place_, -EINVAL, "the return of an episode must be finite");
+    if (!(fabs(episode_return) <= 1e150)) /* false for NaN, too; the sum of the squares stays finite */
+        return tc_fail_(&s->place_, -EINVAL, "the return of an episode must be finite, and at most 1e150");
     /* The protocol of rust/core/src/ring/tally.rs: W1 to W3 are its steps, and cases A to E there show that it is correct. */
     uint64_t *seq = &s->block_[TC_SCORES_SEQS + task];
     uint64_t *copies = s->block_ + tc_scores_copies_(s->tasks_) + 2 * TC_SCORES_COPY * task;

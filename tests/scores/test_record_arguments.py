@@ -113,6 +113,7 @@ REFUSED = {
     "a task that is not there": ((4,), {"success": True}, ValueError),
     "a negative task": ((-1,), {"success": True}, OverflowError),
     "a task that is a text": (("3",), {"success": True}, TypeError),
+    "a return whose square is infinite": ((3,), {"episode_return": -1e160}, ValueError),
     "a huge task": ((2**70,), {"success": True}, OverflowError),
     "a success that is a number": ((3,), {"success": 1}, TypeError),
     "a success that is an array of numbers": ((3,), {"success": np.array(1)}, TypeError),

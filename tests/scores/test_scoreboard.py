@@ -193,3 +193,17 @@ def test_dead_runs_leave_no_scoreboard(traincast_dir):
     with traincast.Run("next"):
         pass
     assert os.listdir(traincast_dir) == []
+
+
+def test_a_state_that_counts_more_than_there_is_takes_nothing_away(channel_name):
+    with traincast.Run(channel_name, unique=False) as run, Scoreboard(run, tasks=2) as board:
+        scores = ScoreWriter(run)
+        assert scores.record(1, episode_return=2.0)
+        board.collect()
+        state = board.state_dict()
+        state["counted"]["episodes"] += 5
+        board.load_state_dict(state)
+        assert board.collect()["episodes"].tolist() == [0, 0]
+        assert scores.record(1, episode_return=3.0)
+        assert board.collect()["episodes"].tolist() == [0, 1]
+        assert board.totals()["return_sum"].tolist() == [0.0, 5.0]

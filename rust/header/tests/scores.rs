@@ -49,7 +49,7 @@ fn an_episode_is_counted_with_all_that_it_says() {
     assert_eq!(tally(&mut board, 2), expected);
     assert_eq!(scores.record(3, true, 0.0, 1), Err(libc::EINVAL));
     assert_eq!(scores.error(), "the scoreboard has no such task");
-    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e151, -1e160] {
         assert_eq!(scores.record(0, true, bad, 1), Err(libc::EINVAL));
     }
     assert_eq!(tally(&mut board, 0), Tally::default());

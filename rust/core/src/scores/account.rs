@@ -27,6 +27,9 @@ impl Account {
     /// What was added to the totals since the last call. `last` is the newest score.
     pub fn take(&mut self, totals: &[Tally]) -> Vec<Tally> {
         let take = |(now, (before, all)): (&Tally, (&mut Tally, &mut Tally))| {
+            if now.episodes < before.episodes {
+                *before = *now; // a checkpoint that counts more than there is, is not of this scoreboard
+            }
             let mut added = Tally::default();
             added.advance(now, before);
             if added.episodes > 0 {

@@ -65,7 +65,8 @@ impl ScoreWriter {
         if task >= self.file.tasks {
             return Err(self.no_such(task));
         }
-        if !(episode_return.is_finite() && score.is_finite()) {
+        // False for NaN, too.
+        if !(episode_return.abs() <= MAX_RETURN && score.is_finite()) {
             return Err(not_finite());
         }
         let row = self.file.row(self.block, task);
@@ -94,10 +95,15 @@ impl ScoreWriter {
     }
 }
 
+/// The largest absolute value of a return: the squares of a hundred million such returns add up to something finite.
+const MAX_RETURN: f64 = 1e150;
+
 #[cold]
 fn not_finite() -> Error {
     Error::InvalidArgument(
-        "the return and the score of an episode must be finite: nan or infinity would spoil the sums for good".into(),
+        "the return and the score of an episode must be finite, and the return at most 1e150: nan, infinity or its square would \
+         spoil the sums for good"
+            .into(),
     )
 }
 
