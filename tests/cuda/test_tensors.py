@@ -130,9 +130,10 @@ def test_steps_and_scores_may_be_numbers_on_the_gpu(channel_name):
         scores = traincast.scores.ScoreWriter(run)
         for task, value in zip(torch.arange(4, device=GPU), torch.linspace(0, 1, 4, device=GPU), strict=True):
             assert scores.record(task, success=value > 0.5, episode_return=value, length=task)
-        board.collect()
-        assert board.episodes.tolist() == [1] * 4
-        assert board.successes.tolist() == [0, 0, 1, 1]
+        counted = board.collect()
+        assert counted["episodes"].tolist() == [1] * 4
+        assert counted["successes"].tolist() == [0, 0, 1, 1]
+        assert counted["length_sum"].tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("layout", ["sparse", "nested", "quantized"])
