@@ -53,8 +53,10 @@ def gone_back_from_path(algo: Any, build: Callable[[], Any], path: str) -> Any:
     return algo
 
 
-@pytest.mark.parametrize("runners", [0, 1])
-@pytest.mark.parametrize("restore", [from_checkpoint, restored_anew, gone_back, gone_back_from_path])
+@pytest.mark.parametrize(
+    ("restore", "runners"),
+    [(from_checkpoint, 1), (restored_anew, 1), (restored_anew, 0), (gone_back, 0), (gone_back_from_path, 0)],
+)
 def test_a_restored_algorithm_goes_on_at_the_level_and_with_the_results_of_its_checkpoint(
     configure: Configure, tmp_path: Path, restore: Restore, runners: int
 ) -> None:

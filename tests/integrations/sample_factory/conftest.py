@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if SUPPORT.parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(HANG_SECONDS, method="thread"), append=False)
             item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def what_killed_trainings_leave() -> Iterator[None]:
+    """Remove what torch and multiprocessing share by name: a killed process does not do it."""
+    began = time.time()
+    yield
+    for file in Path("/dev/shm").glob("[ts]*"):
+        with suppress(FileNotFoundError):
+            facts = file.stat()
+            if facts.st_uid != os.getuid() or facts.st_mtime < began:
+                continue
+            maker = re.fullmatch(r"torch_(\d+)_\d+_\d+", file.name)
+            gone = maker is not None and not Path(f"/proc/{maker[1]}").exists()
+            # Semaphores lose their names as soon as they are made.
+            forgotten = file.name.startswith("sem.mp-") and time.time() - facts.st_mtime > 60
+            if gone or forgotten:
+                file.unlink()
 
 
 class Log:
