@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from nodes import Cluster, Node, until
 from rays import TOKEN, ray_nodes
+from slurms import slurm_on, why_no_slurm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from recordings import EXAMPLES, RECORDER, Recording, read_records
@@ -125,3 +127,31 @@ def test_torchrun_trains_on_two_nodes_and_the_curriculum_follows_on_both(cluster
         assert gravities[0] < 4 < 6 < gravities[-1]
     for node in nodes:
         until(lambda node=node: not list(node.directory.iterdir()), "something is left after a normal end")
+
+
+@pytest.mark.skipif(why_no_slurm() is not None, reason=str(why_no_slurm()))
+def test_slurm_trains_on_two_nodes_and_the_curriculum_follows_on_both(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """File and example are as a user copies them."""
+    cluster.root.mkdir(exist_ok=True)
+    for file in (EXAMPLES / "cluster" / "slurm.sbatch", EXAMPLES / "cluster_torchrun.py"):
+        shutil.copy(file, tmp_path)
+    with slurm_on(cluster) as slurm:
+        records = slurm.root / "records"
+        records.mkdir()
+        environment: dict[str, str] = {}
+        for node in slurm.nodes:
+            environment |= recorded(node)
+            subprocess.run([*node.prefix, "mount", "--bind", str(records_of(node)), str(records)], check=True)
+        environment |= {"RECORD_DIR": str(records), "GLOO_SOCKET_IFNAME": "eth0", "OMP_NUM_THREADS": "1"}
+        submit = f"cd {tmp_path} && sbatch --wait --output=output slurm.sbatch"
+        submitted = slurm.command(slurm.nodes[0], environment, "sh", "-c", submit)
+        done = subprocess.run(submitted, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        output = (tmp_path / "output").read_text() if (tmp_path / "output").exists() else ""
+        assert done.returncode == 0, done.stdout + output
+        check(slurm.nodes, output, 20_000)
+        for node in slurm.nodes:
+            until(
+                lambda node=node: not list(node.directory.iterdir()), "something is left after a normal end"
+            )
