@@ -21,3 +21,13 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Argument {
         })
     }
 }
+
+/// A boolean, also one of numpy's, or a boolean array or tensor of one element: what a simulator on a GPU has.
+pub fn truth(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let is_boolean =
+        |dtype: Bound<'_, PyAny>| dtype.str().is_ok_and(|name| name.to_string().ends_with("bool"));
+    match value.extract() {
+        Err(_) if value.getattr("dtype").is_ok_and(is_boolean) => value.is_truthy(),
+        found => found,
+    }
+}

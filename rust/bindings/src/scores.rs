@@ -14,6 +14,7 @@ use traincast_core::scores::{self, Tally};
 use traincast_core::snapshot::shape::Kind;
 use traincast_core::tick_ns;
 
+use crate::arguments::truth;
 use crate::channel::{channel_name, places_of, policy_id};
 use crate::errors::{exception, raise};
 use crate::ffi::{self, GilCell, Given, QuickMethod, QuickPlace};
@@ -137,16 +138,6 @@ impl ScoreWriter {
     ) -> PyResult<bool> {
         let episode = Episode { success, episode_return, length, score: score.unwrap_or(episode_return) };
         self.block.record(py, task, &episode).map_err(|error| raise(py, error))
-    }
-}
-
-/// A boolean, also one of numpy's, or a boolean array or tensor of one element: what a simulator on a GPU has.
-fn truth(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let is_boolean =
-        |dtype: Bound<'_, PyAny>| dtype.str().is_ok_and(|name| name.to_string().ends_with("bool"));
-    match value.extract() {
-        Err(_) if value.getattr("dtype").is_ok_and(is_boolean) => value.is_truthy(),
-        found => found,
     }
 }
 

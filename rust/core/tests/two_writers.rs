@@ -255,3 +255,56 @@ fn a_writer_that_finds_the_channel_busy_changes_nothing() {
     }
     assert_eq!(place.files(), FILES);
 }
+
+/// A newcomer does not serve the file of a killed writer until it has published: it may start again.
+#[test]
+fn a_newcomer_serves_a_channel_from_its_first_snapshot_on() {
+    for leftover in [Leftover::Continue, Leftover::Replace] {
+        let place = Place::new();
+        place.leave_behind();
+        let mut reader = place.reader();
+        assert!(!reader.served().unwrap() && !reader.writer_alive().unwrap());
+
+        // A process has the lock, and the record is still the previous owner's.
+        let locked = fork(|| {
+            let file = std::fs::OpenOptions::new().write(true).open(place.path("run@3.lock")).unwrap();
+            let descriptor = std::os::fd::AsRawFd::as_raw_fd(&file);
+            // SAFETY: `flock` is a struct of numbers, for which zeros are valid, and the file is open.
+            unsafe {
+                let mut lock: libc::flock = std::mem::zeroed();
+                (lock.l_type, lock.l_len) = (libc::F_WRLCK as libc::c_short, 1);
+                assert_eq!(libc::fcntl(descriptor, libc::F_SETLK, &lock), 0);
+            }
+            place.raise("locked");
+            loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            }
+        });
+        place.wait_for("locked");
+        assert!(reader.writer_alive().unwrap() && !reader.served().unwrap());
+        locked.kill();
+
+        let newcomer = fork(|| {
+            let mut writer = place.try_writer(leftover).unwrap();
+            place.raise("taken");
+            place.wait_for("looked");
+            publish(&mut writer, 9);
+            loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            }
+        });
+        place.wait_for("taken");
+        assert!(reader.writer_alive().unwrap() && !reader.served().unwrap(), "{leftover:?}");
+        place.raise("looked");
+        until(|| reader.served().unwrap());
+        assert_eq!(next_polled(&mut reader, &mut Snapshot::default()).seed, 9);
+        newcomer.kill();
+        assert!(!reader.served().unwrap());
+
+        // The same in this process.
+        let mut writer = place.try_writer(leftover).unwrap();
+        assert!(reader.writer_alive().unwrap() && !reader.served().unwrap());
+        publish(&mut writer, 10);
+        assert!(reader.served().unwrap());
+    }
+}

@@ -307,8 +307,7 @@ impl Reader {
     }
 
     /// Whether the channel is served: by the writer of the file at hand, even if it has lost its lock without noticing, or by a
-    /// relay that waits for the learner. A writer that has taken the channel and not published yet does not count: it may start
-    /// again.
+    /// relay that waits for the learner. A writer that took the channel and has not published does not count: it may start anew.
     ///
     /// # Errors
     /// As [`Reader::writer_alive`].
