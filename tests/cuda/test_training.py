@@ -6,13 +6,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import SubprocVecEnv
 
 import traincast
 from traincast.integrations.stable_baselines3 import TrainingInfoCallback
-
-stable_baselines3 = pytest.importorskip("stable_baselines3")
-from stable_baselines3.common.env_util import make_vec_env  # noqa: E402 - it may not be there
-from stable_baselines3.common.vec_env import SubprocVecEnv  # noqa: E402
 
 
 class Env(gymnasium.Env, traincast.TrainingInfoInterface):
@@ -61,7 +60,7 @@ def test_envs_in_processes_follow_a_training_on_the_gpu(start_method):
         vec_env_cls=SubprocVecEnv,
         vec_env_kwargs={"start_method": start_method},
     )
-    model = stable_baselines3.PPO("MlpPolicy", venv, n_steps=32, batch_size=32, n_epochs=2, device="cuda")
+    model = PPO("MlpPolicy", venv, n_steps=32, batch_size=32, n_epochs=2, device="cuda")
     model.learn(1024, callback=info)
     assert next(model.policy.parameters()).is_cuda
     for told in venv.get_attr("told"):
