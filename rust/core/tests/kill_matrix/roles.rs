@@ -114,9 +114,12 @@ fn relay(directory: &Directory, mut seed: u64) {
     for link in [Link::LearnerLost, Link::LinkLost, Link::LearnerClosed] {
         let mut writer = Writer::open(directory, channel(), WriterOptions::default()).unwrap();
         lock.announce("{}").unwrap();
-        for _ in 0..5 {
-            seed += 1;
-            Sample::new(seed, seed % 2 + 1, 8, 100).publish(&mut writer).unwrap();
+        for count in [1, 4] {
+            for _ in 0..count {
+                seed += 1;
+                Sample::new(seed, seed % 2 + 1, 8, 100).publish(&mut writer).unwrap();
+            }
+            until(|| asleep(directory)); // so that the next publish finds somebody to wake
         }
         writer.leave(link);
         lock.keep().unwrap();
