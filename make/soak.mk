@@ -1,4 +1,4 @@
-# Half an hour under a changing load. `make test` runs a minute of it as part of `test-python`.
+# Half an hour under a changing load. `make test` runs half a minute of it as part of `test-python`.
 
 .PHONY: soak
 soak: .venv/.installed  ## half an hour of publishing, killing, coming and going: nothing may grow; makes a picture

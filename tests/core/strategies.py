@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -12,15 +13,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from snapshots import STEPS
 
-# Each example has a channel name of its own, so a shared directory does no harm; time is not tested.
-SETTINGS = settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+MOST_EXAMPLES = int(os.environ.get("TRAINCAST_TEST_EXAMPLES", "1000"))
+
+
+def examples(count: int, **more: Any) -> settings:
+    """Settings for this many examples, or fewer, where tests run a second time."""
+    return settings(
+        max_examples=min(count, MOST_EXAMPLES),
+        deadline=None,
+        # Each example has a channel name of its own, so a shared directory does no harm; time is not tested.
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+        ],
+        **more,
+    )
+
 
 integers = st.one_of(
     st.integers(-5, 5),

@@ -9,12 +9,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from processes import Process
 from snapshots import assert_identical, info, round_trip
-from strategies import SETTINGS
+from strategies import examples
 
 import traincast
 
@@ -55,10 +55,10 @@ def test_a_strided_array_comes_back(channel_name: str, step: Any) -> None:
     assert_identical(round_trip(channel_name, array), np.ascontiguousarray(array))
 
 
-examples = itertools.count()
+numbers = itertools.count()
 
 
-@settings(SETTINGS, max_examples=100)
+@examples(100)
 @given(
     name=st.sampled_from(NAMES),
     shape=hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
@@ -70,7 +70,7 @@ def test_any_bits_come_back(
     dtype = np.dtype(getattr(ml_dtypes, name))
     size = int(np.prod(shape, dtype=int)) * dtype.itemsize
     array = np.frombuffer(data.draw(st.binary(min_size=size, max_size=size)), dtype).reshape(shape)
-    assert_identical(round_trip(f"{channel_name}-{next(examples)}", array), array)
+    assert_identical(round_trip(f"{channel_name}-{next(numbers)}", array), array)
 
 
 def test_dtypes_may_take_turns_under_one_key(channel_name: str) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from snapshots import assert_identical, round_trip
-from strategies import SETTINGS, integers, plain
+from strategies import examples, integers, plain
 
 Pair = dataclasses.make_dataclass("Pair", ["first", "second"])
 
@@ -62,11 +62,11 @@ def grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-examples = count()
+numbers = count()
 
 
-@settings(SETTINGS, max_examples=200)
+@examples(200)
 @given(st.recursive(both, grown, max_leaves=12))
 def test_any_nesting(channel_name: str, both: tuple[Any, Any]) -> None:
     value, expected = both
-    assert_identical(round_trip(f"{channel_name}-{next(examples)}", value), expected)
+    assert_identical(round_trip(f"{channel_name}-{next(numbers)}", value), expected)

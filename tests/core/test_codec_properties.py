@@ -6,23 +6,23 @@ from itertools import combinations, count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from snapshots import STEPS, assert_identical
-from strategies import SETTINGS, editable, entries, independent, integers, runs, snapshots, spoil
+from strategies import editable, entries, examples, independent, integers, runs, snapshots, spoil
 
 import traincast
 
-examples = count()
+numbers = count()
 
 
 @pytest.fixture
 def fresh_name(channel_name: str) -> Any:
     """A new channel name for each example."""
-    return lambda: f"{channel_name}-{next(examples)}"
+    return lambda: f"{channel_name}-{next(numbers)}"
 
 
-@settings(SETTINGS, max_examples=300)
+@examples(300)
 @given(snapshot=snapshots())
 def test_round_trip(fresh_name: Any, snapshot: dict[Any, Any]) -> None:
     name, expected = fresh_name(), independent(snapshot)
@@ -32,7 +32,7 @@ def test_round_trip(fresh_name: Any, snapshot: dict[Any, Any]) -> None:
         assert_identical(writer.state_dict()["training_info"], expected)
 
 
-@settings(SETTINGS, max_examples=200)
+@examples(200)
 @given(run=runs())
 def test_runs_through_one_channel(fresh_name: Any, run: list[dict[Any, Any]]) -> None:
     """Readers that see every snapshot, every other one, and the newest only."""
@@ -49,7 +49,7 @@ def test_runs_through_one_channel(fresh_name: Any, run: list[dict[Any, Any]]) ->
         assert_identical(traincast.TrainingInfoReader(name).read(), expected[-1])
 
 
-@settings(SETTINGS, max_examples=200)
+@examples(200)
 @given(first=snapshots(), updates=st.lists(entries, max_size=5))
 def test_update_is_a_publish_of_the_merged_dictionary(
     fresh_name: Any, first: dict[Any, Any], updates: list[dict[str, Any]]
@@ -64,7 +64,7 @@ def test_update_is_a_publish_of_the_merged_dictionary(
             assert_identical(reader.read(), independent(model))
 
 
-@settings(SETTINGS, max_examples=150)
+@examples(150)
 @given(run=runs(), steps=st.lists(integers, min_size=2, max_size=4))
 def test_updates_between_publishes(fresh_name: Any, run: list[dict[Any, Any]], steps: list[int]) -> None:
     """`update` starts from what was published last, however that was."""
@@ -79,7 +79,7 @@ def test_updates_between_publishes(fresh_name: Any, run: list[dict[Any, Any]], s
                 assert_identical(reader.read(), independent({**snapshot, STEPS: step}))
 
 
-@settings(SETTINGS, max_examples=150)
+@examples(150)
 @given(run=runs())
 def test_readers_share_nothing(fresh_name: Any, run: list[dict[Any, Any]]) -> None:
     name = fresh_name()
@@ -99,7 +99,7 @@ def test_readers_share_nothing(fresh_name: Any, run: list[dict[Any, Any]]) -> No
             assert len(ids) == len(list(editable(snapshot)))
 
 
-@settings(SETTINGS, max_examples=150)
+@examples(150)
 @given(run=runs(), data=st.data())
 def test_an_edit_spoils_one_dictionary_only(
     fresh_name: Any, run: list[dict[Any, Any]], data: st.DataObject
@@ -126,7 +126,7 @@ def test_an_edit_spoils_one_dictionary_only(
             assert_identical(read, wanted)
 
 
-@settings(SETTINGS, max_examples=100)
+@examples(100)
 @given(run=runs())
 def test_what_was_published_may_be_edited_afterwards(fresh_name: Any, run: list[dict[Any, Any]]) -> None:
     name = fresh_name()

@@ -9,10 +9,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from snapshots import STEPS, assert_identical
-from strategies import SETTINGS
+from strategies import examples
 
 import traincast
 
@@ -96,7 +96,7 @@ def test_other_values_between_numbers_come_back(channel_name: str, value: Any) -
                 assert_identical(reader.read(), info)
 
 
-@settings(SETTINGS, max_examples=300)
+@examples(300)
 @given(tree=trees, data=st.data())
 def test_a_known_structure_with_any_one_change_comes_back(
     channel_name: str, tree: dict[str, Any], data: st.DataObject

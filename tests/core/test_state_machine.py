@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 from processes import Process
 from snapshots import STEPS, assert_identical
-from strategies import SETTINGS, independent, spoil
+from strategies import examples, independent, spoil
 
 import traincast
 
@@ -274,6 +274,4 @@ def same(one: Any, other: Any) -> bool:
 def test_channel_against_the_model() -> None:
     # Shrinking would start processes by the thousand.
     phases = [Phase.explicit, Phase.reuse, Phase.generate]
-    run_state_machine_as_test(
-        ChannelMachine, settings=settings(SETTINGS, max_examples=60, stateful_step_count=40, phases=phases)
-    )
+    run_state_machine_as_test(ChannelMachine, settings=examples(40, stateful_step_count=40, phases=phases))
