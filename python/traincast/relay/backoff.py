@@ -8,13 +8,13 @@ __all__ = ["Backoff"]
 
 
 class Backoff:
-    """Pauses that grow from 50 ms to 0.6 s, with jitter, so that nodes do not all reconnect at once.
+    """Pauses that grow from 50 ms to 0.3 s, with jitter, so that nodes do not all reconnect at once.
 
-    They do not grow further, because a node must be up to date within 2 s after its link is back, and an
-    attempt may take half a second.
+    They do not grow further, because a node must be up to date within 2 s after its link is back: Linux may
+    take a second to find a neighbour again, and an attempt may take half a second.
     """
 
-    FIRST, LAST = 0.05, 0.6
+    FIRST, LAST = 0.05, 0.3
 
     def __init__(self) -> None:
         self._next = self.FIRST
