@@ -1,8 +1,8 @@
 # `make test` and its stages, each of which can also be run alone.
 
 # Two rows of stages that run in parallel and take about the same time.
-STAGES := lint test-python test-cpythons test-frameworks
-MORE_STAGES := test-sf test-layouts test-checked test-rust test-header-sanitized test-loom test-mutants test-kill test-relay
+STAGES := lint test-python test-frameworks
+MORE_STAGES := test-sf test-layouts test-checked test-rust test-header-sanitized test-loom test-mutants test-cpythons test-kill test-relay
 
 # Preparation is the longest part of a first run, so the downloads and the two compilations overlap.
 .PHONY: test
