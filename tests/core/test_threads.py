@@ -79,7 +79,7 @@ def test_a_reader_may_be_closed_while_threads_sleep_on_it(channel_name: str) -> 
         def sleep() -> None:
             asleep.wait()
             with contextlib.suppress(traincast.ChannelClosedError):
-                reader.wait(30)
+                assert reader.wait(30), "nobody has woken it"
 
         def close() -> None:
             asleep.wait()
