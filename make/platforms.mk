@@ -33,7 +33,7 @@ target/aarch64/.ready: scripts/debian
 AARCH64_PYTHON := 3.11
 
 .PHONY: test-aarch64
-test-aarch64: test-aarch64-rust test-aarch64-python  ## the tests on AArch64, by qemu: the core, traincast.h, the wheel; half an hour
+test-aarch64: test-aarch64-rust test-aarch64-python  ## the tests on AArch64, by qemu: the core, traincast.h, the wheel; an hour
 
 .PHONY: test-aarch64-rust
 test-aarch64-rust: qemu target/debian-rust/.ready target/aarch64/.ready
