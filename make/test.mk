@@ -1,15 +1,14 @@
 # `make test` and its stages, each of which can also be run alone.
 
-# Rows of stages that run in parallel and take about the same time; those of the last one mostly wait.
-STAGES := lint test-python test-frameworks
-MORE_STAGES := test-sf test-layouts test-checked test-rust test-header-sanitized test-loom test-mutants test-cpythons
-WAITING_STAGES := test-kill test-relay
+# Two rows of stages that run in parallel and take about the same time.
+STAGES := lint test-python test-cpythons test-frameworks
+MORE_STAGES := test-sf test-layouts test-checked test-rust test-header-sanitized test-loom test-mutants test-kill test-relay
 
 # Preparation is the longest part of a first run, so the downloads and the two compilations overlap.
 .PHONY: test
 test:  ## all linters and all tests, in all environments
 	@$(MAKE) --no-print-directory -j2 prepare
-	@scripts/stages $(STAGES) -- $(MORE_STAGES) -- $(WAITING_STAGES)
+	@scripts/stages $(STAGES) -- $(MORE_STAGES)
 
 .PHONY: prepare
 prepare: .venv/.installed .venv-sf/.installed .venv-frameworks/.installed target/cpythons/.ready

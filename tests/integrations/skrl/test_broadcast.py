@@ -145,6 +145,7 @@ def test_curricula_work_and_their_numbers_are_in_the_log(agent_of, train, run, t
     agent = agent_of(env, write_interval=10)
     broadcast(agent, run, lambda timestep, timesteps: {"shaping": {"goal": timestep / 10}})
     train(env, agent, 50)
+    agent.writer.close()  # its thread writes now and then
     events = EventAccumulator(str(tmp_path / "test"))
     events.Reload()
 
