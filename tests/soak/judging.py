@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 # How much of each may be gained between the warm-up and the end. Memory: CPython's allocator takes arenas of
-# 1 MiB, and may want one more at any time; two are a trend. 2 MiB are 46 bytes for each publish of a test of
-# a minute, and 1.2 for each of half an hour. Anonymous mappings are an allocator's affair, too. What has no
-# limit here must be at the end what it was at the start.
+# 1 MiB, and may want one more at any time; two are a trend. 2 MiB are 93 bytes for each publish of a test of
+# half a minute, and 1.2 for each of half an hour. Anonymous mappings are an allocator's affair, too. What has
+# no limit here must be at the end what it was at the start.
 LIMITS = {"memory": 2048, "own memory": 2048, "memory of channels": 512, "mappings": 8}
 
 
