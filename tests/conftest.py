@@ -30,6 +30,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray's workers are nice, and would wait for whatever else a busy machine does.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+# Tianshou (numba) and rl_games (torch) would compile in every process, for longer than these trainings take.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+
 HANG_SECONDS = 300  # a watchdog, not a measurement
 
 # A busy machine must not fail a test: hypothesis has no deadline for an example, nor for generating one. CI

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from learner_process import LearnerProcess
 from shell import Shell, Start
-from warm_shell import WarmShell
+from warm import Warm
+
+import traincast.cli
+
+CLI = Path(traincast.cli.__file__).with_name("__main__.py")
 
 
 @pytest.fixture(scope="session")
-def warm_shell() -> Iterator[WarmShell]:
-    shell = WarmShell()
-    yield shell
-    shell.close()
+def warm_cli() -> Iterator[Warm]:
+    warm = Warm(["traincast.cli.app"])
+    yield warm
+    warm.close()
 
 
 @pytest.fixture
-def shell(warm_shell: WarmShell) -> Shell:
-    """Run `traincast ...`, its output going to no terminal."""
+def shell(warm_cli: Warm) -> Shell:
+    """Run `traincast ...`, its output going to files."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        done = warm_shell.run(*arguments)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            status = warm_cli.run(CLI, *arguments, out=out, err=err)
+            printed = []
+            for file in (out, err):
+                file.seek(0)
+                printed.append(file.read().decode())
+        done = subprocess.CompletedProcess(["traincast", *arguments], status, *printed)
         assert "Traceback" not in done.stderr
         assert "\x1b" not in done.stdout  # plain where no terminal is
         return done

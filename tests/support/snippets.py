@@ -15,10 +15,11 @@ the rest below `if __name__ == "__main__":`. They may import what is in examples
 
 from __future__ import annotations
 
+import ast
+import atexit
 import os
 import re
 import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from warm import Warm
 
 import traincast
 
@@ -36,6 +38,8 @@ SHOWN = ("sh", "console", "text", "toml", "yaml")
 """Languages of what is typed into a shell, printed by a program, or written into a file of settings."""
 TIMEOUT = 280  # a watchdog
 LINGER = 30
+
+_WARM: dict[str, Warm] = {}
 
 _PIECE = re.compile(
     r"^<!-- (?P<word>page begins with|begin with|end with|printed by)\n(?P<hidden>.*?)^-->\n"
@@ -92,7 +96,35 @@ class Snippet:
 def _run_python(snippet: Snippet, folder: Path) -> tuple[int, str]:
     file = folder / f"{Path(snippet.page).stem.lower()}_{snippet.line}.py"
     file.write_text(snippet.program)
-    return _ended([sys.executable, str(file)], folder)
+    log = folder / "output"  # no pipe: a relay that the program has started may hold it for longer
+    with log.open("wb") as output:
+        warm, paths = _warm_for(snippet.page), [ROOT / "examples"]
+        status = warm.run(file, out=output, err=output, folder=folder, paths=paths, timeout=TIMEOUT)
+    return status, log.read_text()
+
+
+def _warm_for(page: str) -> Warm:
+    """A process that has imported what the programs of a page import; the one of the last page ends."""
+    if page not in _WARM:
+        _cool_down()
+        _WARM[page] = Warm(sorted({name for one in snippets(page) if one.runs for name in _imports(one)}))
+    return _WARM[page]
+
+
+@atexit.register
+def _cool_down() -> None:
+    while _WARM:
+        _WARM.popitem()[1].close()
+
+
+def _imports(snippet: Snippet) -> Iterator[str]:
+    """The modules that a program imports."""
+    for node in ast.walk(ast.parse(snippet.program)) if snippet.language != "c" else ():
+        match node:
+            case ast.Import(names):
+                yield from (name.name for name in names)
+            case ast.ImportFrom(module, _, 0):
+                yield str(module)
 
 
 def _run_c(snippet: Snippet, folder: Path) -> tuple[int, str]:
@@ -104,20 +136,17 @@ def _run_c(snippet: Snippet, folder: Path) -> tuple[int, str]:
 
 
 def _ended(command: list[str], folder: Path) -> tuple[int, str]:
-    paths = [str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")]
-    log = folder / "output"  # no pipe: a relay that the program has started may hold it for longer
-    with log.open("w") as output:
-        status = subprocess.run(
-            command,
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-            timeout=TIMEOUT,
-        ).returncode
-    return status, log.read_text()
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    return done.returncode, done.stdout
 
 
 def _left() -> list[str]:
