@@ -30,6 +30,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray's workers are nice, and would wait for whatever else a busy machine does.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+# And Ray would start a worker for each CPU that it is told of, whether tests use them or not. It starts here
+# some twenty times; it also sends reports on its use.
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
 # Tianshou (numba) and rl_games (torch) would compile in every process, for longer than these trainings take.
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")

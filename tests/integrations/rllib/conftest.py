@@ -1,4 +1,4 @@
-"""One Ray for the tests of a module, and a small PPO whose envs note what they know."""
+"""One Ray for these tests, and a small PPO whose envs note what they know."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Configure = Callable[..., PPOConfig]
 BATCH = 40
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ray_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Ray runs; the folder is TRAINCAST_DIR in the processes that it starts by itself."""
     directory = tmp_path_factory.mktemp("ray") / "channels"
