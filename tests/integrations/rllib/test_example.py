@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="module")
 def ended(place: Place) -> Recording:
     """What the example did."""
-    recording = place.program("ended").run(**place.environ)
+    recording = place.program("ended").run("--steps", "7200", **place.environ)  # one evaluation
     assert channels(place.channels) == set(), "something is left after a normal end"
     return recording
 
