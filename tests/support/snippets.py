@@ -104,7 +104,7 @@ def _run_python(snippet: Snippet, folder: Path) -> tuple[int, str]:
 
 
 def _warm_for(page: str) -> Warm:
-    """A process that has imported what the programs of a page import; the one of the last page ends."""
+    """A process that has imported what the programs of a page import; that of the page before ends."""
     if page not in _WARM:
         _cool_down()
         _WARM[page] = Warm(sorted({name for one in snippets(page) if one.runs for name in _imports(one)}))

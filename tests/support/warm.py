@@ -41,7 +41,7 @@ class Warm:
         *arguments: str,
         out: IO[bytes],
         err: IO[bytes],
-        folder: Path | str | None = None,
+        folder: Path | None = None,
         paths: Iterable[Path] = (),
         timeout: float | None = None,
     ) -> int:

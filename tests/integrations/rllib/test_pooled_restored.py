@@ -55,7 +55,7 @@ def gone_back_from_path(algo: Any, build: Callable[[], Any], path: str) -> Any:
 
 @pytest.mark.parametrize(
     ("restore", "runners"),
-    [(from_checkpoint, 1), (restored_anew, 0), (gone_back, 0), (gone_back_from_path, 0)],
+    [(from_checkpoint, 1), (restored_anew, 1), (restored_anew, 0), (gone_back, 0), (gone_back_from_path, 0)],
 )
 def test_a_restored_algorithm_goes_on_at_the_level_and_with_the_results_of_its_checkpoint(
     configure: Configure, tmp_path: Path, restore: Restore, runners: int
