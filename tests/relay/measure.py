@@ -12,6 +12,7 @@ Nodes are network namespaces of this machine, so all clocks are one. Three ways 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import secrets
 import statistics
@@ -28,6 +29,10 @@ from processes import Process  # noqa: E402 - as said above
 
 PORT = 14_999
 SIZES = (200, 400_000)
+HERTZ = 13
+
+turns = itertools.count()
+"""So that nobody takes the end of an earlier turn, which the engine still holds, for that of its own."""
 
 BOTH = """
 import hashlib, hmac, os, threading
@@ -35,32 +40,34 @@ key = os.environb[b"TRAINCAST_KEY"]
 """
 
 ENV = f"""{BOTH}
-def from_relay():
+def from_relay(turn):
     while True:
         reader.wait(10)
         info = reader.read_if_changed()
-        if info is not None and info.get("end"):
+        if info is not None and info.get("end") == turn:
             return
         if info is not None and "t" in info:
             relayed.append(time.monotonic_ns() - info["t"])
 mark = None
-def from_engine():
+def from_engine(turn):
     global mark
     while True:
         news = engine.wait("bare", mark, 1.0)
         if news is None:
             continue
         mark, value = news
-        if value == b"end":
-            return
+        if value[:3] == b"end":
+            if value[3:] == str(turn).encode():
+                return
+            continue
         if value[8]:
             tag = hmac.new(key, value[:-32], hashlib.sha256).digest()
             assert hmac.compare_digest(tag, value[-32:])
         (sealed if value[8] else bare).append(time.monotonic_ns() - int.from_bytes(value[:8], "little"))
-def both():
-    thread = threading.Thread(target=from_engine)
+def both(turn):
+    thread = threading.Thread(target=from_engine, args=(turn,))
     thread.start()
-    from_relay()
+    from_relay(turn)
     thread.join()
 def taken():
     answer = bare[:], sealed[:], relayed[:]
@@ -96,20 +103,20 @@ def put(padding, sealed):
     engine.put("bare", value + hmac.new(key, value, hashlib.sha256).digest() if sealed else value)
 def publish(padding):
     writer.publish({{"approx_total_training_steps": 1, "t": time.monotonic_ns(), "padding": padding}})
-def end():
-    engine.put("bare", b"end")
-    writer.publish({{"approx_total_training_steps": 1, "end": True}})
-def send(size, seconds):
+def end(turn):
+    engine.put("bare", b"end" + str(turn).encode())
+    writer.publish({{"approx_total_training_steps": 1, "end": turn}})
+def send(turn, size, seconds):
     padding = os.urandom(size)
-    for _ in range(int(seconds * 13)):
+    for _ in range(int(seconds * {HERTZ})):
         put(padding, False)
         time.sleep(0.025)
         put(padding, True)
         time.sleep(0.025)
         publish(padding)
         time.sleep(0.025)
-    end()
-def send_at(size, hertz, seconds):
+    end(turn)
+def send_at(turn, size, hertz, seconds):
     padding, until = os.urandom(size), time.monotonic() + seconds
     count = 0
     while time.monotonic() < until:
@@ -117,7 +124,7 @@ def send_at(size, hertz, seconds):
         count += 1
         time.sleep(1 / hertz)
     time.sleep(1)
-    end()
+    end(turn)
     return count
 """
 
@@ -148,13 +155,15 @@ def cluster_at(root: Path, name: str) -> Cluster:
 def compare(learner: Process, envs: list[Process], seconds: float) -> None:
     """A row for each size: how long values and snapshots take to these envs, in turns."""
     for size in SIZES:
+        turn = next(turns)
         for env in envs:
-            env.start("both()")
-        learner.call("send", size, seconds)
+            env.start(f"both({turn})")
+        learner.call("send", turn, size, seconds)
         samples: tuple[list[int], ...] = ([], [], [])
         for env in envs:
             env.finish()
             for all_of_them, these in zip(samples, env.value("taken()"), strict=True):
+                assert len(these) > seconds * HERTZ / 2, f"an env has only received {len(these)}"
                 all_of_them += these
         bare, sealed, relay = map(quantiles, samples)
         cells = [f"{p50:.2f} / {p99:.2f}" for p50, p99 in (bare, sealed, relay)]
@@ -194,8 +203,9 @@ def overload(root: Path, seconds: float, megabits: int = 100) -> None:
         size = SIZES[-1]
         fastest = megabits * 1e6 / 8 / size
         for name, hertz in (("now and then", fastest / 8), ("64 times as fast", 64 * fastest)):
-            env.start("from_relay()")
-            published = learner.call("send_at", size, hertz, seconds)
+            turn = next(turns)
+            env.start(f"from_relay({turn})")
+            published = learner.call("send_at", turn, size, hertz, seconds)
             env.finish()
             _, _, arrived = env.value("taken()")
             p50, p99 = quantiles(arrived)

@@ -175,6 +175,12 @@ class Node:
     def mend(self) -> None:
         _ip("link", "set", self._link, "master", self.cluster.name)
 
+    def shut_free_ports(self) -> None:
+        """A firewall: what this node answers from ports that the kernel has chosen is lost."""
+        first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+        ports = f"{first}-{last}"
+        _ip("-n", self.name, "rule", "add", "ipproto", "tcp", "sport", ports, "blackhole")
+
     def crash(self) -> None:
         """Kills everything that runs here at once."""
         self._first.send_signal(signal.SIGKILL)

@@ -1,6 +1,6 @@
 """Nodes that come and go for half an hour: what stays must not grow. `make soak-relay`.
 
-    python tests/relay/relay_soak.py [--seconds SECONDS]
+    python tests/relay/relay_soak.py [--seconds SECONDS] [--via tcpstore|zenoh]
 
 A learner with a scoreboard publishes 50 times a second; one node stays, and is cut off now and then; one
 after the other comes, gets the newest snapshot, counts episodes, and is gone without a word. After each of
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ for folder in (".", "../core", "../soak"):
 from judging import Verdict, judge  # noqa: E402 - the paths come first
 from nodes import Cluster, Node, until, why_no_namespaces  # noqa: E402 - as said above
 from processes import Process  # noqa: E402 - as said above
+from test_zenoh import Relays  # noqa: E402 - as said above
 
 LIMITS = {"own memory, KiB": 8192, "threads": 2, "descriptors": 3}
 """How much of each may be gained. A relay under torchrun has 300 MB of its own."""
@@ -80,9 +82,46 @@ def outer(node: Node, pid: int) -> int:
     raise ProcessLookupError(pid)
 
 
-def visit(node: Node, learner: Process, before: int) -> int:
+class Joined:
+    """Relays that a line in the training starts. They meet in a TCPStore."""
+
+    def learner(self, node: Node) -> Process:
+        return node.learner()
+
+    def env(self, node: Node) -> Process:
+        return node.joined()
+
+    def gone(self) -> None:
+        """The node of the last env has crashed."""
+
+    def close(self) -> None:
+        pass
+
+
+class Zenoh(Joined):
+    """Relays that are started by hand. The first one is the router."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._relays = Relays(cluster)
+
+    def learner(self, node: Node) -> Process:
+        self._relays.start(node)
+        return node.learner_alone()
+
+    def env(self, node: Node) -> Process:
+        self._relays.start(node)
+        return node.python()
+
+    def gone(self) -> None:
+        self._relays.running.pop().process.communicate()
+
+    def close(self) -> None:
+        self._relays.close()
+
+
+def visit(node: Node, relays: Joined, learner: Process, before: int) -> int:
     """A node comes, sees what is newest, counts, and is gone; how many episodes it has counted."""
-    guest = node.joined()
+    guest = relays.env(node)
     newest = learner.value("writer.version")
     guest.run(f"reader = traincast.TrainingInfoReader({node.cluster.channel!r}, attach_timeout=100)")
     until(
@@ -94,20 +133,21 @@ def visit(node: Node, learner: Process, before: int) -> int:
     # What has not left a node when its memory goes is gone with it.
     until(lambda: learner.value(COUNTED) == before + 100, "what a guest has counted does not arrive")
     node.crash()
+    relays.gone()
     node.reboot_after_crash()
     return 100
 
 
-def run(root: Path, seconds: float) -> Found:
+def run(root: Path, seconds: float, via: str) -> Found:
     """All of it."""
     series: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     times: list[float] = []
     guests = cuts = episodes = 0
-    with Cluster(root, "soak") as cluster:
+    with Cluster(root, f"soak-{via}") as cluster, closing(make(cluster, via)) as relays:
         here, stays, comes = cluster.node(), cluster.node(), cluster.node()
-        learner = here.learner()
+        learner = relays.learner(here)
         learner.run(LEARNER)
-        stays.joined()
+        relays.env(stays)
         env = stays.env()
         pids = {
             "learner": outer(here, learner.value("os.getpid()")),
@@ -117,7 +157,7 @@ def run(root: Path, seconds: float) -> Found:
         }
         start = time.monotonic()
         while time.monotonic() < start + seconds:
-            episodes += visit(comes, learner, episodes)
+            episodes += visit(comes, relays, learner, episodes)
             guests += 1
             if guests % 5 == 0:
                 stays.cut()
@@ -141,18 +181,25 @@ def run(root: Path, seconds: float) -> Found:
     return Found(guests, cuts, episodes, verdicts)
 
 
+def make(cluster: Cluster, via: str) -> Joined:
+    """The relays of a cluster, over this engine."""
+    return Zenoh(cluster) if via == "zenoh" else Joined()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1800.0)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--via", choices=["tcpstore", "zenoh"], default="tcpstore")
+    arguments = parser.parse_args()
+    seconds = arguments.seconds
     if why := why_no_namespaces():
         sys.exit(why)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
-        found = run(Path(root), seconds)
+        found = run(Path(root), seconds, arguments.via)
     print(
-        f"{found.guests} nodes came and went in {seconds:.0f} s, one was cut off {found.cuts} times; "
-        f"{found.episodes} episodes, each counted once"
+        f"{arguments.via}: {found.guests} nodes came and went in {seconds:.0f} s, one was cut off "
+        f"{found.cuts} times; {found.episodes} episodes, each counted once"
     )
     print("| | at the start | at the end | growth | limit | |\n|-|-|-|-|-|-|")
     for verdict in found.verdicts:

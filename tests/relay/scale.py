@@ -4,7 +4,7 @@
 
 Nodes are network namespaces of this machine, whose links let so many bits a second out. So large snapshots
 are held up by links, as on a cluster, and small ones by this machine's cores, which all nodes share. Relays
-meet at a hub of ours (`traincast.relay.sockets`): 200 processes with torch in them would not fit.
+meet at a hub of ours (`traincast.relay.hub_server`): 200 processes with torch in them would not fit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ Relay(channel, 0, None, SocketEngines(host, {PORT}), key=os.environb[b"TRAINCAST
 SOURCE = f"""
 import threading
 from traincast.relay.node import Relay
-from traincast.relay.sockets import HubServer, SocketEngines
+from traincast.relay.hub_server import HubServer
+from traincast.relay.sockets import SocketEngines
 hub = HubServer(host, {PORT})
 def begin(fan_out):
     global relay, goes_on

@@ -1,4 +1,4 @@
-"""What every engine must do for a relay: real TCPStores, real Ray, real Zenoh routers."""
+"""What every engine must do for a relay: real TCPStores, real Ray, real Zenoh routers, and our own hub."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from nodes import until
 from processes import Process
 
 from traincast.relay.engine import EngineLost, Engines
+from traincast.relay.hub_server import HubServer
+from traincast.relay.sockets import SocketEngines
 
-ENGINES = ["tcpstore", "ray", "zenoh"]
+ENGINES = ["tcpstore", "ray", "zenoh", "sockets"]
 _hubs = itertools.count()
 
 
@@ -79,10 +81,23 @@ class ZenohSessions:
             network.close()
 
 
+class Sockets(SocketEngines):
+    """A hub behind a port, and connections to it: what relays use among themselves."""
+
+    def __init__(self) -> None:
+        self.hub = HubServer("127.0.0.1")
+        super().__init__("127.0.0.1", self.hub.port)
+
+    def close(self) -> None:
+        self.hub.close()
+        for connection in list(self._connected):
+            self.forget(connection)
+
+
 @pytest.fixture(params=ENGINES)
 def engines(request: pytest.FixtureRequest) -> Iterator[Engines]:
-    if request.param in ("tcpstore", "zenoh"):
-        engines = store_engines() if request.param == "tcpstore" else ZenohSessions()
+    if request.param != "ray":
+        engines = {"tcpstore": store_engines, "zenoh": ZenohSessions, "sockets": Sockets}[request.param]()
         yield engines
         engines.close()
         return

@@ -79,6 +79,7 @@ def test_an_engine_that_hangs_is_invisible_to_the_learner(cluster: Cluster) -> N
 
 
 def test_messages_of_strangers_change_nothing_and_are_counted(cluster: Cluster) -> None:
+    cluster.environment["TRAINCAST_RELAY_FAN_OUT"] = "0"  # so that both listen to the store
     here, there, learner, env = two_nodes(cluster)
     stranger = there.python({"TRAINCAST_KEY": "another one"})
     port = learner.value("member.configuration.port")

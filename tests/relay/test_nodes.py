@@ -40,6 +40,47 @@ def two_nodes(cluster: Cluster) -> tuple[Node, Node, Process, Process]:
     return here, there, learner, there.env()
 
 
+def test_nodes_receive_from_the_learners_node_itself_and_from_the_store_when_its_relay_is_killed(
+    cluster: Cluster,
+) -> None:
+    here, there, learner, env = two_nodes(cluster)
+    until(lambda: there.status().get("direct") is True)
+    until(lambda: here.reports()[there.status()["node"]]["direct"] is True)
+    assert there.status()["parent"] == [
+        here.reports()[there.status()["node"]]["parent"][0],
+        here.status()["node"],
+    ]
+    for wanted in range(2, 50):
+        version = published(learner, wanted)
+        arrives(env, wanted)
+        assert numbers(env) == (version, 1)
+    here.kill(here.status()["pid"])
+    until(lambda: there.status().get("direct") is False)
+    published(learner, 100)
+    arrives(env, 100)
+    until(lambda: there.status().get("direct") is True)
+    published(learner, 101)
+    arrives(env, 101)
+    alive(env)
+
+
+def test_behind_a_firewall_nodes_go_on_receiving_from_the_store(cluster: Cluster) -> None:
+    here, there = cluster.node(), cluster.node()
+    here.shut_free_ports()
+    learner = here.learner()
+    there.joined()
+    env = there.env()
+    alive(env)
+    wanted = 1
+    while there.status()["since"] < 13:  # it has tried its parent a second time
+        wanted += 1
+        published(learner, wanted)
+        arrives(env, wanted)
+        assert there.status()["state"] == "live", "no lease has ended"
+    assert here.status()["serves"] is not None, "it could have received from there"
+    assert there.status()["direct"] is False
+
+
 def test_what_is_published_on_one_node_is_read_on_the_others_under_its_numbers(cluster: Cluster) -> None:
     here, there, learner, env = two_nodes(cluster)
     for wanted in range(2, 50):

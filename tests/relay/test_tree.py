@@ -13,25 +13,29 @@ from processes import Process
 from test_nodes import alive, arrives, numbers, published
 
 from traincast.relay.engine import EngineLost
+from traincast.relay.hub_server import HubServer
 from traincast.relay.message import Malformed
-from traincast.relay.sockets import HubServer, SocketEngines
+from traincast.relay.sockets import SocketEngines
 from traincast.relay.tree import Parent, Planner, seal_plan, unseal_plan
 
 NODES = 7
 FAN_OUT = 2
 
 
+ROOT = Parent("r", "host", 1)
+
+
 def depth(parents: dict[str, Parent], node: str) -> int:
-    return 1 if node not in parents else 1 + depth(parents, parents[node].node)
+    return 0 if node not in parents else 1 + depth(parents, parents[node].node)
 
 
 def test_seven_nodes_with_two_children_each_are_three_levels_deep() -> None:
     places = {node: ("host", ord(node)) for node in "abcdefg"}
-    plan = Planner(2).plan(places, 100)
+    plan = Planner(2).plan(ROOT, places, 100)
     assert {node: parent.node for node, parent in plan.parents.items()} == dict(
-        zip("cdefg", "aabbc", strict=True)
+        zip("abcdefg", "rraabbc", strict=True)
     )
-    assert plan.serving == {"a", "b", "c"}
+    assert plan.serving == {"r", "a", "b", "c"}
     assert max(depth(dict(plan.parents), node) for node in places) == 3
     assert unseal_plan(seal_plan(plan, "run@0", b"key"), "run@0", b"key") == plan
     for data in (b"", seal_plan(plan, "run@0", None), seal_plan(plan, "run@1", b"key")):
@@ -40,12 +44,12 @@ def test_seven_nodes_with_two_children_each_are_three_levels_deep() -> None:
 
 
 @pytest.mark.parametrize(("size", "fan_out"), [(100, 32), (400_000, 10)])
-def test_up_to_32_nodes_hear_the_engine_and_more_are_a_tree(size: int, fan_out: int) -> None:
+def test_up_to_32_nodes_are_children_of_the_root_and_more_are_a_tree(size: int, fan_out: int) -> None:
     nodes = [f"{i:04}" for i in range(1000)]
     planner = Planner()
-    assert not planner.plan(dict.fromkeys(nodes[:32], ("host", 1)), size).parents
-    plan = planner.plan(dict.fromkeys(nodes, ("host", 1)), size)
-    assert len(plan.parents) == 1000 - fan_out
+    assert set(planner.plan(ROOT, dict.fromkeys(nodes[:32], ("host", 1)), size).parents.values()) == {ROOT}
+    plan = planner.plan(ROOT, dict.fromkeys(nodes, ("host", 1)), size)
+    assert len(plan.parents) == 1000
     children: dict[str, int] = {}
     for parent in plan.parents.values():
         children[parent.node] = children.get(parent.node, 0) + 1
@@ -56,17 +60,17 @@ def test_up_to_32_nodes_hear_the_engine_and_more_are_a_tree(size: int, fan_out: 
 def test_when_a_node_goes_the_last_one_takes_its_place_and_few_others_move() -> None:
     planner = Planner(2)
     places = {f"{i:02}": ("host", i) for i in range(31)}
-    before = planner.plan(places, 100).parents
+    before = planner.plan(ROOT, places, 100).parents
     del places["01"]
-    after = planner.plan(places, 100).parents
+    after = planner.plan(ROOT, places, 100).parents
     moved = {node for node in places if before.get(node) != after.get(node)}
     assert moved == {"30", "04", "05"}
-    assert all(parent.node in places for parent in after.values())
+    assert all(parent == ROOT or parent.node in places for parent in after.values())
 
 
 def test_a_relay_that_does_not_serve_yet_is_nobodys_parent() -> None:
     places: dict[str, tuple[str, int] | None] = dict.fromkeys("abc")
-    plan = Planner(2).plan(places, 100)
+    plan = Planner(2).plan(None, places, 100)
     assert (plan.parents, plan.serving) == ({}, {"a"})
 
 

@@ -96,6 +96,25 @@ def two_nodes(cluster: Cluster, relays: Relays) -> tuple[Node, Node, Process, Pr
     return here, there, learner, env
 
 
+def test_messages_go_from_relay_to_relay_and_through_the_router_if_there_is_no_other_way(
+    cluster: Cluster, relays: Relays
+) -> None:
+    here, there = cluster.node(), cluster.node()
+    for node in (here, there):
+        relays.start(node)
+    learner, env = here.learner_alone(), there.env()
+    until(lambda: there.status().get("direct") is True)
+    for wanted in range(2, 30):
+        published(learner, wanted)
+        arrives(env, wanted)
+    here.shut_free_ports()  # cuts the line between the two, and not the one to the router, which is here
+    until(lambda: there.status().get("direct") is False)
+    for wanted in range(30, 60):
+        published(learner, wanted)
+        arrives(env, wanted)
+    alive(env)
+
+
 def test_channels_appear_on_all_nodes_under_their_numbers_and_end_with_their_learner(
     cluster: Cluster, relays: Relays
 ) -> None:

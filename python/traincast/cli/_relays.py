@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from traincast import _core
@@ -12,7 +12,7 @@ from traincast.cli._json import print_json
 from traincast.cli._tables import Cell, Column, console, print_table
 from traincast.cli._text import age, printable
 
-__all__ = ["host_of", "status"]
+__all__ = ["host_of", "parent_of", "status"]
 
 _COLUMNS = [
     Column("NODE", least=12),
@@ -105,7 +105,7 @@ def _row(relay: Relay, depth: int) -> list[Cell]:
         str(relay.get("pid", "-")),
         printable(str(relay.get("role", "-"))),
         printable(str(relay.get("state", "-"))),
-        host_of(relay.get("parent")),
+        parent_of(relay),
         str(relay.get("children", 0)),
         age(lag) if isinstance(lag, (int, float)) else "-",
         age(max(lease, 0.0)) if isinstance(lease, (int, float)) else "-",
@@ -113,6 +113,12 @@ def _row(relay: Relay, depth: int) -> list[Cell]:
         str(relay.get("dropped", 0)),
         age(float(relay.get("silent", 0.0))),
     ]
+
+
+def parent_of(relay: Mapping[str, Any]) -> str:
+    """Return the machine that a relay receives from, and whether it does so through the engine."""
+    parent = host_of(relay.get("parent"))
+    return f"{parent} (engine)" if relay.get("direct") is False and parent != "-" else parent
 
 
 def host_of(where: Any) -> str:

@@ -11,7 +11,7 @@ from traincast.cli._arguments import AsJson
 from traincast.cli._channels import Channel, Reader, living, look, slowest
 from traincast.cli._describe import behind, life, who, writer
 from traincast.cli._json import print_json
-from traincast.cli._relays import host_of
+from traincast.cli._relays import parent_of
 from traincast.cli._tables import Cell, Column, console, print_table
 from traincast.cli._text import age, printable, size
 
@@ -143,7 +143,7 @@ def _relay_row(channel: Channel) -> list[Cell] | None:
         printable(relay.get("state", "-")),
         printable(relay.get("via", "-")),
         printable(f"{channel['origin_pid']} on {channel['origin_host']}"),
-        host_of(relay.get("parent")),
+        parent_of(relay),
         str(relay.get("children", 0)),
         "-" if lag is None else age(lag),
         "-" if lease is None else age(max(lease, 0.0)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -10,12 +9,12 @@ from contextlib import suppress
 from typing import Any
 
 from traincast.relay.engine import Engine, Engines
+from traincast.relay.hub_server import HubServer
 from traincast.relay.message import Gate
-from traincast.relay.sockets import HubServer
 from traincast.relay.speech import LIFE, SNAPSHOT
 from traincast.relay.tree import PLAN, Parent, Plan, Planner, Upstream, seal_plan, unseal_plan
 
-__all__ = ["Branch", "address_towards"]
+__all__ = ["Branch"]
 
 _PLAN_EVERY = 1.0
 _SAY_AGAIN = 5.0
@@ -32,8 +31,12 @@ class Branch:
     def __init__(
         self, gate: Gate, node: str, root: Engines, address: str | None, fan_out: int | None
     ) -> None:
-        """`address`: where other nodes reach this one; None: the engine needs no tree."""
-        self._gate, self._node, self._address = gate, node, address
+        """`address`: where other nodes reach this one.
+
+        All nodes receive from the engine if that is None, or `fan_out` 0.
+        """
+        self._gate, self._node = gate, node
+        self._address = None if fan_out == 0 else address
         self.upstream = Upstream(root)
         self._planner = Planner(fan_out)
         self._server: HubServer | None = None
@@ -58,8 +61,13 @@ class Branch:
         server = self._server
         return 0 if server is None else -(-server.connections // _LINES)
 
+    @property
+    def direct(self) -> bool | None:
+        """Whether this relay receives from a parent, not from the engine; None: none does."""
+        return None if self._address is None else self.upstream.parent is not None
+
     def pass_on(self, topic: str, data: bytes) -> None:
-        """Pass a message that was received and checked on to the children."""
+        """Send the children a message that was made here, or received and checked."""
         with self._lock:
             self._newest[topic] = data
             if self._server is not None:
@@ -79,9 +87,9 @@ class Branch:
             self._serve(self._node in plan.serving)
             self.upstream.follow(plan.parents.get(self._node))
 
-    def be_root(self) -> None:
-        """Receive from the engine and serve no children, because the learner is on this node."""
-        self._serve(False)
+    def be_root(self, speaks: bool) -> None:
+        """Receive from the engine, because the learner is on this node. `speaks`: it has the channel."""
+        self._serve(speaks)
         self.upstream.follow(None)
 
     def plan(self, engine: Engine, reports: Sequence[dict[str, Any]], size: int) -> None:
@@ -91,7 +99,11 @@ class Branch:
             return
         self._planned_at = now
         places = {report["node"]: tuple(report.get("serves") or ()) or None for report in reports}
-        plan = self._planner.plan(places, size)
+        server = self._server
+        root = None
+        if server is not None and self._address is not None:
+            root = Parent(self._node, self._address, server.port)
+        plan = self._planner.plan(root, places, size)
         if self._address is None:  # this engine distributes messages itself
             plan = Plan({}, frozenset(), plan.pace)
         self.pace = plan.pace
@@ -121,13 +133,3 @@ class Branch:
             elif not wanted and self._server is not None:
                 self._server.close()
                 self._server = None
-
-
-def address_towards(host: str) -> str | None:
-    """Return the address under which `host` reaches this machine; None if it cannot be found out."""
-    with suppress(OSError):
-        family, kind, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.connect(address)  # nothing is sent
-            return str(probe.getsockname()[0])
-    return None

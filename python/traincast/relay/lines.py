@@ -26,7 +26,6 @@ class Line:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._backoff = Backoff()
-        self._clock = _Clock(self)
         self._due_ns = 0
         self.last_answer_ns = 0
         """When a call last returned, by the monotonic clock."""
@@ -68,58 +67,50 @@ class Line:
     def _connect(self, stop: threading.Event) -> Engine:
         while not stop.is_set():
             try:
-                with self.on_the_clock(0):
-                    engine = self._engines.connect()
+                self.begin_call(0)
+                engine = self._engines.connect()
+                self.end_call()
                 self.fault = None
                 self._backoff.reset()
                 return engine
             except EngineLost as error:
+                self._due_ns = 0
                 self.fault = str(error)
             stop.wait(self._backoff.pause())
         raise EngineLost("this relay ends")
 
-    def on_the_clock(self, timeout: float) -> _Clock:
-        """Time a call."""
+    def begin_call(self, timeout: float) -> None:
+        """Time a call from now on."""
         self._due_ns = time.monotonic_ns() + int((timeout + self.PATIENCE) * 1e9)
-        return self._clock
 
-    def off_the_clock(self, answered: bool) -> None:
-        """Stop timing a call. `answered`: whether it returned, rather than raised."""
+    def end_call(self) -> None:
+        """Note that a call has returned."""
         self._due_ns = 0
-        if answered:
-            self.last_answer_ns = time.monotonic_ns()
-
-
-class _Clock:
-    """Ends the timing of a call. One object serves all calls of a line, because each snapshot makes some."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._line.off_the_clock(answered=kind is None)
+        self.last_answer_ns = time.monotonic_ns()
 
 
 class _Watched:
-    """A connection whose calls are timed."""
+    """A connection whose calls are timed. What a call raises ends the connection, and the timing with it."""
 
     def __init__(self, engine: Engine, line: Line) -> None:
         self._engine, self._line = engine, line
 
     def put(self, topic: str, value: bytes) -> None:
-        with self._line.on_the_clock(0):
-            self._engine.put(topic, value)
+        self._line.begin_call(0)
+        self._engine.put(topic, value)
+        self._line.end_call()
 
     def wait(self, topic: str, newer_than: object, timeout: float) -> tuple[object, bytes] | None:
-        with self._line.on_the_clock(timeout):
-            return self._engine.wait(topic, newer_than, timeout)
+        self._line.begin_call(timeout)
+        news = self._engine.wait(topic, newer_than, timeout)
+        self._line.end_call()
+        return news
 
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
-        with self._line.on_the_clock(0):
-            return self._engine.swap(key, expected, new)
+        self._line.begin_call(0)
+        there = self._engine.swap(key, expected, new)
+        self._line.end_call()
+        return there
 
     def close(self) -> None:
         self._engine.close()

@@ -39,8 +39,9 @@ class Relay:
     """Serves one channel on this node until it is told to end.
 
     It has six threads: two that listen, one that speaks for a learner of this node, one for scoreboards, one
-    that reports, and the one that calls `run`. The last one makes no engine call except to cut or close, so
-    that a lease ends even if the engine hangs.
+    that reports, and the one that calls `run`; and one more while it serves others (`hub_server`). The one
+    that calls `run` makes no engine call except to cut or close, so that a lease ends even if the engine
+    hangs.
 
     Raises: ChannelBusyError if the node has a relay for the channel already.
     """
@@ -59,7 +60,8 @@ class Relay:
     ) -> None:
         """Take the lock.
 
-        `address`: where other nodes reach this one, if the relays are to be a tree. `fan_out`: see `Planner`.
+        `address`: where other nodes reach this one; None: all receive from the engine. `fan_out`: see
+        `Planner`.
         """
         self._lock = RelayLock(name, policy_id, directory=directory)
         self._engines = engines
@@ -85,6 +87,7 @@ class Relay:
             self.sink,
             self._listening[LIFE],
             self.scores.board,
+            self.branch.pass_on,
         )
         self._threads = [
             *(
@@ -143,7 +146,8 @@ class Relay:
         is_source = source.state != "absent"
         parent = None if followed is None else (followed.key.host, f"{followed.node:016x}")
         if (upper := self.branch.upstream.parent) is not None:
-            parent = upper.host, upper.node
+            is_root = parent is not None and parent[1] == upper.node
+            parent = parent if is_root else (upper.host, upper.node)
         return {
             "via": self._engines.via,
             "node": self.reports.node,
@@ -153,6 +157,7 @@ class Relay:
             "state": source.state if is_source else sink.link,
             "since": 0.0 if is_source else round((time.monotonic_ns() - sink.since_ns) / 1e9, 3),
             "parent": None if parent is None or is_source else list(parent),
+            "direct": None if is_source else self.branch.direct,
             "children": self.reports.children() if is_source else self.branch.children,
             "serves": self.branch.serves,
             "size": source.size if is_source else 0,

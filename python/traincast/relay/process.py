@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass
 
 from traincast._names import start_of
 from traincast.errors import ChannelBusyError
-from traincast.relay.branch import address_towards
+from traincast.relay.address import address_towards
 from traincast.relay.message import key_from_environment
 from traincast.relay.node import Relay
 from traincast.relay.signals import told_to_end
 from traincast.relay.sink import LEASE
 from traincast.relay.supervision import supervised
 from traincast.relay.tcpstore import StoreEngines, torch_store
+from traincast.relay.tree import fan_out_from_environment
 
 __all__ = ["Configuration", "Job", "main", "start"]
 
@@ -115,7 +116,7 @@ def _serve(configuration: Configuration) -> int:
             key=key_from_environment(),
             lease=configuration.lease,
             address=address_towards(configuration.host),
-            fan_out=int(os.environ.get("TRAINCAST_RELAY_FAN_OUT", "0")) or None,
+            fan_out=fan_out_from_environment(),
         )
     except ChannelBusyError:
         return 0  # another rank of this node was faster

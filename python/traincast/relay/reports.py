@@ -76,6 +76,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "refused": _or_none(_is_pair(_is_count, _is_text)),
     "scores": _is_pair(_is_count, _is_count),
     "connected": _is_flag,
+    "direct": _or_none(_is_flag),
     "fault": _or_none(_is_text),
 }
 
@@ -153,9 +154,11 @@ class Reports:
                             # No longer than until its next report: a new plan wakes all relays at once.
                             self._branch.obey(engine, min(max(say_at - time.monotonic(), 0.001), _TURN))
                         else:
-                            self._branch.be_root()
+                            speaks = report["state"] == "speaking"
+                            self._branch.be_root(speaks)
                             self._gather(engine)
-                            self._branch.plan(engine, self.all(), report["size"])
+                            if speaks:
+                                self._branch.plan(engine, self.all(), report["size"])
             except EngineLost:
                 pass
             except Exception as error:  # whatever it is, the channel does not depend on it

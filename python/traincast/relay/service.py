@@ -21,6 +21,7 @@ from traincast.relay.node import Relay
 from traincast.relay.session import Network, zenoh
 from traincast.relay.sink import LEASE
 from traincast.relay.speech import LIFE
+from traincast.relay.tree import fan_out_from_environment
 from traincast.relay.zenoh import ROOT, ZenohEngines
 
 __all__ = ["Service"]
@@ -144,7 +145,16 @@ class Service:
     def _carry(self, channel: Channel) -> None:
         name, policy_id = channel
         engines = ZenohEngines(self._network, f"{name}@{policy_id}")
-        relay = Relay(name, policy_id, None, engines, key=self._key, lease=self._lease)
+        relay = Relay(
+            name,
+            policy_id,
+            None,
+            engines,
+            key=self._key,
+            lease=self._lease,
+            address=self._network.own_address(),
+            fan_out=fan_out_from_environment(),
+        )
         self._carried[channel] = _Carried(relay, self._stop)
         self._say(f"carries {name}, policy {policy_id}")
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from traincast._optional import missing
+from traincast.relay.address import address_among, place_of
 from traincast.relay.engine import EngineLost
 
 try:
@@ -35,6 +36,10 @@ class Network:
         self._number = 0
         self._failed: tuple[float, str] | None = None  # when the last attempt failed, and why
         self._lock = threading.Lock()
+
+    def own_address(self) -> str | None:
+        """Return where other nodes reach this one; None if that cannot be found out, or is not to be used."""
+        return address_among(self.endpoints, self._listen)
 
     def session(self) -> tuple[int, Any]:
         """Return the session and its number, which tells if earlier declarations are still valid.
@@ -131,6 +136,14 @@ class Declared:
             self._entities[key] = declare()
             return True
 
+    def no_longer(self, key: str) -> None:
+        """Undeclare something."""
+        with self._lock:
+            entity = self._entities.pop(key, None)
+            if entity is not None:
+                with suppress(zenoh.ZError):
+                    entity.undeclare()
+
     def close(self) -> None:
         """Undeclare everything."""
         with self._lock:
@@ -144,12 +157,11 @@ def _probe(endpoints: Sequence[str]) -> None:
     """Check that a router is reachable: Zenoh's own attempts take long if a link is dead."""
     reasons = []
     for endpoint in endpoints:
-        kind, _, place = endpoint.partition("/")
-        host, _, port = place.partition("?")[0].partition("#")[0].rpartition(":")
-        if kind != "tcp" or not port.isdigit():
+        place = place_of(endpoint)
+        if place is None:
             return
         try:
-            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+            socket.create_connection(place, _CONNECT_SECONDS).close()
             return
         except OSError as error:
             reasons.append(f"{endpoint} cannot be reached: {error}")

@@ -1,122 +1,54 @@
-"""A hub behind a TCP port, without any framework: the connections in a tree of relays.
+"""Connections to a hub behind a TCP port (`hub_server`): how a relay receives from another one.
 
-A relay with children serves them the newest messages: they ask, and get an answer when there is something
-newer (`Hub`). It answers only requests to wait for its topics. Nobody can put values from the network, unless
-the hub serves all topics, as the root of a tree of its own.
-
-    request   kind; lengths of topic, mark (or expected value) and value; seconds to wait; then these three
+    request   kind; how many answers; lengths of topic, mark (or expected value) and value; seconds to wait;
+              then these three
     answer    lengths of mark and value; then these two. Without a mark there is no value
 
-Lengths are checked, and messages are sealed: anybody who reaches the port can read, but do nothing else.
+A request to wait may ask for several answers, so that not each small value costs a request. The last answer
+is the one that makes up the number, a large one, or an empty one after that many seconds without news.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Collection
 from contextlib import suppress
 
 from traincast.relay.engine import EngineLost
-from traincast.relay.hub import Hub, Mark
 
-__all__ = ["HubServer", "SocketEngine", "SocketEngines"]
+__all__ = [
+    "ANSWER",
+    "MOST_BYTES",
+    "MOST_SMALL",
+    "PUT",
+    "REQUEST",
+    "SMALL_ANSWER",
+    "SWAP",
+    "WAIT",
+    "SocketEngine",
+    "SocketEngines",
+]
 
-_REQUEST = struct.Struct("<BBIId")
-_ANSWER = struct.Struct("<II")
-_PUT, _WAIT, _SWAP = range(1, 4)
-_MOST_BYTES = 1 << 30
-_MOST_SMALL = 512
-_MOST_CONNECTIONS = 4096
+REQUEST = struct.Struct("<BBBIId")
+ANSWER = struct.Struct("<II")
+PUT, WAIT, SWAP = range(1, 4)
+MOST_BYTES = 1 << 30
+MOST_SMALL = 512
+SMALL_ANSWER = 4096
+"""Bytes of an answer, up to which more answers follow without another request."""
+
+_TIME = struct.Struct("@ll")  # struct timeval
 _CONNECT_SECONDS = 0.5
 _GRACE = 1.5
-
-
-class HubServer:
-    """Serves a hub in a thread of its own."""
-
-    def __init__(self, host: str, port: int = 0, topics: Collection[str] | None = None) -> None:
-        """`port`: 0: a free one. `topics`: those that it serves; None: all, and clients may put values."""
-        self._listening = socket.create_server((host, port), backlog=1024)
-        self.port = int(self._listening.getsockname()[1])
-        self._topics = topics
-        self._hub = Hub()
-        self._connections: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def put(self, topic: str, value: bytes) -> None:
-        """Make a value the newest of its topic."""
-        with suppress(RuntimeError):  # it has ended
-            asyncio.run_coroutine_threadsafe(self._hub.put(topic, value), self._loop)
-
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._connections)
-
-    def close(self) -> None:
-        """End all connections."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._listening))
-        self._loop.run_forever()
-        server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        for connection in list(self._connections):
-            connection.transport.abort()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= _MOST_CONNECTIONS:
-            writer.close()
-            return
-        self._connections.add(writer)
-        try:
-            while True:
-                what, *lengths, timeout = _REQUEST.unpack(await reader.readexactly(_REQUEST.size))
-                if lengths[1] > _MOST_SMALL or lengths[2] > (_MOST_BYTES if self._topics is None else 0):
-                    return
-                topic, small, value = [await reader.readexactly(length) for length in lengths]
-                mark, found = await self._answer(what, topic.decode(), small, value, timeout)
-                writer.writelines([_ANSWER.pack(len(mark), len(found)), mark, found])
-                await writer.drain()
-        except (OSError, EOFError, ValueError, asyncio.CancelledError):
-            pass  # the client has gone, or sends nonsense, or this server ends
-        finally:
-            self._connections.discard(writer)
-            writer.close()
-
-    async def _answer(
-        self, what: int, topic: str, small: bytes, value: bytes, timeout: float
-    ) -> tuple[bytes, bytes]:
-        if what == _WAIT and (self._topics is None or topic in self._topics):
-            hub, _, number = small.decode().partition(" ")
-            mark = Mark(hub, int(number)) if number else None
-            news = await self._hub.wait(topic, mark, max(0.0, min(timeout, 60.0)))
-            return (b"", b"") if news is None else (" ".join(map(str, news[0])).encode(), news[1])
-        if self._topics is not None:
-            raise ValueError("this hub only answers requests to wait for its topics")
-        if what == _SWAP:
-            return b"-", await self._hub.swap(topic, small, value)
-        await self._hub.put(topic, value)
-        return b"", b""
 
 
 class SocketEngines:
     """Makes connections to a hub behind a port."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host, self.port = host, port
+    def __init__(self, host: str, port: int, answers: int = 1) -> None:
+        """`answers`: how many to ask for at once. With several, a connection serves one topic only."""
+        self.host, self.port, self.answers = host, port, answers
         self.via = f"tcp {host}:{port}"
         self._connected: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -154,44 +86,84 @@ class SocketEngine:
 
     def __init__(self, connection: socket.socket, engines: SocketEngines) -> None:
         self._connection, self._engines = connection, engines
+        self._due = 0
+        self._received = b""
+        # Python's own timeouts would poll before each part of a large value. The kernel can wait for all.
+        connection.setblocking(True)
+        self._set_timeout(0.0)
 
     def put(self, topic: str, value: bytes) -> None:
         """See `Engine`."""
-        self._ask(_PUT, topic, b"", value, 0.0)
+        self._call(PUT, topic, b"", value)
 
     def wait(self, topic: str, newer_than: bytes | None, timeout: float) -> tuple[bytes, bytes] | None:
-        """See `Engine`."""
-        mark, value = self._ask(_WAIT, topic, newer_than or b"", b"", timeout)
-        return (mark, value) if mark else None
-
-    def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
-        """See `Engine`."""
-        return self._ask(_SWAP, key, expected, new, 0.0)[1]
-
-    def close(self) -> None:
-        """See `Engine`."""
-        self._engines.forget(self._connection)
-
-    def _ask(self, what: int, topic: str, small: bytes, value: bytes, timeout: float) -> tuple[bytes, bytes]:
-        name = topic.encode()
+        """See `Engine`. While answers are due, the timeout is that of the request that has asked for them."""
         try:
-            self._connection.settimeout(timeout + _GRACE)
-            head = _REQUEST.pack(what, len(name), len(small), len(value), timeout)
-            self._connection.sendall(b"".join((head, name, small, value)))
-            mark, found = _ANSWER.unpack(self._receive(_ANSWER.size))
-            if mark > _MOST_SMALL or found > _MOST_BYTES:
-                raise EngineLost(f"{self._engines.via}: this is not a hub of traincast")
-            return self._receive(mark), self._receive(found)
+            if not self._due:
+                if timeout != self._timeout:
+                    self._set_timeout(timeout)
+                self._ask(WAIT, self._engines.answers, topic, newer_than or b"", b"", timeout)
+            news = self._answer()
+            while self._due and self._received:  # more have come already
+                later = self._answer()
+                news = later if later[0] else news
+            return news if news[0] else None
         except EngineLost:
             raise
         except OSError as error:
             raise EngineLost(f"{self._engines.via}: {error}") from error
 
+    def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
+        """See `Engine`."""
+        return self._call(SWAP, key, expected, new)
+
+    def close(self) -> None:
+        """See `Engine`."""
+        self._engines.forget(self._connection)
+
+    def _call(self, what: int, topic: str, small: bytes, value: bytes) -> bytes:
+        try:
+            self._set_timeout(0.0)
+            self._ask(what, 1, topic, small, value, 0.0)
+            return self._answer()[1]
+        except EngineLost:
+            raise
+        except OSError as error:
+            raise EngineLost(f"{self._engines.via}: {error}") from error
+
+    def _ask(self, what: int, answers: int, topic: str, small: bytes, value: bytes, timeout: float) -> None:
+        name = topic.encode()
+        head = REQUEST.pack(what, answers, len(name), len(small), len(value), timeout)
+        self._connection.sendall(b"".join((head, name, small, value)))
+        self._due = answers
+
+    def _answer(self) -> tuple[bytes, bytes]:
+        received = self._received or self._connection.recv(SMALL_ANSWER)
+        self._received = b""
+        if len(received) < ANSWER.size:
+            received += self._receive(ANSWER.size - len(received))
+        mark, found = ANSWER.unpack_from(received)
+        if mark > MOST_SMALL or found > MOST_BYTES:
+            raise EngineLost(f"{self._engines.via}: this is not a hub of traincast")
+        if len(received) < ANSWER.size + mark:
+            received += self._receive(ANSWER.size + mark - len(received))
+        at, end = ANSWER.size + mark, ANSWER.size + mark + found
+        self._due = self._due - 1 if mark and end <= SMALL_ANSWER else 0
+        self._received = received[end:]
+        return received[ANSWER.size : at], received[at:end] + self._receive(end - len(received))
+
     def _receive(self, length: int) -> bytes:
-        received = bytearray()
-        while len(received) < length:
-            part = self._connection.recv(min(length - len(received), 1 << 20))
+        received = b""
+        while len(received) < length:  # once, unless a signal interrupts it
+            part = self._connection.recv(length - len(received), socket.MSG_WAITALL)
             if not part:
                 raise EngineLost(f"{self._engines.via}: the hub has closed the connection")
-            received += part
-        return bytes(received)
+            received = received + part if received else part
+        return received
+
+    def _set_timeout(self, timeout: float) -> None:
+        self._timeout = timeout
+        whole, part = divmod(timeout + _GRACE, 1)
+        value = _TIME.pack(int(whole), int(part * 1e6))
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._connection.setsockopt(socket.SOL_SOCKET, option, value)

@@ -40,10 +40,11 @@ class Source:
         sink: Sink,
         listening: Line,
         board: Callable[[], tuple[int, int]],
+        pass_on: Callable[[str, bytes], None],
     ) -> None:
         self._gate, self._name, self._policy_id, self._directory = gate, name, policy_id, directory
         self._node, self._line, self._sink, self._listening = node, line, sink, listening
-        self._board = board
+        self._board, self._pass_on = board, pass_on
         self._speech: Speech | None = None
         self._displacing = False
         self.refused: tuple[Key, Key] | None = None
@@ -94,7 +95,8 @@ class Source:
         newest = watch.wait(0)
         if newest is None or watch.link != "local" or not watch.writer_alive:
             return None, None
-        return Speech(watch, newest, self._gate, self._node, self._sink, self._board), watch
+        speech = Speech(watch, newest, self._gate, self._node, self._sink, self._board, self._pass_on)
+        return speech, watch
 
     def _speak(self, speech: Speech, watch: RelaySource, stop: threading.Event) -> None:
         # After a cut the other side could not be asked. The lease ends before a dead connection is noticed.

@@ -50,9 +50,11 @@ class Speech:
         node: int,
         sink: Sink,
         board: Callable[[], tuple[int, int]],
+        pass_on: Callable[[str, bytes], None],
     ) -> None:
+        """`pass_on`: called with what is said, for the children of this relay, before the engine gets it."""
         self._watch, self._newest, self._gate, self._node, self._sink = watch, newest, gate, node, sink
-        self._board = board
+        self._board, self._pass_on = board, pass_on
         self.key = _key(newest)
         self._identity = identity_of(newest)
         self.life = Life.ALIVE
@@ -117,14 +119,18 @@ class Speech:
     def _say(self, engine: Engine, topic: str) -> None:
         number, now, newest = next(_numbers), time.monotonic_ns(), self._newest
         if topic == SNAPSHOT:
-            engine.put(topic, self._sealer.seal(number, now, newest))
+            sealed = self._sealer.seal(number, now, newest)
+            self._pass_on(topic, sealed)
+            engine.put(topic, sealed)
             self.spoken += 1
             return
         header, board = wire_header(newest), self._board()
         said = Message(
             self.life, self._node, _sender, number, now, header.stamp, header.host, header.pid, b"", *board
         )
-        engine.put(topic, self._gate.seal(said))
+        sealed = self._gate.seal(said)
+        self._pass_on(topic, sealed)
+        engine.put(topic, sealed)
 
     def _claim(self, engine: Engine, stop: threading.Event) -> None:
         """Make sure that this learner has the channel.

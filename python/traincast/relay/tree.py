@@ -1,14 +1,17 @@
-"""The tree: from whom each relay receives its messages when there are many nodes.
+"""The tree: from whom each relay receives its messages.
 
-Up to 32 nodes all receive from the engine itself. Beyond that the relay of the learner's node, which knows
-all others by their reports, assigns a parent to most of them: a relay that passes on what it receives. A
-relay whose parent is silent or has ended returns to the engine at once, and stays there until it is assigned
-another one, or that parent is tried again.
+The relay of the learner's node is the root. It knows all others by their reports, and assigns a parent to
+each: itself, and with more than 32 nodes, relays that pass on what they receive. So a message takes one hop
+over a connection where the engine needs several. The engine is where relays meet, and for all that have no
+parent: one that has just come, cannot connect to its parent, or has lost it. A relay whose parent is silent
+or has ended returns to the engine at once, and stays there until it is assigned another one, or that parent
+is tried again.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -18,24 +21,43 @@ from traincast.relay.engine import Engine, EngineLost, Engines
 from traincast.relay.message import TAG_BYTES, Malformed, channel_digest, check_tag, tag_of
 from traincast.relay.sockets import SocketEngines
 
-__all__ = ["PLAN", "Parent", "Plan", "Planner", "Upstream", "is_port", "seal_plan", "unseal_plan"]
+__all__ = [
+    "PLAN",
+    "Parent",
+    "Plan",
+    "Planner",
+    "Upstream",
+    "fan_out_from_environment",
+    "is_port",
+    "seal_plan",
+    "unseal_plan",
+]
 
 PLAN = "plan"
 """The topic."""
 
 _FLAT = 32
-"""Up to this many nodes need no tree."""
+"""Up to this many nodes are all children of the root."""
 
 _FAN_OUT, _FAN_OUT_LARGE, _LARGE = 32, 10, 65_536
 
 _TRY_AGAIN = 10.0
 """Seconds after which a relay tries a parent again that it has left, if that is still its assigned one."""
 
+_ANSWERS = 8
+"""How many messages a relay asks its parent for at once, as long as they are small."""
+
 _REPORTS_A_SECOND = 50
 _SLOWEST = 3600.0
 
 _MAGIC = b"trainpln"
 _HEAD = len(_MAGIC) + 16
+
+
+def fan_out_from_environment() -> int | None:
+    """Return what `TRAINCAST_RELAY_FAN_OUT` says, which all nodes must agree on; None without it."""
+    said = os.environ.get("TRAINCAST_RELAY_FAN_OUT")
+    return int(said) if said else None
 
 
 class Parent(NamedTuple):
@@ -61,18 +83,25 @@ class Planner:
     """Assigns parents to nodes, and changes little when nodes come and go."""
 
     def __init__(self, fan_out: int | None = None) -> None:
-        """`fan_out`: children of a relay, and how many nodes need no tree; None: the measured optimum."""
+        """`fan_out`: children of a relay, also of the root, however few there are; None: as measured."""
         self._fan_out = fan_out
         self._order: list[str] = []
 
-    def plan(self, addresses: Mapping[str, tuple[str, int] | None], size: int) -> Plan:
-        """Return a plan. `addresses`: where each node serves, or None. `size`: bytes of a snapshot."""
+    def plan(self, root: Parent | None, addresses: Mapping[str, tuple[str, int] | None], size: int) -> Plan:
+        """Return a plan.
+
+        `root`: the relay of the learner's node; None: it serves nobody. `addresses`: where each other node
+        serves, or None. `size`: bytes of a snapshot.
+        """
         self._remember(addresses)
         fan_out = self._fan_out or (_FAN_OUT if size < _LARGE else _FAN_OUT_LARGE)
         pace = min(max(1.0, len(self._order) / _REPORTS_A_SECOND), _SLOWEST)
         if len(self._order) <= (self._fan_out or _FLAT):
-            return Plan({}, frozenset(), pace)
+            fan_out = len(self._order)
         parents, serving = {}, set()
+        if root is not None:
+            parents = dict.fromkeys(self._order[:fan_out], root)
+            serving.add(root.node)
         for i, node in enumerate(self._order[fan_out:]):
             parent = self._order[i // fan_out]
             serving.add(parent)
@@ -150,9 +179,15 @@ class Upstream:
     def follow(self, parent: Parent | None) -> None:
         """Receive from this parent from now on (None: the engine), unless it has failed recently."""
         with self._lock:
-            if parent != self._assigned or time.monotonic() - self._fell_back_at > _TRY_AGAIN:
-                self._assigned = parent
-                self._turn_to(parent)
+            fails = parent == self._assigned and time.monotonic() - self._fell_back_at < _TRY_AGAIN
+            if fails or parent == self.parent:
+                return
+            self._assigned = parent
+        if parent is not None and not _answers(parent):  # a firewall may drop what is sent to that port
+            self.fall_back()
+            return
+        with self._lock:
+            self._turn_to(parent)
 
     def fall_back(self) -> None:
         """Receive from the engine, because the parent is silent or has ended."""
@@ -192,10 +227,20 @@ class Upstream:
         number, engines, before = self._target
         if parent == before:
             return
-        new: Engines = self._root if parent is None else SocketEngines(parent.host, parent.port)
+        new: Engines = self._root
+        if parent is not None:
+            new = SocketEngines(parent.host, parent.port, _ANSWERS)
         self._target = number + 1, new, parent
         if before is not None:
             engines.cut()
+
+
+def _answers(parent: Parent) -> bool:
+    try:
+        SocketEngines(parent.host, parent.port).connect().close()
+    except EngineLost:
+        return False
+    return True
 
 
 class _Bound:
@@ -205,15 +250,16 @@ class _Bound:
         self._engine, self._number, self._upstream = engine, number, upstream
 
     def wait(self, topic: str, newer_than: Any, timeout: float) -> tuple[Any, bytes] | None:
-        number, mark = newer_than or (self._number, None)
-        if not self._upstream.is_at(self._number):
+        own = self._number
+        number, mark = newer_than or (own, None)
+        if not self._upstream.is_at(own):
             raise EngineLost("this relay has turned to another parent")
         try:
-            news = self._engine.wait(topic, mark if number == self._number else None, timeout)
+            news = self._engine.wait(topic, mark if number == own else None, timeout)
         except EngineLost:
-            self._upstream._lost(self._number, self._upstream.parent)
+            self._upstream._lost(own, self._upstream.parent)
             raise
-        return None if news is None else ((self._number, news[0]), news[1])
+        return None if news is None else ((own, news[0]), news[1])
 
     def put(self, topic: str, value: bytes) -> None:
         raise NotImplementedError("a relay only listens to its parent")

@@ -103,6 +103,11 @@ class ZenohEngines:
                 return None
             box.wait(mark, min(left, 0.25))
 
+    def ignore(self, topic: str) -> None:
+        """Receive nothing more of a topic, until somebody waits for it again."""
+        self._declared.no_longer(f"{self._base}/{topic}/*")
+        self._boxes.pop(topic, None)
+
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
         """See `Engine`."""
         with self._declared.session() as session:
@@ -217,6 +222,7 @@ class ZenohEngine:
 
     def __init__(self, engines: ZenohEngines) -> None:
         self._engines = engines
+        self._topics: set[str] = set()
 
     def put(self, topic: str, value: bytes) -> None:
         """See `Engine`."""
@@ -224,6 +230,7 @@ class ZenohEngine:
 
     def wait(self, topic: str, newer_than: Mark | None, timeout: float) -> tuple[Mark, bytes] | None:
         """See `Engine`."""
+        self._topics.add(topic)
         return self._engines.wait(topic, newer_than or {}, timeout)
 
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
@@ -231,7 +238,9 @@ class ZenohEngine:
         return self._engines.swap(key, expected, new)
 
     def close(self) -> None:
-        """See `Engine`: it has nothing of its own to close."""
+        """See `Engine`. Only one thread waits for a topic, so nobody else needs its messages."""
+        for topic in self._topics:
+            self._engines.ignore(topic)
 
 
 def _marked(sample: Any) -> tuple[str, int, bool]:

@@ -1,0 +1,249 @@
+"""A hub behind a TCP port, without any framework: how a relay serves the relays that receive from it.
+
+They ask (`sockets` has the form of the messages), and get an answer once there is something newer than what
+they have: so each has one message in flight, or a few small ones, and a slow one does not hold up the others.
+Whoever puts a value sends it at once to all that wait, from its own thread; a thread of the server does
+everything else.
+
+A hub that serves some topics only answers requests to wait for these. Nobody can put values from the network,
+unless the hub serves all topics, as the root of a tree of its own. Lengths are checked, and messages are
+sealed: anybody who reaches the port can read, but do nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Collection
+from contextlib import suppress
+
+from traincast.relay.sockets import ANSWER, MOST_BYTES, MOST_SMALL, PUT, REQUEST, SMALL_ANSWER, SWAP, WAIT
+
+__all__ = ["HubServer"]
+
+_MOST_CONNECTIONS = 4096
+_MOST_SECONDS = 60.0
+"""The longest that an answer may be waited for, and that a client may take until it asks again."""
+
+_RETRY_ACCEPT = 0.5
+_NOTHING = ANSWER.pack(0, 0)
+
+
+class _Client:
+    """A connection of a client. It waits for answers, receives one, or is about to ask."""
+
+    __slots__ = ("deadline", "due", "mark", "received", "socket", "stalled", "timeout", "topic", "unsent")
+
+    def __init__(self, connection: socket.socket, now: float) -> None:
+        self.socket = connection
+        self.received = bytearray()
+        self.unsent = memoryview(b"")
+        self.stalled = False
+        """Whether the server's thread sends the rest, once the connection can take it."""
+        self.due = 0
+        """How many answers it waits for."""
+        self.topic, self.mark, self.timeout = "", b"", 0.0
+        """What it waits for, the mark of what it has, and how long it waits."""
+        self.deadline = now + _MOST_SECONDS
+        """When it gets an empty answer if it waits, and is disconnected if it does not."""
+
+
+class HubServer:
+    """Holds the newest value of each topic, and serves it. Any thread may call its methods."""
+
+    def __init__(self, host: str, port: int = 0, topics: Collection[str] | None = None) -> None:
+        """`port`: 0: a free one. `topics`: those that it serves; None: all, and clients may put values."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening = socket.create_server((host, port), family=family, backlog=1024)
+        self._listening.setblocking(False)
+        self.port = int(self._listening.getsockname()[1])
+        self._topics = topics
+        self._id = secrets.token_hex(8)
+        self._numbers: dict[str, int] = {}
+        self._newest: dict[str, tuple[bytes, bytes]] = {}  # the mark, and the whole answer
+        self._claims: dict[str, bytes] = {}
+        self._clients: dict[socket.socket, _Client] = {}
+        self._lock = threading.Lock()
+        self._selector = selectors.DefaultSelector()
+        self._bell, self._ring = socket.socketpair()
+        for always in (self._listening, self._bell):
+            self._selector.register(always, selectors.EVENT_READ)
+        self._look_at = time.monotonic() + _RETRY_ACCEPT
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def put(self, topic: str, value: bytes) -> None:
+        """Make a value the newest of its topic, and send it to all that wait for it."""
+        with self._lock:
+            if not self._closing:
+                self._put(topic, value)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._clients)
+
+    def close(self) -> None:
+        """End all connections."""
+        with self._lock:
+            self._closing = True
+        with suppress(OSError):
+            self._ring.send(b"x")
+        self._thread.join()
+
+    def _put(self, topic: str, value: bytes) -> None:
+        number = self._numbers[topic] = self._numbers.get(topic, 0) + 1
+        mark = f"{self._id} {number}".encode()
+        answer = b"".join((ANSWER.pack(len(mark), len(value)), mark, value))
+        self._newest[topic] = mark, answer
+        for client in list(self._clients.values()):
+            if client.due and client.topic == topic:
+                self._tell(client)
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                ready = self._selector.select(max(0.0, self._look_at - time.monotonic()))
+                with self._lock:
+                    for key, events in ready:
+                        if key.fileobj is self._listening:
+                            self._accept()
+                        elif isinstance(key.data, _Client):
+                            self._attend(key.data, events)
+                    if time.monotonic() >= self._look_at:
+                        self._look_at_deadlines()
+        finally:  # whatever has happened: children of a hub that is gone look for another one
+            with self._lock:
+                self._closing = True
+                for client in list(self._clients.values()):
+                    self._drop(client)
+                for own in (self._selector, self._listening, self._bell, self._ring):
+                    own.close()
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listening.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # too many open files: the listening socket would stay ready
+            self._selector.unregister(self._listening)
+            self._look_at = min(self._look_at, time.monotonic() + _RETRY_ACCEPT)
+            return
+        if len(self._clients) >= _MOST_CONNECTIONS:
+            connection.close()
+            return
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = self._clients[connection] = _Client(connection, time.monotonic())
+        self._selector.register(connection, selectors.EVENT_READ, client)
+
+    def _attend(self, client: _Client, events: int) -> None:
+        if client.socket not in self._clients:
+            return
+        try:
+            if events & selectors.EVENT_WRITE:
+                self._send(client)
+                self._tell(client)
+            if events & selectors.EVENT_READ:
+                part = client.socket.recv(1 << 18)
+                if not part or client.due or client.unsent:
+                    raise ValueError("it has gone, or asks before it was answered")
+                client.received += part
+                self._read(client)
+        except BlockingIOError:
+            pass
+        except (OSError, ValueError):
+            self._drop(client)
+
+    def _read(self, client: _Client) -> None:
+        """Act on a request, if all of it has come."""
+        received = client.received
+        if len(received) < REQUEST.size:
+            return
+        what, answers, *lengths, timeout = REQUEST.unpack_from(received)
+        if lengths[1] > MOST_SMALL or lengths[2] > (MOST_BYTES if self._topics is None else 0):
+            raise ValueError("its lengths are impossible")
+        if len(received) < REQUEST.size + sum(lengths):
+            return
+        if len(received) > REQUEST.size + sum(lengths):
+            raise ValueError("it asks before it was answered")
+        parts, at = [], REQUEST.size
+        for length in lengths:
+            parts.append(bytes(received[at : at + length]))
+            at += length
+        received.clear()
+        topic, small, value = parts[0].decode(), parts[1], parts[2]
+        if what == WAIT and (self._topics is None or topic in self._topics):
+            client.due, client.topic, client.mark = answers, topic, small
+            client.timeout = max(0.0, min(timeout, _MOST_SECONDS))
+            client.deadline = time.monotonic() + client.timeout
+            self._look_at = min(self._look_at, client.deadline)
+            self._tell(client)
+        elif self._topics is None:
+            self._act(client, what, topic, small, value)
+        else:
+            raise ValueError("this hub only answers requests to wait for its topics")
+
+    def _act(self, client: _Client, what: int, topic: str, small: bytes, value: bytes) -> None:
+        if what == SWAP:
+            if self._claims.get(topic, b"") == small:
+                self._claims[topic] = value
+            now = self._claims.get(topic, b"")
+            self._answer(client, ANSWER.pack(1, len(now)) + b"-" + now)
+        elif what == PUT:
+            self._put(topic, value)
+            self._answer(client, _NOTHING)
+        else:
+            raise ValueError("this is no request")
+
+    def _tell(self, client: _Client) -> None:
+        """Send a client the newest value, if it waits for it and has received the last one."""
+        mark, answer = self._newest.get(client.topic, (b"", b""))
+        if client.due and answer and mark != client.mark and not client.unsent:
+            client.mark = mark
+            client.due = client.due - 1 if len(answer) <= SMALL_ANSWER else 0
+            self._answer(client, answer)
+
+    def _answer(self, client: _Client, answer: bytes) -> None:
+        client.unsent = memoryview(answer)
+        client.deadline = time.monotonic() + (client.timeout if client.due else _MOST_SECONDS)
+        try:
+            self._send(client)
+        except OSError:
+            self._drop(client)
+
+    def _send(self, client: _Client) -> None:
+        """Send what the connection takes now; the server's thread sends the rest."""
+        with suppress(BlockingIOError):
+            client.unsent = client.unsent[client.socket.send(client.unsent) :]
+        stalls = bool(client.unsent)
+        if stalls != client.stalled:
+            client.stalled = stalls
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if stalls else 0)
+            self._selector.modify(client.socket, events, client)
+
+    def _drop(self, client: _Client) -> None:
+        if self._clients.pop(client.socket, None) is not None:
+            self._selector.unregister(client.socket)
+            client.socket.close()
+
+    def _look_at_deadlines(self) -> None:
+        """Answer those that have waited long enough; drop those that take too long, or have vanished."""
+        now = time.monotonic()
+        if self._listening not in self._selector.get_map():
+            self._selector.register(self._listening, selectors.EVENT_READ)
+        for client in list(self._clients.values()):
+            if now < client.deadline:
+                continue
+            if client.due and not client.unsent:
+                client.due = 0
+                self._answer(client, _NOTHING)
+            else:
+                self._drop(client)
+        self._look_at = min(
+            (client.deadline for client in self._clients.values()), default=now + _MOST_SECONDS
+        )

@@ -1,0 +1,280 @@
+"""The hub behind a port, from which relays receive: several answers to a request, and what may go wrong."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from nodes import until
+from processes import Process
+
+from traincast.relay import hub_server
+from traincast.relay.engine import EngineLost
+from traincast.relay.hub_server import HubServer
+from traincast.relay.sockets import ANSWER, REQUEST, WAIT, SocketEngine, SocketEngines
+
+TOPICS = ("life", "snapshot")
+LARGE = 30_000_000
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    hub = HubServer("127.0.0.1", topics=TOPICS)
+    yield hub
+    hub.close()
+
+
+class Children:
+    """Connections to hubs."""
+
+    def __init__(self) -> None:
+        self._engines: list[SocketEngine] = []
+
+    def __call__(self, port: int, answers: int = 8) -> SocketEngine:
+        engine = SocketEngines("127.0.0.1", port, answers).connect()
+        self._engines.append(engine)
+        return engine
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.close()
+
+
+@pytest.fixture
+def child() -> Iterator[Children]:
+    children = Children()
+    yield children
+    children.close()
+
+
+def newest(engine: SocketEngine, mark: bytes | None = None, timeout: float = 30.0) -> tuple[bytes, bytes]:
+    news = engine.wait("snapshot", mark, timeout)
+    assert news is not None
+    return news
+
+
+@pytest.mark.parametrize("answers", [1, 8])
+def test_small_and_large_values_in_any_order_arrive_whole_and_each_is_newer(
+    hub: HubServer, child: Children, answers: int
+) -> None:
+    engine, dice, mark = child(hub.port, answers), random.Random(answers), None
+    last, done = -1, threading.Event()
+
+    def put() -> None:
+        for i in range(600):
+            size = dice.choice([0, 1, 3000, 4096, 5000, 400_000])
+            hub.put("snapshot", b"%06d" % i + bytes([i % 256]) * size)
+            time.sleep(dice.choice([0.0, 0.0, 0.003]))
+        done.set()
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    while last < 599:
+        mark, value = newest(engine, mark)
+        number = int(value[:6])
+        assert number > last
+        assert value[6:] == bytes([number % 256]) * (len(value) - 6)
+        last = number
+    thread.join()
+    assert engine.wait("snapshot", mark, 0.1) is None
+
+
+def test_of_several_values_that_have_come_only_the_newest_is_returned(
+    hub: HubServer, child: Children
+) -> None:
+    engine = child(hub.port)
+    hub.put("snapshot", b"0")
+    mark, _ = newest(engine)
+    for i in range(1, 100):
+        hub.put("snapshot", b"%d" % i)
+    found = []
+    while not found or found[-1] != b"99":
+        mark, value = newest(engine, mark)
+        found.append(value)
+    assert len(found) <= 2, "seven small answers in one go, and then the newest"
+
+
+def test_a_request_without_news_is_answered_and_the_next_one_is_served(
+    hub: HubServer, child: Children
+) -> None:
+    engine = child(hub.port)
+    assert engine.wait("snapshot", None, 0.05) is None
+    hub.put("snapshot", b"a")
+    mark, _ = newest(engine, timeout=0.05)
+    for _ in range(3):
+        assert engine.wait("snapshot", mark, 0.05) is None
+    hub.put("snapshot", b"b")
+    assert newest(engine, mark)[1] == b"b"
+
+
+def test_a_child_that_is_stopped_delays_nobody_else(hub: HubServer, child: Children) -> None:
+    others = [child(hub.port) for _ in range(3)]
+    with Process() as stopped:
+        stopped.run(
+            "from traincast.relay.sockets import SocketEngines\n"
+            f"engine = SocketEngines('127.0.0.1', {hub.port}, 8).connect()\n"
+            "mark = None\n"
+        )
+        stopped.run("assert engine.wait('snapshot', None, 0.1) is None")
+        stopped.start("engine.wait('snapshot', None, 30.0)")
+        time.sleep(0.3)
+        stopped.signal(19)  # SIGSTOP
+        marks: list[bytes | None] = [None] * len(others)
+        for i in range(5):
+            hub.put("snapshot", bytes([i]) * LARGE)
+            for number, engine in enumerate(others):
+                marks[number], value = newest(engine, marks[number])
+                assert value == bytes([i]) * LARGE
+        stopped.signal(18)  # SIGCONT
+        stopped.finish()
+        stopped.run("mark, value = engine.wait('snapshot', mark, 30.0)")
+        while stopped.value("value[0]") != 4:
+            stopped.run("mark, value = engine.wait('snapshot', mark, 30.0)")
+
+
+def wait_request(topic: bytes = b"snapshot", mark: bytes = b"", answers: int = 1) -> bytes:
+    return REQUEST.pack(WAIT, answers, len(topic), len(mark), 0, 1.0) + topic + mark
+
+
+def ends(connection: socket.socket) -> bool:
+    """Whether the hub ends a connection, perhaps after an answer."""
+    connection.settimeout(60)
+    try:
+        while connection.recv(1 << 16):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"\xff" * 100,
+        bytes(REQUEST.size),
+        wait_request(b"claim"),
+        wait_request(b"\xff\xfe"),
+        wait_request() * 2,
+        wait_request(answers=200) + b"x",
+        REQUEST.pack(1, 1, 4, 0, 3, 0.0) + b"lifexyz",
+        REQUEST.pack(3, 1, 4, 0, 0, 0.0) + b"life",
+        REQUEST.pack(WAIT, 1, 8, 513, 0, 1.0),
+        REQUEST.pack(WAIT, 1, 8, 0, 1 << 31, 1.0),
+    ],
+    ids=lambda bad: bad[:24].hex(),
+)
+def test_a_stranger_who_sends_nonsense_is_cut_off_and_changes_nothing(
+    hub: HubServer, child: Children, bad: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", hub.port)) as stranger:
+        stranger.sendall(bad)
+        assert ends(stranger)
+    hub.put("snapshot", b"fine")
+    assert newest(child(hub.port))[1] == b"fine"
+    until(lambda: hub.connections == 1)
+
+
+def test_impossible_times_are_no_times(hub: HubServer) -> None:
+    for seconds in (float("nan"), -1.0, float("-inf")):
+        with socket.create_connection(("127.0.0.1", hub.port)) as stranger:
+            stranger.sendall(REQUEST.pack(WAIT, 1, 4, 0, 0, seconds) + b"life")
+            stranger.settimeout(60)
+            assert stranger.recv(100) == ANSWER.pack(0, 0)
+
+
+def test_requests_may_come_byte_by_byte(hub: HubServer) -> None:
+    hub.put("snapshot", b"fine")
+    with socket.create_connection(("127.0.0.1", hub.port)) as slow:
+        slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in wait_request():
+            slow.sendall(bytes([byte]))
+            time.sleep(0.001)
+        slow.settimeout(60)
+        assert slow.recv(1000).endswith(b"fine")
+
+
+def test_clients_that_vanish_or_never_ask_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_server, "_MOST_SECONDS", 0.3)
+    hub = HubServer("127.0.0.1", topics=TOPICS)
+    silent = [socket.create_connection(("127.0.0.1", hub.port)) for _ in range(20)]
+    until(lambda: hub.connections == 20)
+    asked = socket.create_connection(("127.0.0.1", hub.port))
+    asked.sendall(wait_request())  # and takes no answer
+    until(lambda: hub.connections == 0)
+    for connection in (*silent, asked):
+        connection.close()
+    hub.close()
+
+
+def test_a_hub_out_of_descriptors_serves_those_that_it_has_and_later_the_others(child: Children) -> None:
+    with Process() as server:
+        server.run(
+            "from traincast.relay.hub_server import HubServer\n"
+            "import os, resource\n"
+            f"hub = HubServer('127.0.0.1', topics={TOPICS!r})\n"
+        )
+        port = server.value("hub.port")
+        engine = child(port)
+        server.run("hub.put('snapshot', b'1')")
+        mark, _ = newest(engine)
+        server.run(
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+            "held = []\n"
+            "try:\n"
+            "    while True: held.append(os.dup(0))\n"
+            "except OSError: pass\n"
+        )
+        late = child(port)  # the kernel accepts it, the hub cannot
+        time.sleep(0.3)
+        server.run("hub.put('snapshot', b'2')")
+        assert newest(engine, mark)[1] == b"2"
+        assert server.value("hub.connections") == 1
+        server.run("for one in held: os.close(one)")
+        assert newest(late)[1] == b"2"
+
+
+def test_a_hub_that_ends_frees_its_port_and_its_children_know_at_once(
+    hub: HubServer, child: Children
+) -> None:
+    engine = child(hub.port)
+    threads = threading.active_count()
+    hub.put("snapshot", b"1")
+    mark, _ = newest(engine)
+    hub.close()
+    with pytest.raises(EngineLost):
+        engine.wait("snapshot", mark, 30.0)
+    assert threading.active_count() == threads - 1
+    HubServer("127.0.0.1", hub.port).close()
+    hub.put("snapshot", b"2")  # nobody is there, which is no error
+
+
+def all_answers(engine: SocketEngine) -> None:
+    for _ in range(1000):
+        engine.wait("snapshot", None, 0.5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_false_hub_answers_is_a_lost_engine_or_bytes(child: Children, seed: int) -> None:
+    dice = random.Random(seed)
+    answers = [
+        b"",
+        os.urandom(dice.randrange(200)),
+        ANSWER.pack(513, 0),
+        ANSWER.pack(1, (1 << 30) + 1),
+        ANSWER.pack(3, 10_000) + b"abc" + os.urandom(dice.randrange(9_999)),
+        struct.pack("<I", 1),
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as false:
+        engine = child(false.getsockname()[1])
+        connection, _ = false.accept()
+        connection.sendall(dice.choice(answers))
+        connection.shutdown(socket.SHUT_WR)
+        with pytest.raises(EngineLost):
+            all_answers(engine)
+        connection.close()
