@@ -6,5 +6,6 @@ soak: .venv/.installed  ## half an hour of publishing, killing, coming and going
 	.venv/bin/python -m tests.soak.picture docs/soak.json docs/images; exit $$status
 
 .PHONY: soak-relay
-soak-relay: .venv-frameworks/.installed  ## half an hour of nodes that come and go: relays that stay may not grow
-	.venv-frameworks/bin/python tests/relay/relay_soak.py $(ARGS)
+soak-relay: .venv-frameworks/.installed  ## two half hours of nodes that come and go: relays that stay may not grow
+	.venv-frameworks/bin/python tests/relay/relay_soak.py --via tcpstore $(ARGS)
+	.venv-frameworks/bin/python tests/relay/relay_soak.py --via zenoh $(ARGS)

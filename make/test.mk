@@ -92,11 +92,12 @@ test-relay: .venv-frameworks/.installed  ## relays between nodes: real TCPStores
 	.venv-frameworks/bin/pytest tests/relay -m "not cluster" $(ARGS)
 
 .PHONY: cluster
-cluster: .venv-frameworks/.installed  ## all relay tests: long cuts, real torchruns, a Ray cluster of two nodes; and a table of what a relay costs
+cluster: .venv/.installed .venv-frameworks/.installed  ## all relay tests: long cuts, real torchruns, a Ray cluster of two nodes; tables of what a relay costs; docs/images/latency-*.svg
 	.venv-frameworks/bin/pytest tests/relay $(ARGS)
-	.venv-frameworks/bin/python tests/relay/measure.py
-	.venv-frameworks/bin/python tests/relay/measure_zenoh.py
-	.venv-frameworks/bin/python tests/relay/measure_ray.py
+	.venv-frameworks/bin/python tests/relay/measure.py --json docs/latencies.json
+	.venv-frameworks/bin/python tests/relay/measure_zenoh.py --json docs/latencies.json
+	.venv-frameworks/bin/python tests/relay/measure_ray.py --json docs/latencies.json
+	.venv/bin/python tests/relay/latencies.py docs/latencies.json docs/images
 
 .PHONY: test-cpythons
 test-cpythons: target/wheels/.built target/cpythons/.ready | .venv/.ready  ## layouts against headers, and the codec's tests, on the other CPythons

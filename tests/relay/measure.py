@@ -1,6 +1,6 @@
 """What a relay adds to its engine, and what it costs the learner: prints tables for docs/nodes.md.
 
-    python tests/relay/measure.py [--seconds SECONDS] [--nodes 1,4,16] [latency] [overload] [cost]
+    python tests/relay/measure.py [--seconds S] [--nodes 1,4,16] [--json FILE] [latency] [overload] [cost]
 
 Nodes are network namespaces of this machine, so all clocks are one. Three ways take turns, at 13 Hz each:
 
@@ -19,12 +19,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 for folder in (".", "../core"):
     sys.path.insert(0, str((Path(__file__).parent / folder).resolve()))
 
-from nodes import Cluster, Node, why_no_namespaces  # noqa: E402 - the paths come first
+from latencies import HEADING, Quantiles, Row, save  # noqa: E402 - the paths come first
+from nodes import Cluster, Node, why_no_namespaces  # noqa: E402 - as said above
 from processes import Process  # noqa: E402 - as said above
 
 PORT = 14_999
@@ -129,13 +131,6 @@ def send_at(turn, size, hertz, seconds):
 """
 
 
-def quantiles(samples: list[int]) -> tuple[float, float]:
-    """Median and p99, in milliseconds."""
-    ordered = sorted(samples)
-    p99 = ordered[min(int(len(ordered) * 0.99), len(ordered) - 1)]
-    return statistics.median(ordered) / 1e6, p99 / 1e6
-
-
 def listener(cluster: Cluster, here: Node) -> tuple[Node, Process]:
     """A node with a relay, and an env on it."""
     there = cluster.node()
@@ -152,7 +147,7 @@ def cluster_at(root: Path, name: str) -> Cluster:
     return cluster
 
 
-def compare(learner: Process, envs: list[Process], seconds: float) -> None:
+def compare(learner: Process, envs: list[Process], seconds: float) -> Iterator[Row]:
     """A row for each size: how long values and snapshots take to these envs, in turns."""
     for size in SIZES:
         turn = next(turns)
@@ -165,20 +160,14 @@ def compare(learner: Process, envs: list[Process], seconds: float) -> None:
             for all_of_them, these in zip(samples, env.value("taken()"), strict=True):
                 assert len(these) > seconds * HERTZ / 2, f"an env has only received {len(these)}"
                 all_of_them += these
-        bare, sealed, relay = map(quantiles, samples)
-        cells = [f"{p50:.2f} / {p99:.2f}" for p50, p99 in (bare, sealed, relay)]
-        cells += [f"{mine / engine:.2f}" for mine, engine in zip(relay, bare, strict=True)]
-        print(f"| {size:,} B, {len(envs)} | {' | '.join(cells)} |", flush=True)
+        bare, sealed, relay = map(Quantiles.of, samples)
+        row = Row(size, len(envs), bare, relay, sealed)
+        print(row, flush=True)
+        yield row
 
 
-def heading(engine: str) -> None:
-    """The first rows of that table."""
-    print(f"| snapshot, nodes | bare {engine}, p50 / p99 ms | sealed | relay | p50 | p99 |")
-    print("|-|-|-|-|-|-|")
-
-
-def latency(root: Path, counts: list[int], seconds: float) -> None:
-    heading("TCPStore")
+def latency(root: Path, counts: list[int], seconds: float) -> Iterator[Row]:
+    print(HEADING.format("TCPStore"))
     with cluster_at(root, "latency") as cluster:
         here = cluster.node()
         learner = here.learner()
@@ -187,7 +176,13 @@ def latency(root: Path, counts: list[int], seconds: float) -> None:
         for count in counts:
             while len(envs) < count:
                 envs.append(listener(cluster, here)[1])
-            compare(learner, envs, seconds)
+            yield from compare(learner, envs, seconds)
+
+
+def limit(node: Node, megabits: int) -> None:
+    """Let no more than this into a node."""
+    shape = f"rate {megabits}mbit burst 64k latency 100ms"
+    subprocess.run(["tc", "qdisc", "add", "dev", node._link, "root", "tbf", *shape.split()], check=True)
 
 
 def overload(root: Path, seconds: float, megabits: int = 100) -> None:
@@ -198,8 +193,7 @@ def overload(root: Path, seconds: float, megabits: int = 100) -> None:
         learner = here.learner()
         learner.run(STORE_OF_LEARNER + LEARNER)
         there, env = listener(cluster, here)
-        shape = f"rate {megabits}mbit burst 64k latency 100ms"
-        subprocess.run(["tc", "qdisc", "add", "dev", there._link, "root", "tbf", *shape.split()], check=True)
+        limit(there, megabits)
         size = SIZES[-1]
         fastest = megabits * 1e6 / 8 / size
         for name, hertz in (("now and then", fastest / 8), ("64 times as fast", 64 * fastest)):
@@ -208,7 +202,7 @@ def overload(root: Path, seconds: float, megabits: int = 100) -> None:
             published = learner.call("send_at", turn, size, hertz, seconds)
             env.finish()
             _, _, arrived = env.value("taken()")
-            p50, p99 = quantiles(arrived)
+            p50, p99 = Quantiles.of(arrived)
             print(f"| {name} | {published} | {len(arrived)} | {p50:.1f} | {p99:.1f} |", flush=True)
 
 
@@ -236,18 +230,24 @@ def cost(root: Path, rounds: int = 15) -> None:
             )
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of all measure scripts."""
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--nodes", type=lambda text: [int(n) for n in text.split(",")], default=[1, 4, 16])
+    parser.add_argument("--json", type=Path, help="save the latencies in this file")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", default=["latency", "overload", "cost"])
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--nodes", default="1,4,16")
+    add_options(parser)
     args = parser.parse_args()
     if why := why_no_namespaces():
         sys.exit(why)
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         if "latency" in args.what:
-            latency(Path(root), [int(count) for count in args.nodes.split(",")], args.seconds)
+            save(args.json, "TCPStore", latency(Path(root), args.nodes, args.seconds))
         if "overload" in args.what:
             overload(Path(root), args.seconds)
         if "cost" in args.what:

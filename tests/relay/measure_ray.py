@@ -12,12 +12,14 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 for folder in (".", "../core"):
     sys.path.insert(0, str((Path(__file__).parent / folder).resolve()))
 
-from measure import ENV, LEARNER, cluster_at, compare, heading  # noqa: E402 - the paths come first
+from latencies import HEADING, Row, save  # noqa: E402 - the paths come first
+from measure import ENV, LEARNER, add_options, cluster_at, compare  # noqa: E402 - as said above
 from nodes import Node, until, why_no_namespaces  # noqa: E402
 from processes import Process  # noqa: E402
 from rays import TOKEN, ray_nodes  # noqa: E402
@@ -52,35 +54,38 @@ def python_with_ray(node: Node, head: Node) -> Process:
     return process
 
 
+def latency(root: Path, counts: list[int], seconds: float) -> Iterator[Row]:
+    """A row for each size and count of nodes."""
+    print(HEADING.format("Ray"))
+    with (
+        cluster_at(root, "ray") as cluster,
+        ray_nodes(cluster, lambda _: cluster.environment, 1 + max(counts)) as (head, *others),
+    ):
+        driver = python_with_ray(head, head)
+        alive = "sum(n['Alive'] for n in ray.nodes())"
+        until(lambda: driver.value(alive) == 1 + max(counts), "Ray's nodes do not come")
+        driver.run(DRIVER.format(channel=cluster.channel))
+        assert driver.value("started.wait()"), driver.value("started.status()")
+        driver.run(LEARNER)
+        envs: list[Process] = []
+        for count in counts:
+            while len(envs) < count:
+                env = python_with_ray(others[len(envs)], head)
+                env.run(f"reader = traincast.TrainingInfoReader({cluster.channel!r})")
+                env.run(f"engine = relays.HubEngines('bare').connect(){ENV}")
+                envs.append(env)
+            yield from compare(driver, envs, seconds)
+
+
 def main() -> None:
     if why := why_no_namespaces():
         sys.exit(why)
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--nodes", default="1,4")
+    add_options(parser)
     arguments = parser.parse_args()
-    counts = [int(count) for count in arguments.nodes.split(",")]
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        heading("Ray")
-        with (
-            cluster_at(Path(root), "ray") as cluster,
-            ray_nodes(cluster, lambda _: cluster.environment, 1 + max(counts)) as (head, *others),
-        ):
-            driver = python_with_ray(head, head)
-            until(lambda: driver.value("sum(n['Alive'] for n in ray.nodes())") == 1 + max(counts))
-            driver.run(DRIVER.format(channel=cluster.channel))
-            assert driver.value("started.wait()"), driver.value("started.status()")
-            driver.run(LEARNER)
-            envs: list[Process] = []
-            for count in counts:
-                while len(envs) < count:
-                    node = others[len(envs)]
-                    env = python_with_ray(node, head)
-                    env.run(f"reader = traincast.TrainingInfoReader({cluster.channel!r})")
-                    env.run(f"engine = relays.HubEngines('bare').connect(){ENV}")
-                    envs.append(env)
-                compare(driver, envs, arguments.seconds)
+        save(arguments.json, "Ray", latency(Path(root), arguments.nodes, arguments.seconds))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a relay adds to Zenoh, and how fast news of deaths travels: prints the tables for docs/nodes.md.
 
-    python tests/relay/measure_zenoh.py [SECONDS]
+    python tests/relay/measure_zenoh.py [--seconds SECONDS] [--nodes 1,4,16] [--json FILE]
 
 As in measure.py: nodes are network namespaces of this machine, the bare engine and the relay take turns at
 20 Hz each. Bare: `put` of Zenoh in one process until a subscriber on another node has it, by the same router.
@@ -8,19 +8,24 @@ As in measure.py: nodes are network namespaces of this machine, the bare engine 
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 for folder in (".", "../core"):
     sys.path.insert(0, str((Path(__file__).parent / folder).resolve()))
 
-from measure import quantiles  # noqa: E402 - the paths come first
+from latencies import HEADING, Quantiles, Row, save  # noqa: E402 - the paths come first
+from measure import SIZES, add_options, limit  # noqa: E402 - as said above
 from nodes import Cluster, until, why_no_namespaces  # noqa: E402
+from processes import Process  # noqa: E402
 from test_zenoh import Relays  # noqa: E402
 
 BARE = """
@@ -55,13 +60,27 @@ def send(size, seconds):
         time.sleep(0.025)
         writer.publish({"approx_total_training_steps": 1, "t": time.monotonic_ns(), "padding": padding})
         time.sleep(0.025)
+    end()
+def end():
     session.put("bare", b"end", congestion_control=zenoh.CongestionControl.BLOCK)
     writer.publish({"approx_total_training_steps": 1, "end": True})
+def send_at(size, hertz, seconds):
+    padding, until = os.urandom(size), time.monotonic() + seconds
+    count = 0
+    while time.monotonic() < until:
+        writer.publish({"approx_total_training_steps": 1, "t": time.monotonic_ns(), "padding": padding})
+        count += 1
+        time.sleep(1 / hertz)
+    time.sleep(1)
+    end()
+    return count
 """
 
 
-def latency(root: Path, nodes: int, size: int, seconds: float) -> None:
-    with Cluster(root / f"{nodes}-{size}", f"measure-{nodes}-{size}") as cluster:
+@contextmanager
+def followed(root: Path, nodes: int) -> Iterator[tuple[Cluster, Process, list[Process]]]:
+    """A learner on the router's node, and an env that follows on each of the others."""
+    with Cluster(root, f"measure-{root.name}") as cluster:
         cluster.root.mkdir(mode=0o700)
         relays = Relays(cluster)
         try:
@@ -76,16 +95,40 @@ def latency(root: Path, nodes: int, size: int, seconds: float) -> None:
                 env = there.env()
                 env.run(f"reader.read(); endpoint = {relays.endpoint!r}{BARE}{ENV}")
                 env.start("follow()")
+                until(lambda there=there: there.status().get("direct") is True)
                 envs.append(env)
-            learner.call("send", size, seconds)
-            bare, relayed = [], []
-            for env in envs:
-                env.finish()
-                bare += env.value("bare")
-                relayed += env.value("relayed")
-            print(f"| {size:,} B, {nodes} | {quantiles(bare)} | {quantiles(relayed)} |", flush=True)
+            yield cluster, learner, envs
         finally:
             relays.close()
+
+
+def latency(root: Path, nodes: int, size: int, seconds: float) -> Row:
+    with followed(root / f"{nodes}-{size}", nodes) as (_, learner, envs):
+        learner.call("send", size, seconds)
+        bare, relayed = [], []
+        for env in envs:
+            env.finish()
+            for all_of_them, name in ((bare, "bare"), (relayed, "relayed")):
+                these = env.value(name)
+                assert len(these) > seconds * 10, f"an env has only received {len(these)}"
+                all_of_them += these
+    row = Row(size, nodes, Quantiles.of(bare), Quantiles.of(relayed))
+    print(row, flush=True)
+    return row
+
+
+def overload(root: Path, seconds: float, megabits: int = 100, size: int = 400_000) -> None:
+    """As in measure.py: now and then, and 64 times as fast as the link can be."""
+    print(f"| 400 KB over {megabits} Mbit/s | published | arrived | p50 ms | p99 ms |\n|-|-|-|-|-|")
+    fastest = megabits * 1e6 / 8 / size
+    for name, hertz in (("now and then", fastest / 8), ("64 times as fast", 64 * fastest)):
+        with followed(root / f"at-{hertz:.0f}", 1) as (cluster, learner, (env,)):
+            limit(cluster.nodes[1], megabits)
+            published = learner.call("send_at", size, hertz, seconds)
+            env.finish()
+            arrived = env.value("relayed")
+            p50, p99 = Quantiles.of(arrived)
+            print(f"| {name} | {published} | {len(arrived)} | {p50:.1f} | {p99:.1f} |", flush=True)
 
 
 def deaths(root: Path, rounds: int = 12) -> None:
@@ -123,15 +166,19 @@ def deaths(root: Path, rounds: int = 12) -> None:
 def main() -> None:
     if why := why_no_namespaces():
         sys.exit(why)
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    arguments = parser.parse_args()
+    seconds = arguments.seconds
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         print("| the learner, or the node's link | seen after, median s | worst |\n|-|-|-|")
         deaths(Path(root))
-        print("| snapshot, nodes | bare Zenoh, p50 / p99 ms | relay, p50 / p99 ms |\n|-|-|-|")
-        for nodes in (1, 4):
-            for size in (200, 400_000):
-                latency(Path(root), nodes, size, seconds)
+        overload(Path(root), seconds)
+        print(HEADING.format("Zenoh"))
+        sizes = [(nodes, size) for nodes in arguments.nodes for size in SIZES]
+        rows = [latency(Path(root), nodes, size, seconds) for nodes, size in sizes]
+        save(arguments.json, "Zenoh", rows)
 
 
 if __name__ == "__main__":

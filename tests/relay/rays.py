@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from nodes import Cluster, Node
+from nodes import Cluster, Node, until
 
-TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 32, "RAY_USAGE_STATS_ENABLED": "0"}
+TOKEN = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "0" * 32,
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 
 
 def ray_on(node: Node, head: Node | None, temp: Path, more: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -46,8 +50,13 @@ def ray_nodes(
     """Ray on so many nodes; `environment`: further variables of what Ray starts on a node."""
     temp = Path("/tmp") / cluster.name  # a socket's path has 107 characters at most
     made = [cluster.node() for _ in range(count)]
-    rays = [ray_on(node, made[0] if node is not made[0] else None, temp, environment(node)) for node in made]
+    rays = []
     try:
+        for number, node in enumerate(made):
+            rays.append(ray_on(node, made[0] if number else None, temp, environment(node)))
+            # Nodes that share a folder look for a free name in it, and two at a time take the same one.
+            begun = temp / "session_latest" / "sockets" / (f"raylet.{number}" if number else "raylet")
+            until(begun.exists, "Ray does not start")
         yield made
     finally:
         for node in made:
