@@ -239,6 +239,29 @@ def test_a_hub_out_of_descriptors_serves_those_that_it_has_and_later_the_others(
         assert newest(late)[1] == b"2"
 
 
+def test_strangers_who_connect_leave_the_relay_its_descriptors(child: Children) -> None:
+    with Process() as server:
+        server.run(
+            "import os, resource\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+            "from traincast.relay.hub_server import HubServer\n"
+            f"hub = HubServer('127.0.0.1', topics={TOPICS!r})\n"
+            "hub.put('snapshot', b'1')\n"
+        )
+        port = server.value("hub.port")
+        engine = child(port)
+        mark, _ = newest(engine)
+        strangers = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+        until(lambda: server.value("hub.connections") == 32)
+        server.run("for _ in range(10): os.close(os.dup(0))")
+        server.run("hub.put('snapshot', b'2')")
+        assert newest(engine, mark)[1] == b"2"
+        for stranger in strangers:
+            stranger.close()
+        until(lambda: server.value("hub.connections") == 1)
+        assert newest(child(port))[1] == b"2"
+
+
 def test_a_hub_that_ends_frees_its_port_and_its_children_know_at_once(
     hub: HubServer, child: Children
 ) -> None:

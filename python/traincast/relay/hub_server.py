@@ -12,6 +12,7 @@ sealed: anybody who reaches the port can read, but do nothing else.
 
 from __future__ import annotations
 
+import resource
 import secrets
 import selectors
 import socket
@@ -66,6 +67,9 @@ class HubServer:
         self._newest: dict[str, tuple[bytes, bytes]] = {}  # the mark, and the whole answer
         self._claims: dict[str, bytes] = {}
         self._clients: dict[socket.socket, _Client] = {}
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Strangers may connect, too. The relay needs descriptors for everything else.
+        self._most = min(_MOST_CONNECTIONS, descriptors // 2) if descriptors > 0 else _MOST_CONNECTIONS
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._bell, self._ring = socket.socketpair()
@@ -133,7 +137,7 @@ class HubServer:
             self._selector.unregister(self._listening)
             self._look_at = min(self._look_at, time.monotonic() + _RETRY_ACCEPT)
             return
-        if len(self._clients) >= _MOST_CONNECTIONS:
+        if len(self._clients) >= self._most:
             connection.close()
             return
         connection.setblocking(False)
