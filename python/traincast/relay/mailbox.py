@@ -1,4 +1,4 @@
-"""A mailbox for one topic with several senders, which keeps the newest value of each."""
+"""A mailbox for one topic with several senders, which keeps the newest value of each that is still heard."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["Mailbox", "Mark"]
+__all__ = ["FORGET_AFTER", "Mailbox", "Mark"]
 
 Mark = Mapping[str, int]
 """The number of the value that was last taken from each sender."""
 
 _MOST_SENDERS = 4096
 """Senders beyond this number cannot all be relays."""
+
+FORGET_AFTER = 30.0
+"""Seconds of silence after which a sender counts as gone: those that are there are heard twice a second."""
 
 
 class _Letter(NamedTuple):
@@ -29,6 +32,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._letters: dict[str, _Letter] = {}
+        self._heard: dict[str, float] = {}
         self._announced: dict[str, int] = {}  # senders with a newer value than was delivered, and its number
         self._fetched: dict[str, float] = {}  # senders that were asked for a value, and when
         self._arrivals = itertools.count()
@@ -36,12 +40,15 @@ class Mailbox:
     def deliver(self, sender: str, number: int, value: bytes) -> None:
         """Add a value; it is ignored if it is not newer than the sender's last one."""
         with self._changed:
+            if sender not in self._letters:
+                self._forget_silent()
+            self._heard[sender] = time.monotonic()
             before = self._letters.pop(sender, None)
             if before is None or number > before.number:
                 before = _Letter(next(self._arrivals), number, value)
             self._letters[sender] = before
             while len(self._letters) > _MOST_SENDERS:
-                del self._letters[next(iter(self._letters))]
+                self._forget(next(iter(self._letters)))
             self._announced.pop(sender, None)
             self._changed.notify_all()
 
@@ -49,6 +56,8 @@ class Mailbox:
         """Note that a sender has a value with this number, which must be fetched."""
         with self._changed:
             letter = self._letters.get(sender)
+            if letter is not None:
+                self._heard[sender] = time.monotonic()
             if (letter is None or number > letter.number) and len(self._announced) < _MOST_SENDERS:
                 self._announced[sender] = number
                 self._changed.notify_all()
@@ -91,6 +100,14 @@ class Mailbox:
         """Return once there is news, something to fetch, or `timeout` seconds have passed."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._wanted()) or self.newer(mark) is not None, timeout)
+
+    def _forget_silent(self) -> None:
+        long_ago = time.monotonic() - FORGET_AFTER
+        for sender in [sender for sender, heard in self._heard.items() if heard < long_ago]:
+            self._forget(sender)
+
+    def _forget(self, sender: str) -> None:
+        del self._letters[sender], self._heard[sender]
 
     def _wanted(self) -> list[str]:
         return [sender for sender in self._announced if sender not in self._fetched]
