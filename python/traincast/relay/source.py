@@ -19,7 +19,7 @@ from traincast.relay.engine import EngineLost
 from traincast.relay.lines import Line
 from traincast.relay.message import Gate, Key
 from traincast.relay.sink import Sink
-from traincast.relay.speech import Refused, Speech
+from traincast.relay.speech import Refused, Sender, Speech
 
 __all__ = ["Source"]
 
@@ -44,7 +44,7 @@ class Source:
     ) -> None:
         self._gate, self._name, self._policy_id, self._directory = gate, name, policy_id, directory
         self._node, self._line, self._sink, self._listening = node, line, sink, listening
-        self._board, self._pass_on = board, pass_on
+        self._sender, self._board, self._pass_on = Sender(), board, pass_on
         self._speech: Speech | None = None
         self._displacing = False
         self.refused: tuple[Key, Key] | None = None
@@ -95,7 +95,16 @@ class Source:
         newest = watch.wait(0)
         if newest is None or watch.link != "local" or not watch.writer_alive:
             return None, None
-        speech = Speech(watch, newest, self._gate, self._node, self._sink, self._board, self._pass_on)
+        speech = Speech(
+            watch,
+            newest,
+            self._sender,
+            self._gate,
+            self._node,
+            self._sink,
+            self._board,
+            self._pass_on,
+        )
         return speech, watch
 
     def _speak(self, speech: Speech, watch: RelaySource, stop: threading.Event) -> None:

@@ -13,7 +13,7 @@ from traincast.relay.message import Gate, Key, Life, Message, identity_of, wire_
 from traincast.relay.sink import Sink
 from traincast.relay.succession import Sealer
 
-__all__ = ["BEAT", "CLAIM", "LIFE", "SNAPSHOT", "Refused", "Speech", "claimed_by"]
+__all__ = ["BEAT", "CLAIM", "LIFE", "SNAPSHOT", "Refused", "Sender", "Speech", "claimed_by"]
 
 LIFE, SNAPSHOT = "life", "snapshot"
 """The topics."""
@@ -27,8 +27,22 @@ BEAT = 0.4
 _TICK = 0.1
 _CLAIM_EVERY = 1.0
 _FREE = b"-"
-_numbers = itertools.count(1)
-_sender = time.time_ns()
+
+
+class Sender:
+    """The messages of one relay: later relays have a larger `began`, and each message has a larger number.
+
+    A relay makes one when it begins to serve. A module could not: a relay that was killed is replaced by a
+    process that its parent forks, and would then speak under the numbers of the dead one.
+    """
+
+    def __init__(self) -> None:
+        self.began = time.time_ns()
+        self._numbers = itertools.count(1)
+
+    def next_number(self) -> int:
+        """Return the number of a new message."""
+        return next(self._numbers)
 
 
 class Refused(Exception):  # noqa: N818 - it names an event
@@ -46,6 +60,7 @@ class Speech:
         self,
         watch: RelaySource,
         newest: bytes,
+        sender: Sender,
         gate: Gate,
         node: int,
         sink: Sink,
@@ -54,7 +69,7 @@ class Speech:
     ) -> None:
         """`pass_on`: called with what is said, for the children of this relay, before the engine gets it."""
         self._watch, self._newest, self._gate, self._node, self._sink = watch, newest, gate, node, sink
-        self._board, self._pass_on = board, pass_on
+        self._sender, self._board, self._pass_on = sender, board, pass_on
         self.key = _key(newest)
         self._identity = identity_of(newest)
         self.life = Life.ALIVE
@@ -114,10 +129,10 @@ class Speech:
         return False
 
     def _sealer_for(self, life: Life) -> Sealer:
-        return Sealer(self._gate.channel, self._gate.key, life, self._node, _sender)
+        return Sealer(self._gate.channel, self._gate.key, life, self._node, self._sender.began)
 
     def _say(self, engine: Engine, topic: str) -> None:
-        number, now, newest = next(_numbers), time.monotonic_ns(), self._newest
+        number, now, newest = self._sender.next_number(), time.monotonic_ns(), self._newest
         if topic == SNAPSHOT:
             sealed = self._sealer.seal(number, now, newest)
             self._pass_on(topic, sealed)
@@ -126,7 +141,16 @@ class Speech:
             return
         header, board = wire_header(newest), self._board()
         said = Message(
-            self.life, self._node, _sender, number, now, header.stamp, header.host, header.pid, b"", *board
+            self.life,
+            self._node,
+            self._sender.began,
+            number,
+            now,
+            header.stamp,
+            header.host,
+            header.pid,
+            b"",
+            *board,
         )
         sealed = self._gate.seal(said)
         self._pass_on(topic, sealed)
