@@ -54,27 +54,23 @@ def python_with_ray(node: Node, head: Node) -> Process:
     return process
 
 
-def latency(root: Path, counts: list[int], seconds: float) -> Iterator[Row]:
-    """A row for each size and count of nodes."""
-    print(HEADING.format("Ray"))
+def latency(root: Path, count: int, seconds: float) -> Iterator[Row]:
+    """A row for each size. The cluster has no more nodes than needed: each keeps the cores busy."""
     with (
-        cluster_at(root, "ray") as cluster,
-        ray_nodes(cluster, lambda _: cluster.environment, 1 + max(counts)) as (head, *others),
+        cluster_at(root, f"ray-{count}") as cluster,
+        ray_nodes(cluster, lambda _: cluster.environment, 1 + count) as (head, *others),
     ):
         driver = python_with_ray(head, head)
         alive = "sum(n['Alive'] for n in ray.nodes())"
-        until(lambda: driver.value(alive) == 1 + max(counts), "Ray's nodes do not come")
+        until(lambda: driver.value(alive) == 1 + count, "Ray's nodes do not come")
         driver.run(DRIVER.format(channel=cluster.channel))
         assert driver.value("started.wait()"), driver.value("started.status()")
         driver.run(LEARNER)
-        envs: list[Process] = []
-        for count in counts:
-            while len(envs) < count:
-                env = python_with_ray(others[len(envs)], head)
-                env.run(f"reader = traincast.TrainingInfoReader({cluster.channel!r})")
-                env.run(f"engine = relays.HubEngines('bare').connect(){ENV}")
-                envs.append(env)
-            yield from compare(driver, envs, seconds)
+        envs = [python_with_ray(node, head) for node in others]
+        for env in envs:
+            env.run(f"reader = traincast.TrainingInfoReader({cluster.channel!r})")
+            env.run(f"engine = relays.HubEngines('bare').connect(){ENV}")
+        yield from compare(driver, envs, seconds)
 
 
 def main() -> None:
@@ -85,7 +81,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        save(arguments.json, "Ray", latency(Path(root), arguments.nodes, arguments.seconds))
+        print(HEADING.format("Ray"))
+        rows = (row for count in arguments.nodes for row in latency(Path(root), count, arguments.seconds))
+        save(arguments.json, "Ray", rows)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,30 @@ def test_a_child_that_is_stopped_delays_nobody_else(hub: HubServer, child: Child
             stopped.run("mark, value = engine.wait('snapshot', mark, 30.0)")
 
 
+def test_a_large_value_over_a_slow_link_reports_that_it_is_coming(child: Children) -> None:
+    value = os.urandom(1_000_000)
+    answer = ANSWER.pack(4, len(value)) + b"mark" + value
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        engine = child(slow.getsockname()[1])
+        reports: list[float] = []
+        engine.report_progress_to(lambda: reports.append(time.monotonic()))
+
+        def send() -> None:
+            connection, _ = slow.accept()
+            with connection:
+                for at in range(0, len(answer), 50_000):
+                    connection.sendall(answer[at : at + 50_000])
+                    time.sleep(0.2)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        began = time.monotonic()
+        assert newest(engine, timeout=1.0) == (b"mark", value)
+        assert time.monotonic() - began > 2.5, "longer than a call may take that reports nothing"
+        assert len(reports) >= 10
+        thread.join()
+
+
 def wait_request(topic: bytes = b"snapshot", mark: bytes = b"", answers: int = 1) -> bytes:
     return REQUEST.pack(WAIT, answers, len(topic), len(mark), 0, 1.0) + topic + mark
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from traincast.errors import TraincastError
@@ -32,6 +33,9 @@ class Engine(Protocol):
 
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
         """Replace the value of a key by `new` if it is `expected` (empty: none), and return the value now."""
+
+    def report_progress_to(self, progressed: Callable[[], None]) -> None:
+        """Call `progressed` when a part of a large value has come: then the call does not hang."""
 
     def close(self) -> None:
         """End the connection."""

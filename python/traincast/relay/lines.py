@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from traincast.relay.backoff import Backoff
@@ -55,6 +55,7 @@ class Line:
         Raises: `EngineLost` once `stop` is set; and what the body raises.
         """
         engine = self._connect(stop)
+        engine.report_progress_to(self.go_on)
         try:
             yield _Watched(engine, self)
         except EngineLost as error:
@@ -82,6 +83,10 @@ class Line:
     def begin_call(self, timeout: float) -> None:
         """Time a call from now on."""
         self._due_ns = time.monotonic_ns() + int((timeout + self.PATIENCE) * 1e9)
+
+    def go_on(self) -> None:
+        """Note that a call has not returned, but goes on: a large value comes over a slow link."""
+        self._due_ns = time.monotonic_ns() + int(self.PATIENCE * 1e9)
 
     def end_call(self) -> None:
         """Note that a call has returned."""
@@ -111,6 +116,9 @@ class _Watched:
         there = self._engine.swap(key, expected, new)
         self._line.end_call()
         return there
+
+    def report_progress_to(self, progressed: Callable[[], None]) -> None:
+        self._engine.report_progress_to(progressed)
 
     def close(self) -> None:
         self._engine.close()

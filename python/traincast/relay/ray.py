@@ -16,7 +16,7 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -97,6 +97,9 @@ class HubEngine:
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
         """See `Engine`."""
         return cast(bytes, _get(self._hub.swap.remote(key, expected, new), _GRACE))
+
+    def report_progress_to(self, progressed: Callable[[], None]) -> None:
+        """See `Engine`: Ray does not tell."""
 
     def close(self) -> None:
         """See `Engine`."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from traincast.relay.engine import EngineLost
@@ -37,6 +38,9 @@ MOST_BYTES = 1 << 30
 MOST_SMALL = 512
 SMALL_ANSWER = 4096
 """Bytes of an answer, up to which more answers follow without another request."""
+
+_PART = 65_536
+"""Bytes after which a connection reports that a large value is coming."""
 
 _TIME = struct.Struct("@ll")  # struct timeval
 _CONNECT_SECONDS = 0.5
@@ -88,6 +92,7 @@ class SocketEngine:
         self._connection, self._engines = connection, engines
         self._due = 0
         self._received = b""
+        self._progressed: Callable[[], None] = lambda: None
         # Python's own timeouts would poll before each part of a large value. The kernel can wait for all.
         connection.setblocking(True)
         self._set_timeout(0.0)
@@ -116,6 +121,10 @@ class SocketEngine:
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
         """See `Engine`."""
         return self._call(SWAP, key, expected, new)
+
+    def report_progress_to(self, progressed: Callable[[], None]) -> None:
+        """See `Engine`."""
+        self._progressed = progressed
 
     def close(self) -> None:
         """See `Engine`."""
@@ -153,13 +162,16 @@ class SocketEngine:
         return received[ANSWER.size : at], received[at:end] + self._receive(end - len(received))
 
     def _receive(self, length: int) -> bytes:
-        received = b""
-        while len(received) < length:  # once, unless a signal interrupts it
-            part = self._connection.recv(length - len(received), socket.MSG_WAITALL)
+        parts = []
+        while length > 0:
+            part = self._connection.recv(min(length, _PART), socket.MSG_WAITALL)
             if not part:
                 raise EngineLost(f"{self._engines.via}: the hub has closed the connection")
-            received = received + part if received else part
-        return received
+            parts.append(part)
+            length -= len(part)
+            if length:
+                self._progressed()
+        return b"".join(parts)
 
     def _set_timeout(self, timeout: float) -> None:
         self._timeout = timeout

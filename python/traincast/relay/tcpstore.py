@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -146,6 +146,7 @@ class StoreEngine:
         self._kept: dict[str, _Kept] = {}
         self._last_put: dict[str, int] = {}
         self._timeout = 0.0
+        self._progressed: Callable[[], None] = lambda: None
 
     def put(self, topic: str, value: bytes) -> None:
         """See `Engine`."""
@@ -202,6 +203,10 @@ class StoreEngine:
         except RuntimeError as error:
             raise EngineLost(_reason(error)) from error
 
+    def report_progress_to(self, progressed: Callable[[], None]) -> None:
+        """See `Engine`."""
+        self._progressed = progressed
+
     def close(self) -> None:
         """See `Engine`."""
         self._store = None
@@ -231,6 +236,7 @@ class StoreEngine:
             if part is None:
                 return None
             parts.append(part)
+            self._progressed()
         return b"".join(parts)
 
     def _forget_old(self, topic: str, number: int, size: int, parts: int) -> None:

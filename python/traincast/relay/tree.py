@@ -14,7 +14,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from traincast.relay.engine import Engine, EngineLost, Engines
@@ -266,6 +266,9 @@ class _Bound:
 
     def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
         raise NotImplementedError("a relay listens to its parent")
+
+    def report_progress_to(self, progressed: Callable[[], None]) -> None:
+        self._engine.report_progress_to(progressed)
 
     def close(self) -> None:
         self._engine.close()

@@ -237,6 +237,9 @@ class ZenohEngine:
         """See `Engine`."""
         return self._engines.swap(key, expected, new)
 
+    def report_progress_to(self, progressed: Callable[[], None]) -> None:
+        """See `Engine`: no call of this engine waits for a value."""
+
     def close(self) -> None:
         """See `Engine`. Only one thread waits for a topic, so nobody else needs its messages."""
         for topic in self._topics:
