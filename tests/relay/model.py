@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -94,7 +94,7 @@ def picture(found: dict[str, Any], costs: Costs, theme: Theme) -> Any:
         axes.grid(alpha=0.5)
         axes.legend(fontsize=9)
     left.set_xticks([row["fan_out"] for row in large], [str(row["fan_out"]) for row in large])
-    left.yaxis.set_minor_formatter("{x:g}")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     right.set_xticks([2, 10, 32, 100, NODES], ["2", "10", "32", "100", f"{NODES:,}"])
     left.set_ylabel("seconds until the last one has it")
     return figure
