@@ -52,7 +52,7 @@ def tree(traincast_dir: Path) -> Iterator[tuple[RelayLock, RelayLock]]:
             for i, p in ((3, 2), (2, 1), (4, 2), (5, 1), (6, 99))
         ]
         for other in others:
-            other["silent"] = 0.5
+            other |= {"silent": 0.5, "direct": other["host"] != "node4"}
         root.announce(
             json.dumps(
                 common
@@ -82,6 +82,7 @@ def test_status_shows_the_tree_where_the_learner_is(shell: Shell) -> None:
         "  node5",
         "node6",
     ]
+    assert " node2 (engine) " in rows[3]
     assert rows[2].split() == [
         "node3",
         "7",

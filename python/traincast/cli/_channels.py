@@ -43,6 +43,8 @@ class Relay(TypedDict, total=False):
     """Which machine and directory."""
     parent: list[Any] | None
     """Machine and node of the relay that it receives from."""
+    direct: bool | None
+    """Whether it does so without the engine; None on the learner's node, and with Ray."""
     children: int
     """How many relays receive from it."""
     serves: list[Any] | None
