@@ -58,6 +58,9 @@ class Machine:
     """
 
     def __init__(self, *, shm: str = EVERYBODYS, tmp: str = EVERYBODYS) -> None:
+        for needed in (sys.prefix, __file__):
+            if Path(needed).is_relative_to("/tmp") or Path(needed).is_relative_to("/dev/shm"):
+                pytest.fail(f"this test mounts an empty /tmp and /dev/shm, which hide {needed}: move it")
         self._processes = [Process(prefix=private_mounts(), environment={"TRAINCAST_DIR": ""})]
         self._processes[0].run("import subprocess")
         self.mount("/tmp", tmp)
