@@ -67,6 +67,7 @@ def test_nodes_receive_from_the_learners_node_itself_also_after_its_relay_was_ki
     alive(env)
 
 
+@pytest.mark.cluster
 def test_behind_a_firewall_nodes_go_on_receiving_from_the_store(cluster: Cluster) -> None:
     here, there = cluster.node(), cluster.node()
     here.shut_free_ports()

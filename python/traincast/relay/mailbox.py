@@ -33,6 +33,7 @@ class Mailbox:
         self._changed = threading.Condition()
         self._letters: dict[str, _Letter] = {}
         self._heard: dict[str, float] = {}
+        self._looked_at = 0.0
         self._announced: dict[str, int] = {}  # senders with a newer value than was delivered, and its number
         self._fetched: dict[str, float] = {}  # senders that were asked for a value, and when
         self._arrivals = itertools.count()
@@ -102,7 +103,10 @@ class Mailbox:
             self._changed.wait_for(lambda: bool(self._wanted()) or self.newer(mark) is not None, timeout)
 
     def _forget_silent(self) -> None:
-        long_ago = time.monotonic() - FORGET_AFTER
+        now = time.monotonic()
+        if now < self._looked_at + FORGET_AFTER / 8:  # however many new ones come at once
+            return
+        self._looked_at, long_ago = now, now - FORGET_AFTER
         for sender in [sender for sender, heard in self._heard.items() if heard < long_ago]:
             self._forget(sender)
 
