@@ -12,11 +12,12 @@ from nodes import Cluster, Node, until
 from processes import Process
 from test_nodes import alive, arrives, numbers, published
 
+import traincast
 from traincast.relay.engine import EngineLost
 from traincast.relay.hub_server import HubServer
 from traincast.relay.message import Malformed
 from traincast.relay.sockets import SocketEngines
-from traincast.relay.tree import Parent, Planner, seal_plan, unseal_plan
+from traincast.relay.tree import Parent, Planner, fan_out_from_environment, seal_plan, unseal_plan
 
 NODES = 7
 FAN_OUT = 2
@@ -66,6 +67,16 @@ def test_when_a_node_goes_the_last_one_takes_its_place_and_few_others_move() -> 
     moved = {node for node in places if before.get(node) != after.get(node)}
     assert moved == {"30", "04", "05"}
     assert all(parent == ROOT or parent.node in places for parent in after.values())
+
+
+@pytest.mark.parametrize("said", ["-1", "many", "1.5", "²"])
+def test_a_fan_out_that_is_no_number_is_ignored_and_told(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINCAST_RELAY_FAN_OUT", said)
+    with pytest.warns(traincast.TraincastWarning, match="is ignored: set it to a number of children"):
+        assert fan_out_from_environment() is None
+    for good, wanted in (("", None), ("0", 0), ("12", 12)):
+        monkeypatch.setenv("TRAINCAST_RELAY_FAN_OUT", good)
+        assert fan_out_from_environment() == wanted
 
 
 def test_a_relay_that_does_not_serve_yet_is_nobodys_parent() -> None:

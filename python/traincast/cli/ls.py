@@ -69,8 +69,9 @@ def ls(
     reader holds is than the newest one; a channel's line shows the slowest of its readers.
 
     With --relays: LEARNER is the process and machine of the learner, PARENT the machine whose relay this one
-    receives from, CHILDREN how many relays receive from this one, LAG how long the newest snapshot took to
-    get here, and LEASE how long the learner may still be silent before it counts as lost.
+    receives from, with "(engine)" if it does so through the engine, CHILDREN how many relays receive from
+    this one, LAG how long the newest snapshot took to get here, and LEASE how long the learner may still be
+    silent before it counts as lost.
     """
     directory = " or ".join(_core.directories())
     channels = look(commands=readers or as_json)

@@ -56,8 +56,8 @@ def relay(
 
     traincast relay status [NAME...] shows the relays of all nodes, as they have
     reported to the one on the learner's node, whatever the engine. PARENT is
-    the machine that a relay receives from, with "(engine)" if it could connect
-    only to the engine, LAG how long the newest snapshot took to get there,
+    the machine that a relay receives from, with "(engine)" if it does so
+    through the engine, LAG how long the newest snapshot took to get there,
     LEASE how long the learner may still be silent before it counts as lost
     there, SILENT how old the report is.
     """

@@ -99,10 +99,8 @@ class Branch:
             return
         self._planned_at = now
         places = {report["node"]: tuple(report.get("serves") or ()) or None for report in reports}
-        server = self._server
-        root = None
-        if server is not None and self._address is not None:
-            root = Parent(self._node, self._address, server.port)
+        serves = self.serves
+        root = None if serves is None else Parent(self._node, *serves)
         plan = self._planner.plan(root, places, size)
         if self._address is None:  # this engine distributes messages itself
             plan = Plan({}, frozenset(), plan.pace)

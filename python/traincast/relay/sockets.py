@@ -113,8 +113,6 @@ class SocketEngine:
                 later = self._answer()
                 news = later if later[0] else news
             return news if news[0] else None
-        except EngineLost:
-            raise
         except OSError as error:
             raise EngineLost(f"{self._engines.via}: {error}") from error
 
@@ -135,8 +133,6 @@ class SocketEngine:
             self._set_timeout(0.0)
             self._ask(what, 1, topic, small, value, 0.0)
             return self._answer()[1]
-        except EngineLost:
-            raise
         except OSError as error:
             raise EngineLost(f"{self._engines.via}: {error}") from error
 
@@ -153,20 +149,21 @@ class SocketEngine:
             received += self._receive(ANSWER.size - len(received))
         mark, found = ANSWER.unpack_from(received)
         if mark > MOST_SMALL or found > MOST_BYTES:
-            raise EngineLost(f"{self._engines.via}: this is not a hub of traincast")
+            raise ConnectionError("this is not a hub of traincast")
         if len(received) < ANSWER.size + mark:
             received += self._receive(ANSWER.size + mark - len(received))
         at, end = ANSWER.size + mark, ANSWER.size + mark + found
         self._due = self._due - 1 if mark and end <= SMALL_ANSWER else 0
         self._received = received[end:]
-        return received[ANSWER.size : at], received[at:end] + self._receive(end - len(received))
+        return received[ANSWER.size : at], self._receive(end - len(received), received[at:end])
 
-    def _receive(self, length: int) -> bytes:
-        parts = []
+    def _receive(self, length: int, begun: bytes = b"") -> bytes:
+        """Return what has begun, and so many more bytes."""
+        parts = [begun]
         while length > 0:
             part = self._connection.recv(min(length, _PART), socket.MSG_WAITALL)
             if not part:
-                raise EngineLost(f"{self._engines.via}: the hub has closed the connection")
+                raise ConnectionError("the hub has closed the connection")
             parts.append(part)
             length -= len(part)
             if length:

@@ -132,15 +132,18 @@ class Speech:
         return Sealer(self._gate.channel, self._gate.key, life, self._node, self._sender.began)
 
     def _say(self, engine: Engine, topic: str) -> None:
-        number, now, newest = self._sender.next_number(), time.monotonic_ns(), self._newest
+        number, now = self._sender.next_number(), time.monotonic_ns()
         if topic == SNAPSHOT:
-            sealed = self._sealer.seal(number, now, newest)
-            self._pass_on(topic, sealed)
-            engine.put(topic, sealed)
-            self.spoken += 1
-            return
-        header, board = wire_header(newest), self._board()
-        said = Message(
+            sealed = self._sealer.seal(number, now, self._newest)
+        else:
+            sealed = self._gate.seal(self._sign_of_life(number, now))
+        self._pass_on(topic, sealed)
+        engine.put(topic, sealed)
+        self.spoken += topic == SNAPSHOT
+
+    def _sign_of_life(self, number: int, now: int) -> Message:
+        header, (board, tasks) = wire_header(self._newest), self._board()
+        return Message(
             self.life,
             self._node,
             self._sender.began,
@@ -149,12 +152,9 @@ class Speech:
             header.stamp,
             header.host,
             header.pid,
-            b"",
-            *board,
+            board=board,
+            tasks=tasks,
         )
-        sealed = self._gate.seal(said)
-        self._pass_on(topic, sealed)
-        engine.put(topic, sealed)
 
     def _claim(self, engine: Engine, stop: threading.Event) -> None:
         """Make sure that this learner has the channel.

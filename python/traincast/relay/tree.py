@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from traincast._warnings import warn_once
 from traincast.relay.engine import Engine, EngineLost, Engines
 from traincast.relay.message import TAG_BYTES, Malformed, channel_digest, check_tag, tag_of
 from traincast.relay.sockets import SocketEngines
@@ -56,8 +57,15 @@ _HEAD = len(_MAGIC) + 16
 
 def fan_out_from_environment() -> int | None:
     """Return what `TRAINCAST_RELAY_FAN_OUT` says, which all nodes must agree on; None without it."""
-    said = os.environ.get("TRAINCAST_RELAY_FAN_OUT")
-    return int(said) if said else None
+    said = os.environ.get("TRAINCAST_RELAY_FAN_OUT", "")
+    if said.isascii() and said.isdigit():
+        return int(said)
+    if said:
+        warn_once(
+            ("relay fan-out", said),
+            f"TRAINCAST_RELAY_FAN_OUT={said!r} is ignored: set it to a number of children, on all nodes",
+        )
+    return None
 
 
 class Parent(NamedTuple):
