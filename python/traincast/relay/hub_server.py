@@ -141,7 +141,8 @@ class HubServer:
             connection.close()
             return
         connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # it has gone already, which macOS tells here
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = self._clients[connection] = _Client(connection, time.monotonic())
         self._selector.register(connection, selectors.EVENT_READ, client)
 
