@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,8 @@ from traincast.wrappers import missing
 
 # Envs that cross a process border must be importable by name over there too: children inherit sys.path.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from places import place
 
 # A shell has its background jobs ignore Ctrl-C, and so would the children that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -62,13 +62,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def traincast_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A fresh channel directory (0700), known to child processes through the environment."""
-    shm = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    path = Path(tempfile.mkdtemp(prefix="traincast-test-", dir=shm))
-    monkeypatch.setenv("TRAINCAST_DIR", str(path))
+    """A fresh channel directory, known to child processes through the environment."""
     monkeypatch.delenv("TRAINCAST_NAME", raising=False)
-    yield path
-    shutil.rmtree(path)
+    with place() as path:
+        monkeypatch.setenv("TRAINCAST_DIR", str(path))
+        yield path
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,7 @@ fails), and one that is killed, resumed and interrupted.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from places import place
 from recordings import EXAMPLES, Program, Recording, channels
 
 
@@ -116,9 +115,8 @@ class ExamplePromises:
     @pytest.fixture(scope="class")
     @classmethod
     def channel_directory(cls) -> Iterator[Path]:
-        path = Path(tempfile.mkdtemp(prefix="traincast-test-", dir="/dev/shm"))
-        yield path
-        shutil.rmtree(path)
+        with place() as path:
+            yield path
 
     @classmethod
     def start(cls, program: Program, directory: Path, steps: int, *more: str):

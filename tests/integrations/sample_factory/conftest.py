@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +13,12 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from places import place
 
 import traincast
 
@@ -86,50 +86,47 @@ class Log:
 @pytest.fixture(scope="session")
 def run_phases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Any], Log]]:
     """Run `sf_train.py` on some phases and return their log."""
-    made = []
+    with ExitStack() as places:
 
-    def run(name: str, phases: list[dict[str, Any]]) -> Log:
-        directory = tmp_path_factory.mktemp(name)
-        channels = Path(tempfile.mkdtemp(prefix="traincast-test-", dir="/dev/shm"))
-        made.append(channels)
-        for inner in ("events", "tmp"):
-            (directory / inner).mkdir()
-        for phase in phases:
-            phase["argv"] = [*phase["argv"], f"--train_dir={directory / 'train_dir'}"]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")])),
-            "SF_RECORD": str(directory / "events"),
-            "TRAINCAST_DIR": str(channels),
-            "TMPDIR": str(directory / "tmp"),
-            "OMP_NUM_THREADS": "1",  # a dozen neurons gain nothing from more
-        }
-        environment.pop("TRAINCAST_NAME", None)
-        command = [sys.executable, "-W", "ignore", str(SUPPORT / "sf_train.py"), json.dumps(phases)]
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            output, _ = process.communicate(timeout=HANG_SECONDS - 60)
-        finally:
-            if process.poll() is None:  # its workers would outlive it
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        # What a component threw is told where it happened, and all the others stop after it.
-        first = output.find("Traceback (most recent call last)")
-        failure = output[max(0, first - 500) :][:6000] if first >= 0 else output[-6000:]
-        assert process.returncode == 0, failure
-        log = Log(directory, channels, output)
-        assert [e["status"] for e in log.events if e["kind"] == "status"] == [0] * len(phases), failure
-        return log
+        def run(name: str, phases: list[dict[str, Any]]) -> Log:
+            directory = tmp_path_factory.mktemp(name)
+            channels = places.enter_context(place())
+            for inner in ("events", "tmp"):
+                (directory / inner).mkdir()
+            for phase in phases:
+                phase["argv"] = [*phase["argv"], f"--train_dir={directory / 'train_dir'}"]
+            environment = os.environ | {
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")])),
+                "SF_RECORD": str(directory / "events"),
+                "TRAINCAST_DIR": str(channels),
+                "TMPDIR": str(directory / "tmp"),
+                "OMP_NUM_THREADS": "1",  # a dozen neurons gain nothing from more
+            }
+            environment.pop("TRAINCAST_NAME", None)
+            command = [sys.executable, "-W", "ignore", str(SUPPORT / "sf_train.py"), json.dumps(phases)]
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            try:
+                output, _ = process.communicate(timeout=HANG_SECONDS - 60)
+            finally:
+                if process.poll() is None:  # its workers would outlive it
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            # What a component threw is told where it happened, and all the others stop after it.
+            first = output.find("Traceback (most recent call last)")
+            failure = output[max(0, first - 500) :][:6000] if first >= 0 else output[-6000:]
+            assert process.returncode == 0, failure
+            log = Log(directory, channels, output)
+            assert [e["status"] for e in log.events if e["kind"] == "status"] == [0] * len(phases), failure
+            return log
 
-    yield run
-    for channels in made:
-        shutil.rmtree(channels)
+        yield run
 
 
 @pytest.fixture(scope="session")

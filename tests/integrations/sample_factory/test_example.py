@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
+from places import place
 from recordings import Program, Recording, channels
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -24,8 +24,8 @@ OFTEN = "--save_every_sec=1"
 class Example:
     """The example with a channel directory of its own."""
 
-    def __init__(self, directory: Path) -> None:
-        self.channels = Path(tempfile.mkdtemp(prefix="traincast-test-", dir="/dev/shm"))
+    def __init__(self, directory: Path, channels: Path) -> None:
+        self.channels = channels
         self.program = Program(EXAMPLE, directory)
         self.experiment = directory / "train_dir" / "gravity"
         environment = {"TMPDIR": str(directory), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
@@ -53,15 +53,12 @@ class Example:
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Example]]:
-    made: list[Example] = []
+    with ExitStack() as places:
 
-    def make(name: str) -> Example:
-        made.append(Example(tmp_path_factory.mktemp(name)))
-        return made[-1]
+        def make(name: str) -> Example:
+            return Example(tmp_path_factory.mktemp(name), places.enter_context(place()))
 
-    yield make
-    for example in made:
-        shutil.rmtree(example.channels)
+        yield make
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from places import clean, place
 from recordings import Program, Recording, channels
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-from traincast._core import leftovers, remove_leftover
 
 pytestmark = pytest.mark.timeout(900, method="thread")  # a watchdog: several trainings share one fixture
 
@@ -47,12 +44,11 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    place = Path(tempfile.mkdtemp(prefix="traincast-test-", dir="/dev/shm"))
-    environ = {"TRAINCAST_DIR": str(place)}
     one = Program(EXAMPLE, tmp_path_factory.mktemp("one"))
     two = Program(EXAMPLE, tmp_path_factory.mktemp("two"))
     endless = ("--steps", "10000000")
-    try:
+    with place() as directory:
+        environ = {"TRAINCAST_DIR": str(directory)}
         first, second = one.start(**environ), two.start(*endless, **environ)
         story = Story(one.finish(first), one.directory / "logs")
 
@@ -61,10 +57,9 @@ def story(tmp_path_factory):
         two.kill(second)
         second.stdout.close()
         story.killed = two.recording()
-        story.left_by_the_killed = channels(place)
-        for file in leftovers(directory=place):
-            remove_leftover(file["path"], directory=place)
-        story.left_after_cleaning = channels(place)
+        story.left_by_the_killed = channels(directory)
+        clean(directory)
+        story.left_after_cleaning = channels(directory)
 
         resume = (*endless, "--resume", str(checkpoint))
         for end in (_kill_a_worker, _press_ctrl_c):
@@ -73,15 +68,13 @@ def story(tmp_path_factory):
             workers = _wait_for(lambda: _processes_beyond(two, story.checkpoint, since))  # noqa: B023
             end(program, workers)
             output, _ = program.communicate()
-            ending = Ending(program.returncode, output, channels(place))
+            ending = Ending(program.returncode, output, channels(directory))
             if end is _kill_a_worker:
                 story.without_a_worker = ending
             else:
                 story.after_ctrl_c = ending
         story.resumed = two.recording()
         yield story
-    finally:
-        shutil.rmtree(place)
 
 
 def _wait_for(find):
