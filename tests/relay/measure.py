@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple, Self
 
 for folder in (".", "../core"):
     sys.path.insert(0, str((Path(__file__).parent / folder).resolve()))
@@ -206,10 +207,36 @@ def overload(root: Path, seconds: float, megabits: int = 100) -> None:
             print(f"| {name} | {published} | {len(arrived)} | {p50:.1f} | {p99:.1f} |", flush=True)
 
 
-def cost(root: Path, rounds: int = 15) -> None:
-    """Nanoseconds of a publish in a tight loop: alone, and with a relay and 0, 1, 3 nodes that listen."""
-    print("| nodes that listen | alone, ns | with a relay | ratio | alone, CPU ns | with a relay | ratio |")
-    print("|-|-|-|-|-|-|-|")
+class Cost(NamedTuple):
+    """Nanoseconds of a publish in a tight loop."""
+
+    wall: float
+    wall_relayed: float
+    cpu: float
+    cpu_relayed: float
+
+    HEADING = (
+        "| nodes that listen | alone, ns | with a relay | ratio | alone, CPU ns | with a relay | ratio |\n"
+        "|-|-|-|-|-|-|-|"
+    )
+
+    @classmethod
+    def of(cls, alone: Process, learner: Process, rounds: int = 15) -> Self:
+        """Two processes with a `writer` and COST take turns; the second one's node has a relay."""
+        rows = [(*alone.call("cost", 200_000), *learner.call("cost", 200_000)) for _ in range(rounds)]
+        wall, cpu, wall_relayed, cpu_relayed = map(statistics.median, zip(*rows, strict=True))
+        return cls(wall, wall_relayed, cpu, cpu_relayed)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wall:.0f} | {self.wall_relayed:.0f} | {self.wall_relayed / self.wall:.2f} | "
+            f"{self.cpu:.0f} | {self.cpu_relayed:.0f} | {self.cpu_relayed / self.cpu:.2f} |"
+        )
+
+
+def cost(root: Path) -> None:
+    """What a publish costs alone, and with a relay and 0, 1, 3 nodes that listen."""
+    print(Cost.HEADING)
     with cluster_at(root, "cost") as cluster:
         here = cluster.node()
         alone = here.python()
@@ -221,13 +248,7 @@ def cost(root: Path, rounds: int = 15) -> None:
         for nodes in (0, 1, 3):
             while len(cluster.nodes) < nodes + 1:
                 cluster.node().joined().run("member.leave()")
-            rows = [(*alone.call("cost", 200_000), *learner.call("cost", 200_000)) for _ in range(rounds)]
-            wall, cpu, wall_relayed, cpu_relayed = map(statistics.median, zip(*rows, strict=True))
-            print(
-                f"| {nodes} | {wall:.0f} | {wall_relayed:.0f} | {wall_relayed / wall:.2f} "
-                f"| {cpu:.0f} | {cpu_relayed:.0f} | {cpu_relayed / cpu:.2f} |",
-                flush=True,
-            )
+            print(f"| {nodes} | {Cost.of(alone, learner)}", flush=True)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

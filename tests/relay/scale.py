@@ -1,10 +1,12 @@
 """Two hundred relays, each on a node of its own, flat and as trees: how long a snapshot takes to all of them.
 
+And what the learner pays for them: a publish in a tight loop, beside a learner that has no relay.
+
     python tests/relay/scale.py docs/relays.json [RELAYS]
 
 Nodes are network namespaces of this machine, whose links let so many bits a second out. So large snapshots
 are held up by links, as on a cluster, and small ones by this machine's cores, which all nodes share. Relays
-meet at a hub of ours (`traincast.relay.hub_server`): 200 processes with torch in them would not fit.
+meet in a process of ours (`meeting`): 200 processes with torch in them would not fit.
 """
 
 from __future__ import annotations
@@ -23,37 +25,39 @@ from typing import Any
 for folder in (".", "../core"):
     sys.path.insert(0, str((Path(__file__).parent / folder).resolve()))
 
-from nodes import Cluster, Node, until, why_no_namespaces  # noqa: E402 - the paths come first
-from processes import Process  # noqa: E402
+from measure import COST, Cost  # noqa: E402 - the paths come first
+from nodes import Cluster, Node, until, why_no_namespaces  # noqa: E402 - as said above
+from processes import Process  # noqa: E402 - as said above
 
-import traincast  # noqa: E402
+import traincast  # noqa: E402 - as said above
 
-PORT = 7000
+PORTS = 7000, 7001
 MBIT = 100
 SIZES = {200: 15, 400_000: 5}
 FLAT = 0
 FAN_OUTS = (FLAT, 4, 8, 16, 32)
 
+Rows = list[dict[str, Any]]
+
 SINK = f"""
 import os, sys
 from traincast.relay.node import Relay
-from traincast.relay.sockets import SocketEngines
+from meeting import MeetingEngines
 channel, host, address = sys.argv[1:]
 print("begins", flush=True)
-Relay(channel, 0, None, SocketEngines(host, {PORT}), key=os.environb[b"TRAINCAST_KEY"], address=address).run(
-    lambda: True)
+engines = MeetingEngines(host, *{PORTS})
+Relay(channel, 0, None, engines, key=os.environb[b"TRAINCAST_KEY"], address=address).run(lambda: True)
 """
 
 SOURCE = f"""
 import threading
 from traincast.relay.node import Relay
-from traincast.relay.hub_server import HubServer
-from traincast.relay.sockets import SocketEngines
-hub = HubServer(host, {PORT})
+from meeting import Meeting, MeetingEngines
+meeting = Meeting(host, *{PORTS})
 def begin(fan_out):
     global relay, goes_on
     goes_on = True
-    relay = Relay(channel, 0, None, SocketEngines(host, {PORT}), key=os.environb[b"TRAINCAST_KEY"],
+    relay = Relay(channel, 0, None, MeetingEngines(host, *{PORTS}), key=os.environb[b"TRAINCAST_KEY"],
                   address=host, fan_out=fan_out)
     threading.Thread(target=relay.run, args=(lambda: goes_on,), daemon=True).start()
 def end():
@@ -72,6 +76,10 @@ def levels():
             depth, at = depth + 1, reports[at]
         depths.append(depth)
     return sorted(depths)
+"""
+
+LEARNER = f"""{COST}
+import os
 def send(size):
     padding = os.urandom(size)
     began = time.monotonic()
@@ -99,14 +107,19 @@ def limit(node: Node) -> None:
     )
 
 
-def measure(root: Path, relays: int) -> list[dict[str, Any]]:
+def measure(root: Path, relays: int) -> tuple[Rows, Rows]:
+    """How long snapshots take, and what a publish costs, in each tree."""
+    found: Rows = []
+    costs: Rows = []
     with Cluster(root, "scale") as cluster:
-        cluster.environment = {"TRAINCAST_KEY": secrets.token_hex(16)}
+        path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+        cluster.environment = {"TRAINCAST_KEY": secrets.token_hex(16), "PYTHONPATH": path}
         here = cluster.node()
-        source = here.python()
+        learner, alone, source = here.python(), here.python(), here.python()
+        for process, channel in ((learner, "scale"), (alone, "alone")):
+            process.run(f"writer = traincast.TrainingInfoWriter({channel!r})\n{LEARNER}")
+            process.call("send", 1)
         source.run(f"channel, host = 'scale', {here.address!r}\n{SOURCE}")
-        source.run("writer = traincast.TrainingInfoWriter(channel)")
-        source.call("send", 1)
         source.run(f"begin({relays + 1})")  # flat
         processes = []
         for number in range(relays):
@@ -120,10 +133,16 @@ def measure(root: Path, relays: int) -> list[dict[str, Any]]:
             for node in cluster.nodes[1:]
         ]
         try:
-            return [row for fan_out in FAN_OUTS for row in rows(source, readers, relays, fan_out)]
+            for fan_out in FAN_OUTS:
+                levels = plant(source, relays, fan_out)
+                tree = {"relays": relays, "fan_out": fan_out or relays, "levels": levels}
+                found += [tree | row for row in times(learner, readers)]
+                costs.append(tree | Cost.of(alone, learner)._asdict())
+                print(costs[-1], flush=True)
         finally:
             for process in processes:
                 process.kill()
+    return found, costs
 
 
 def sink(node: Node, host: str) -> subprocess.Popen[str]:
@@ -142,27 +161,30 @@ def sink(node: Node, host: str) -> subprocess.Popen[str]:
     return process
 
 
-def rows(source: Process, readers: list[Any], relays: int, fan_out: int) -> list[dict[str, Any]]:
+def plant(source: Process, relays: int, fan_out: int) -> int:
+    """Have the relays make this tree, and return how many levels it has."""
     if fan_out != FLAT:
         source.run("end()")
         source.run(f"begin({fan_out})")
     wanted = levels_of(relays, fan_out)
     until(lambda: source.value("levels()") == wanted or time.sleep(1), f"no tree of {fan_out}", patience=240)
+    return wanted[-1]
+
+
+def times(learner: Process, readers: list[Any]) -> Rows:
+    """Seconds until the last reader has a snapshot, for each size."""
     found = []
     for size, rounds in SIZES.items():
         seconds = []
         for _ in range(rounds):
             time.sleep(0.3)
-            began, version = source.call("send", size)
+            began, version = learner.call("send", size)
             waiting = list(readers)
             while waiting:
                 waiting = [reader for reader in waiting if not has(reader, version)]
                 time.sleep(0.001)
             seconds.append(time.monotonic() - began)
         row = {
-            "relays": relays,
-            "fan_out": fan_out or relays,
-            "levels": wanted[-1],
             "size": size,
             "seconds": statistics.median(seconds),
             "all": [round(value, 4) for value in seconds],
@@ -184,8 +206,8 @@ def main() -> None:
     relays = int(sys.argv[2]) if len(sys.argv) > 2 else 200
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
         load = os.getloadavg()[0]
-        found = measure(Path(root), relays)
-    document = {"cores": os.cpu_count(), "load": load, "mbit": MBIT, "rows": found}
+        found, costs = measure(Path(root), relays)
+    document = {"cores": os.cpu_count(), "load": load, "mbit": MBIT, "rows": found, "costs": costs}
     Path(sys.argv[1]).write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""What every engine must do for a relay: real TCPStores, real Ray, real Zenoh routers, and our own hub."""
+"""What every engine must do for a relay: real TCPStores, real Ray, real Zenoh routers, and that of tests."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from meeting import Meeting, MeetingEngines
 from nodes import until
 from processes import Process
 
 from traincast.relay.engine import EngineLost, Engines
-from traincast.relay.hub_server import HubServer
-from traincast.relay.sockets import SocketEngines
 
-ENGINES = ["tcpstore", "ray", "zenoh", "sockets"]
+ENGINES = ["tcpstore", "ray", "zenoh", "meeting"]
 _hubs = itertools.count()
 
 
@@ -81,23 +80,28 @@ class ZenohSessions:
             network.close()
 
 
-class Sockets(SocketEngines):
-    """A hub behind a port, and connections to it: what relays use among themselves."""
+class OwnMeeting(MeetingEngines):
+    """A hub behind a port: what relays use among themselves."""
 
     def __init__(self) -> None:
-        self.hub = HubServer("127.0.0.1")
-        super().__init__("127.0.0.1", self.hub.port)
+        self._meeting = Meeting("127.0.0.1")
+        self._made: list[Any] = []
+        super().__init__(*self._meeting.places)
+
+    def connect(self) -> Any:
+        self._made.append(super().connect())
+        return self._made[-1]
 
     def close(self) -> None:
-        self.hub.close()
-        for connection in list(self._connected):
-            self.forget(connection)
+        for engine in self._made:
+            engine.close()
+        self._meeting.close()
 
 
 @pytest.fixture(params=ENGINES)
 def engines(request: pytest.FixtureRequest) -> Iterator[Engines]:
     if request.param != "ray":
-        engines = {"tcpstore": store_engines, "zenoh": ZenohSessions, "sockets": Sockets}[request.param]()
+        engines = {"tcpstore": store_engines, "zenoh": ZenohSessions, "meeting": OwnMeeting}[request.param]()
         yield engines
         engines.close()
         return

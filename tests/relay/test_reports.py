@@ -16,7 +16,7 @@ from traincast.relay.lines import Line
 from traincast.relay.message import Gate, Malformed, channel_digest, tag_of
 from traincast.relay.node import Relay
 from traincast.relay.reports import _FIELDS, Reports, seal_report, unseal_report
-from traincast.relay.sockets import SocketEngines
+from traincast.relay.sockets import SocketListeners
 from traincast.relay.tcpstore import StoreEngines
 from traincast.relay.tree import unseal_plan
 
@@ -124,7 +124,7 @@ def test_plans_that_cannot_be_are_refused(plan: str) -> None:
 @pytest.mark.parametrize("host", ["", "a..b", "x" * 300, "a\0b", "\udcff", "no.such.host.invalid"])
 def test_a_parent_that_cannot_be_reached_is_lost_and_nothing_worse(host: str) -> None:
     with pytest.raises(EngineLost):
-        SocketEngines(host, 1).connect()
+        SocketListeners(host, 1).connect()
 
 
 @given(st.binary(max_size=300))

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from meeting import Meeting
 from nodes import Cluster, Node, until
 from processes import Process
 from test_nodes import alive, arrives, numbers, published
 
 import traincast
 from traincast.relay.engine import EngineLost
-from traincast.relay.hub_server import HubServer
 from traincast.relay.message import Malformed
-from traincast.relay.sockets import SocketEngines
+from traincast.relay.sockets import SocketListeners
 from traincast.relay.tree import Parent, Planner, fan_out_from_environment, seal_plan, unseal_plan
 
 NODES = 7
@@ -90,14 +90,15 @@ class Tree:
 
     def __init__(self, root: Path, channel: str) -> None:
         self.root, self.channel = root, channel
-        self.hub = HubServer("127.0.0.1")
+        self.meeting = Meeting("127.0.0.1")
         self.processes: list[Process] = []
         self.learner = self.learn(0)
         self.source = self.relay(0)
         self.sinks = [self.relay(number) for number in range(1, NODES + 1)]
 
     def process(self, number: int) -> Process:
-        process = Process(environment={"TRAINCAST_DIR": str(self.root / f"node{number}")})
+        here = {"TRAINCAST_DIR": str(self.root / f"node{number}"), "PYTHONPATH": str(Path(__file__).parent)}
+        process = Process(environment=here)
         self.processes.append(process)
         return process
 
@@ -112,8 +113,8 @@ class Tree:
         relay.run(
             "import threading\n"
             "from traincast.relay.node import Relay\n"
-            "from traincast.relay.sockets import SocketEngines\n"
-            f"relay = Relay({self.channel!r}, 0, None, SocketEngines('127.0.0.1', {self.hub.port}),\n"
+            "from meeting import MeetingEngines\n"
+            f"relay = Relay({self.channel!r}, 0, None, MeetingEngines(*{self.meeting.places}),\n"
             f"    key=b'secret', address='127.0.0.1', fan_out={FAN_OUT})\n"
             "threading.Thread(target=relay.run, args=(lambda: True,), daemon=True).start()\n"
             f"reader = traincast.TrainingInfoReader({self.channel!r}, attach_timeout=100)\n"
@@ -137,7 +138,7 @@ class Tree:
     def close(self) -> None:
         for process in self.processes:
             process.close()
-        self.hub.close()
+        self.meeting.close()
 
 
 @pytest.fixture
@@ -197,15 +198,10 @@ def test_a_relay_that_serves_takes_nothing_from_strangers(tree: Tree) -> None:
     ):
         with socket.create_connection(("127.0.0.1", port)) as stranger:
             stranger.sendall(bad)
-    for call in (
-        lambda engine: engine.put("life", b""),
-        lambda engine: engine.swap("claim", b"", b"x"),
-        lambda engine: engine.wait("x", None, 9),
-    ):
-        engine = SocketEngines("127.0.0.1", port).connect()
-        with pytest.raises(EngineLost):
-            call(engine)
-        engine.close()
+    stranger = SocketListeners("127.0.0.1", port).connect()
+    with pytest.raises(EngineLost):
+        stranger.wait("claim", None, 9)
+    stranger.close()
     published(tree.learner, 5)
     for sink in tree.sinks:
         arrives(sink, 5)

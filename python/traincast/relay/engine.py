@@ -1,4 +1,7 @@
-"""The interface of an engine, which carries messages between relays: all that a relay needs of it."""
+"""The interface of an engine, which carries messages between relays: all that a relay needs of it.
+
+Relays also receive from each other (`sockets`), which takes a part of it.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,18 @@ from typing import Any, Protocol
 
 from traincast.errors import TraincastError
 
-__all__ = ["Engine", "EngineLost", "Engines"]
+__all__ = ["Engine", "EngineLost", "Engines", "Listener", "Listeners"]
 
 
 class EngineLost(TraincastError, ConnectionError):  # noqa: N818 - it names an event
     """The engine cannot be reached, or does not answer."""
 
 
-class Engine(Protocol):
-    """A connection to an engine. One thread uses it; each method may take as long as the network does.
+class Listener(Protocol):
+    """A connection that receives. One thread uses it; each method may take as long as the network does.
 
     Raises: `EngineLost` from every method. The connection cannot be used afterwards.
     """
-
-    def put(self, topic: str, value: bytes) -> None:
-        """Make a value the newest of its topic."""
 
     def wait(self, topic: str, newer_than: Any, timeout: float) -> tuple[Any, bytes] | None:
         """Return the mark and the newest value as soon as its mark is another one than `newer_than`.
@@ -31,9 +31,6 @@ class Engine(Protocol):
         was restarted since, every value is newer.
         """
 
-    def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
-        """Replace the value of a key by `new` if it is `expected` (empty: none), and return the value now."""
-
     def report_progress_to(self, progressed: Callable[[], None]) -> None:
         """Call `progressed` when a part of a large value has come: then the call does not hang."""
 
@@ -41,13 +38,20 @@ class Engine(Protocol):
         """End the connection."""
 
 
-class Engines(Protocol):
-    """Makes connections to one engine."""
+class Engine(Listener, Protocol):
+    """A connection to an engine."""
 
-    via: str
-    """The kind of engine and where it is, as `traincast ls` shows it."""
+    def put(self, topic: str, value: bytes) -> None:
+        """Make a value the newest of its topic."""
 
-    def connect(self) -> Engine:
+    def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
+        """Replace the value of a key by `new` if it is `expected` (empty: none), and return the value now."""
+
+
+class Listeners(Protocol):
+    """Makes connections that receive."""
+
+    def connect(self) -> Listener:
         """Return a new connection.
 
         Raises: `EngineLost`, within a second or so.
@@ -55,6 +59,16 @@ class Engines(Protocol):
 
     def cut(self) -> None:
         """Make all calls in progress fail with `EngineLost`, because they take too long."""
+
+
+class Engines(Listeners, Protocol):
+    """Makes connections to one engine."""
+
+    via: str
+    """The kind of engine and where it is, as `traincast ls` shows it."""
+
+    def connect(self) -> Engine:
+        """See `Listeners`."""
 
     def close(self) -> None:
         """End what this process hosts of the engine."""

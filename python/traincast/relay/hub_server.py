@@ -5,9 +5,8 @@ they have: so each has one message in flight, or a few small ones, and a slow on
 Whoever puts a value sends it at once to all that wait, from its own thread; a thread of the server does
 everything else.
 
-A hub that serves some topics only answers requests to wait for these. Nobody can put values from the network,
-unless the hub serves all topics, as the root of a tree of its own. Lengths are checked, and messages are
-sealed: anybody who reaches the port can read, but do nothing else.
+It only answers: nobody can put values from the network. Lengths are checked, and messages are sealed: anybody
+who reaches the port can read, but do nothing else.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Container
 from contextlib import suppress
 
-from traincast.relay.sockets import ANSWER, MOST_BYTES, MOST_SMALL, PUT, REQUEST, SMALL_ANSWER, SWAP, WAIT
+from traincast.relay.sockets import ANSWER, FORM, MOST_MARK, REQUEST, SMALL_ANSWER
 
 __all__ = ["HubServer"]
 
@@ -29,8 +28,12 @@ _MOST_CONNECTIONS = 4096
 _MOST_SECONDS = 60.0
 """The longest that an answer may be waited for, and that a client may take until it asks again."""
 
+_STALLED_SECONDS = 10.0
+"""The longest that a client may take nothing of its answer, which may be an old one by now."""
+
 _RETRY_ACCEPT = 0.5
 _NOTHING = ANSWER.pack(0, 0)
+_NONE = memoryview(b"")
 
 
 class _Client:
@@ -41,7 +44,7 @@ class _Client:
     def __init__(self, connection: socket.socket, now: float) -> None:
         self.socket = connection
         self.received = bytearray()
-        self.unsent = memoryview(b"")
+        self.unsent = _NONE
         self.stalled = False
         """Whether the server's thread sends the rest, once the connection can take it."""
         self.due = 0
@@ -49,14 +52,14 @@ class _Client:
         self.topic, self.mark, self.timeout = "", b"", 0.0
         """What it waits for, the mark of what it has, and how long it waits."""
         self.deadline = now + _MOST_SECONDS
-        """When it gets an empty answer if it waits, and is disconnected if it does not."""
+        """When it gets an empty answer if it waits; when it is disconnected, otherwise."""
 
 
 class HubServer:
     """Holds the newest value of each topic, and serves it. Any thread may call its methods."""
 
-    def __init__(self, host: str, port: int = 0, topics: Collection[str] | None = None) -> None:
-        """`port`: 0: a free one. `topics`: those that it serves; None: all, and clients may put values."""
+    def __init__(self, host: str, port: int = 0, *, topics: Container[str]) -> None:
+        """`port`: 0: a free one. `topics`: those that it serves."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listening = socket.create_server((host, port), family=family, backlog=1024)
         self._listening.setblocking(False)
@@ -65,7 +68,6 @@ class HubServer:
         self._id = secrets.token_hex(8)
         self._numbers: dict[str, int] = {}
         self._newest: dict[str, tuple[bytes, bytes]] = {}  # the mark, and the whole answer
-        self._claims: dict[str, bytes] = {}
         self._clients: dict[socket.socket, _Client] = {}
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         # Strangers may connect, too. The relay needs descriptors for everything else.
@@ -169,41 +171,24 @@ class HubServer:
         received = client.received
         if len(received) < REQUEST.size:
             return
-        what, answers, *lengths, timeout = REQUEST.unpack_from(received)
-        if lengths[1] > MOST_SMALL or lengths[2] > (MOST_BYTES if self._topics is None else 0):
-            raise ValueError("its lengths are impossible")
-        if len(received) < REQUEST.size + sum(lengths):
-            return
-        if len(received) > REQUEST.size + sum(lengths):
-            raise ValueError("it asks before it was answered")
-        parts, at = [], REQUEST.size
-        for length in lengths:
-            parts.append(bytes(received[at : at + length]))
-            at += length
-        received.clear()
-        topic, small, value = parts[0].decode(), parts[1], parts[2]
-        if what == WAIT and (self._topics is None or topic in self._topics):
-            client.due, client.topic, client.mark = answers, topic, small
-            client.timeout = max(0.0, min(timeout, _MOST_SECONDS))
-            client.deadline = time.monotonic() + client.timeout
-            self._look_at = min(self._look_at, client.deadline)
-            self._tell(client)
-        elif self._topics is None:
-            self._act(client, what, topic, small, value)
-        else:
-            raise ValueError("this hub only answers requests to wait for its topics")
-
-    def _act(self, client: _Client, what: int, topic: str, small: bytes, value: bytes) -> None:
-        if what == SWAP:
-            if self._claims.get(topic, b"") == small:
-                self._claims[topic] = value
-            now = self._claims.get(topic, b"")
-            self._answer(client, ANSWER.pack(1, len(now)) + b"-" + now)
-        elif what == PUT:
-            self._put(topic, value)
-            self._answer(client, _NOTHING)
-        else:
+        form, answers, topic_length, mark_length, timeout = REQUEST.unpack_from(received)
+        if form != FORM or mark_length > MOST_MARK:
             raise ValueError("this is no request")
+        mark_at = REQUEST.size + topic_length
+        end = mark_at + mark_length
+        if len(received) < end:
+            return
+        if len(received) > end:
+            raise ValueError("it asks before it was answered")
+        topic, mark = received[REQUEST.size : mark_at].decode(), bytes(received[mark_at:])
+        if topic not in self._topics:
+            raise ValueError("this hub has no such topic")
+        received.clear()
+        client.due, client.topic, client.mark = answers, topic, mark
+        client.timeout = max(0.0, min(timeout, _MOST_SECONDS))
+        client.deadline = time.monotonic() + client.timeout
+        self._look_at = min(self._look_at, client.deadline)
+        self._tell(client)
 
     def _tell(self, client: _Client) -> None:
         """Send a client the newest value, if it waits for it and has received the last one."""
@@ -215,7 +200,6 @@ class HubServer:
 
     def _answer(self, client: _Client, answer: bytes) -> None:
         client.unsent = memoryview(answer)
-        client.deadline = time.monotonic() + (client.timeout if client.due else _MOST_SECONDS)
         try:
             self._send(client)
         except OSError:
@@ -224,8 +208,12 @@ class HubServer:
     def _send(self, client: _Client) -> None:
         """Send what the connection takes now; the server's thread sends the rest."""
         with suppress(BlockingIOError):
-            client.unsent = client.unsent[client.socket.send(client.unsent) :]
+            rest = client.unsent[client.socket.send(client.unsent) :]
+            client.unsent = rest or _NONE  # an empty part would keep the whole answer in memory
         stalls = bool(client.unsent)
+        patience = _STALLED_SECONDS if stalls else client.timeout if client.due else _MOST_SECONDS
+        client.deadline = time.monotonic() + patience
+        self._look_at = min(self._look_at, client.deadline)
         if stalls != client.stalled:
             client.stalled = stalls
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if stalls else 0)

@@ -1,10 +1,9 @@
 """Connections to a hub behind a TCP port (`hub_server`): how a relay receives from another one.
 
-    request   kind; how many answers; lengths of topic, mark (or expected value) and value; seconds to wait;
-              then these three
+    request   FORM; how many answers; lengths of topic and mark; seconds to wait; then topic and mark
     answer    lengths of mark and value; then these two. Without a mark there is no value
 
-A request to wait may ask for several answers, so that not each small value costs a request. The last answer
+A request may ask for several answers, so that not each small value costs a request. The last answer
 is the one that makes up the number, a large one, or an empty one after that many seconds without news.
 """
 
@@ -20,25 +19,25 @@ from traincast.relay.engine import EngineLost
 
 __all__ = [
     "ANSWER",
-    "MOST_BYTES",
-    "MOST_SMALL",
-    "PUT",
+    "FORM",
+    "MOST_MARK",
     "REQUEST",
     "SMALL_ANSWER",
-    "SWAP",
-    "WAIT",
-    "SocketEngine",
-    "SocketEngines",
+    "SocketListener",
+    "SocketListeners",
 ]
 
-REQUEST = struct.Struct("<BBBIId")
+FORM = 1
+"""How a request begins. A hub cuts off whoever says it otherwise, a later version perhaps, which then
+receives from the engine."""
+
+REQUEST = struct.Struct("<BBBId")
 ANSWER = struct.Struct("<II")
-PUT, WAIT, SWAP = range(1, 4)
-MOST_BYTES = 1 << 30
-MOST_SMALL = 512
+MOST_MARK = 512
 SMALL_ANSWER = 4096
 """Bytes of an answer, up to which more answers follow without another request."""
 
+_MOST_BYTES = 1 << 30
 _PART = 65_536
 """Bytes after which a connection reports that a large value is coming."""
 
@@ -47,36 +46,33 @@ _CONNECT_SECONDS = 0.5
 _GRACE = 1.5
 
 
-class SocketEngines:
+class SocketListeners:
     """Makes connections to a hub behind a port."""
 
     def __init__(self, host: str, port: int, answers: int = 1) -> None:
         """`answers`: how many to ask for at once. With several, a connection serves one topic only."""
         self.host, self.port, self.answers = host, port, answers
-        self.via = f"tcp {host}:{port}"
+        self.where = f"{host}:{port}"
         self._connected: set[socket.socket] = set()
         self._lock = threading.Lock()
 
-    def connect(self) -> SocketEngine:
-        """See `Engines`."""
+    def connect(self) -> SocketListener:
+        """See `Listeners`."""
         try:
             connection = socket.create_connection((self.host, self.port), _CONNECT_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, ValueError) as error:  # ValueError: an impossible host name
-            raise EngineLost(f"{self.via}: {error}") from error
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raise EngineLost(f"{self.where}: {error}") from error
         with self._lock:
             self._connected.add(connection)
-        return SocketEngine(connection, self)
+        return SocketListener(connection, self)
 
     def cut(self) -> None:
-        """See `Engines`."""
+        """See `Listeners`."""
         with self._lock:
             for connection in self._connected:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """See `Engines`: nothing is hosted here."""
 
     def forget(self, connection: socket.socket) -> None:
         """Close a connection."""
@@ -85,11 +81,11 @@ class SocketEngines:
         connection.close()
 
 
-class SocketEngine:
+class SocketListener:
     """A connection to a hub behind a port."""
 
-    def __init__(self, connection: socket.socket, engines: SocketEngines) -> None:
-        self._connection, self._engines = connection, engines
+    def __init__(self, connection: socket.socket, listeners: SocketListeners) -> None:
+        self._connection, self._listeners = connection, listeners
         self._due = 0
         self._received = b""
         self._progressed: Callable[[], None] = lambda: None
@@ -97,49 +93,32 @@ class SocketEngine:
         connection.setblocking(True)
         self._set_timeout(0.0)
 
-    def put(self, topic: str, value: bytes) -> None:
-        """See `Engine`."""
-        self._call(PUT, topic, b"", value)
-
     def wait(self, topic: str, newer_than: bytes | None, timeout: float) -> tuple[bytes, bytes] | None:
-        """See `Engine`. While answers are due, the timeout is that of the request that has asked for them."""
+        """See `Listener`. While answers are due, the timeout is that of the request that asked for them."""
         try:
             if not self._due:
                 if timeout != self._timeout:
                     self._set_timeout(timeout)
-                self._ask(WAIT, self._engines.answers, topic, newer_than or b"", b"", timeout)
+                self._ask(topic, newer_than or b"", timeout)
             news = self._answer()
             while self._due and self._received:  # more have come already
                 later = self._answer()
                 news = later if later[0] else news
             return news if news[0] else None
         except OSError as error:
-            raise EngineLost(f"{self._engines.via}: {error}") from error
-
-    def swap(self, key: str, expected: bytes, new: bytes) -> bytes:
-        """See `Engine`."""
-        return self._call(SWAP, key, expected, new)
+            raise EngineLost(f"{self._listeners.where}: {error}") from error
 
     def report_progress_to(self, progressed: Callable[[], None]) -> None:
-        """See `Engine`."""
+        """See `Listener`."""
         self._progressed = progressed
 
     def close(self) -> None:
-        """See `Engine`."""
-        self._engines.forget(self._connection)
+        """See `Listener`."""
+        self._listeners.forget(self._connection)
 
-    def _call(self, what: int, topic: str, small: bytes, value: bytes) -> bytes:
-        try:
-            self._set_timeout(0.0)
-            self._ask(what, 1, topic, small, value, 0.0)
-            return self._answer()[1]
-        except OSError as error:
-            raise EngineLost(f"{self._engines.via}: {error}") from error
-
-    def _ask(self, what: int, answers: int, topic: str, small: bytes, value: bytes, timeout: float) -> None:
-        name = topic.encode()
-        head = REQUEST.pack(what, answers, len(name), len(small), len(value), timeout)
-        self._connection.sendall(b"".join((head, name, small, value)))
+    def _ask(self, topic: str, mark: bytes, timeout: float) -> None:
+        name, answers = topic.encode(), self._listeners.answers
+        self._connection.sendall(REQUEST.pack(FORM, answers, len(name), len(mark), timeout) + name + mark)
         self._due = answers
 
     def _answer(self) -> tuple[bytes, bytes]:
@@ -148,7 +127,7 @@ class SocketEngine:
         if len(received) < ANSWER.size:
             received += self._receive(ANSWER.size - len(received))
         mark, found = ANSWER.unpack_from(received)
-        if mark > MOST_SMALL or found > MOST_BYTES:
+        if mark > MOST_MARK or found > _MOST_BYTES:
             raise ConnectionError("this is not a hub of traincast")
         if len(received) < ANSWER.size + mark:
             received += self._receive(ANSWER.size + mark - len(received))

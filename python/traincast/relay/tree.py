@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from traincast._warnings import warn_once
-from traincast.relay.engine import Engine, EngineLost, Engines
+from traincast.relay.engine import Engine, EngineLost, Engines, Listener, Listeners
 from traincast.relay.message import TAG_BYTES, Malformed, channel_digest, check_tag, tag_of
-from traincast.relay.sockets import SocketEngines
+from traincast.relay.sockets import SocketListeners
 
 __all__ = [
     "PLAN",
@@ -175,7 +175,7 @@ class Upstream:
         self._root = root
         self.via = root.via
         self._lock = threading.Lock()
-        self._target: tuple[int, Engines, Parent | None] = (0, root, None)
+        self._target: tuple[int, Listeners, Parent | None] = (0, root, None)
         self._assigned: Parent | None = None
         self._fell_back_at = -_TRY_AGAIN
 
@@ -235,9 +235,9 @@ class Upstream:
         number, engines, before = self._target
         if parent == before:
             return
-        new: Engines = self._root
+        new: Listeners = self._root
         if parent is not None:
-            new = SocketEngines(parent.host, parent.port, _ANSWERS)
+            new = SocketListeners(parent.host, parent.port, _ANSWERS)
         self._target = number + 1, new, parent
         if before is not None:
             engines.cut()
@@ -245,7 +245,7 @@ class Upstream:
 
 def _answers(parent: Parent) -> bool:
     try:
-        SocketEngines(parent.host, parent.port).connect().close()
+        SocketListeners(parent.host, parent.port).connect().close()
     except EngineLost:
         return False
     return True
@@ -254,7 +254,7 @@ def _answers(parent: Parent) -> bool:
 class _Bound:
     """A connection that ends when the relay turns to another parent, or to the engine."""
 
-    def __init__(self, engine: Engine, number: int, upstream: Upstream) -> None:
+    def __init__(self, engine: Listener, number: int, upstream: Upstream) -> None:
         self._engine, self._number, self._upstream = engine, number, upstream
 
     def wait(self, topic: str, newer_than: Any, timeout: float) -> tuple[Any, bytes] | None:
