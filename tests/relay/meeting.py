@@ -109,7 +109,8 @@ class MeetingEngine:
 
     def close(self) -> None:
         self._engines.connected.discard(self._connection)
-        self._file.close()
+        with suppress(OSError):  # what a broken call has left to send
+            self._file.close()
         self._connection.close()
         self._listener.close()
 

@@ -52,19 +52,18 @@ Relay(channel, 0, None, engines, key=os.environb[b"TRAINCAST_KEY"], address=addr
 SOURCE = f"""
 import threading
 from traincast.relay.node import Relay
-from meeting import Meeting, MeetingEngines
-meeting = Meeting(host, *{PORTS})
+from meeting import MeetingEngines
 def begin(fan_out):
-    global relay, goes_on
+    global relay, goes_on, running
     goes_on = True
     relay = Relay(channel, 0, None, MeetingEngines(host, *{PORTS}), key=os.environb[b"TRAINCAST_KEY"],
                   address=host, fan_out=fan_out)
-    threading.Thread(target=relay.run, args=(lambda: goes_on,), daemon=True).start()
+    running = threading.Thread(target=relay.run, args=(lambda: goes_on,), daemon=True)
+    running.start()
 def end():
     global goes_on
     goes_on = False
-    until_ended()
-def until_ended():
+    running.join()
     while relay.source._speech is not None or any(thread.is_alive() for thread in relay._threads):
         time.sleep(0.05)
 def levels():
@@ -107,15 +106,15 @@ def limit(node: Node) -> None:
     )
 
 
-def measure(root: Path, relays: int) -> tuple[Rows, Rows]:
-    """How long snapshots take, and what a publish costs, in each tree."""
+def measure(root: Path, relays: int) -> tuple[Rows, Cost]:
+    """How long snapshots take in each tree, and what a publish costs in the last one."""
     found: Rows = []
-    costs: Rows = []
     with Cluster(root, "scale") as cluster:
         path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
         cluster.environment = {"TRAINCAST_KEY": secrets.token_hex(16), "PYTHONPATH": path}
         here = cluster.node()
-        learner, alone, source = here.python(), here.python(), here.python()
+        learner, alone, source, engine = (here.python() for _ in range(4))
+        engine.run(f"from meeting import Meeting; meeting = Meeting({here.address!r}, *{PORTS})")
         for process, channel in ((learner, "scale"), (alone, "alone")):
             process.run(f"writer = traincast.TrainingInfoWriter({channel!r})\n{LEARNER}")
             process.call("send", 1)
@@ -137,12 +136,14 @@ def measure(root: Path, relays: int) -> tuple[Rows, Rows]:
                 levels = plant(source, relays, fan_out)
                 tree = {"relays": relays, "fan_out": fan_out or relays, "levels": levels}
                 found += [tree | row for row in times(learner, readers)]
-                costs.append(tree | Cost.of(alone, learner)._asdict())
-                print(costs[-1], flush=True)
+            for process in (learner, alone):
+                process.call("writer.publish", {"approx_total_training_steps": 1})
+            cost = Cost.of(alone, learner)
+            print(f"{Cost.HEADING}\n| {relays} | {cost}", flush=True)
         finally:
             for process in processes:
                 process.kill()
-    return found, costs
+    return found, cost
 
 
 def sink(node: Node, host: str) -> subprocess.Popen[str]:
@@ -206,8 +207,8 @@ def main() -> None:
     relays = int(sys.argv[2]) if len(sys.argv) > 2 else 200
     with tempfile.TemporaryDirectory(prefix="traincast-test-", dir="/dev/shm") as root:
         load = os.getloadavg()[0]
-        found, costs = measure(Path(root), relays)
-    document = {"cores": os.cpu_count(), "load": load, "mbit": MBIT, "rows": found, "costs": costs}
+        found, cost = measure(Path(root), relays)
+    document = {"cores": os.cpu_count(), "load": load, "mbit": MBIT, "rows": found, "cost": cost._asdict()}
     Path(sys.argv[1]).write_text(json.dumps(document, indent=1) + "\n")
 
 
