@@ -290,14 +290,14 @@ def test_strangers_who_connect_leave_the_relay_its_descriptors(child: Children) 
             "import os, resource\n"
             "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
             "from traincast.relay.hub_server import HubServer\n"
-            f"hub = HubServer('127.0.0.1', topics={TOPICS!r})\n"
+            f"hub, other = (HubServer('127.0.0.1', topics={TOPICS!r}) for _ in range(2))\n"
             "hub.put('snapshot', b'1')\n"
         )
-        port = server.value("hub.port")
+        port, other = server.value("hub.port, other.port")
         listener = child(port)
         mark, _ = newest(listener)
-        strangers = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
-        until(lambda: server.value("hub.connections") == 32)
+        strangers = [socket.create_connection(("127.0.0.1", p)) for p in (port, other) for _ in range(50)]
+        until(lambda: server.value("hub.connections + other.connections") == 32)
         server.run("for _ in range(10): os.close(os.dup(0))")
         server.run("hub.put('snapshot', b'2')")
         assert newest(listener, mark)[1] == b"2"

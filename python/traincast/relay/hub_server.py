@@ -36,6 +36,16 @@ _NOTHING = ANSWER.pack(0, 0)
 _NONE = memoryview(b"")
 
 
+_hubs: set[HubServer] = set()
+"""Those of this process, which share its descriptors. (`traincast relay` has one for each channel.)"""
+
+
+def _most_connections() -> int:
+    """How many connections all hubs may have: strangers connect, too, and the relay needs descriptors."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(_MOST_CONNECTIONS, descriptors // 2) if descriptors > 0 else _MOST_CONNECTIONS
+
+
 class _Client:
     """A connection of a client. It waits for answers, receives one, or is about to ask."""
 
@@ -69,9 +79,6 @@ class HubServer:
         self._numbers: dict[str, int] = {}
         self._newest: dict[str, tuple[bytes, bytes]] = {}  # the mark, and the whole answer
         self._clients: dict[socket.socket, _Client] = {}
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # Strangers may connect, too. The relay needs descriptors for everything else.
-        self._most = min(_MOST_CONNECTIONS, descriptors // 2) if descriptors > 0 else _MOST_CONNECTIONS
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._bell, self._ring = socket.socketpair()
@@ -79,6 +86,7 @@ class HubServer:
             self._selector.register(always, selectors.EVENT_READ)
         self._look_at = time.monotonic() + _RETRY_ACCEPT
         self._closing = False
+        _hubs.add(self)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -123,6 +131,7 @@ class HubServer:
                     if time.monotonic() >= self._look_at:
                         self._look_at_deadlines()
         finally:  # whatever has happened: children of a hub that is gone look for another one
+            _hubs.discard(self)
             with self._lock:
                 self._closing = True
                 for client in list(self._clients.values()):
@@ -139,7 +148,7 @@ class HubServer:
             self._selector.unregister(self._listening)
             self._look_at = min(self._look_at, time.monotonic() + _RETRY_ACCEPT)
             return
-        if len(self._clients) >= self._most:
+        if sum(hub.connections for hub in _hubs.copy()) >= _most_connections():
             connection.close()
             return
         connection.setblocking(False)
