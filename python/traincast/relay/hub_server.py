@@ -35,7 +35,6 @@ _RETRY_ACCEPT = 0.5
 _NOTHING = ANSWER.pack(0, 0)
 _NONE = memoryview(b"")
 
-
 _hubs: set[HubServer] = set()
 """Those of this process, which share its descriptors. (`traincast relay` has one for each channel.)"""
 
