@@ -52,12 +52,13 @@ class Row(NamedTuple):
 
 
 def save(path: Path | None, engine: str, rows: Iterable[Row]) -> None:
-    """Replace an engine's rows in a file."""
+    """Measure an engine's rows, and replace them in a file, if there is one."""
+    measured = [row._asdict() for row in rows]
     if path is None:
         return
     found = json.loads(path.read_text()) if path.exists() else {"engines": {}}
     found["cores"] = os.cpu_count()
-    found["engines"][engine] = [row._asdict() for row in rows]
+    found["engines"][engine] = measured
     path.write_text(json.dumps(found, indent=1) + "\n")
 
 
